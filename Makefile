@@ -1,0 +1,90 @@
+# Everything a developer does here. `make dev` and `make test` need Python 3.11+ and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+SAM := .venv-sam/bin/sam
+FUNCTIONS := create_session nightly_audit webhook
+
+# What an artifact is built for; the package tests set these to the machine's own.
+LAMBDA_PYTHON ?= 3.13
+LAMBDA_PLATFORM ?= aarch64-manylinux_2_28
+# Which Python writes the bytecode: it has to be Lambda's version. A version that uv finds, or a path.
+BUILD_PYTHON ?= $(LAMBDA_PYTHON)
+
+export SAM_CLI_TELEMETRY := 0
+# Some machines forbid bytecode, and then every start compiles every import again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test check format lint types validate lock lock-check build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+dev: $(BIN)/portal ## start everything on this machine (ARGS="--as-of 2024-07-15" moves the clock)
+	$(BIN)/python -m local $(ARGS)
+
+test: $(BIN)/portal ## run all tests (ARGS="tests/unit -k mirror" runs some)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types validate lock-check build test ## what CI runs
+
+format: $(BIN)/portal ## put all code into the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(BIN)/portal ## format and lint, changing nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(BIN)/portal ## strict types
+	$(BIN)/mypy
+
+validate: $(SAM) ## lint the template, without an account
+	$(SAM) validate --lint
+
+build: $(SAM) $(BIN)/portal ## build the artifacts for Lambda into .aws-sam/
+	$(SAM) build
+
+# ------------------------------------------------------------------ locked requirements
+COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
+
+lock: $(BIN)/portal ## renew the locks; UPGRADE=--upgrade takes the newest releases
+	$(COMPILE) $(UPGRADE) --group dev --python-version 3.11 -o requirements-dev.txt
+	$(COMPILE) $(UPGRADE) --group sam --python-version 3.11 -o requirements-sam.txt
+	for name in $(FUNCTIONS); do $(COMPILE) --group $$name --python-version $(LAMBDA_PYTHON) \
+		-c requirements-dev.txt -o functions/$$name/requirements.txt || exit 1; done
+
+lock-check: $(BIN)/portal ## whether the locks are what pyproject.toml asks for
+	$(BIN)/python -m tests.lock_check
+
+# ------------------------------------------------------------------ environments
+$(BIN)/portal: requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.13")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(SAM): requirements-sam.txt | $(BIN)/portal
+	$(PYTHON) -m venv .venv-sam
+	$(UV) pip install --quiet --compile-bytecode --require-hashes --python .venv-sam/bin/python -r requirements-sam.txt
+	@touch $@
+
+# ------------------------------------------------------------------ artifacts
+# SAM calls build-<logical id> with ARTIFACTS_DIR. `WebhookFunction` is functions/webhook: each artifact holds its own
+# function, shared/, and its own locked dependencies for Lambda's platform. Bytecode is keyed to the sources' hashes,
+# unchecked at run time, because the zip sets every time stamp to 1980; without it a cold start takes three times as long.
+build-%Function: $(BIN)/portal
+	@test -n "$(ARTIFACTS_DIR)" || { echo "ARTIFACTS_DIR is not set: run 'make build'"; exit 1; }
+	$(eval NAME := $(shell $(BIN)/python -c 'import re; print(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", "$*").lower())'))
+	mkdir -p "$(ARTIFACTS_DIR)/functions"
+	cp -R shared "$(ARTIFACTS_DIR)/"
+	cp functions/__init__.py "$(ARTIFACTS_DIR)/functions/"
+	cp -R functions/$(NAME) "$(ARTIFACTS_DIR)/functions/"
+	find "$(ARTIFACTS_DIR)" -name __pycache__ -type d -prune -exec rm -rf {} +
+	$(UV) pip install --quiet --require-hashes -r functions/$(NAME)/requirements.txt --target "$(ARTIFACTS_DIR)" \
+		--python-platform $(LAMBDA_PLATFORM) --python-version $(LAMBDA_PYTHON) --only-binary :all: --link-mode copy
+	rm -rf "$(ARTIFACTS_DIR)/bin" "$(ARTIFACTS_DIR)/.lock"
+	$(UV) run --quiet --no-project --python $(BUILD_PYTHON) python -m compileall -q -j 0 \
+		--invalidation-mode unchecked-hash -s "$(ARTIFACTS_DIR)" -p /var/task "$(ARTIFACTS_DIR)"

@@ -1,0 +1,1 @@
+"""The `portal` command for the person who runs the bundle."""

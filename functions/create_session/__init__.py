@@ -1,0 +1,1 @@
+"""Opens Stripe's customer portal for the right customer."""

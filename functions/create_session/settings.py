@@ -1,0 +1,54 @@
+"""The portal link's settings."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, Json, model_validator
+
+from functions.create_session.return_url import is_allowed, origin_of
+from shared.errors import InvalidRequest
+from shared.settings import FunctionSettings
+
+_CONFIGURATION = re.compile(r"^bpc_\w+$")
+
+
+def _listed(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _origin(value: str) -> str:
+    try:
+        origin = origin_of(value)
+    except InvalidRequest as error:
+        raise ValueError(error.message) from error
+    if origin != value.lower():
+        raise ValueError("an origin is a scheme, a host and perhaps a port, without a path")
+    return origin
+
+
+def _configurations(value: dict[str, str]) -> dict[str, str]:
+    for group, configuration in value.items():
+        if not _CONFIGURATION.match(configuration):
+            raise ValueError(f"the configuration of group {group!r} has to be an id like bpc_123")
+    return value
+
+
+class CreateSessionSettings(FunctionSettings):
+    """Where a visitor may return to, and how identities map to customers and configurations."""
+
+    allowed_return_origins: Annotated[
+        tuple[Annotated[str, AfterValidator(_origin)], ...],
+        BeforeValidator(_listed),
+        Field(min_length=1),
+    ]
+    default_return_url: str
+    portal_configurations: Annotated[Json[dict[str, str]], AfterValidator(_configurations)]
+    customer_claim: Annotated[str, Field(min_length=1)]
+    group_claim: Annotated[str, Field(min_length=1)]
+    allow_verified_email: bool
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> "CreateSessionSettings":
+        if not is_allowed(self.default_return_url, self.allowed_return_origins):
+            raise ValueError("DEFAULT_RETURN_URL must begin with one of ALLOWED_RETURN_ORIGINS")
+        return self

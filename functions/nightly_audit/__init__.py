@@ -1,0 +1,1 @@
+"""Finds every paused subscription and tells the team by e-mail."""

@@ -1,0 +1,1 @@
+"""Keeps the mirror of subscriptions true to Stripe's events."""

@@ -1,0 +1,1 @@
+"""Everything needed to run the bundle on one machine without an account."""

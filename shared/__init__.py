@@ -1,0 +1,1 @@
+"""What two functions need: models, settings, the mirror, the Stripe gateway and errors."""

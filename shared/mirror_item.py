@@ -1,0 +1,113 @@
+"""The form of an item of the table: the dataclasses, and how they become attributes and back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+
+_FIELDS = frozenset(field.name for field in fields(Subscription))
+# A subscription's `id` has a longer name in the table, where a customer's stands beside it.
+_ATTRIBUTE = {"id": "subscription_id"}
+_FIELD = {attribute: field for field, attribute in _ATTRIBUTE.items()}
+_KEYS = ("customer_id", "subscription_id")
+
+serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredSubscription:
+    """A subscription as the mirror holds it; times are Unix seconds of Stripe's clock.
+
+    `as_of`: the state is at least as new as this. `revision`: how often it was written. `event_id`: the event written
+    last. `paused_since`: when the present pause began, as early as the mirror knows.
+    """
+
+    subscription: Subscription
+    as_of: int
+    revision: int
+    event_id: str | None = None
+    paused_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What is to be written: the state, its time, the event it came with, and when its pause began if that is known."""
+
+    subscription: Subscription
+    as_of: int
+    event_id: str
+    paused_since: int | None = None
+    expires_at: int | None = None
+
+
+def update_expression(write: Write) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Build the update: its expression, its names, and its values in plain Python.
+
+    What is known is set, what is not is removed, and the revision counts up.
+    """
+    attributes = _attributes(write)
+    names = {f"#{name}": name for name in attributes}
+    values = {f":{name}": value for name, value in attributes.items() if value is not None}
+    assignments = [f"#{name} = :{name}" for name in attributes if f":{name}" in values]
+    removed = [f"#{name}" for name in attributes if f":{name}" not in values]
+    if write.paused_since is None and write.subscription.pause_kind:
+        # Not known to begin with this write: it began earlier, or is first seen now.
+        removed.remove("#paused_since")
+        assignments.append("#paused_since = if_not_exists(#paused_since, :as_of)")
+    assignments.append("revision = if_not_exists(revision, :zero) + :one")
+    remove = f" REMOVE {', '.join(removed)}" if removed else ""
+    return f"SET {', '.join(assignments)}{remove}", names, {**values, ":zero": 0, ":one": 1}
+
+
+def _attributes(write: Write) -> dict[str, Any]:
+    known = {_ATTRIBUTE.get(name, name): value for name, value in asdict(write.subscription).items()}
+    for key in _KEYS:
+        del known[key]
+    pause_kind = write.subscription.pause_kind
+    return {
+        **known,
+        "items": [{name: value for name, value in item.items() if value is not None} for item in known["items"]],
+        "pause_kind": pause_kind,
+        "paused_since": write.paused_since if pause_kind else None,
+        "as_of": write.as_of,
+        "event_id": write.event_id,
+        "expires_at": write.expires_at,
+    }
+
+
+def item_key(customer_id: str, subscription_id: str) -> dict[str, Any]:
+    """The table's key, as DynamoDB wants it."""
+    return {"customer_id": serialize(customer_id), "subscription_id": serialize(subscription_id)}
+
+
+def read_item(item: Mapping[str, Any]) -> MirroredSubscription:
+    """Turn DynamoDB's typed attributes into the dataclass; attributes of other versions pass."""
+    plain = {name: _whole(_deserialize(value)) for name, value in item.items()}
+    known = {_FIELD.get(name, name): value for name, value in plain.items() if _FIELD.get(name, name) in _FIELDS}
+    pause = known.get("pause_collection")
+    known["pause_collection"] = PauseCollection(**pause) if pause else None
+    known["items"] = tuple(SubscriptionItem(**each) for each in known.get("items", []))
+    return MirroredSubscription(
+        Subscription(**known),
+        plain["as_of"],
+        plain["revision"],
+        plain.get("event_id"),
+        plain.get("paused_since"),
+    )
+
+
+def _whole(value: Any) -> Any:
+    """DynamoDB's numbers are decimals; all of ours are whole."""
+    match value:
+        case dict():
+            return {name: _whole(each) for name, each in value.items()}
+        case list():
+            return [_whole(each) for each in value]
+        case bool() | str() | None:
+            return value
+        case _:
+            return int(value)

@@ -1,0 +1,110 @@
+"""The DynamoDB table `Subscriptions`: one item per subscription, and the conditional writes that keep it true."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.errors import Unavailable
+from shared.mirror_item import MirroredSubscription, Write, item_key, read_item, serialize, update_expression
+from shared.subscription import ENDED_STATUSES, PauseKind
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+BY_PAUSE = "by_pause"
+
+
+class MirrorTable:
+    """Reads and writes of the table; every write is conditional and costs one request."""
+
+    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+        self._client = client
+        self._table_name = table_name
+
+    def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
+        """Read one subscription, consistently."""
+        try:
+            answer = self._client.get_item(
+                TableName=self._table_name,
+                Key=item_key(customer_id, subscription_id),
+                ConsistentRead=True,
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+        return read_item(answer["Item"]) if "Item" in answer else None
+
+    def of_customer(self, customer_id: str) -> Iterator[MirroredSubscription]:
+        """Read all subscriptions of a customer, consistently."""
+        condition = {":id": customer_id}
+        return self._query(None, "customer_id = :id", condition, consistent=True)
+
+    def paused(self, kind: PauseKind) -> Iterator[MirroredSubscription]:
+        """Read all that are paused in this way, longest pause first, from the sparse index (eventually consistent)."""
+        return self._query(BY_PAUSE, "pause_kind = :kind", {":kind": kind}, consistent=False)
+
+    def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
+        """Write unless the item is as of `than` or later, or ended while `write` is not.
+
+        Answers `None` when written, else the item that stood in the way.
+        """
+        unended = "" if write.subscription.ended else " AND NOT #status IN (:canceled, :incomplete_expired)"
+        return self._update(
+            write,
+            f"attribute_not_exists(revision) OR (as_of < :than{unended})",
+            {":than": than} | ({} if not unended else {f":{status}": status for status in ENDED_STATUSES}),
+        )
+
+    def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
+        """Write if nobody wrote since `since` was read (`None`: if there still is no item).
+
+        Answers as `put_if_older` does.
+        """
+        if since is None:
+            return self._update(write, "attribute_not_exists(revision)", {})
+        return self._update(write, "revision = :revision", {":revision": since.revision})
+
+    def _update(self, write: Write, condition: str, values: Mapping[str, Any]) -> MirroredSubscription | None:
+        expression, names, assigned = update_expression(write)
+        try:
+            self._client.update_item(
+                TableName=self._table_name,
+                Key=item_key(write.subscription.customer_id, write.subscription.id),
+                UpdateExpression=expression,
+                ConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues={name: serialize(value) for name, value in {**assigned, **values}.items()},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as failed:
+            return read_item(failed.response["Item"])  # type: ignore[typeddict-item]  # the stubs do not know of it
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+        return None
+
+    def _query(
+        self,
+        index: str | None,
+        condition: str,
+        values: Mapping[str, Any],
+        *,
+        consistent: bool,
+    ) -> Iterator[MirroredSubscription]:
+        query: dict[str, Any] = {
+            "TableName": self._table_name,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": {name: serialize(value) for name, value in values.items()},
+            "ConsistentRead": consistent,
+        }
+        if index:
+            query["IndexName"] = index
+        try:
+            for page in self._client.get_paginator("query").paginate(**query):
+                yield from map(read_item, page["Items"])
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+
+
+def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    return Unavailable("mirror_unavailable", f"The table of subscriptions did not answer ({code})")

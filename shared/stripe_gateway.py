@@ -1,0 +1,84 @@
+"""The one door to Stripe: a client that retries, times out in time, and fails with the bundle's own errors."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+
+import stripe
+from stripe import StripeClient
+
+from shared.errors import OperatorError, Unavailable, UnreadableEvent
+from shared.stripe_shapes import read_subscription
+from shared.subscription import Subscription
+
+stripe.enable_telemetry = False
+
+# API Gateway gives up after 30 s and Stripe's webhooks after about 10 s, so one retry has to fit in there.
+TIMEOUT_SECONDS = 4
+RETRIES = 1
+
+
+@lru_cache(maxsize=2)
+def stripe_client(api_key: str, api_base: str) -> StripeClient:
+    """Answer the client for a key, the same one (and its connections) as long as the key stays the same."""
+    return StripeClient(
+        api_key,
+        base_addresses={"api": api_base},
+        http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+        max_network_retries=RETRIES,
+    )
+
+
+@contextmanager
+def stripe_errors() -> Iterator[None]:
+    """Turn Stripe's failures into the bundle's.
+
+    `Unavailable` for what may pass (network, 429, 5xx), `OperatorError` for the key's faults (401, 403). Anything else,
+    `stripe.InvalidRequestError` above all, is the caller's to understand.
+    """
+    try:
+        yield
+    except (stripe.AuthenticationError, stripe.PermissionError) as error:
+        raise OperatorError(
+            "stripe_key_refused",
+            f"Stripe refused the API key ({error.code or error.http_status}). Give the restricted key the permissions "
+            f"listed in docs/deploy.md, or renew stripe_api_key in the secret. Request: {error.request_id}",
+        ) from error
+    except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
+        raise Unavailable(
+            "stripe_unavailable",
+            f"Stripe did not answer ({type(error).__name__}, {error.http_status}). Request: {error.request_id}",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRead:
+    """A subscription as Stripe has it, with a time (Stripe's clock, Unix seconds) not later than the state's own."""
+
+    subscription: Subscription
+    as_of: int
+
+
+def read_from_stripe(client: StripeClient, subscription_id: str) -> SubscriptionRead:
+    """Read one subscription from Stripe.
+
+    `as_of` is the answer's `Date` header less the time that the answer took: the header is written when the answer
+    ends, and a change may have come in between. Raises `UnreadableEvent` where Stripe has no such subscription.
+    """
+    began = time.monotonic()
+    with stripe_errors():
+        try:
+            found = client.v1.subscriptions.retrieve(subscription_id)
+        except stripe.InvalidRequestError as error:
+            if error.http_status != 404:  # noqa: PLR2004 - the one status that says "no such subscription"
+                raise
+            raise UnreadableEvent("subscription_missing", f"Stripe has no subscription {subscription_id}") from error
+    took = math.ceil(time.monotonic() - began)
+    if found.last_response is None or "Date" not in found.last_response.headers:
+        raise Unavailable("stripe_without_date", "Stripe's answer had no Date header, so it cannot be ordered")
+    answered = parsedate_to_datetime(found.last_response.headers["Date"])
+    return SubscriptionRead(read_subscription(found.to_dict(for_json=True)), int(answered.timestamp()) - took)

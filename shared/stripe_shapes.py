@@ -1,0 +1,160 @@
+"""Reads Stripe's subscription in every shape it has had since 2019 (`pydantic` at the border)."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AliasChoices, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import ValidationError as PydanticValidationError
+
+from shared.errors import UnreadableEvent
+from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+
+
+def _id_of(value: Any) -> Any:
+    """Stripe sends a reference as an id, or as the whole object where it was expanded."""
+    return value["id"] if isinstance(value, Mapping) and "id" in value else value
+
+
+def _kind_of(value: Any) -> Any:
+    """`billing_mode` was a bare string in its previews, and is a hash today."""
+    return value.get("type") if isinstance(value, Mapping) else value
+
+
+def _text(value: Any) -> Any:
+    """The wire has numbers as strings or as integers, by field and version."""
+    return None if value is None else str(value)
+
+
+Id = Annotated[str, BeforeValidator(_id_of), Field(min_length=1, max_length=255)]
+Word = Annotated[str, Field(max_length=255)]
+Seconds = Annotated[int, Field(ge=0, lt=10**11)]
+Decimal = Annotated[str, BeforeValidator(_text), Field(max_length=40)]
+# DynamoDB's largest number is far beyond; this only keeps nonsense out.
+Quantity = Annotated[int, Field(ge=0, lt=10**15)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class _Item(_Shape):
+    id: Id
+    price_id: Id | None = Field(None, validation_alias=AliasChoices(AliasPath("price", "id"), AliasPath("plan", "id")))
+    product_id: Id | None = Field(
+        None,
+        validation_alias=AliasChoices(AliasPath("price", "product"), AliasPath("plan", "product")),
+    )
+    quantity: Quantity | None = None
+    unit_amount_decimal: Decimal | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            AliasPath("price", "unit_amount_decimal"),
+            AliasPath("price", "unit_amount"),
+            AliasPath("plan", "amount_decimal"),
+            AliasPath("plan", "amount"),
+        ),
+    )
+    currency: Word | None = Field(
+        None,
+        validation_alias=AliasChoices(AliasPath("price", "currency"), AliasPath("plan", "currency")),
+    )
+    interval: Word | None = Field(
+        None,
+        validation_alias=AliasChoices(AliasPath("price", "recurring", "interval"), AliasPath("plan", "interval")),
+    )
+    interval_count: Annotated[int, Field(ge=1, lt=10**6)] = Field(
+        1,
+        validation_alias=AliasChoices(
+            AliasPath("price", "recurring", "interval_count"),
+            AliasPath("plan", "interval_count"),
+        ),
+    )
+    usage_type: Word | None = Field(
+        None,
+        validation_alias=AliasChoices(AliasPath("price", "recurring", "usage_type"), AliasPath("plan", "usage_type")),
+    )
+    billing_scheme: Word | None = Field(
+        None,
+        validation_alias=AliasChoices(AliasPath("price", "billing_scheme"), AliasPath("plan", "billing_scheme")),
+    )
+    quantity_divide_by: Annotated[int, Field(ge=1, lt=10**15)] | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            AliasPath("price", "transform_quantity", "divide_by"),
+            AliasPath("plan", "transform_usage", "divide_by"),
+        ),
+    )
+    quantity_round: Word | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            AliasPath("price", "transform_quantity", "round"),
+            AliasPath("plan", "transform_usage", "round"),
+        ),
+    )
+    current_period_end: Seconds | None = None
+
+
+class _PauseCollection(_Shape):
+    behavior: Word
+    resumes_at: Seconds | None = None
+
+
+def _of_subscription(value: str) -> str:
+    if not value.startswith("sub_"):
+        raise ValueError("a subscription's id starts with sub_")
+    return value
+
+
+class _Subscription(_Shape):
+    id: Annotated[Id, AfterValidator(_of_subscription)]
+    customer: Id | None = None
+    customer_account: Id | None = None
+    status: Word
+    livemode: bool
+    created: Seconds | None = None
+    currency: Word | None = None
+    collection_method: Word | None = None
+    billing_mode: Annotated[str | None, BeforeValidator(_kind_of)] = None
+    schedule: Id | None = None
+    cancel_at: Seconds | None = None
+    cancel_at_period_end: bool | None = None
+    canceled_at: Seconds | None = None
+    ended_at: Seconds | None = None
+    trial_end: Seconds | None = None
+    pause_collection: _PauseCollection | None = None
+    paused_reason: Word | None = Field(
+        None,
+        validation_alias=AliasPath("status_details", "paused", "subscription", "type"),
+    )
+    paused_at: Seconds | None = Field(None, validation_alias=AliasPath("status_details", "paused", "transitioned_at"))
+    current_period_end: Seconds | None = None
+    items: Annotated[tuple[_Item, ...], Field(max_length=100)] = Field((), validation_alias=AliasPath("items", "data"))
+
+
+def read_subscription(raw: Mapping[str, Any]) -> Subscription:
+    """Turn Stripe's JSON into the plain form.
+
+    Unknown fields and enum values pass; missing optional fields are `None`. The period's end is the latest of the
+    items' (API 2025-03-31.basil and later), else the subscription's own. Raises `UnreadableEvent` naming the fields
+    that are wrong, never their values.
+    """
+    try:
+        shape = _Subscription.model_validate(raw)
+    except PydanticValidationError as error:
+        fields = ", ".join(sorted({".".join(map(str, e["loc"])) or "the object" for e in error.errors()}))
+        raise UnreadableEvent("unreadable_subscription", f"Not a subscription that can be read: {fields}") from error
+    customer_id = shape.customer or shape.customer_account
+    if customer_id is None:
+        raise UnreadableEvent("subscription_without_customer", "The subscription names no customer")
+    own = shape.model_dump(exclude={"customer", "customer_account", "items", "pause_collection", "schedule"})
+    ends = [item.current_period_end for item in shape.items if item.current_period_end is not None]
+    own["current_period_end"] = max(ends, default=shape.current_period_end)
+    own["cancel_at_period_end"] = bool(shape.cancel_at_period_end)
+    pause = shape.pause_collection
+    return Subscription(
+        **own,
+        customer_id=customer_id,
+        schedule_id=shape.schedule,
+        pause_collection=PauseCollection(pause.behavior, pause.resumes_at) if pause else None,
+        items=tuple(SubscriptionItem(**item.model_dump()) for item in shape.items),
+    )
