@@ -6,7 +6,7 @@ most 7 days ahead, and optionally `group`, `flow`, `subscription` and `locale`.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import jwt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +23,14 @@ CustomerId = Annotated[str, Field(pattern=r"^cus_[A-Za-z0-9_]{1,250}$")]
 SubscriptionId = Annotated[str, Field(pattern=r"^sub_[A-Za-z0-9_]{1,250}$")]
 Group = Annotated[str, Field(min_length=1, max_length=100)]
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z]{2,4}(-[A-Za-z0-9]{2,4})?$")]
+# Stripe's `flow_data.type` values (API 2026-10-28.endive) but `subscription_update_confirm`, which needs items as well.
+Flow = Literal[
+    "customer_update",
+    "payment_method_update",
+    "subscription_cancel",
+    "subscription_pause",
+    "subscription_update",
+]
 
 
 class LinkClaims(BaseModel):
@@ -32,7 +40,7 @@ class LinkClaims(BaseModel):
 
     sub: CustomerId
     group: Group | None = None
-    flow: Annotated[str, Field(max_length=50)] | None = None
+    flow: Flow | None = None
     subscription: SubscriptionId | None = None
     locale: Locale | None = None
 

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Protocol
 
 from shared.errors import Unavailable
 from shared.mirror_item import MirroredSubscription, Write
-from shared.mirror_table import MirrorTable
 from shared.stripe_gateway import SubscriptionRead
 from shared.subscription import Subscription
 
@@ -16,29 +15,46 @@ ATTEMPTS = 5
 
 
 class Outcome(StrEnum):
-    """What became of an event about a subscription."""
+    """What became of a state that was brought to the mirror."""
 
     APPLIED = "applied"
     STALE = "stale"
     DUPLICATE = "duplicate"
+    UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionEvent:
-    """An event with the snapshot that it carries; `created` is Stripe's clock in Unix seconds."""
+    """A subscription's state and the event that brought it; `created` is Stripe's clock in Unix seconds.
 
-    id: str
+    `id` is `None` for a state that no event brought: it was read from Stripe.
+    """
+
+    id: str | None
     created: int
     subscription: Subscription
     starts_pause: bool = False
 
 
+class Table(Protocol):
+    """What the rule needs of the table; each write is conditional, and answers the item that stood in its way."""
+
+    def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
+        """Read one subscription, consistently."""
+
+    def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
+        """Write unless the item is as of `than` or later, or ended while `write` is not."""
+
+    def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
+        """Write if nobody wrote since `since` was read."""
+
+
 class Mirror:
-    """Applies events to the table so that it ends as Stripe is, in whatever order and however often they come."""
+    """Brings states into the table so that it ends as Stripe is, in whatever order and however often they come."""
 
     def __init__(
         self,
-        table: MirrorTable,
+        table: Table,
         read: Callable[[str], SubscriptionRead],
         *,
         uncertainty: timedelta,
@@ -50,18 +66,33 @@ class Mirror:
         self._retention = int(retention.total_seconds())
 
     def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:
-        """Bring the event into the table.
+        """Bring in the snapshot of an event.
 
         `now` is our own clock: an event ahead of it has a time that cannot be trusted to order anything. Raises
         `Unavailable` when nothing was written and the event has to come again.
         """
-        if event.created <= now:
-            write = self._write(event.subscription, event.created, event, None)
-            old = self._table.put_if_older(write, than=event.created - self._uncertainty)
+        return self._bring(event, event.created if event.created <= now else None)
+
+    def apply_notification(self, event_id: str, created: int, subscription_id: str) -> Outcome:
+        """Bring in what Stripe has now, because an event without a snapshot (a thin event) said that it changed."""
+        found = self._read_in_time(subscription_id)
+        return self._bring(SubscriptionEvent(event_id, created, found.subscription), found.as_of)
+
+    def observe(self, found: SubscriptionRead) -> Outcome:
+        """Bring in what was read from Stripe without any event; a read that took too long is done again."""
+        if found.took > self._longest_read:
+            found = self._read_in_time(found.subscription.id)
+        return self._bring(SubscriptionEvent(None, found.as_of, found.subscription), found.as_of)
+
+    def _bring(self, event: SubscriptionEvent, as_of: int | None) -> Outcome:
+        """`as_of`: when the event's state was Stripe's; `None` when that is not known."""
+        if as_of is None:
+            old = self._table.get(event.subscription.customer_id, event.subscription.id)
+        else:
+            write = self._write(event.subscription, as_of, event, None)
+            old = self._table.put_if_older(write, than=as_of - self._uncertainty)
             if old is None:
                 return Outcome.APPLIED
-        else:
-            old = self._table.get(event.subscription.customer_id, event.subscription.id)
         for _ in range(ATTEMPTS):
             if old and (settled := self._settled(event, old)):
                 return settled
@@ -70,12 +101,11 @@ class Mirror:
                 return Outcome.APPLIED
         raise Unavailable("mirror_contended", f"{event.subscription.id} changed {ATTEMPTS} times while it was read")
 
-    def _settled(
-        self,
-        event: SubscriptionEvent,
-        old: MirroredSubscription,
-    ) -> Literal[Outcome.DUPLICATE, Outcome.STALE] | None:
-        if old.event_id == event.id:
+    def _settled(self, event: SubscriptionEvent, old: MirroredSubscription) -> Outcome | None:
+        """What can be said without asking Stripe."""
+        if event.id is None and old.subscription == event.subscription:
+            return Outcome.UNCHANGED
+        if event.id is not None and old.event_id == event.id:
             return Outcome.DUPLICATE
         if old.subscription.ended and not event.subscription.ended:
             return Outcome.STALE
@@ -87,9 +117,25 @@ class Mirror:
         old: MirroredSubscription | None,
     ) -> MirroredSubscription | None:
         """The order is not known: ask Stripe, and write its answer if nobody wrote meanwhile."""
-        found = self._read(event.subscription.id)
+        found = self._read_in_time(event.subscription.id)
         as_of = max(found.as_of, old.as_of) if old else found.as_of
         return self._table.put_if_unchanged(self._write(found.subscription, as_of, event, old), old)
+
+    @property
+    def _longest_read(self) -> int:
+        """Beyond this a read's own time is no better known than an event's: its state may be older than its `Date`.
+
+        A second less than the uncertainty, because `Date` is in whole seconds.
+        """
+        return max(0, self._uncertainty - 1)
+
+    def _read_in_time(self, subscription_id: str) -> SubscriptionRead:
+        found = self._read(subscription_id)
+        if found.took > self._longest_read:
+            raise Unavailable(
+                "slow_read", f"Stripe took {found.took:.1f} s to answer, too long to tell its state's time"
+            )
+        return found
 
     def _write(
         self,

@@ -39,7 +39,7 @@ class Write:
 
     subscription: Subscription
     as_of: int
-    event_id: str
+    event_id: str | None
     paused_since: int | None = None
     expires_at: int | None = None
 

@@ -1,12 +1,13 @@
 """The deployment's one secret, cached, so that a rotation needs no deploy."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from shared.errors import OperatorError, Unavailable
 
@@ -17,12 +18,18 @@ CACHE_SECONDS = 300
 REREAD_SECONDS = 60
 
 
+def _stripe_api_key(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[sr]k_(test|live)_\S+", value.get_secret_value()):
+        raise ValueError("a secret or restricted key begins with sk_test_, sk_live_, rk_test_ or rk_live_")
+    return value
+
+
 class Secrets(BaseModel):
     """The JSON of the secret. `webhook_signing_secrets` holds two while one is rolled (Stripe allows 24 hours)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    stripe_api_key: Annotated[SecretStr, Field(pattern=r"^[sr]k_(test|live)_\S+$")]
+    stripe_api_key: Annotated[SecretStr, AfterValidator(_stripe_api_key)]
     webhook_signing_secrets: Annotated[tuple[SecretStr, ...], Field(max_length=10)] = ()
     link_secret: Annotated[SecretStr, Field(min_length=32)]
 

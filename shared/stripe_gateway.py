@@ -1,15 +1,15 @@
 """The one door to Stripe: a client that retries, times out in time, and fails with the bundle's own errors."""
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from http import HTTPStatus
 
 import stripe
-from stripe import StripeClient
+from stripe import StripeClient, StripeResponse
 
 from shared.errors import OperatorError, Unavailable, UnreadableEvent
 from shared.stripe_shapes import read_subscription
@@ -57,28 +57,33 @@ def stripe_errors() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRead:
-    """A subscription as Stripe has it, with a time (Stripe's clock, Unix seconds) not later than the state's own."""
+    """A subscription as Stripe has it.
+
+    The state is of some time between `as_of` (the answer's `Date`, Stripe's clock in Unix seconds) and `took` seconds
+    before it: the header is written when the answer ends.
+    """
 
     subscription: Subscription
     as_of: int
+    took: float
 
 
 def read_from_stripe(client: StripeClient, subscription_id: str) -> SubscriptionRead:
-    """Read one subscription from Stripe.
-
-    `as_of` is the answer's `Date` header less the time that the answer took: the header is written when the answer
-    ends, and a change may have come in between. Raises `UnreadableEvent` where Stripe has no such subscription.
-    """
+    """Read one subscription from Stripe. Raises `UnreadableEvent` where Stripe has no such subscription."""
     began = time.monotonic()
     with stripe_errors():
         try:
             found = client.v1.subscriptions.retrieve(subscription_id)
         except stripe.InvalidRequestError as error:
-            if error.http_status != 404:  # noqa: PLR2004 - the one status that says "no such subscription"
+            if error.http_status != HTTPStatus.NOT_FOUND:
                 raise
             raise UnreadableEvent("subscription_missing", f"Stripe has no subscription {subscription_id}") from error
-    took = math.ceil(time.monotonic() - began)
-    if found.last_response is None or "Date" not in found.last_response.headers:
+    took = time.monotonic() - began
+    return SubscriptionRead(read_subscription(found.to_dict(for_json=True)), date_of(found.last_response), took)
+
+
+def date_of(response: StripeResponse | None) -> int:
+    """Answer the `Date` header in Unix seconds. Raises `Unavailable` without one: nothing can be ordered then."""
+    if response is None or "Date" not in response.headers:
         raise Unavailable("stripe_without_date", "Stripe's answer had no Date header, so it cannot be ordered")
-    answered = parsedate_to_datetime(found.last_response.headers["Date"])
-    return SubscriptionRead(read_subscription(found.to_dict(for_json=True)), int(answered.timestamp()) - took)
+    return int(parsedate_to_datetime(response.headers["Date"]).timestamp())

@@ -37,6 +37,7 @@ def get_portal() -> Response[str]:
 @app.head("/portal")
 def head_portal() -> Response[str]:
     """Answer link checkers without making a session."""
+    metrics.add_metric("PortalChecked", MetricUnit.Count, 1)
     return Response(HTTPStatus.OK.value, headers=_HEADERS, body="")
 
 

@@ -1,6 +1,6 @@
 """Makes one portal session at Stripe for a proven identity."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import stripe
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,19 +10,11 @@ from functions.create_session.identity import Identity
 from functions.create_session.return_url import MAX_LENGTH, is_allowed
 from functions.create_session.settings import CreateSessionSettings
 from shared.errors import Forbidden, InvalidRequest, OperatorError, PortalError
-from shared.link_token import CustomerId, Locale, SubscriptionId
+from shared.link_token import CustomerId, Flow, Locale, SubscriptionId
 from shared.stripe_gateway import stripe_errors
 
 if TYPE_CHECKING:
     from stripe.params.billing_portal import SessionCreateParams, SessionCreateParamsFlowData
-
-Flow = Literal[
-    "customer_update",
-    "payment_method_update",
-    "subscription_cancel",
-    "subscription_pause",
-    "subscription_update",
-]
 
 
 class SessionRequest(BaseModel):
@@ -145,7 +137,7 @@ def _refusal(error: stripe.InvalidRequestError) -> PortalError:
             "Save the portal's settings once in Stripe's Dashboard (Settings > Billing > Customer portal), "
             "in the mode of the API key",
         )
-    if (error.param or "").startswith("flow_data"):
+    if (error.param or "").startswith("flow_data") or "in the portal configuration is disabled" in text:
         return InvalidRequest("flow_refused", f"Stripe does not offer this flow here: {text}")
     if error.code == "resource_missing" and (error.param or "") in {"customer", "id"}:
         return OperatorError("customer_missing", "The customer is deleted, or of the other mode than the API key")

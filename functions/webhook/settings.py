@@ -13,7 +13,7 @@ class WebhookSettings(FunctionSettings):
 
     table_name: Annotated[str, Field(min_length=1)]
     dead_letter_queue_url: Annotated[str, Field(min_length=1)]
-    event_clock_uncertainty_seconds: Annotated[int, Field(ge=1, le=60)]
+    event_clock_uncertainty_seconds: Annotated[int, Field(ge=2, le=60)]
     ended_retention_days: Annotated[int, Field(ge=60)]
 
     @property

@@ -1,0 +1,78 @@
+"""Finds the deployment that a command is about: a CloudFormation stack, or the one that runs on this machine."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import boto3
+import requests
+from botocore.exceptions import ClientError
+from stripe import StripeClient
+
+from shared.errors import InvalidRequest, OperatorError, Unavailable
+from shared.link_token import LinkTokens
+from shared.mirror_table import MirrorTable
+from shared.secret_store import SecretStore
+from shared.stripe_gateway import stripe_client
+
+STRIPE_API_BASE = "https://api.stripe.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where the parts of one deployment are; reads happen when a command needs them."""
+
+    outputs: Mapping[str, str]
+    stripe_api_base: str = STRIPE_API_BASE
+    clock: float | None = None
+
+    @classmethod
+    def of_stack(cls, name: str) -> Self:
+        """Read a stack's outputs with the credentials of the environment. Raises `InvalidRequest` if there is none."""
+        try:
+            (stack,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            raise InvalidRequest(
+                "no_stack", f"Cannot read the stack {name}: {error.response['Error']['Message']}"
+            ) from error
+        return cls({output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])})
+
+    @classmethod
+    def of_this_machine(cls, site_url: str) -> Self:
+        """Ask the local stack where it is, and point boto3 there. Raises `Unavailable` if none runs."""
+        try:
+            found: dict[str, Any] = requests.get(f"{site_url.rstrip('/')}/local.json", timeout=5).json()
+        except (requests.RequestException, ValueError) as error:
+            raise Unavailable("not_running", f"Nothing answers at {site_url}: start it with `make dev`") from error
+        os.environ.update(found["environment"])
+        return cls(found["outputs"], found["stripe_api_base"], found["clock"])
+
+    @property
+    def api_url(self) -> str:
+        """The API's address, without a slash at the end."""
+        return self._output("ApiUrl").rstrip("/")
+
+    @property
+    def mirror(self) -> MirrorTable:
+        """The table of subscriptions."""
+        return MirrorTable(boto3.client("dynamodb"), self._output("TableName"))
+
+    @property
+    def link_tokens(self) -> LinkTokens:
+        """What mints links with the deployment's own secret."""
+        return LinkTokens(self._secrets.get().link_secret.get_secret_value())
+
+    @property
+    def stripe(self) -> StripeClient:
+        """Stripe, with the deployment's own key."""
+        return stripe_client(self._secrets.get().api_key, self.stripe_api_base)
+
+    @property
+    def _secrets(self) -> SecretStore:
+        return SecretStore(self._output("SecretArn"), boto3.client("secretsmanager"))
+
+    def _output(self, name: str) -> str:
+        if name not in self.outputs:
+            raise OperatorError("no_output", f"The stack has no output {name}: is it a stack of this template?")
+        return self.outputs[name]

@@ -1,0 +1,149 @@
+"""The `portal` command: what the person who runs the bundle does from a terminal."""
+
+import sys
+import time
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+from rich.console import Console
+
+from cli import audit_view, mirror_view
+from cli.deployment import Deployment
+from cli.durations import duration
+from shared.audit.as_csv import to_csv
+from shared.audit.as_json import to_json
+from shared.audit.run import run_audit
+from shared.audit.since import collection_paused_since
+from shared.errors import InvalidRequest, PortalError
+from shared.link_token import Flow, LinkClaims
+from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Customer = Annotated[str, typer.Argument(help="The Stripe customer, cus_...")]
+
+
+@app.callback()
+def choose(
+    context: typer.Context,
+    *,
+    stack: Annotated[str, typer.Option(envvar="PORTAL_STACK", help="The CloudFormation stack.")] = "stripe-portal",
+    local: Annotated[bool, typer.Option("--local", help="The stack that `make dev` runs, instead.")] = False,
+    local_url: Annotated[
+        str, typer.Option(envvar="PORTAL_LOCAL_URL", help="Where `make dev` serves.")
+    ] = "http://127.0.0.1:8787",
+) -> None:
+    """Choose the deployment that the command is about."""
+    # Not found before a command asks: `portal link --help` needs no deployment.
+    context.obj = cache(lambda: Deployment.of_this_machine(local_url) if local else Deployment.of_stack(stack))
+
+
+@app.command()
+def link(  # noqa: PLR0913 - each an option of the command
+    context: typer.Context,
+    customer: Customer,
+    *,
+    expires: Annotated[str, typer.Option(help="How long the link opens anything: 15m, 2h, at most 7d.")] = "15m",
+    flow: Annotated[Flow | None, typer.Option(help="Open this page of the portal only.")] = None,
+    subscription: Annotated[str | None, typer.Option(help="The subscription that the flow is about, sub_...")] = None,
+    group: Annotated[str | None, typer.Option(help="The group of PORTAL_CONFIGURATIONS.")] = None,
+    locale: Annotated[str | None, typer.Option(help="The portal's language, such as fr or fr-CA.")] = None,
+    return_url: Annotated[str | None, typer.Option(help="Where the portal leads back to.")] = None,
+) -> None:
+    """Mint a link that opens one customer's portal. Whoever has it opens it: send it to that customer only."""
+    try:
+        claims = LinkClaims(sub=customer, flow=flow, subscription=subscription, group=group, locale=locale)
+    except ValidationError as error:
+        names = {"sub": "customer"}
+        wrong = ", ".join(sorted({names.get(str(each["loc"][0]), str(each["loc"][0])) for each in error.errors()}))
+        raise InvalidRequest("bad_link", f"These are not as Stripe writes them: {wrong}") from None
+    if flow and flow.startswith("subscription_") and not subscription:
+        raise InvalidRequest("subscription_required", f"The flow {flow} needs --subscription sub_...")
+    deployment: Deployment = context.obj()
+    token = deployment.link_tokens.mint(claims, expires_in=duration(expires), now=deployment.clock or time.time())
+    query = {"token": token} | ({"return_url": return_url} if return_url else {})
+    sys.stdout.write(f"{deployment.api_url}/portal?{urlencode(query)}\n")
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    customer: Customer,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Every field, for programs.")] = False,
+) -> None:
+    """Show what the mirror holds of a customer's subscriptions."""
+    deployment: Deployment = context.obj()
+    items = list(deployment.mirror.of_customer(customer))
+    if json:
+        sys.stdout.write(mirror_view.as_json(items) + "\n")
+    elif items:
+        Console().print(mirror_view.as_table(customer, items))
+    if not items:
+        raise InvalidRequest("not_mirrored", f"The mirror holds no subscription of {customer}")
+
+
+@app.command()
+def audit(  # noqa: PLR0913 - each an option of the command
+    context: typer.Context,
+    *,
+    as_of: Annotated[
+        str | None, typer.Option(help="The day that the audit speaks of, YYYY-MM-DD (default: today).")
+    ] = None,
+    timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
+    format: Annotated[Literal["table", "json", "csv"], typer.Option(help="How to write it.")] = "table",  # noqa: A002
+    button_removed_on: Annotated[str, typer.Option(help="PAUSE_BUTTON_REMOVED_ON.")] = str(PAUSE_BUTTON_REMOVED_ON),
+    cutoff_on: Annotated[str, typer.Option(help="PAUSE_CUTOFF_ON.")] = str(PAUSE_CUTOFF_ON),
+) -> None:
+    """Find every paused subscription, and say what it means and what to do."""
+    deployment: Deployment = context.obj()
+    zone = _zone(timezone)
+    report = run_audit(
+        deployment.stripe,
+        collection_paused_since(deployment.mirror),
+        now=_noon(as_of, zone) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC),
+        timezone=zone,
+        button_removed_on=_day(button_removed_on),
+        cutoff_on=_day(cutoff_on),
+    )
+    match format:
+        case "json":
+            sys.stdout.write(to_json(report) + "\n")
+        case "csv":
+            sys.stdout.write(to_csv(report))
+        case "table":
+            Console().print(audit_view.as_tables(report))
+
+
+def main() -> None:
+    """Run the command; what the person can mend is one line without a stack trace."""
+    try:
+        app()
+    except PortalError as error:
+        sys.exit(f"portal: {error.message}")
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"portal: AWS: {error}")
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise InvalidRequest("bad_timezone", f"{name!r} is not a time zone: write one like Europe/Paris") from error
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidRequest("bad_date", f"{text!r} is not a day: write YYYY-MM-DD") from error
+
+
+def _noon(day: str, zone: ZoneInfo) -> datetime:
+    return datetime.combine(_day(day), datetime.min.time(), zone).replace(hour=12)

@@ -1,0 +1,13 @@
+"""The names under which CloudWatch counts what the audit found; all have the unit Count."""
+
+from enum import StrEnum
+
+
+class AuditMetric(StrEnum):
+    """One value each a run. A night without `AuditMails` is one in which the team heard nothing: alarm on that."""
+
+    AUDIT_RUNS = "AuditRuns"
+    AUDIT_MAILS = "AuditMails"
+    AUDIT_FINDINGS = "AuditFindings"
+    PAUSED_SUBSCRIPTIONS = "PausedSubscriptions"
+    CUSTOMERS_SERVED_FREE = "CustomersServedFree"

@@ -1,0 +1,89 @@
+"""Stand-ins with state; each passes the same tests as what it stands for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from shared.errors import Unavailable
+from shared.mirror_item import MirroredSubscription, Write
+from shared.stripe_gateway import SubscriptionRead
+from shared.subscription import Subscription
+
+
+@dataclass
+class FakeTable:
+    """The table `Subscriptions` in memory; `requests` counts what DynamoDB would bill."""
+
+    items: dict[tuple[str, str], MirroredSubscription] = field(default_factory=dict)
+    expires_at: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    requests: int = 0
+    refuses: bool = False
+
+    def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
+        self._request()
+        return self.items.get((customer_id, subscription_id))
+
+    def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
+        self._request()
+        old = self._old(write)
+        if old and (old.as_of >= than or (old.subscription.ended and not write.subscription.ended)):
+            return old
+        self._put(write, old)
+        return None
+
+    def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
+        self._request()
+        old = self._old(write)
+        if (old and old.revision) != (since and since.revision):
+            return old
+        self._put(write, old)
+        return None
+
+    def only(self) -> MirroredSubscription:
+        (item,) = self.items.values()
+        return item
+
+    def _request(self) -> None:
+        self.requests += 1
+        if self.refuses:
+            raise Unavailable("mirror_unavailable", "The fake table refuses")
+
+    def _old(self, write: Write) -> MirroredSubscription | None:
+        return self.items.get((write.subscription.customer_id, write.subscription.id))
+
+    def _put(self, write: Write, old: MirroredSubscription | None) -> None:
+        key = (write.subscription.customer_id, write.subscription.id)
+        paused_since = write.paused_since
+        if paused_since is None:
+            paused_since = write.as_of if old is None or old.paused_since is None else old.paused_since
+        self.items[key] = MirroredSubscription(
+            write.subscription,
+            write.as_of,
+            (old.revision if old else 0) + 1,
+            write.event_id,
+            paused_since if write.subscription.pause_kind else None,
+        )
+        self.expires_at[key] = write.expires_at
+
+
+@dataclass
+class FakeStripe:
+    """Stripe's own state of one subscription; `before_answer` lets a test act while a read is under way."""
+
+    subscription: Subscription
+    now: int
+    took: float = 0.0
+    reads: int = 0
+    before_answer: Callable[[], None] | None = None
+
+    def read(self, subscription_id: str) -> SubscriptionRead:
+        assert subscription_id == self.subscription.id
+        self.reads += 1
+        answer = SubscriptionRead(self.subscription, self.now, self.took)
+        if self.before_answer:
+            self.before_answer()
+        return answer
+
+
+def subscription(status: str = "active", **fields: object) -> Subscription:
+    """A subscription of customer cus_1."""
+    return replace(Subscription("sub_1", "cus_1", status, livemode=False), **fields)  # type: ignore[arg-type]

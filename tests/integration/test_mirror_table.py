@@ -1,0 +1,173 @@
+"""The fake table and the real one keep the same contract."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.errors import Unavailable
+from shared.mirror import Table
+from shared.mirror_item import MirroredSubscription, Write
+from shared.mirror_table import MirrorTable
+from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+from tests.fakes import FakeTable, subscription
+from tests.integration.conftest import Aws
+
+WHOLE = Subscription(
+    id="sub_1",
+    customer_id="cus_1",
+    status="active",
+    livemode=True,
+    created=1,
+    currency="eur",
+    collection_method="charge_automatically",
+    billing_mode="flexible",
+    schedule_id="sub_sched_1",
+    cancel_at=2,
+    cancel_at_period_end=True,
+    canceled_at=3,
+    ended_at=4,
+    trial_end=5,
+    pause_collection=PauseCollection("void", 6),
+    paused_reason="pause_requested",
+    paused_at=7,
+    current_period_end=8,
+    items=(
+        SubscriptionItem("si_1", "price_1", "prod_1", 2, "1000.5", "eur", "month", 1, "licensed", "per_unit", 8),
+        SubscriptionItem("si_2"),
+    ),
+)
+
+
+@pytest.fixture
+def real(aws: Aws) -> MirrorTable:
+    return MirrorTable(aws.clients.dynamodb, aws.template.ref("Subscriptions"))
+
+
+@pytest.fixture(params=["fake", "real"])
+def table(request: pytest.FixtureRequest) -> Table:
+    return FakeTable() if request.param == "fake" else request.getfixturevalue("real")
+
+
+def write(as_of: int, status: str = "active", event_id: str = "evt_1", **fields: Any) -> Write:
+    return Write(subscription(status, **fields), as_of, event_id)
+
+
+def test_an_unknown_subscription_is_none(table: Table) -> None:
+    assert table.get("cus_1", "sub_1") is None
+
+
+def test_what_is_written_is_read_whole(table: Table) -> None:
+    assert table.put_if_older(Write(WHOLE, 10, "evt_1", paused_since=9, expires_at=20), than=7) is None
+    assert table.get("cus_1", "sub_1") == MirroredSubscription(WHOLE, 10, 1, "evt_1", 9)
+
+
+def test_what_is_no_longer_so_is_removed(table: Table) -> None:
+    table.put_if_older(Write(WHOLE, 10, "evt_1", paused_since=9), than=7)
+    bare = subscription("active")
+    assert table.put_if_older(Write(bare, 20, "evt_2"), than=17) is None
+    assert table.get("cus_1", "sub_1") == MirroredSubscription(bare, 20, 2, "evt_2", None)
+
+
+@pytest.mark.parametrize(("than", "written"), [(9, False), (10, False), (11, True)])
+def test_an_item_as_of_the_same_time_or_later_stands_in_the_way(table: Table, than: int, written: bool) -> None:  # noqa: FBT001
+    table.put_if_older(write(10), than=7)
+    old = table.put_if_older(write(13, "unpaid", "evt_2"), than=than)
+    found = table.get("cus_1", "sub_1")
+    assert found
+    if written:
+        assert (old, found.subscription.status, found.revision) == (None, "unpaid", 2)
+    else:
+        assert (old, found.subscription.status, found.revision) == (found, "active", 1)
+
+
+def test_an_ended_item_stands_in_the_way_of_a_live_state_only(table: Table) -> None:
+    table.put_if_older(write(10, "canceled"), than=7)
+    old = table.put_if_older(write(100, "active", "evt_2"), than=97)
+    assert old
+    assert old.subscription.ended
+    assert table.put_if_older(write(100, "canceled", "evt_3"), than=97) is None
+
+
+def test_a_write_since_the_read_stands_in_the_way(table: Table) -> None:
+    table.put_if_older(write(10), than=7)
+    read = table.get("cus_1", "sub_1")
+    table.put_if_older(write(20, event_id="evt_2"), than=17)
+    old = table.put_if_unchanged(write(30, "unpaid", "evt_3"), read)
+    assert old
+    assert (old.revision, old.event_id) == (2, "evt_2")
+    assert table.put_if_unchanged(write(30, "unpaid", "evt_3"), old) is None
+
+
+def test_an_item_that_came_since_there_was_none_stands_in_the_way(table: Table) -> None:
+    assert table.put_if_unchanged(write(10), None) is None
+    old = table.put_if_unchanged(write(10, "unpaid"), None)
+    assert old
+    assert old.subscription.status == "active"
+
+
+def test_a_pause_keeps_its_beginning_until_it_ends(table: Table) -> None:
+    pause = PauseCollection("void")
+    table.put_if_older(write(10, pause_collection=pause), than=7)
+    table.put_if_older(write(20, event_id="evt_2", pause_collection=pause), than=17)
+    found = table.get("cus_1", "sub_1")
+    assert found
+    assert found.paused_since == 10
+
+
+def test_the_index_holds_paused_subscriptions_only_longest_first(real: MirrorTable) -> None:
+    for number, status in enumerate(["active", "paused", "paused", "canceled"]):
+        state = replace(subscription(status), id=f"sub_{number}")
+        real.put_if_older(Write(state, 100, "evt_1", paused_since=50 - number), than=97)
+    collection = replace(subscription(pause_collection=PauseCollection("void")), id="sub_9")
+    real.put_if_older(Write(collection, 100, "evt_1"), than=97)
+    assert [item.subscription.id for item in real.paused("subscription")] == ["sub_2", "sub_1"]
+    assert [item.subscription.id for item in real.paused("collection")] == ["sub_9"]
+    assert len(list(real.of_customer("cus_1"))) == 5
+
+
+def test_a_resumed_subscription_leaves_the_index(real: MirrorTable) -> None:
+    real.put_if_older(write(10, "paused"), than=7)
+    real.put_if_older(write(20, "active", "evt_2"), than=17)
+    assert list(real.paused("subscription")) == []
+
+
+def test_only_an_ended_item_has_a_time_to_live(real: MirrorTable, aws: Aws) -> None:
+    key = {"customer_id": {"S": "cus_1"}, "subscription_id": {"S": "sub_1"}}
+    table = aws.template.ref("Subscriptions")
+    real.put_if_older(write(10), than=7)
+    assert "expires_at" not in aws.clients.dynamodb.get_item(TableName=table, Key=key)["Item"]
+    real.put_if_older(Write(subscription("canceled"), 20, "evt_2", expires_at=99), than=17)
+    assert aws.clients.dynamodb.get_item(TableName=table, Key=key)["Item"]["expires_at"] == {"N": "99"}
+    attribute = aws.clients.dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["AttributeName"]
+    assert attribute == "expires_at"
+
+
+def test_a_table_that_does_not_answer_is_unavailable(aws: Aws) -> None:
+    missing = MirrorTable(aws.clients.dynamodb, "NoSuchTable")
+    for attempt in (
+        lambda: missing.get("cus_1", "sub_1"),
+        lambda: missing.put_if_older(write(10), than=7),
+        lambda: missing.put_if_unchanged(write(10), None),
+        lambda: list(missing.paused("collection")),
+    ):
+        with pytest.raises(Unavailable, match="ResourceNotFoundException"):
+            attempt()
+
+
+def test_the_largest_item_fits_into_dynamodb(real: MirrorTable) -> None:
+    text = "x" * 255
+    item = SubscriptionItem(text, text, text, 10**14, "9" * 40, text, text, 10**5, text, text, 10**10)
+    huge = replace(
+        WHOLE,
+        status=text,
+        currency=text,
+        collection_method=text,
+        billing_mode=text,
+        schedule_id=text,
+        items=(item,) * 100,
+    )
+    assert real.put_if_older(Write(huge, 10, "evt_1"), than=7) is None
+    found = real.get("cus_1", "sub_1")
+    assert found
+    assert found.subscription == huge

@@ -1,0 +1,211 @@
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from shared.audit import old_portal_pause, paused_collection, paused_status
+from shared.audit.check import AuditContext
+from shared.audit.report import Finding, Severity
+from shared.pause import PAUSE_CUTOFF_ON, Phase
+from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+
+NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+SECOND = int(NOW.timestamp())
+ITEM = SubscriptionItem(id="si_1", quantity=1, unit_amount_decimal="1250", currency="eur", interval="month")
+
+
+def audit_in(phase: Phase, days_left: int = 0) -> AuditContext:
+    return AuditContext(NOW, phase, days_left, PAUSE_CUTOFF_ON, {})
+
+
+def subscription(**changes: Any) -> Subscription:
+    facts: dict[str, Any] = {
+        "id": "sub_1",
+        "customer_id": "cus_1",
+        "status": "active",
+        "livemode": True,
+        "currency": "eur",
+        "items": (ITEM,),
+        **changes,
+    }
+    return Subscription(**facts)
+
+
+def collection(pause: PauseCollection, phase: Phase = Phase.STRANDED, days_left: int = 0, **changes: Any) -> Finding:
+    paused = subscription(pause_collection=pause, **changes)
+    (finding,) = paused_collection.of_subscription(paused, audit_in(phase, days_left))
+    return finding
+
+
+def status_paused(**changes: Any) -> Finding:
+    (finding,) = paused_status.of_subscription(subscription(status="paused", **changes), audit_in(Phase.STRANDED))
+    return finding
+
+
+def configuration(phase: Phase, *, active: bool = True, **pause: Any) -> list[Finding]:
+    raw = {"id": "bpc_1", "active": active, "features": {"subscription_pause": pause}}
+    return list(old_portal_pause.of_configuration(raw, audit_in(phase, 17)))
+
+
+def test_after_the_cutoff_an_endless_void_is_lost_money_that_only_the_team_can_stop() -> None:
+    finding = collection(PauseCollection("void"))
+    assert finding.severity is Severity.CRITICAL
+    assert "only the team can" in finding.meaning
+    assert "since 2024-08-01" in finding.meaning
+    assert "never collected" in finding.meaning
+    assert "serves this customer for free" in finding.meaning
+
+
+def test_it_says_that_nobody_can_know_who_made_a_pause_that_looks_like_the_old_buttons() -> None:
+    for phase in Phase:
+        assert "does not tell whether" in collection(PauseCollection("void"), phase).meaning
+    assert "does not tell whether" not in collection(PauseCollection("keep_as_draft")).meaning
+
+
+def test_before_the_cutoff_the_days_left_are_counted() -> None:
+    assert "until 2024-08-01 (17 days left)" in collection(PauseCollection("void"), Phase.RESUME_ONLY, 17).meaning
+    assert "(1 day left)" in collection(PauseCollection("void"), Phase.RESUME_ONLY, 1).meaning
+    assert collection(PauseCollection("void"), Phase.RESUME_ONLY, 1).severity is Severity.WARNING
+
+
+def test_while_the_button_is_there_the_customer_can_resume() -> None:
+    assert (
+        "the customer can resume in the portal" in collection(PauseCollection("void"), Phase.BUTTON_AVAILABLE).meaning
+    )
+
+
+def test_a_pause_with_an_end_says_so_and_asks_for_nothing_but_a_look() -> None:
+    finding = collection(PauseCollection("void", SECOND + 86400))
+    assert finding.severity is Severity.WARNING
+    assert "starts again by itself" in finding.meaning
+    assert finding.action.startswith("Nothing, if the date is right")
+    assert finding.paused
+    assert finding.paused.resumes_at == datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
+
+
+def test_drafts_pile_up_and_have_to_be_collected_one_by_one() -> None:
+    finding = collection(PauseCollection("keep_as_draft"))
+    assert "pile up as drafts" in finding.meaning
+    assert "auto_advance=true" in finding.action
+
+
+def test_uncollectible_invoices_use_up_the_balance_first() -> None:
+    assert "marked uncollectible" in collection(PauseCollection("mark_uncollectible")).meaning
+
+
+def test_a_behavior_of_tomorrow_is_named_and_not_explained() -> None:
+    assert "What teleport does to new invoices is not known" in collection(PauseCollection("teleport")).meaning
+
+
+@pytest.mark.parametrize(
+    ("changes", "served"),
+    [
+        ({"status": "active"}, True),
+        ({"status": "past_due"}, True),
+        ({"status": "trialing"}, False),
+        ({"status": "unpaid"}, False),
+        ({"status": "incomplete"}, False),
+        (
+            {
+                "items": (
+                    SubscriptionItem(id="si_1", quantity=1, unit_amount_decimal="0", currency="eur", interval="month"),
+                )
+            },
+            False,
+        ),
+        ({"items": ()}, True),
+    ],
+)
+def test_served_for_free_is_who_looks_paying_owes_something_and_is_not_collected(
+    changes: dict[str, Any],
+    served: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    finding = collection(PauseCollection("void"), **changes)
+    assert finding.paused
+    assert finding.paused.served_free is served
+    assert (finding.severity is Severity.INFO) is not served
+    assert ("serves this customer for free" in finding.meaning) is served
+
+
+def test_a_pause_that_is_over_is_no_finding() -> None:
+    over = subscription(pause_collection=PauseCollection("void", SECOND))
+    assert list(paused_collection.of_subscription(over, audit_in(Phase.STRANDED))) == []
+
+
+def test_each_check_leaves_the_others_subscriptions_alone() -> None:
+    audit = audit_in(Phase.STRANDED)
+    real = subscription(status="paused", pause_collection=PauseCollection("void"))
+    assert list(paused_collection.of_subscription(real, audit)) == []
+    assert list(paused_status.of_subscription(subscription(pause_collection=PauseCollection("void")), audit)) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "severity", "words"),
+    [
+        ("pause_requested", Severity.INFO, "Somebody asked"),
+        ("trial_end_without_payment_method", Severity.WARNING, "trial ended"),
+        ("first_payment_failure", Severity.WARNING, "first payment failed"),
+        ("final_payment_failure", Severity.WARNING, "last try"),
+        ("system", Severity.WARNING, "Stripe paused it"),
+        (None, Severity.WARNING, "cannot be known"),
+        ("reason_of_tomorrow", Severity.WARNING, "cannot be known"),
+    ],
+)
+def test_a_real_pause_names_its_cause(reason: str | None, severity: Severity, words: str) -> None:
+    finding = status_paused(paused_reason=reason)
+    assert finding.severity is severity
+    assert words in finding.meaning
+    assert finding.paused
+    assert finding.paused.cause == (reason or "unknown")
+
+
+def test_a_real_pause_knows_its_beginning_exactly_and_is_not_served_for_free() -> None:
+    finding = status_paused(paused_at=SECOND - 60)
+    assert finding.paused
+    assert finding.paused.paused_since == datetime(2026, 11, 22, 5, 59, tzinfo=UTC)
+    assert finding.paused.paused_since_is_exact
+    assert not finding.paused.served_free
+    unknown = status_paused().paused
+    assert unknown
+    assert unknown.paused_since is None
+
+
+def test_a_real_pause_on_top_of_paused_collection_says_both() -> None:
+    finding = status_paused(pause_collection=PauseCollection("void", SECOND + 60))
+    assert "Its collection is paused too" in finding.meaning
+    assert finding.paused
+    assert (finding.paused.kind, finding.paused.behavior) == ("subscription", "void")
+
+
+@pytest.mark.parametrize(
+    ("phase", "severity", "words"),
+    [
+        (Phase.BUTTON_AVAILABLE, Severity.INFO, "Customers can pause"),
+        (Phase.RESUME_ONLY, Severity.WARNING, "only resume, until 2024-08-01 (days left: 17)"),
+        (Phase.STRANDED, Severity.WARNING, "Since 2024-08-01 it neither pauses nor resumes"),
+    ],
+)
+def test_what_the_old_portal_feature_means_depends_on_the_phase(phase: Phase, severity: Severity, words: str) -> None:
+    (finding,) = configuration(phase, enabled=True)
+    assert finding.severity is severity
+    assert words in finding.meaning
+    assert finding.subjects == ("bpc_1",)
+
+
+def test_an_inactive_configuration_is_told_as_such_and_is_no_worry() -> None:
+    (finding,) = configuration(Phase.STRANDED, active=False, enabled=True)
+    assert finding.severity is Severity.INFO
+    assert "inactive" in finding.meaning
+
+
+def test_todays_pause_feature_and_a_disabled_one_are_no_fault() -> None:
+    duration = {"type": "indefinite", "interval_options": None}
+    assert configuration(Phase.STRANDED, enabled=True, duration=duration) == []
+    assert configuration(Phase.STRANDED, enabled=False) == []
+    assert list(old_portal_pause.of_configuration({"id": "bpc_1"}, audit_in(Phase.STRANDED))) == []
+
+
+def test_the_cutoff_in_the_texts_is_the_settings_own() -> None:
+    audit = AuditContext(NOW, Phase.STRANDED, 0, date(2025, 5, 5), {})
+    (finding,) = paused_collection.of_subscription(subscription(pause_collection=PauseCollection("void")), audit)
+    assert "since 2025-05-05" in finding.meaning

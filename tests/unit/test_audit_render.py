@@ -1,0 +1,150 @@
+import csv
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shared.audit.as_csv import to_csv
+from shared.audit.as_json import to_json
+from shared.audit.headline import headline
+from shared.audit.report import Finding, PausedSubscription, Report, Severity
+from shared.money import MonthlyAmount
+from shared.pause import Phase
+
+NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+PAUSED = PausedSubscription(
+    subscription_id="sub_1",
+    customer_id="cus_1",
+    status="active",
+    kind="collection",
+    behavior="void",
+    resumes_at=None,
+    paused_since=datetime(2024, 3, 1, 9, 30, tzinfo=UTC),
+    paused_since_is_exact=False,
+    cause=None,
+    monthly=MonthlyAmount({"eur": Decimal(123450)}),
+    served_free=True,
+)
+
+
+def finding(paused: PausedSubscription | None = PAUSED, **changes: Any) -> Finding:
+    subjects = (paused.subscription_id,) if paused else ("bpc_1",)
+    return replace(Finding("paused_collection", Severity.CRITICAL, subjects, "Meaning.", "Action.", paused), **changes)
+
+
+def report(*findings: Finding) -> Report:
+    return Report(NOW, ZoneInfo("Europe/Paris"), Phase.STRANDED, 0, True, 7, findings)
+
+
+def paused(number: int, **changes: Any) -> PausedSubscription:
+    return replace(PAUSED, subscription_id=f"sub_{number}", customer_id=f"cus_{number}", **changes)
+
+
+@pytest.mark.parametrize(
+    ("findings", "sentence"),
+    [
+        ([], "No customer is served for free."),
+        ([finding()], "1 customer is served for free: 1,234.50 EUR a month not collected."),
+        (
+            [finding(), finding(paused(2, monthly=MonthlyAmount({"jpy": Decimal(500)})))],
+            "2 customers are served for free: 1,234.50 EUR and 500 JPY a month not collected.",
+        ),
+        (
+            [finding(), finding(paused(2, monthly=MonthlyAmount({}, ("a tiered price",))))],
+            (
+                "2 customers are served for free: at least 1,234.50 EUR a month not collected "
+                "(the amount of 1 subscription cannot be known)."
+            ),
+        ),
+        (
+            [finding(paused(2, monthly=MonthlyAmount({}, ("a tiered price",))))],
+            "1 customer is served for free; how much a month is not collected cannot be known.",
+        ),
+        (
+            [finding(None, check="crashed_check")],
+            "No customer is served for free. The audit is incomplete: see its critical findings.",
+        ),
+    ],
+)
+def test_the_headline_is_never_more_certain_than_the_report(findings: list[Finding], sentence: str) -> None:
+    assert headline(report(*findings)) == sentence
+
+
+def test_a_subscription_with_two_findings_is_counted_once() -> None:
+    twice = report(finding(), finding(check="another"))
+    assert twice.totals == {"eur": Decimal(123450)}
+    assert twice.customers_served_free == 1
+
+
+def test_the_json_has_the_documented_shape() -> None:
+    resumes_at = datetime(2026, 12, 1, tzinfo=ZoneInfo("Europe/Paris"))
+    answer = json.loads(to_json(report(finding(replace(PAUSED, resumes_at=resumes_at)), finding(None, check="old"))))
+    first, second = answer.pop("findings")
+    assert answer == {
+        "version": 1,
+        "as_of": "2026-11-22T06:00:00+00:00",
+        "timezone": "Europe/Paris",
+        "livemode": True,
+        "phase": "stranded",
+        "days_left": 0,
+        "complete": True,
+        "headline": "1 customer is served for free: 1,234.50 EUR a month not collected.",
+        "subscriptions_read": 7,
+        "subscriptions_paused": 1,
+        "customers_served_free": 1,
+        "not_collected_monthly": {"eur": "1234.50"},
+        "unknown_amounts": 0,
+    }
+    assert first == {
+        "check": "paused_collection",
+        "severity": "critical",
+        "subjects": ["sub_1"],
+        "meaning": "Meaning.",
+        "action": "Action.",
+        "paused": {
+            "subscription_id": "sub_1",
+            "customer_id": "cus_1",
+            "status": "active",
+            "kind": "collection",
+            "behavior": "void",
+            "resumes_at": "2026-11-30T23:00:00+00:00",
+            "paused_since": "2024-03-01T09:30:00+00:00",
+            "paused_since_is_exact": False,
+            "cause": None,
+            "served_free": True,
+            "monthly": {"eur": "1234.50"},
+            "monthly_unknown": [],
+        },
+    }
+    assert second["paused"] is None
+
+
+def test_the_csv_has_one_row_per_paused_subscription_and_a_number_to_add_up() -> None:
+    real = paused(2, kind="subscription", cause="system", status="paused", served_free=False, paused_since=None)
+    rows = list(csv.DictReader(StringIO(to_csv(report(finding(), finding(None), finding(real))))))
+    assert [row["id"] for row in rows] == ["sub_1", "sub_2"]
+    assert rows[0]["Customer ID"] == "cus_1"
+    assert rows[0]["Status"] == "active"
+    assert rows[0]["Currency"] == "eur"
+    assert float(rows[0]["Monthly Amount"]) == 1234.5
+    assert rows[0]["Served Free"] == "true"
+    assert rows[0]["Paused Since (UTC)"] == "2024-03-01 09:30"
+    assert rows[1]["Cause"] == "system"
+    assert rows[1]["Paused Since (UTC)"] == ""
+
+
+@pytest.mark.parametrize("cell", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+def test_no_cell_of_the_csv_is_a_formula(cell: str) -> None:
+    hostile = replace(PAUSED, customer_id=cell, behavior=cell, cause=cell)
+    (row,) = csv.DictReader(StringIO(to_csv(report(finding(hostile, meaning=cell))), newline=""))
+    assert [row[name] for name in ("Customer ID", "Collection Behavior", "Cause", "Meaning")] == [f"'{cell}"] * 4
+
+
+def test_commas_and_quotes_stay_in_their_cells() -> None:
+    (row,) = csv.DictReader(StringIO(to_csv(report(finding(replace(PAUSED, customer_id='a,"b'))))))
+    assert row["Customer ID"] == 'a,"b'

@@ -1,0 +1,224 @@
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
+
+import pytest
+import stripe
+
+from shared.audit.check import AuditContext, Check
+from shared.audit.report import Finding, Report, Severity
+from shared.audit.run import run_audit
+from shared.errors import OperatorError, Unavailable
+from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
+from shared.subscription import Subscription
+
+NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+SECOND = int(NOW.timestamp())
+
+
+class FakeAccount(stripe.HTTPClient):
+    """Two of Stripe's lists, paged as Stripe pages them; `status` other than 200 makes every request fail."""
+
+    name = "fake"
+
+    def __init__(self, subscriptions: list[Any], configurations: list[Any] | None = None) -> None:
+        super().__init__()
+        self.lists = {"/v1/subscriptions": subscriptions, "/v1/billing_portal/configurations": configurations or []}
+        self.status = 200
+        self.requests: list[str] = []
+
+    def request(  # type: ignore[override]
+        self,
+        _method: str,
+        url: str,
+        _headers: Mapping[str, str] | None,
+        _post_data: Any = None,
+    ) -> tuple[str, int, dict[str, str]]:
+        self.requests.append(url)
+        if self.status != 200:
+            return json.dumps({"error": {"type": "invalid_request_error", "message": "no"}}), self.status, {}
+        parts = urlsplit(url)
+        query = parse_qs(parts.query)
+        everything = self.lists[parts.path]
+        after = query.get("starting_after", [""])[0]
+        start = [each["id"] for each in everything].index(after) + 1 if after else 0
+        limit = int(query["limit"][0])
+        page = {"object": "list", "url": parts.path, "data": everything[start : start + limit]}
+        return json.dumps({**page, "has_more": start + limit < len(everything)}), 200, {}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def subscription(number: int = 1, **changes: Any) -> dict[str, Any]:
+    price = {
+        "id": "price_1",
+        "object": "price",
+        "currency": "eur",
+        "unit_amount_decimal": "1250",
+        "billing_scheme": "per_unit",
+        "recurring": {"interval": "month", "interval_count": 1, "usage_type": "licensed"},
+    }
+    item = {"id": f"si_{number}", "object": "subscription_item", "quantity": 1, "price": price}
+    return {
+        "id": f"sub_{number}",
+        "object": "subscription",
+        "customer": f"cus_{number}",
+        "status": "active",
+        "livemode": False,
+        "currency": "eur",
+        "pause_collection": None,
+        "items": {"object": "list", "data": [item]},
+        **changes,
+    }
+
+
+VOID = {"behavior": "void", "resumes_at": None}
+
+
+def audit(
+    account: FakeAccount,
+    paused_since: Mapping[str, int] | None = None,
+    *,
+    now: datetime = NOW,
+    timezone: str = "UTC",
+    **more: Any,
+) -> Report:
+    return run_audit(
+        stripe.StripeClient("sk_test_audit", http_client=account),
+        paused_since or {},
+        now=now,
+        timezone=ZoneInfo(timezone),
+        button_removed_on=PAUSE_BUTTON_REMOVED_ON,
+        cutoff_on=PAUSE_CUTOFF_ON,
+        **more,
+    )
+
+
+def test_an_empty_account_has_no_findings_and_no_mode() -> None:
+    report = audit(FakeAccount([]))
+    assert (report.findings, report.subscriptions_read, report.livemode) == ((), 0, None)
+    assert report.complete
+
+
+def test_every_page_is_read_a_hundred_at_a_time_and_canceled_ones_are_not_asked_for() -> None:
+    account = FakeAccount([subscription(number) for number in range(250)])
+    assert audit(account).subscriptions_read == 250
+    pages = [url for url in account.requests if "/v1/subscriptions" in url]
+    assert len(pages) == 3
+    assert all("limit=100" in url and "status" not in url for url in pages)
+
+
+def test_the_sum_counts_customers_once_and_adds_by_currency() -> None:
+    report = audit(
+        FakeAccount(
+            [
+                subscription(1, pause_collection=VOID),
+                subscription(2, pause_collection=VOID, customer="cus_1"),
+                subscription(3, pause_collection=VOID, status="past_due"),
+                subscription(4, pause_collection=VOID, status="trialing"),
+                subscription(5, pause_collection={"behavior": "void", "resumes_at": SECOND}),
+                subscription(6, status="paused"),
+                subscription(7),
+            ]
+        )
+    )
+    assert report.customers_served_free == 2
+    assert {currency: str(amount) for currency, amount in report.totals.items()} == {"eur": "3750"}
+    assert [paused.subscription_id for paused in report.paused] == ["sub_1", "sub_2", "sub_3", "sub_4", "sub_6"]
+    assert report.livemode is False
+
+
+def test_what_the_mirror_knows_dates_a_pause_of_collection() -> None:
+    account = FakeAccount([subscription(1, pause_collection=VOID), subscription(2, pause_collection=VOID)])
+    known, unknown = audit(account, {"sub_1": SECOND - 86400}).paused
+    assert known.paused_since == datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
+    assert not known.paused_since_is_exact
+    assert unknown.paused_since is None
+
+
+@pytest.mark.parametrize(
+    ("timezone", "phase", "days_left"), [("UTC", Phase.RESUME_ONLY, 1), ("Europe/Paris", Phase.STRANDED, 0)]
+)
+def test_the_day_of_the_teams_time_zone_decides_the_phase(timezone: str, phase: Phase, days_left: int) -> None:
+    evening = datetime(2024, 7, 31, 22, 30, tzinfo=UTC)
+    report = audit(FakeAccount([]), now=evening, timezone=timezone)
+    assert (report.phase, report.days_left) == (phase, days_left)
+
+
+def test_an_unreadable_subscription_is_a_finding_and_the_rest_goes_on() -> None:
+    report = audit(FakeAccount([subscription(1, status=None), subscription(2, pause_collection=VOID)]))
+    unreadable, paused = report.findings
+    assert (unreadable.check, unreadable.severity) == ("unreadable_subscription", Severity.CRITICAL)
+    assert unreadable.subjects == ("sub_1",)
+    assert "status" in unreadable.meaning
+    assert paused.subjects == ("sub_2",)
+    assert not report.complete
+    assert report.subscriptions_read == 2
+
+
+def _crash(subject: Subscription, _audit: AuditContext) -> Iterator[Finding]:
+    yield Finding("half", Severity.INFO, (subject.id,), "said before the crash", "")
+    raise ZeroDivisionError(subject.customer_id)
+
+
+def test_a_check_that_crashes_is_one_finding_with_its_subjects_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    after = Check("after", of_subscription=lambda each, _: [Finding("after", Severity.INFO, (each.id,), "", "")])
+    crashing = Check("crashing", of_subscription=_crash)
+    report = audit(FakeAccount([subscription(1), subscription(2)]), checks=(crashing, after))
+    crash = report.findings[0]
+    assert (crash.check, crash.severity, crash.subjects) == ("crashed_check", Severity.CRITICAL, ("sub_1", "sub_2"))
+    assert "crashing crashed (ZeroDivisionError)" in crash.meaning
+    assert [finding.check for finding in report.findings].count("after") == 2
+    assert not report.complete
+    assert len(caplog.records) == 1
+
+
+def test_a_check_that_crashes_on_a_configuration_is_a_finding_too() -> None:
+    report = audit(FakeAccount([], [{"id": "bpc_1", "livemode": True, "features": ["not", "a", "mapping"]}]))
+    assert [(finding.check, finding.subjects) for finding in report.findings] == [("crashed_check", ("bpc_1",))]
+    assert report.livemode is True
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, OperatorError), (403, OperatorError), (429, Unavailable), (500, Unavailable), (503, Unavailable)],
+)
+def test_stripe_that_cannot_be_read_is_never_an_all_clear(status: int, error: type[Exception]) -> None:
+    account = FakeAccount([])
+    account.status = status
+    with pytest.raises(error):
+        audit(account)
+
+
+def test_a_failure_in_the_middle_of_the_list_raises_too() -> None:
+    account = FakeAccount([subscription(number) for number in range(150)])
+
+    def break_after_the_first_page(_subject: Subscription, _audit: AuditContext) -> list[Finding]:
+        account.status = 500
+        return []
+
+    with pytest.raises(Unavailable):
+        audit(account, checks=(Check("breaks", of_subscription=break_after_the_first_page),))
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="aware"):
+        audit(FakeAccount([]), now=datetime(2026, 11, 22))  # noqa: DTZ001 - what is tested
+
+
+def test_the_cutoffs_are_arguments() -> None:
+    report = run_audit(
+        stripe.StripeClient("sk_test_audit", http_client=FakeAccount([])),
+        {},
+        now=NOW,
+        timezone=ZoneInfo("UTC"),
+        button_removed_on=date(2026, 11, 1),
+        cutoff_on=date(2026, 12, 1),
+    )
+    assert (report.phase, report.days_left) == (Phase.RESUME_ONLY, 9)

@@ -1,0 +1,48 @@
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from functions.nightly_audit.settings import NightlyAuditSettings
+from shared.errors import OperatorError
+
+GOOD = {
+    "SECRET_ID": "stripe",
+    "STRIPE_API_BASE": "https://api.stripe.com",
+    "TABLE_NAME": "Subscriptions",
+    "AUDIT_EMAIL_FROM": "audit@example.com",
+    "AUDIT_EMAIL_TO": "one@example.com, two@example.com",
+    "AUDIT_TIMEZONE": "Europe/Paris",
+    "PAUSE_BUTTON_REMOVED_ON": "2024-03-29",
+    "PAUSE_CUTOFF_ON": "2024-08-01",
+}
+
+
+def test_good_settings_are_read() -> None:
+    settings = NightlyAuditSettings.from_environment(GOOD)
+    assert settings.audit_email_to == ("one@example.com", "two@example.com")
+    assert settings.audit_timezone == ZoneInfo("Europe/Paris")
+    assert settings.pause_button_removed_on == date(2024, 3, 29)
+    assert settings.pause_cutoff_on == date(2024, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TABLE_NAME", ""),
+        ("AUDIT_EMAIL_FROM", "nobody"),
+        ("AUDIT_EMAIL_FROM", "a@b\r\nBcc: c@d"),
+        ("AUDIT_EMAIL_TO", ","),
+        ("AUDIT_EMAIL_TO", "one@example.com,nobody"),
+        ("AUDIT_TIMEZONE", "Europe/Nowhere"),
+        ("AUDIT_TIMEZONE", "Europe"),
+        ("AUDIT_TIMEZONE", "../etc"),
+        ("PAUSE_BUTTON_REMOVED_ON", "29/03/2024"),
+        ("PAUSE_CUTOFF_ON", "soon"),
+        ("PAUSE_CUTOFF_ON", "2024-03-28"),
+    ],
+)
+def test_a_bad_setting_is_named_and_its_value_is_not(name: str, value: str) -> None:
+    with pytest.raises(OperatorError, match=name) as raised:
+        NightlyAuditSettings.from_environment({**GOOD, name: value})
+    assert value in ("", ",", "Europe") or value not in str(raised.value)

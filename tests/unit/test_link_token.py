@@ -1,0 +1,116 @@
+"""A link token opens the portal of its one customer, for a while, and nothing else opens anything."""
+
+import base64
+import json
+import time
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import InvalidRequest, Unauthenticated
+from shared.link_token import LinkClaims, LinkTokens
+
+SECRET = "s" * 64
+TOKENS = LinkTokens(SECRET)
+CLAIMS = LinkClaims(sub="cus_1", group="business", flow="subscription_cancel", subscription="sub_1", locale="fr-CA")
+
+
+def minted(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
+    """A token as a site's backend would mint it, with whatever is wrong."""
+    good = {"sub": "cus_1", "aud": "portal", "exp": int(time.time()) + 600}
+    return jwt.encode({k: v for k, v in (good | claims).items() if v is not None}, secret, algorithm=algorithm)
+
+
+def read(token: str) -> LinkClaims:
+    return TOKENS.read(token, now=time.time())
+
+
+def test_what_is_minted_is_read() -> None:
+    assert read(TOKENS.mint(CLAIMS, expires_in=timedelta(minutes=15), now=time.time())) == CLAIMS
+
+
+def test_any_jwt_library_can_mint_one() -> None:
+    assert read(minted()) == LinkClaims(sub="cus_1")
+
+
+def test_an_expired_token_says_so() -> None:
+    with pytest.raises(Unauthenticated) as caught:
+        read(minted(exp=int(time.time()) - 1))
+    assert caught.value.code == "expired_token"
+
+
+UNSIGNED = jwt.encode({"sub": "cus_1", "aud": "portal", "exp": int(time.time()) + 600}, "", algorithm="none")
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        "a.b.c",
+        "é.é.é",
+        UNSIGNED,
+        UNSIGNED + "x",
+        minted(secret="t" * 64),
+        minted(algorithm="HS512"),
+        minted(aud="admin"),
+        minted(aud=None),
+        minted(aud=["portal", "admin"]),
+        minted(exp=None),
+        minted(exp="tomorrow"),
+        minted(exp=int(time.time()) + 8 * 86_400),
+        minted(nbf=int(time.time()) + 600),
+        minted(sub=None),
+        minted(sub=""),
+        minted(sub="sub_1"),
+        minted(sub="cus_1\n"),
+        minted(sub="cus_../cus_2"),
+        minted(group=7),
+        minted(group=["business"]),
+        minted(flow={"type": "x"}),
+        minted(subscription="cus_1"),
+        minted(locale="<script>"),
+        minted(sub="cus_" + "1" * 2000),
+    ],
+)
+def test_anything_else_opens_nothing(token: str) -> None:
+    with pytest.raises(Unauthenticated):
+        read(token)
+
+
+@given(st.text(max_size=300))
+def test_no_text_at_all_does_more_than_be_refused(token: str) -> None:
+    with pytest.raises(Unauthenticated):
+        read(token)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 63))
+def test_no_letter_of_a_token_can_be_changed(place: int, letter: int) -> None:
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    token = minted()
+    place %= len(token)
+    changed = token[:place] + alphabet[letter] + token[place + 1 :]
+    # The last letter of a base64 part carries bits that mean nothing: the same signature can be written in four ways.
+    if base64.urlsafe_b64decode(changed.split(".")[-1] + "==") == base64.urlsafe_b64decode(token.split(".")[-1] + "=="):
+        changed = changed.rpartition(".")[0] + token[token.rindex(".") :]
+    if changed == token:
+        return
+    with pytest.raises(Unauthenticated):
+        read(changed)
+
+
+def test_the_header_cannot_name_another_key() -> None:
+    header = base64.urlsafe_b64encode(json.dumps({"alg": "HS256", "kid": "x", "jwk": {"k": "e"}}).encode()).decode()
+    _, payload, signature = minted().split(".")
+    with pytest.raises(Unauthenticated):
+        read(f"{header.rstrip('=')}.{payload}.{signature}")
+
+
+@pytest.mark.parametrize("life", [timedelta(0), timedelta(seconds=-5), timedelta(days=7, seconds=1)])
+def test_a_link_lives_at_most_seven_days(life: timedelta) -> None:
+    with pytest.raises(InvalidRequest, match="at most 7 days"):
+        TOKENS.mint(CLAIMS, expires_in=life, now=time.time())

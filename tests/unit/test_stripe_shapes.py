@@ -1,0 +1,167 @@
+"""A subscription reads the same whatever version of the API it was rendered at."""
+
+from typing import Any
+
+import pytest
+
+from shared.errors import UnreadableEvent
+from shared.stripe_shapes import read_subscription
+from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+
+TODAY: dict[str, Any] = {
+    "id": "sub_1",
+    "object": "subscription",
+    "customer": "cus_1",
+    "status": "active",
+    "livemode": False,
+    "created": 100,
+    "currency": "eur",
+    "collection_method": "charge_automatically",
+    "billing_mode": {"type": "flexible", "flexible": {"proration_discounts": "included"}},
+    "schedule": None,
+    "cancel_at": None,
+    "cancel_at_period_end": False,
+    "pause_collection": {"behavior": "void", "resumes_at": 900},
+    "status_details": None,
+    "items": {
+        "object": "list",
+        "data": [
+            {
+                "id": "si_1",
+                "quantity": 2,
+                "current_period_end": 500,
+                "price": {
+                    "id": "price_1",
+                    "product": "prod_1",
+                    "currency": "eur",
+                    "unit_amount": 1000,
+                    "unit_amount_decimal": "1000",
+                    "billing_scheme": "per_unit",
+                    "recurring": {"interval": "month", "interval_count": 1, "usage_type": "licensed"},
+                },
+            }
+        ],
+    },
+}
+READ = Subscription(
+    id="sub_1",
+    customer_id="cus_1",
+    status="active",
+    livemode=False,
+    created=100,
+    currency="eur",
+    collection_method="charge_automatically",
+    billing_mode="flexible",
+    pause_collection=PauseCollection("void", 900),
+    current_period_end=500,
+    items=(
+        SubscriptionItem(
+            id="si_1",
+            price_id="price_1",
+            product_id="prod_1",
+            quantity=2,
+            unit_amount_decimal="1000",
+            currency="eur",
+            interval="month",
+            usage_type="licensed",
+            billing_scheme="per_unit",
+            current_period_end=500,
+        ),
+    ),
+)
+
+
+def test_todays_form_is_read_whole() -> None:
+    assert read_subscription(TODAY) == READ
+
+
+def test_the_form_before_basil_has_its_period_on_the_subscription() -> None:
+    item = {name: value for name, value in TODAY["items"]["data"][0].items() if name != "current_period_end"}
+    old = TODAY | {"current_period_end": 500, "items": {"data": [item]}}
+    assert read_subscription(old).current_period_end == 500
+
+
+def test_plans_of_2019_read_as_prices() -> None:
+    plan = {
+        "id": "price_1",
+        "product": "prod_1",
+        "currency": "eur",
+        "amount": 1000,
+        "interval": "month",
+        "interval_count": 1,
+        "usage_type": "licensed",
+        "billing_scheme": "per_unit",
+    }
+    old = TODAY | {"items": {"data": [{"id": "si_1", "quantity": 2, "current_period_end": 500, "plan": plan}]}}
+    assert read_subscription(old) == READ
+
+
+def test_expanded_references_read_as_their_ids() -> None:
+    item = TODAY["items"]["data"][0]
+    expanded_item = item | {"price": item["price"] | {"product": {"id": "prod_1", "object": "product"}}}
+    expanded = TODAY | {"customer": {"id": "cus_1", "object": "customer"}, "items": {"data": [expanded_item]}}
+    assert read_subscription(expanded) == READ
+
+
+def test_the_preview_form_of_billing_mode_is_a_word() -> None:
+    assert read_subscription(TODAY | {"billing_mode": "flexible"}) == READ
+
+
+def test_unknown_fields_and_enum_values_pass() -> None:
+    found = read_subscription(TODAY | {"status": "hibernating", "from_the_future": {"a": [1]}})
+    assert found.status == "hibernating"
+
+
+def test_a_real_pause_carries_its_cause_and_time() -> None:
+    details = {"paused": {"type": "subscription", "transitioned_at": 77, "subscription": {"type": "pause_requested"}}}
+    found = read_subscription(TODAY | {"status": "paused", "pause_collection": None, "status_details": details})
+    assert (found.pause_kind, found.paused_reason, found.paused_at) == ("subscription", "pause_requested", 77)
+
+
+def test_a_customer_account_stands_in_for_a_customer() -> None:
+    assert read_subscription(TODAY | {"customer": None, "customer_account": "acct_1"}).customer_id == "acct_1"
+
+
+def test_only_the_id_customer_status_and_mode_are_needed() -> None:
+    assert read_subscription(
+        {"id": "sub_1", "customer": "cus_1", "status": "active", "livemode": True}
+    ) == Subscription("sub_1", "cus_1", "active", livemode=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"id": "in_1"}, "id"),
+        ({"id": 7}, "id"),
+        ({"status": None}, "status"),
+        ({"livemode": "perhaps"}, "livemode"),
+        ({"customer": "c" * 300}, "customer"),
+        ({"cancel_at": 10**12}, "cancel_at"),
+        ({"items": {"data": [{"id": "si"}] * 101}}, "items"),
+        ({"pause_collection": {"resumes_at": 5}}, "pause_collection.behavior"),
+    ],
+)
+def test_what_cannot_be_read_is_named_without_its_value(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(UnreadableEvent, match=named) as caught:
+        read_subscription(TODAY | change)
+    assert "ccc" not in caught.value.message
+
+
+def test_a_subscription_without_a_customer_cannot_be_mirrored() -> None:
+    with pytest.raises(UnreadableEvent, match="names no customer"):
+        read_subscription(TODAY | {"customer": None})
+
+
+@pytest.mark.parametrize(
+    ("status", "paused", "kind"),
+    [
+        ("active", True, "collection"),
+        ("active", False, None),
+        ("paused", False, "subscription"),
+        ("paused", True, "subscription"),
+        ("canceled", True, None),
+    ],
+)
+def test_the_two_pauses_are_told_apart(status: str, paused: bool, kind: str | None) -> None:  # noqa: FBT001
+    pause = {"behavior": "void"} if paused else None
+    assert read_subscription(TODAY | {"status": status, "pause_collection": pause}).pause_kind == kind

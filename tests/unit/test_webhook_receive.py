@@ -1,0 +1,269 @@
+"""One request of Stripe's: only a genuine one counts, and a genuine one is never lost."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from stripe import WebhookSignature
+
+from functions.webhook.receive import Receiver, Unmirrored, metric_of
+from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
+from shared.mirror import Outcome, SubscriptionEvent
+from shared.secret_store import Secrets
+
+SIGNING = "whsec_current"
+OLDER = "whsec_older"
+
+
+@dataclass
+class FakeSecrets:
+    """The secret; `rolled` is what a reread finds."""
+
+    signing: tuple[str, ...] = (OLDER, SIGNING)
+    key: str = "sk_test_1"
+    rolled: tuple[str, ...] | None = None
+    rereads: int = 0
+
+    def get(self) -> Secrets:
+        signing = tuple(map(SecretStr, self.signing))
+        return Secrets(
+            stripe_api_key=SecretStr(self.key), webhook_signing_secrets=signing, link_secret=SecretStr("l" * 43)
+        )
+
+    def reread(self) -> Secrets | None:
+        self.rereads += 1
+        if self.rolled is None:
+            return None
+        self.signing = self.rolled
+        return self.get()
+
+
+@dataclass
+class FakeMirror:
+    """Remembers what it was told."""
+
+    events: list[SubscriptionEvent] = field(default_factory=list)
+    fails: bool = False
+
+    def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:
+        if self.fails:
+            raise Unavailable("mirror_unavailable", "down")
+        assert now == pytest.approx(time.time(), abs=5)
+        self.events.append(event)
+        return Outcome.APPLIED
+
+
+@dataclass
+class FakeDeadLetters:
+    """Remembers what it kept."""
+
+    kept: list[tuple[bytes, str]] = field(default_factory=list)
+
+    def keep(self, body: bytes, reason: UnreadableEvent) -> None:
+        self.kept.append((body, reason.code))
+
+
+@dataclass
+class World:
+    """A receiver and all it stands on."""
+
+    secrets: FakeSecrets = field(default_factory=FakeSecrets)
+    mirror: FakeMirror = field(default_factory=FakeMirror)
+    dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
+    clock: Callable[[], float] = time.time
+
+    def receive(self, body: bytes, header: str | None = None) -> Any:
+        receiver = Receiver(self.secrets, self.mirror, self.dead_letters, self.clock)  # type: ignore[arg-type]
+        return receiver.receive(body, {"stripe-signature": signed(body) if header is None else header})
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def signed(body: bytes, secret: str = SIGNING, at: float | None = None) -> str:
+    return WebhookSignature.generate_signature_header(body.decode(), secret, int(at or time.time()))  # type: ignore[no-any-return]
+
+
+def event(**changes: Any) -> bytes:
+    snapshot = {"id": "sub_1", "customer": "cus_1", "status": "active", "livemode": False}
+    whole = {
+        "id": "evt_1",
+        "object": "event",
+        "type": "customer.subscription.updated",
+        "created": int(time.time()) - 5,
+        "livemode": False,
+        "data": {
+            "object": snapshot | changes.pop("snapshot", {}),
+            "previous_attributes": changes.pop("previous", None),
+        },
+    }
+    return json.dumps(whole | changes).encode()
+
+
+def test_a_genuine_event_reaches_the_mirror(world: World) -> None:
+    receipt = world.receive(event())
+    assert (receipt.outcome, receipt.event_id) == (Outcome.APPLIED, "evt_1")
+    assert [told.subscription.id for told in world.mirror.events] == ["sub_1"]
+
+
+@pytest.mark.parametrize("secret", [OLDER, SIGNING])
+def test_every_secret_of_the_list_is_good(world: World, secret: str) -> None:
+    body = event()
+    assert world.receive(body, signed(body, secret)).outcome is Outcome.APPLIED
+
+
+def forged(name: str, body: bytes) -> tuple[bytes, str]:
+    """A request that is not Stripe's, or no longer."""
+    now = time.time()
+    good = signed(body)
+    return {
+        "tampered": (body.replace(b"active", b"paused"), good),
+        "other secret": (body, signed(body, "whsec_other")),
+        "no header": (body, ""),
+        "stale": (body, signed(body, at=now - 301)),
+        "from the future": (body, signed(body, at=now + 310)),
+        "other scheme": (body, good.replace("v1=", "v0=")),
+        "no time": (body, good.partition(",")[2]),
+        "no signature": (body, good.partition(",")[0]),
+        "two times": (body, f"t={int(now)}," + signed(body, at=now - 400)),
+        "future behind a good time": (body, good.replace("t=", f"t={int(now + 10**6)},t=", 1)),
+        "not a header": (body, "hello"),
+        "empty body": (b"", good),
+        "binary body": (b"\xff\xfe" + body, good),
+        "time is no number": (body, "t=NaN," + good.partition(",")[2]),
+    }[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tampered",
+        "other secret",
+        "no header",
+        "stale",
+        "from the future",
+        "other scheme",
+        "no time",
+        "no signature",
+        "two times",
+        "future behind a good time",
+        "not a header",
+        "empty body",
+        "binary body",
+        "time is no number",
+    ],
+)
+def test_what_is_not_from_stripe_is_refused_and_changes_nothing(world: World, name: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        world.receive(*forged(name, event()))
+    assert caught.value.code == "bad_signature"
+    assert (world.mirror.events, world.dead_letters.kept) == ([], [])
+
+
+def test_a_secret_rolled_since_the_last_read_is_found(world: World) -> None:
+    world.secrets.rolled = ("whsec_new",)
+    body = event()
+    assert world.receive(body, signed(body, "whsec_new")).outcome is Outcome.APPLIED
+    assert world.secrets.rereads == 1
+
+
+def test_no_secret_at_all_lets_nothing_in(world: World) -> None:
+    world.secrets.signing = ()
+    body = event()
+    with pytest.raises(InvalidRequest):
+        world.receive(body, signed(body, ""))
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({"type": "invoice.paid"}, Unmirrored.OTHER_TYPE),
+        ({"type": "customer.updated"}, Unmirrored.OTHER_TYPE),
+        ({"account": "acct_1"}, Unmirrored.OTHER_ACCOUNT),
+        ({"livemode": True}, Unmirrored.OTHER_MODE),
+    ],
+)
+def test_what_is_not_ours_is_ignored(world: World, change: dict[str, Any], outcome: Unmirrored) -> None:
+    assert world.receive(event(**change)).outcome is outcome
+    assert (world.mirror.events, world.dead_letters.kept) == ([], [])
+
+
+def test_a_live_key_takes_live_events_only(world: World) -> None:
+    world.secrets.key = "rk_live_1"
+    assert world.receive(event(livemode=True)).outcome is Outcome.APPLIED
+    assert world.receive(event()).outcome is Unmirrored.OTHER_MODE
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "unreadable_event"),
+        (b"[]", "unreadable_event"),
+        (b"{not json", "unreadable_event"),
+        (b'{"object": "event"}', "unreadable_event"),
+        (b'{"id": "evt_1", "object": "v2.core.event", "type": "v1.customer.subscription.updated"}', "thin_event"),
+        (event(created="yesterday"), "unreadable_event"),
+        (event(created=10**15), "unreadable_event"),
+        (event(snapshot={"customer": None}), "subscription_without_customer"),
+        (event(snapshot={"status": 7}), "unreadable_subscription"),
+    ],
+)
+def test_a_genuine_event_that_cannot_be_understood_is_kept(world: World, body: bytes, code: str) -> None:
+    assert world.receive(body).outcome is Unmirrored.DEAD_LETTER
+    assert world.dead_letters.kept == [(body, code)]
+
+
+def test_an_event_that_the_mirror_did_not_take_is_stripes_to_send_again(world: World) -> None:
+    world.mirror.fails = True
+    with pytest.raises(Unavailable):
+        world.receive(event())
+    assert world.dead_letters.kept == []
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "previous", "type_", "starts"),
+    [
+        ({"pause_collection": {"behavior": "void"}}, {"pause_collection": None}, "updated", True),
+        ({"pause_collection": {"behavior": "void"}}, {"pause_collection": {"behavior": "void"}}, "updated", False),
+        ({"pause_collection": {"behavior": "void"}}, {"quantity": 1}, "updated", False),
+        ({"pause_collection": {"behavior": "void"}}, None, "updated", False),
+        ({"pause_collection": None}, {"pause_collection": {"behavior": "void"}}, "updated", False),
+        ({"status": "paused"}, {"status": "active"}, "updated", True),
+        ({"status": "paused"}, None, "paused", True),
+        ({"status": "paused"}, {"metadata": {}}, "updated", False),
+        ({"status": "active"}, {"status": "paused"}, "resumed", False),
+    ],
+)
+def test_the_event_that_begins_a_pause_is_known(
+    world: World,
+    snapshot: dict[str, Any],
+    previous: dict[str, Any] | None,
+    type_: str,
+    starts: bool,  # noqa: FBT001
+) -> None:
+    world.receive(event(snapshot=snapshot, previous=previous, type=f"customer.subscription.{type_}"))
+    assert world.mirror.events[0].starts_pause is starts
+
+
+def test_every_result_has_its_own_metric() -> None:
+    results = [*Outcome, *Unmirrored, InvalidRequest("a", "b"), Unavailable("a", "b"), OperatorError("a", "b")]
+    names = [metric_of(result) for result in results]
+    assert names == [
+        "EventApplied",
+        "EventStale",
+        "EventDuplicate",
+        "EventUnchanged",
+        "EventIgnoredType",
+        "EventIgnoredAccount",
+        "EventIgnoredLivemode",
+        "EventDeadLetter",
+        "EventRefused",
+        "EventFailed",
+        "EventFailed",
+    ]
