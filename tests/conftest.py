@@ -7,6 +7,8 @@ import pytest
 # Powertools reads it when a function's module is imported, as it would be in Lambda's init phase.
 os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "StripePortal"
 
+pytest_plugins = ["tests.integration.simulator_fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:

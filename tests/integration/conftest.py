@@ -17,7 +17,7 @@ from local.http_event import HttpRequest, HttpResponse, event_of, response_of
 from local.lambda_function import LambdaFunction
 from local.physical_names import PhysicalNames
 from local.template import Template
-from tests.integration.simulator_fixtures import RunningSimulator, simulator  # noqa: F401 - a fixture for all
+from tests.integration.simulator_fixtures import RunningSimulator
 
 SENDER = "audit@shop.example"
 SIGNING = "whsec_current"
@@ -92,7 +92,7 @@ class Api:
 
 
 @pytest.fixture
-def api(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Api:  # noqa: F811 - the fixture
+def api(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Api:
     """The deployment as its callers see it, with the simulator as its Stripe."""
     overrides = {"STRIPE_API_BASE": simulator.url, "PORTAL_CONFIGURATIONS": '{"business": "bpc_missing"}'}
     for function_id in aws.template.functions():

@@ -1,0 +1,245 @@
+"""The webhook, from Stripe's signed request to the table."""
+
+import base64
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import stripe
+import uvicorn
+
+from local.gateway import Gateway
+from local.lambda_function import LambdaFunction
+from shared.mirror_item import MirroredSubscription
+from shared.mirror_table import MirrorTable
+from tests.integration.conftest import SIGNING, Api, Aws
+from tests.integration.simulator_fixtures import RunningSimulator
+
+ROUTE = "POST /webhooks/stripe"
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    snapshot = {"id": "sub_1", "customer": "cus_1", "status": "active", "livemode": False, "items": {"data": []}}
+    return {
+        "id": "evt_1",
+        "object": "event",
+        "type": "customer.subscription.updated",
+        "created": int(time.time()) - 60,
+        "livemode": False,
+        "data": {"object": snapshot | changes.pop("snapshot", {})},
+    } | changes
+
+
+def signed(body: bytes, secret: str = SIGNING, at: float | None = None) -> dict[str, str]:
+    header = stripe.WebhookSignature.generate_signature_header(body.decode(), secret, int(at or time.time()))
+    return {"stripe-signature": header, "content-type": "application/json; charset=utf-8"}
+
+
+class World:
+    """The webhook's function, and the table that it keeps."""
+
+    def __init__(self, api: Api, aws: Aws) -> None:
+        self.api = api
+        self.aws = aws
+        self.table = MirrorTable(aws.clients.dynamodb, aws.template.ref("Subscriptions"))
+
+    def post(self, content: Any, headers: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        answer = self.api.send(ROUTE, headers=signed(body) if headers is None else headers, body=body)
+        return answer.status, json.loads(answer.body)
+
+    def item(self) -> MirroredSubscription | None:
+        return self.table.get("cus_1", "sub_1")
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        url = self.aws.template.ref("DeadLetterQueue")
+        found = self.aws.clients.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=0
+        )
+        return list(map(dict, found.get("Messages", [])))
+
+
+@pytest.fixture
+def world(api: Api, aws: Aws) -> World:
+    return World(api, aws)
+
+
+def test_a_genuine_event_is_mirrored(world: World) -> None:
+    assert world.post(event()) == (200, {"outcome": "applied"})
+    item = world.item()
+    assert item
+    assert (item.subscription.status, item.event_id, item.revision) == ("active", "evt_1", 1)
+
+
+def test_it_says_what_became_of_each_event(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.post(event())
+    assert world.post(event()) == (200, {"outcome": "duplicate"})
+    assert world.post(event(id="evt_0", created=int(time.time()) - 600)) == (200, {"outcome": "stale"})
+    assert world.post(event(type="invoice.paid")) == (200, {"outcome": "ignored_type"})
+    assert world.post(event(account="acct_1")) == (200, {"outcome": "ignored_account"})
+    assert world.post(event(livemode=True)) == (200, {"outcome": "ignored_livemode"})
+    counted = capsys.readouterr().out
+    for metric in ("EventApplied", "EventDuplicate", "EventStale", "EventIgnoredType", "EventIgnoredLivemode"):
+        assert f'"{metric}"' in counted
+
+
+@pytest.mark.parametrize("how", ["tampered", "stale", "unsigned", "other secret"])
+def test_what_is_not_genuine_gets_400_and_changes_nothing(world: World, how: str) -> None:
+    body = json.dumps(event()).encode()
+    headers = {
+        "tampered": signed(body),
+        "stale": signed(body, at=time.time() - 400),
+        "unsigned": {"content-type": "application/json"},
+        "other secret": signed(body, "whsec_other"),
+    }[how]
+    if how == "tampered":
+        body = body.replace(b"active", b"paused")
+    status, answer = world.post(body, headers)
+    assert (status, answer["code"]) == (400, "bad_signature")
+    assert world.item() is None
+    assert world.dead_letters() == []
+
+
+def test_a_body_in_base64_is_decoded_first(world: World) -> None:
+    body = json.dumps(event()).encode()
+    headers = signed(body) | {"content-type": "application/octet-stream"}
+    assert world.post(body, headers) == (200, {"outcome": "applied"})
+
+
+@pytest.mark.parametrize("body", ["%%%", "YWJj!", "a"])
+def test_a_body_that_is_said_to_be_base64_and_is_not_gets_400(api: Api, body: str) -> None:
+    function = api._functions[api._routes[ROUTE]]
+    answer = function.invoke({"body": body, "isBase64Encoded": True, "headers": {}})
+    assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (400, "unreadable_body")
+
+
+def test_a_request_without_body_or_headers_gets_400(api: Api) -> None:
+    function = api._functions[api._routes[ROUTE]]
+    assert function.invoke({"isBase64Encoded": False})["statusCode"] == 400
+    assert function.invoke({"body": None, "headers": None})["statusCode"] == 400
+    assert function.invoke({"body": base64.b64encode(b"\xff").decode(), "isBase64Encoded": True})["statusCode"] == 400
+
+
+def test_a_genuine_event_that_cannot_be_understood_is_kept_whole_with_its_reason(world: World) -> None:
+    strange = event(snapshot={"customer": None})
+    assert world.post(strange) == (200, {"outcome": "dead_letter"})
+    (letter,) = world.dead_letters()
+    assert json.loads(letter["Body"]) == strange
+    reasons = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    assert reasons == {"code": "subscription_without_customer", "reason": "The subscription names no customer"}
+
+
+def test_a_genuine_event_that_cannot_be_kept_is_sent_again(world: World) -> None:
+    world.aws.clients.sqs.delete_queue(QueueUrl=world.aws.template.ref("DeadLetterQueue"))
+    status, answer = world.post(event(snapshot={"customer": None}))
+    assert (status, answer["code"]) == (503, "dead_letters_unavailable")
+
+
+def test_a_rolled_secret_is_found_without_a_deploy(world: World) -> None:
+    world.post(event())
+    secret = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": ["whsec_new", SIGNING], "link_secret": "l" * 43}
+    world.aws.clients.secretsmanager.put_secret_value(
+        SecretId=world.aws.template.ref("Secret"), SecretString=json.dumps(secret)
+    )
+    body = json.dumps(event(id="evt_2", created=int(time.time()) - 30)).encode()
+    assert world.post(body, signed(body, "whsec_new")) == (200, {"outcome": "applied"})
+
+
+def test_an_unfilled_secret_is_the_operators_to_mend(world: World, log: io.StringIO) -> None:
+    world.aws.clients.secretsmanager.put_secret_value(
+        SecretId=world.aws.template.ref("Secret"),
+        SecretString='{"stripe_api_key": "", "webhook_signing_secrets": [], "link_secret": "%s"}' % ("l" * 43),
+    )
+    status, answer = world.post(event())
+    assert (status, answer["code"]) == (500, "bad_secret")
+    assert "stripe_api_key" in log.getvalue()
+
+
+def test_nothing_of_the_customer_is_logged(world: World, log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    world.post(event(snapshot={"metadata": {"email": "ada@example.com"}}))
+    world.post(event(id="evt_2", snapshot={"customer": None, "description": "ada@example.com", "status": "ada"}))
+    world.post(b'{"id": "ada@example.com"}')
+    body = json.dumps(event()).encode()
+    world.post(body.replace(b"active", b"ada@example.com"), signed(body))
+    logged = "".join([log.getvalue(), *capsys.readouterr()])
+    assert '"outcome":"dead_letter"' in logged
+    for secret in ("ada", SIGNING, "sk_test_1", "v1="):
+        assert secret not in logged
+
+
+@pytest.fixture
+def deployed(world: World, simulator: RunningSimulator) -> Iterator[None]:
+    """The API on real HTTP, registered at the simulator as a webhook endpoint."""
+    template = world.aws.template
+    functions = {name: LambdaFunction(function) for name, function in template.functions().items()}
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server = uvicorn.Server(uvicorn.Config(Gateway(template.routes(), functions), lifespan="off", log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    endpoint = simulator.client().v1.webhook_endpoints.create(
+        {"url": f"{url}/webhooks/stripe", "enabled_events": ["*"]}
+    )
+    secret = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [endpoint.secret], "link_secret": "l" * 43}
+    world.aws.clients.secretsmanager.put_secret_value(SecretId=template.ref("Secret"), SecretString=json.dumps(secret))
+    yield
+    server.should_exit = True
+    thread.join()
+    listener.close()
+
+
+@pytest.mark.usefixtures("deployed")
+def test_the_mirror_follows_stripe_through_a_subscriptions_life(world: World, simulator: RunningSimulator) -> None:
+    client = simulator.client()
+    customer = client.v1.customers.create({"email": "ada@example.com", "payment_method": "pm_card_visa"})
+    product = client.v1.products.create({"name": "Gold"})
+    price = client.v1.prices.create(
+        {"product": product.id, "currency": "eur", "unit_amount": 1200, "recurring": {"interval": "month"}}
+    )
+    id_ = client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}]}).id
+
+    def held() -> tuple[str, str | None]:
+        simulator.settle()
+        item = world.table.get(customer.id, id_)
+        assert item
+        return item.subscription.status, item.subscription.pause_kind
+
+    assert held() == ("active", None)
+    client.v1.subscriptions.update(id_, {"pause_collection": {"behavior": "void"}})
+    assert held() == ("active", "collection")
+    client.v1.subscriptions.update(id_, {"pause_collection": ""})
+    assert held() == ("active", None)
+    client.v1.subscriptions.pause(id_)
+    assert held() == ("paused", "subscription")
+    client.v1.subscriptions.resume(id_)
+    assert held() == ("active", None)
+    client.v1.subscriptions.cancel(id_)
+    assert held() == ("canceled", None)
+
+
+@pytest.mark.usefixtures("deployed")
+def test_when_the_database_refuses_the_next_delivery_heals_the_mirror(
+    world: World, simulator: RunningSimulator
+) -> None:
+    client = simulator.client()
+    customer = client.v1.customers.create({"email": "ada@example.com", "payment_method": "pm_card_visa"})
+    product = client.v1.products.create({"name": "Gold"})
+    price = client.v1.prices.create(
+        {"product": product.id, "currency": "eur", "unit_amount": 1200, "recurring": {"interval": "month"}}
+    )
+    world.aws.clients.dynamodb.delete_table(TableName=world.aws.template.ref("Subscriptions"))
+    id_ = client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}]}).id
+    attempts = [each for each in simulator.settle() if each["type"].startswith("customer.subscription")]
+    assert [each["status_code"] for each in attempts] == [503]
+
+    world.aws.template.create_tables(world.aws.clients.dynamodb)
+    simulator.admin("POST", "deliveries/retry")
+    simulator.settle()
+    item = world.table.get(customer.id, id_)
+    assert item
+    assert item.subscription.status == "active"
