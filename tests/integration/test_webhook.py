@@ -15,6 +15,7 @@ import uvicorn
 
 from local.gateway import Gateway
 from local.lambda_function import LambdaFunction
+from shared.errors import Unavailable
 from shared.mirror_item import MirroredSubscription
 from shared.mirror_table import MirrorTable
 from tests.integration.conftest import SIGNING, Api, Aws
@@ -162,14 +163,58 @@ def test_an_unfilled_secret_is_the_operators_to_mend(world: World, log: io.Strin
 
 def test_nothing_of_the_customer_is_logged(world: World, log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
     world.post(event(snapshot={"metadata": {"email": "ada@example.com"}}))
-    world.post(event(id="evt_2", snapshot={"customer": None, "description": "ada@example.com", "status": "ada"}))
+    world.post(event(id="evt_2", snapshot={"customer": None, "description": "ada@example.com", "status": 77123}))
     world.post(b'{"id": "ada@example.com"}')
     body = json.dumps(event()).encode()
     world.post(body.replace(b"active", b"ada@example.com"), signed(body))
     logged = "".join([log.getvalue(), *capsys.readouterr()])
     assert '"outcome":"dead_letter"' in logged
-    for secret in ("ada", SIGNING, "sk_test_1", "v1="):
+    for secret in ("ada@", "77123", SIGNING, "sk_test_1", "v1="):
         assert secret not in logged
+
+
+def envelope(detail: Any, source: str = "aws.partner/stripe.com/ed_test_1") -> dict[str, Any]:
+    """EventBridge's form of an event."""
+    return {
+        "version": "0",
+        "id": "7a3",
+        "source": source,
+        "detail-type": "customer.subscription.updated",
+        "detail": detail,
+    }
+
+
+def test_an_event_of_the_partner_bus_needs_no_signature(world: World) -> None:
+    function = world.api._functions["WebhookFunction"]
+    assert json.loads(function.invoke(envelope(event()))["body"]) == {"outcome": "applied"}
+    assert json.loads(function.invoke(envelope(event()))["body"]) == {"outcome": "duplicate"}
+    item = world.item()
+    assert item
+    assert item.revision == 1
+
+
+def test_an_event_of_the_partner_bus_that_was_not_kept_fails_so_that_it_comes_again(world: World) -> None:
+    world.aws.clients.dynamodb.delete_table(TableName=world.aws.template.ref("Subscriptions"))
+    with pytest.raises(Unavailable):
+        world.api._functions["WebhookFunction"].invoke(envelope(event()))
+
+
+def test_an_event_of_the_partner_bus_that_cannot_be_understood_is_kept(world: World) -> None:
+    world.api._functions["WebhookFunction"].invoke(envelope({"odd": True}))
+    (letter,) = world.dead_letters()
+    assert json.loads(letter["Body"]) == {"odd": True}
+
+
+@pytest.mark.parametrize("source", ["aws.events", "", "aws.partner/stripe.com.evil/ed_1", "my.app"])
+def test_an_event_of_another_source_is_not_trusted(world: World, source: str) -> None:
+    assert world.api._functions["WebhookFunction"].invoke(envelope(event(), source))["statusCode"] == 400
+    assert world.item() is None
+
+
+def test_a_web_request_cannot_pass_for_the_partner_bus(world: World) -> None:
+    request = envelope(event()) | {"requestContext": {"http": {"method": "POST"}}, "body": "{}", "headers": {}}
+    assert world.api._functions["WebhookFunction"].invoke(request)["statusCode"] == 400
+    assert world.item() is None
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 from pydantic import SecretStr
 from stripe import WebhookSignature
 
-from functions.webhook.receive import Receiver, Unmirrored, metric_of
+from functions.webhook.receive import Receiver, metric_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
+from shared.intake import Ignored, Intake
 from shared.mirror import Outcome, SubscriptionEvent
 from shared.secret_store import Secrets
 
@@ -47,6 +48,7 @@ class FakeMirror:
     """Remembers what it was told."""
 
     events: list[SubscriptionEvent] = field(default_factory=list)
+    notifications: list[tuple[str, int, str]] = field(default_factory=list)
     fails: bool = False
 
     def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:
@@ -54,6 +56,10 @@ class FakeMirror:
             raise Unavailable("mirror_unavailable", "down")
         assert now == pytest.approx(time.time(), abs=5)
         self.events.append(event)
+        return Outcome.APPLIED
+
+    def apply_notification(self, event_id: str, created: int, subscription_id: str) -> Outcome:
+        self.notifications.append((event_id, created, subscription_id))
         return Outcome.APPLIED
 
 
@@ -77,7 +83,8 @@ class World:
     clock: Callable[[], float] = time.time
 
     def receive(self, body: bytes, header: str | None = None) -> Any:
-        receiver = Receiver(self.secrets, self.mirror, self.dead_letters, self.clock)  # type: ignore[arg-type]
+        intake = Intake(self.mirror, lambda: self.secrets.get().livemode)
+        receiver = Receiver(self.secrets, intake, self.dead_letters, self.clock)  # type: ignore[arg-type]
         return receiver.receive(body, {"stripe-signature": signed(body) if header is None else header})
 
 
@@ -104,6 +111,37 @@ def event(**changes: Any) -> bytes:
         },
     }
     return json.dumps(whole | changes).encode()
+
+
+def thin(**changes: Any) -> bytes:
+    whole = {
+        "id": "evt_test_1",
+        "object": "v2.core.event",
+        "type": "v1.customer.subscription.updated",
+        "created": "2026-10-30T12:00:00.250Z",
+        "livemode": False,
+        "reason": None,
+        "related_object": {"id": "sub_1", "type": "subscription", "url": "/v1/subscriptions/sub_1"},
+    }
+    return json.dumps(whole | changes).encode()
+
+
+def test_a_thin_event_makes_the_mirror_ask_stripe(world: World) -> None:
+    receipt = world.receive(thin())
+    assert (receipt.outcome, receipt.event_type) == (Outcome.APPLIED, "v1.customer.subscription.updated")
+    assert world.mirror.notifications == [("evt_test_1", 1793361600, "sub_1")]
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({"type": "v1.billing.meter.error_report_triggered"}, Ignored.OTHER_TYPE),
+        ({"livemode": True}, Ignored.OTHER_MODE),
+    ],
+)
+def test_a_thin_event_that_is_not_ours_is_ignored(world: World, change: dict[str, Any], outcome: Ignored) -> None:
+    assert world.receive(thin(**change)).outcome is outcome
+    assert world.mirror.notifications == []
 
 
 def test_a_genuine_event_reaches_the_mirror(world: World) -> None:
@@ -183,13 +221,13 @@ def test_no_secret_at_all_lets_nothing_in(world: World) -> None:
 @pytest.mark.parametrize(
     ("change", "outcome"),
     [
-        ({"type": "invoice.paid"}, Unmirrored.OTHER_TYPE),
-        ({"type": "customer.updated"}, Unmirrored.OTHER_TYPE),
-        ({"account": "acct_1"}, Unmirrored.OTHER_ACCOUNT),
-        ({"livemode": True}, Unmirrored.OTHER_MODE),
+        ({"type": "invoice.paid"}, Ignored.OTHER_TYPE),
+        ({"type": "customer.updated"}, Ignored.OTHER_TYPE),
+        ({"account": "acct_1"}, Ignored.OTHER_ACCOUNT),
+        ({"livemode": True}, Ignored.OTHER_MODE),
     ],
 )
-def test_what_is_not_ours_is_ignored(world: World, change: dict[str, Any], outcome: Unmirrored) -> None:
+def test_what_is_not_ours_is_ignored(world: World, change: dict[str, Any], outcome: Ignored) -> None:
     assert world.receive(event(**change)).outcome is outcome
     assert (world.mirror.events, world.dead_letters.kept) == ([], [])
 
@@ -197,7 +235,7 @@ def test_what_is_not_ours_is_ignored(world: World, change: dict[str, Any], outco
 def test_a_live_key_takes_live_events_only(world: World) -> None:
     world.secrets.key = "rk_live_1"
     assert world.receive(event(livemode=True)).outcome is Outcome.APPLIED
-    assert world.receive(event()).outcome is Unmirrored.OTHER_MODE
+    assert world.receive(event()).outcome is Ignored.OTHER_MODE
 
 
 @pytest.mark.parametrize(
@@ -207,7 +245,10 @@ def test_a_live_key_takes_live_events_only(world: World) -> None:
         (b"[]", "unreadable_event"),
         (b"{not json", "unreadable_event"),
         (b'{"object": "event"}', "unreadable_event"),
-        (b'{"id": "evt_1", "object": "v2.core.event", "type": "v1.customer.subscription.updated"}', "thin_event"),
+        (thin(created="yesterday"), "unreadable_event"),
+        (thin(related_object=None), "thin_event_without_subscription"),
+        (thin(related_object={"id": "cus_1"}), "thin_event_without_subscription"),
+        (thin(related_object={"id": "sub_1/../../customers"}), "unreadable_event"),
         (event(created="yesterday"), "unreadable_event"),
         (event(created=10**15), "unreadable_event"),
         (event(snapshot={"customer": None}), "subscription_without_customer"),
@@ -215,7 +256,7 @@ def test_a_live_key_takes_live_events_only(world: World) -> None:
     ],
 )
 def test_a_genuine_event_that_cannot_be_understood_is_kept(world: World, body: bytes, code: str) -> None:
-    assert world.receive(body).outcome is Unmirrored.DEAD_LETTER
+    assert world.receive(body).outcome == "dead_letter"
     assert world.dead_letters.kept == [(body, code)]
 
 
@@ -252,7 +293,14 @@ def test_the_event_that_begins_a_pause_is_known(
 
 
 def test_every_result_has_its_own_metric() -> None:
-    results = [*Outcome, *Unmirrored, InvalidRequest("a", "b"), Unavailable("a", "b"), OperatorError("a", "b")]
+    results = [
+        *Outcome,
+        *Ignored,
+        "dead_letter",
+        InvalidRequest("a", "b"),
+        Unavailable("a", "b"),
+        OperatorError("a", "b"),
+    ]
     names = [metric_of(result) for result in results]
     assert names == [
         "EventApplied",

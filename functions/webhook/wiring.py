@@ -1,0 +1,32 @@
+"""Makes what the webhook needs, once per execution environment."""
+
+import time
+from functools import cache
+
+import boto3
+
+from functions.webhook.dead_letters import DeadLetters
+from functions.webhook.receive import Receiver
+from functions.webhook.settings import WebhookSettings
+from shared.aws import AWS_CONFIG
+from shared.intake import Intake
+from shared.mirror import Mirror
+from shared.mirror_table import MirrorTable
+from shared.secret_store import SecretStore
+from shared.stripe_gateway import read_from_stripe, stripe_client
+
+
+def wire() -> Receiver:
+    """Read the environment and make the clients. Raises `OperatorError` naming the settings that are wrong."""
+    settings = WebhookSettings.from_environment()
+    secrets = SecretStore(settings.secret_id, boto3.client("secretsmanager", config=AWS_CONFIG))
+    mirror = Mirror(
+        MirrorTable(boto3.client("dynamodb", config=AWS_CONFIG), settings.table_name),
+        lambda id_: read_from_stripe(stripe_client(secrets.get().api_key, settings.stripe_api_base), id_),
+        uncertainty=settings.uncertainty,
+        retention=settings.retention,
+    )
+    # Almost no event needs it, so no first request waits for it.
+    sqs = cache(lambda: boto3.client("sqs", config=AWS_CONFIG))
+    dead_letters = DeadLetters(sqs, settings.dead_letter_queue_url)
+    return Receiver(secrets, Intake(mirror, lambda: secrets.get().livemode), dead_letters, clock=time.time)

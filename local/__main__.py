@@ -1,0 +1,73 @@
+"""`python -m local`: everything on this machine, without an account."""
+
+import argparse
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from local import stack
+from local.children import NotRunning
+from local.intrinsics import TemplateError
+from local.options import Options
+from local.places import Places
+from local.surroundings import leave_surroundings
+
+
+class _Interrupted(BaseException):
+    """Raised by a signal, so that everything is stopped in order."""
+
+
+def main() -> int:
+    """Run the stack and answer the exit code."""
+    options = _read_options()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    leave_surroundings()
+    try:
+        stack.run(options)
+    except (NotRunning, TemplateError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a program for a terminal
+        return 1
+    except _Interrupted:
+        print("Stopped.")  # noqa: T201 - a program for a terminal
+    return 0
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    # Once is enough: what follows is the stopping itself.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise _Interrupted
+
+
+def _read_options() -> Options:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("--as-of", type=_moment, metavar="TIME", help="the time of the whole stack, such as 2024-07-15")
+    parser.add_argument("--port", type=int, default=8787, help="of the demo site and the API (8787)")
+    parser.add_argument("--stripe-port", type=int, default=12111, help="of the Stripe simulator (12111)")
+    parser.add_argument("--aws-port", type=int, default=5555, help="of AWS (5555)")
+    parser.add_argument("--log-level", default="WARNING", choices=["DEBUG", "INFO", "WARNING"], help="of the functions")
+    given = parser.parse_args()
+    key = os.environ.get("STRIPE_API_KEY") or None
+    if key and not key.startswith(("sk_test_", "rk_test_")):
+        parser.error(
+            "STRIPE_API_KEY has to be a test key (sk_test_... or rk_test_...): this is a demo, not for live data."
+        )
+    if key and given.as_of:
+        parser.error("--as-of moves the simulator's clock; Stripe's own (STRIPE_API_KEY is set) cannot be moved.")
+    places = Places(given.port, None if key else given.stripe_port, given.aws_port)
+    return Options(places, given.as_of, key, os.environ.get("STRIPE_WEBHOOK_SECRET") or None, given.log_level)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date or time: write 2024-07-15 or 2024-07-15T08:30") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Puts the stack together once its servers run: provision, serve, seed."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from local.gateway import Gateway
+from local.options import Options
+from local.provision import provision, stripe_client_for
+from local.seed import Seed
+from local.serving import serving
+from local.site import make_site
+from local.stack_clock import StackClock
+
+
+@contextmanager
+def assembled(options: Options) -> Iterator[threading.Thread]:
+    """Have the site and the API served and the simulator filled; answer the thread that serves."""
+    places = options.places
+    clock = StackClock(options.as_of, places.stripe_url if places.stripe_port else None)
+    client = stripe_client_for(options)
+    try:
+        seed = Seed(client, places.stripe_url, places.site_url, clock) if places.stripe_port else None
+        backend = provision(options, client, seed.configurations() if seed else {})
+        apis = backend.template.resources("AWS::ApiGatewayV2::Api").values()
+        gateway = Gateway(
+            backend.template.routes(),
+            backend.functions,
+            cors=next(iter(apis), {}).get("CorsConfiguration"),
+            otherwise=make_site(backend),
+        )
+        with serving(gateway, places.port) as thread:
+            if seed:
+                seed.history()
+                clock.come_back()
+                seed.wait_until_idle()
+            yield thread
+    finally:
+        clock.stop()

@@ -1,0 +1,95 @@
+"""API Gateway's HTTP API on this machine: requests become events for the real handlers."""
+
+import json
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from local.http_event import HttpRequest, HttpResponse, MalformedAnswer, event_of, response_of
+from local.lambda_function import LambdaFunction
+from local.route_table import RouteTable
+from local.template import Route
+
+
+class Gateway:
+    """An ASGI application; paths that the API does not have go to `otherwise`, or get API Gateway's 404."""
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        functions: Mapping[str, LambdaFunction],
+        *,
+        cors: Mapping[str, Any] | None = None,
+        otherwise: ASGIApp | None = None,
+    ) -> None:
+        self._table = RouteTable(routes)
+        self._functions = functions
+        self._otherwise = otherwise
+        self._api: ASGIApp = self._serve
+        if cors:
+            self._api = _with_cors(self._serve, cors)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request."""
+        if scope["type"] == "http" and self._otherwise and not self._table.has_path(scope["path"]):
+            await self._otherwise(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._api(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        found = self._table.find(request.method, scope["path"])
+        if found is None:
+            response = _message(404, "Not Found")
+        else:
+            route, path_parameters = found
+            event = event_of(await _http_request(request), route.key, path_parameters)
+            response = await run_in_threadpool(self._invoke, route, event)
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+        answer = Response(response.body, response.status)
+        answer.raw_headers = [*headers, (b"content-length", str(len(response.body)).encode())]
+        await answer(scope, receive, send)
+
+    def _invoke(self, route: Route, event: dict[str, Any]) -> HttpResponse:
+        try:
+            return response_of(self._functions[route.function_id].invoke(event))
+        except MalformedAnswer as error:
+            sys.stderr.write(f"{route.key}: {error}\n")
+        except Exception:  # noqa: BLE001 - whatever a handler raises, Lambda reports and API Gateway answers 500
+            traceback.print_exc()
+        return _message(500, "Internal Server Error")
+
+
+def _message(status: int, text: str) -> HttpResponse:
+    return HttpResponse(status, (("content-type", "application/json"),), json.dumps({"message": text}).encode())
+
+
+def _with_cors(application: ASGIApp, cors: Mapping[str, Any]) -> ASGIApp:
+    return CORSMiddleware(
+        application,
+        allow_origins=cors.get("AllowOrigins", ()),
+        allow_methods=cors.get("AllowMethods", ()),
+        allow_headers=cors.get("AllowHeaders", ()),
+        expose_headers=cors.get("ExposeHeaders", ()),
+        allow_credentials=cors.get("AllowCredentials", False),
+        max_age=int(cors.get("MaxAge", 0)),
+    )
+
+
+async def _http_request(request: Request) -> HttpRequest:
+    return HttpRequest(
+        request.method,
+        request.scope["path"],
+        request.scope["query_string"].decode("latin-1"),
+        tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw),
+        await request.body(),
+        request.client.host if request.client else "127.0.0.1",
+        f"HTTP/{request.scope['http_version']}",
+    )

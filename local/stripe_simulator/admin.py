@@ -1,0 +1,142 @@
+"""The `/_simulator` endpoints: the clock, the Dashboard's part, faults, and a look inside."""
+
+import asyncio
+from dataclasses import fields
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from stripe.params import billing_portal as portal
+
+from local.stripe_simulator import portal_configurations, portal_pause, schema
+from local.stripe_simulator.errors import ApiError
+from local.stripe_simulator.events import emit_update, snapshot
+from local.stripe_simulator.faults import Failure, Faults
+from local.stripe_simulator.params import from_json
+from local.stripe_simulator.passing_time import advance
+from local.stripe_simulator.simulator import Call, Simulator
+from local.stripe_simulator.versions import CURRENT
+
+# A version at which `subscription_pause` had its old form.
+_OLD = "2023-10-16"
+
+
+def _simulator(request: Request) -> Simulator:
+    simulator: Simulator = request.app.state.simulator
+    return simulator
+
+
+def _refused(message: str) -> Response:
+    return JSONResponse({"error": {"message": message}}, 400)
+
+
+async def clock(request: Request) -> Response:
+    """Read the clock, or set it to `now` (null: back to real time)."""
+    simulator = _simulator(request)
+    if request.method == "POST":
+        simulator.clock.set((await request.json())["now"])
+        advance(simulator)
+    return JSONResponse({"now": simulator.clock.now(), "offset": simulator.clock.offset})
+
+
+async def faults(request: Request) -> Response:
+    """Show, replace or clear the faults."""
+    simulator = _simulator(request)
+    if request.method == "POST":
+        try:
+            simulator.faults = Faults.read(await request.json())
+        except TypeError:
+            names = ", ".join(field.name for field in (*fields(Faults), *fields(Failure)))
+            return _refused(f"Unknown fault; the names are {names}.")
+    elif request.method == "DELETE":
+        simulator.faults = Faults()
+    if not simulator.faults.reorder:
+        simulator.deliveries.release()
+    return JSONResponse(simulator.faults.as_json())
+
+
+async def deliveries(request: Request) -> Response:
+    """Every attempt so far, oldest first."""
+    return JSONResponse({"data": list(_simulator(request).deliveries.attempts)})
+
+
+async def retry(request: Request) -> Response:
+    """Make every waiting retry due now."""
+    return JSONResponse({"retried": _simulator(request).deliveries.retry_now()})
+
+
+async def idle(request: Request) -> Response:
+    """Wait until nothing is queued or in flight: 200, or 503 after `timeout` seconds."""
+    seconds = float(request.query_params.get("timeout", "5"))
+    is_idle = await asyncio.to_thread(_simulator(request).deliveries.wait_until_idle, seconds)
+    return JSONResponse({"idle": is_idle}, 200 if is_idle else 503)
+
+
+async def requests(request: Request) -> Response:
+    """How often each API operation was asked for; DELETE begins again."""
+    counts = _simulator(request).request_counts
+    if request.method == "DELETE":
+        counts.clear()
+    return JSONResponse(dict(counts))
+
+
+async def login_codes(request: Request) -> Response:
+    """The codes that the login page would have sent by e-mail."""
+    return JSONResponse({"data": _simulator(request).login_codes})
+
+
+def _configuration_call(simulator: Simulator, body: dict[str, Any], shape: type) -> Call:
+    params = schema.check(from_json(body), shape)
+    pause = params.get("features", {}).get("subscription_pause")
+    version = _OLD if pause and portal_pause.is_old_form(pause) else CURRENT
+    return Call(simulator, params, version=version)
+
+
+async def default_configuration(request: Request) -> Response:
+    """What saving the portal's settings in the Dashboard does: make or change the default configuration."""
+    return await _configured(request, is_default=True)
+
+
+async def configurations(request: Request) -> Response:
+    """A configuration whose `subscription_pause` without `duration` is kept in its old form."""
+    return await _configured(request, is_default=False)
+
+
+async def _configured(request: Request, *, is_default: bool) -> Response:
+    simulator, body = _simulator(request), await request.json()
+    old = portal_configurations.default(Call(simulator)) if is_default else None
+    try:
+        if old is None:
+            call = _configuration_call(simulator, body, portal.ConfigurationCreateParams)
+            return JSONResponse(portal_configurations.create(call, is_default=is_default))
+        call = _configuration_call(simulator, body, portal.ConfigurationUpdateParams)
+        return JSONResponse(portal_configurations.update(call.about(old["id"], **call.params)))
+    except ApiError as error:
+        return JSONResponse(error.body(None), error.status)
+
+
+async def change_subscription(request: Request) -> Response:
+    """Stripe acting by itself: set fields of a subscription as they are given, and tell of it."""
+    simulator = _simulator(request)
+    subscription = simulator.store.subscriptions.find(request.path_params["id"])
+    if subscription is None:
+        return JSONResponse({"error": {"message": "No such subscription"}}, 404)
+    before = snapshot(subscription)
+    subscription.update(await request.json())
+    emit_update(Call(simulator), "customer.subscription.updated", before, subscription)
+    return JSONResponse(subscription)
+
+
+ROUTES = [
+    Route("/_simulator/clock", clock, methods=["GET", "POST"]),
+    Route("/_simulator/faults", faults, methods=["GET", "POST", "DELETE"]),
+    Route("/_simulator/deliveries", deliveries, methods=["GET"]),
+    Route("/_simulator/deliveries/retry", retry, methods=["POST"]),
+    Route("/_simulator/idle", idle, methods=["GET"]),
+    Route("/_simulator/requests", requests, methods=["GET", "DELETE"]),
+    Route("/_simulator/login_codes", login_codes, methods=["GET"]),
+    Route("/_simulator/default_configuration", default_configuration, methods=["POST"]),
+    Route("/_simulator/configurations", configurations, methods=["POST"]),
+    Route("/_simulator/subscriptions/{id}", change_subscription, methods=["POST"]),
+]

@@ -1,0 +1,77 @@
+"""Puts the simulator's routes, pages and headers together into one ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from local.stripe_simulator import admin, api, checkout_page, login_page, portal_page
+from local.stripe_simulator.errors import unrecognized
+from local.stripe_simulator.ids import new_id
+from local.stripe_simulator.simulator import Simulator
+from local.stripe_simulator.versions import CURRENT
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class StripeHeaders:
+    """Gives every answer the headers of Stripe's: `Date` by the simulator's clock, `Request-Id`, `Stripe-Version`."""
+
+    def __init__(self, app: ASGIApp, simulator: Simulator) -> None:
+        self._app, self._simulator = app, simulator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wrap one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = new_id("req")
+        scope.setdefault("state", {})["request_id"] = request_id
+        version = Headers(scope=scope).get("stripe-version", CURRENT)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Date"] = self._simulator.clock.http_date()
+                headers["Request-Id"] = request_id
+                headers["Stripe-Version"] = version
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+async def _unrecognized(request: Request) -> Response:
+    error = unrecognized(request.method, request.url.path)
+    return JSONResponse(error.body(request.state.request_id), error.status)
+
+
+def create_app(*, public_url: str, now: float | None = None, retry_seconds: float = 2.0) -> Starlette:
+    """A simulator of its own: `public_url` is where hosted pages are reached, `now` its first time in unix seconds."""
+    simulator = Simulator(public_url=public_url, now=now, retry_seconds=retry_seconds)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        simulator.deliveries.start()
+        yield
+        simulator.deliveries.close()
+
+    application = Starlette(
+        routes=[
+            Route("/v1/{path:path}", api.endpoint, methods=_METHODS),
+            *admin.ROUTES,
+            *portal_page.ROUTES,
+            *login_page.ROUTES,
+            *checkout_page.ROUTES,
+            Route("/{path:path}", _unrecognized, methods=_METHODS),
+        ],
+        middleware=[Middleware(StripeHeaders, simulator=simulator)],
+        lifespan=lifespan,
+    )
+    application.state.simulator = simulator
+    return application

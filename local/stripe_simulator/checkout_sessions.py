@@ -1,0 +1,99 @@
+"""Checkout sessions of `mode=subscription`, just enough to begin one."""
+
+from local.stripe_simulator import customers, payment_methods, subscriptions
+from local.stripe_simulator.errors import ApiError, missing
+from local.stripe_simulator.events import emit, emit_update, snapshot
+from local.stripe_simulator.ids import new_id
+from local.stripe_simulator.lists import page
+from local.stripe_simulator.portal_sessions import check_url
+from local.stripe_simulator.simulator import Call
+from local.stripe_simulator.store import StripeObject
+
+_DAY = 86_400
+_KEPT = ("cancel_url", "client_reference_id", "customer", "customer_email", "locale", "success_url")
+
+
+def create(call: Call) -> StripeObject:
+    """`POST /v1/checkout/sessions`; only subscriptions, only the hosted page."""
+    params = call.params
+    _check(call)
+    session_id = new_id("cs_test")
+    session: StripeObject = dict.fromkeys(_KEPT) | {
+        "id": session_id,
+        "object": "checkout.session",
+        "created": call.now,
+        "expires_at": params.get("expires_at", call.now + _DAY),
+        "livemode": False,
+        "metadata": params.get("metadata") or {},
+        "mode": "subscription",
+        "payment_status": "unpaid",
+        "status": "open",
+        "subscription": None,
+        "ui_mode": "hosted_page",
+        "url": f"{call.simulator.public_url}/c/pay/{session_id}",
+    }
+    session |= {name: params[name] for name in _KEPT if name in params}
+    call.store.checkout_sessions.add(session)
+    call.simulator.checkout_params[session_id] = params
+    return session
+
+
+def _check(call: Call) -> None:
+    params = call.params
+    for name in ("line_items", "success_url"):
+        if name not in params:
+            raise missing(name)
+    if params.get("mode") != "subscription":
+        raise ApiError("The simulator's Checkout only knows `mode=subscription`.", param="mode")
+    if "customer" in params:
+        call.store.customers.get(params["customer"], "customer")
+    check_url(params["success_url"], "success_url")
+    for position, item in enumerate(params["line_items"]):
+        if "price" in item:
+            call.store.prices.get(item["price"], f"line_items[{position}][price]")
+
+
+def retrieve(call: Call) -> StripeObject:
+    """`GET /v1/checkout/sessions/{id}`; past its time it is `expired`."""
+    session = call.store.checkout_sessions.get(call.ids["id"])
+    if session["status"] == "open" and call.now >= session["expires_at"]:
+        session |= {"status": "expired", "url": None}
+    return session
+
+
+def list_sessions(call: Call) -> StripeObject:
+    """`GET /v1/checkout/sessions`, by customer or subscription."""
+    customer, subscription = call.params.get("customer"), call.params.get("subscription")
+    return page(
+        call.store.checkout_sessions,
+        call.params,
+        "/v1/checkout/sessions",
+        lambda one: customer in {None, one["customer"]} and subscription in {None, one["subscription"]},
+    )
+
+
+def complete(call: Call, email: str) -> StripeObject:
+    """The customer has paid on the hosted page: there is a customer, a card and a subscription now."""
+    session = retrieve(call)
+    if session["status"] != "open":
+        raise ApiError(f"This Checkout Session is {session['status']}.")
+    params = call.simulator.checkout_params[session["id"]]
+    customer = session["customer"] or customers.create(call.about("", email=email))["id"]
+    method = payment_methods.attach(call.about("pm_card_visa", customer=customer))
+    wanted = {name: item for name, item in params.get("subscription_data", {}).items() if name != "invoice_settings"}
+    items = [{key: item[key] for key in ("price", "price_data", "quantity") if key in item} for item in _lines(params)]
+    subscription = subscriptions.create(
+        call.about("", **wanted, customer=customer, items=items, default_payment_method=method["id"])
+    )
+    owner, before = call.store.customers.get(customer), snapshot(call.store.customers.get(customer))
+    owner["invoice_settings"]["default_payment_method"] = method["id"]
+    emit_update(call, "customer.updated", before, owner)
+    session |= {"status": "complete", "payment_status": "paid", "subscription": subscription["id"], "url": None}
+    session["customer"] = customer
+    emit(call, "checkout.session.completed", session)
+    return session
+
+
+def _lines(params: StripeObject) -> list[StripeObject]:
+    lines: list[StripeObject] = params["line_items"]
+    return lines

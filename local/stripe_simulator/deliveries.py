@@ -1,0 +1,193 @@
+"""Sends events to webhook endpoints: signed, concurrent, tried again until they are accepted."""
+
+import heapq
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from local.stripe_simulator.clock import Clock
+from local.stripe_simulator.faults import Faults
+from local.stripe_simulator.sending import post
+from local.stripe_simulator.store import StripeObject
+
+_WORKERS = 8
+_LONGEST_RETRY_SECONDS = 300.0
+_MOST_ATTEMPTS = 20
+_KEPT_ATTEMPTS = 100_000
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One event on its way to one endpoint; a copy is a duplicate that nobody waits for."""
+
+    event: StripeObject
+    endpoint: StripeObject
+    attempt: int = 1
+    is_copy: bool = False
+
+
+@dataclass(order=True)
+class _Job:
+    """Deliveries that one worker makes in this order when their time has come."""
+
+    due: float
+    number: int
+    deliveries: list[Delivery] = field(compare=False)
+    is_retry: bool = field(compare=False, default=False)
+
+
+class Deliveries:
+    """The queue, its worker threads and the record of attempts."""
+
+    def __init__(self, clock: Clock, faults: Callable[[], Faults], retry_seconds: float) -> None:
+        self._clock, self._faults, self._retry_seconds = clock, faults, retry_seconds
+        self._changed = threading.Condition()
+        self._jobs: list[_Job] = []
+        self._held: list[Delivery] = []
+        self._in_flight = 0
+        self._closed = False
+        self._numbers = itertools.count()
+        self._undelivered: dict[str, set[str]] = {}
+        self.attempts: deque[dict[str, Any]] = deque(maxlen=_KEPT_ATTEMPTS)
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_WORKERS)]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop the workers; what is still queued is forgotten."""
+        with self._changed:
+            self._closed = True
+            self._jobs.clear()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def send(self, event: StripeObject, endpoints: list[StripeObject]) -> None:
+        """Queue an event for every endpoint, through the faults in force."""
+        event["pending_webhooks"] = len(endpoints)
+        with self._changed:
+            if endpoints:
+                self._undelivered[event["id"]] = {endpoint["id"] for endpoint in endpoints}
+            for endpoint in endpoints:
+                self._send_one(Delivery(event, endpoint))
+
+    def _send_one(self, delivery: Delivery) -> None:
+        faults = self._faults()
+        if faults.drop > 0:
+            faults.drop -= 1
+            return
+        if faults.reorder > 0:
+            self._held.append(delivery)
+            if len(self._held) >= faults.reorder:
+                self._release()
+            return
+        self._queue([delivery], faults.delay_seconds)
+        for _ in range(faults.duplicate):
+            self._queue([replace(delivery, is_copy=True)], faults.delay_seconds)
+
+    def release(self) -> None:
+        """Let go of deliveries that the reorder fault holds, last first."""
+        with self._changed:
+            self._release()
+
+    def _release(self) -> None:
+        if self._held:
+            self._queue(self._held[::-1], 0)
+            self._held = []
+
+    def _queue(self, deliveries: list[Delivery], seconds: float, *, is_retry: bool = False) -> None:
+        heapq.heappush(self._jobs, _Job(time.monotonic() + seconds, next(self._numbers), deliveries, is_retry))
+        self._changed.notify()
+
+    def retry_now(self) -> int:
+        """Make every waiting retry due at once; returns how many there were."""
+        with self._changed:
+            waiting = [job for job in self._jobs if job.is_retry]
+            for job in waiting:
+                job.due, job.is_retry = 0.0, False
+            heapq.heapify(self._jobs)
+            self._changed.notify_all()
+            return len(waiting)
+
+    def _is_idle(self) -> bool:
+        return not self._in_flight and all(job.is_retry for job in self._jobs)
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until nothing is queued or in flight, later retries not counted; false when it took too long."""
+        with self._changed:
+            return self._changed.wait_for(self._is_idle, seconds)
+
+    def is_delivered(self, event_id: str) -> bool:
+        """Whether every endpoint has accepted the event."""
+        with self._changed:
+            return not self._undelivered.get(event_id)
+
+    def _work(self) -> None:
+        while (job := self._next_job()) is not None:
+            for delivery in job.deliveries:
+                self._attempt(delivery)
+            with self._changed:
+                self._in_flight -= 1
+                self._changed.notify_all()
+
+    def _next_job(self) -> _Job | None:
+        with self._changed:
+            while not self._closed:
+                wait = self._jobs[0].due - time.monotonic() if self._jobs else None
+                if wait is not None and wait <= 0:
+                    self._in_flight += 1
+                    return heapq.heappop(self._jobs)
+                self._changed.wait(wait)
+            return None
+
+    def _attempt(self, delivery: Delivery) -> None:
+        if delivery.endpoint["status"] == "deleted":
+            self._settle(delivery, delivered=True)
+            return
+        if delivery.endpoint["status"] == "disabled":
+            self._again(delivery)
+            return
+        status, error = post(delivery.event, delivery.endpoint, self._clock.now())
+        accepted = status is not None and 200 <= status < 300  # noqa: PLR2004 - any 2xx, as Stripe documents
+        again = not accepted and not delivery.is_copy and delivery.attempt < _MOST_ATTEMPTS
+        self.attempts.append(self._record(delivery, status, error, again=again))
+        if again:
+            self._again(replace(delivery, attempt=delivery.attempt + 1))
+        elif not delivery.is_copy:
+            self._settle(delivery, delivered=accepted)
+
+    def _record(self, delivery: Delivery, status: int | None, error: str | None, *, again: bool) -> dict[str, Any]:
+        now = self._clock.now()
+        return {
+            "event": delivery.event["id"],
+            "type": delivery.event["type"],
+            "endpoint": delivery.endpoint["id"],
+            "url": delivery.endpoint["url"],
+            "attempt": delivery.attempt,
+            "duplicate": delivery.is_copy,
+            "status_code": status,
+            "error": error,
+            "time": now,
+            "next_retry": now + self._backoff(delivery.attempt) if again else None,
+        }
+
+    def _backoff(self, attempts: int) -> float:
+        return min(self._retry_seconds * 2.0 ** (attempts - 1), _LONGEST_RETRY_SECONDS)
+
+    def _again(self, delivery: Delivery) -> None:
+        with self._changed:
+            self._queue([delivery], self._backoff(max(delivery.attempt - 1, 1)), is_retry=True)
+
+    def _settle(self, delivery: Delivery, *, delivered: bool) -> None:
+        with self._changed:
+            delivery.event["pending_webhooks"] -= 1
+            if delivered:
+                self._undelivered.get(delivery.event["id"], set()).discard(delivery.endpoint["id"])

@@ -1,0 +1,71 @@
+"""Stripe's error answers: one exception, and the few ways in which the simulator raises it."""
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """Raised when a request is refused; it carries what Stripe's error body holds."""
+
+    def __init__(  # noqa: PLR0913 - the fields of Stripe's error body
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.kind = kind
+        self.code = code
+        self.param = param
+        self.headers = headers or {}
+
+    def body(self, request_id: str | None) -> dict[str, Any]:
+        """The JSON body, in which fields that do not apply are left out."""
+        fields = {"type": self.kind, "code": self.code, "message": self.message, "param": self.param}
+        error = {name: value for name, value in fields.items() if value is not None}
+        if self.code:
+            error["doc_url"] = f"https://stripe.com/docs/error-codes/{self.code.replace('_', '-')}"
+        if request_id:
+            error["request_log_url"] = f"https://dashboard.stripe.com/test/logs/{request_id}"
+        return {"error": error}
+
+
+def missing(param: str) -> ApiError:
+    """A required parameter is absent."""
+    return ApiError(f"Missing required param: {param}.", code="parameter_missing", param=param)
+
+
+def unknown(param: str) -> ApiError:
+    """A parameter that this API version does not know."""
+    return ApiError(f"Received unknown parameter: {param}", code="parameter_unknown", param=param)
+
+
+def no_such(noun: str, object_id: str, param: str = "id") -> ApiError:
+    """An object that does not exist: 404 when it was the address itself, 400 when a parameter names it."""
+    status = 404 if param == "id" else 400
+    message = f"No such {noun}: '{object_id}'"
+    return ApiError(message, status=status, code="resource_missing", param=param)
+
+
+def unrecognized(method: str, path: str) -> ApiError:
+    """An address outside the API."""
+    text = (
+        f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs "
+        "or we can help at https://support.stripe.com/."
+    )
+    return ApiError(text, status=404)
+
+
+def rate_limited(reason: str) -> ApiError:
+    """Too many requests: Stripe names the reason in a header and sends no `Retry-After`."""
+    return ApiError(
+        "Request rate limit exceeded. Learn more about rate limits at https://stripe.com/docs/rate-limits.",
+        status=429,
+        code="rate_limit",
+        headers={"Stripe-Rate-Limited-Reason": reason},
+    )

@@ -1,0 +1,164 @@
+"""Portal configurations: what customers may do for themselves."""
+
+from collections import Counter
+from typing import Any
+
+from local.stripe_simulator import portal_pause
+from local.stripe_simulator.errors import ApiError
+from local.stripe_simulator.events import emit, emit_update, snapshot
+from local.stripe_simulator.ids import new_id, token
+from local.stripe_simulator.lists import page
+from local.stripe_simulator.metadata import apply_fields
+from local.stripe_simulator.simulator import Call
+from local.stripe_simulator.store import StripeObject
+
+_LONGEST_HEADLINE = 60
+_MOST_PRODUCTS = 10
+
+
+def _default_features() -> StripeObject:
+    return {
+        "customer_update": {"allowed_updates": [], "enabled": False},
+        "invoice_history": {"enabled": False},
+        "payment_method_update": {"enabled": False, "payment_method_configuration": None},
+        "subscription_cancel": {
+            "cancellation_reason": {"enabled": False, "feedback_options": None, "options": []},
+            "enabled": False,
+            "mode": "at_period_end",
+            "proration_behavior": "none",
+        },
+        "subscription_pause": portal_pause.default_feature(),
+        "subscription_update": {
+            "billing_cycle_anchor": "unchanged",
+            "default_allowed_updates": [],
+            "enabled": False,
+            "products": [],
+            "proration_behavior": "none",
+            "schedule_at_period_end": {"conditions": []},
+            "trial_update_behavior": "end_trial",
+        },
+    }
+
+
+def create(call: Call, *, is_default: bool = False) -> StripeObject:
+    """`POST /v1/billing_portal/configurations`; only the Dashboard makes the default one."""
+    configuration: StripeObject = {
+        "id": new_id("bpc"),
+        "object": "billing_portal.configuration",
+        "active": True,
+        "application": None,
+        "business_profile": {"headline": None, "privacy_policy_url": None, "terms_of_service_url": None},
+        "created": call.now,
+        "default_return_url": None,
+        "features": _default_features(),
+        "is_default": is_default,
+        "livemode": False,
+        "login_page": {"enabled": False, "url": None},
+        "metadata": {},
+        "name": None,
+        "updated": call.now,
+    }
+    _apply(call, configuration)
+    call.store.configurations.add(configuration)
+    emit(call, "billing_portal.configuration.created", configuration)
+    return configuration
+
+
+def update(call: Call) -> StripeObject:
+    """`POST /v1/billing_portal/configurations/{id}`; a refused request changes nothing."""
+    configuration = call.store.configurations.get(call.ids["id"])
+    changed = snapshot(configuration)
+    _apply(call, changed)
+    changed["active"] = call.params.get("active", changed["active"])
+    before = snapshot(configuration)
+    if changed != before:
+        configuration |= {**changed, "updated": call.now}
+        emit_update(call, "billing_portal.configuration.updated", before, configuration)
+    return configuration
+
+
+def retrieve(call: Call) -> StripeObject:
+    """`GET /v1/billing_portal/configurations/{id}`."""
+    return call.store.configurations.get(call.ids["id"])
+
+
+def list_configurations(call: Call) -> StripeObject:
+    """`GET /v1/billing_portal/configurations`, by `active` and `is_default`."""
+    wanted = {name: call.params[name] for name in ("active", "is_default") if name in call.params}
+
+    def keep(one: StripeObject) -> bool:
+        return all(one[name] == value for name, value in wanted.items())
+
+    return page(call.store.configurations, call.params, "/v1/billing_portal/configurations", keep)
+
+
+def default(call: Call) -> StripeObject | None:
+    """The configuration that was saved in the Dashboard, if there is one."""
+    configurations = call.store.configurations
+    every = [configurations.get(one) for _, _, one in configurations.positions()]
+    return next((one for one in every if one["is_default"]), None)
+
+
+def _apply(call: Call, configuration: StripeObject) -> None:
+    params, profile = call.params, call.params.get("business_profile", {})
+    _check_headline(profile.get("headline") or "")
+    apply_fields(configuration["business_profile"], profile, tuple(profile))
+    apply_fields(configuration, params, ("default_return_url", "name"))
+    for name, given in params.get("features", {}).items():
+        if name == "subscription_pause":
+            configuration["features"][name] = portal_pause.feature(given, configuration["features"][name], call.version)
+        else:
+            _merge(configuration["features"][name], given)
+    _check_features(call, configuration["features"])
+    login = configuration["login_page"]
+    login["enabled"] = params.get("login_page", {}).get("enabled", login["enabled"])
+    if login["enabled"] and not login["url"]:
+        login["url"] = f"{call.simulator.public_url}/p/login/test_{token(20)}"
+
+
+def _merge(feature: StripeObject, given: dict[str, Any]) -> None:
+    for name, value in given.items():
+        if isinstance(value, dict) and isinstance(feature.get(name), dict):
+            _merge(feature[name], value)
+        elif value == "":
+            feature[name] = [] if isinstance(feature.get(name), list) else None
+        else:
+            feature[name] = value
+
+
+def _check_headline(headline: str) -> None:
+    if len(headline) > _LONGEST_HEADLINE:
+        raise ApiError(
+            f"Invalid string: {headline[:10]}...{headline[-10:]}; must be at most {_LONGEST_HEADLINE} characters",
+            param="business_profile[headline]",
+        )
+
+
+def _check_features(call: Call, features: StripeObject) -> None:
+    update_feature, param = features["subscription_update"], "features[subscription_update][products]"
+    if update_feature["enabled"] and not features["payment_method_update"]["enabled"]:
+        raise ApiError("Cannot enable subscription updates while payment method update is disabled.")
+    if features["subscription_cancel"]["proration_behavior"] == "always_invoice":
+        name = "features[subscription_cancel][proration_behavior]"
+        raise ApiError(f"Invalid {name}: must be one of none or create_prorations", param=name)
+    products = update_feature["products"] or []
+    if len(products) > _MOST_PRODUCTS:
+        raise ApiError(f"Array {param} exceeded maximum {_MOST_PRODUCTS} allowed elements.", param=param)
+    for position, product in enumerate(products):
+        _check_product(call, product, f"{param}[{position}]")
+
+
+def _check_product(call: Call, product: dict[str, Any], param: str) -> None:
+    call.store.products.get(product["product"], f"{param}[product]")
+    prices = [
+        call.store.prices.get(price, f"{param}[prices][{place}]") for place, price in enumerate(product["prices"])
+    ]
+    for price in prices:
+        if price["product"] != product["product"]:
+            raise ApiError(
+                f"The price {price['id']} does not belong to {product['product']}.", param=f"{param}[prices]"
+            )
+    intervals = Counter((one["recurring"]["interval"], one["recurring"]["interval_count"]) for one in prices)
+    if any(count > 1 for count in intervals.values()):
+        raise ApiError("For each product, its price must have unique billing intervals.", param=f"{param}[prices]")
+    product.setdefault("adjustable_quantity", {"enabled": False, "maximum": None, "minimum": 0})

@@ -1,0 +1,103 @@
+"""Deep links into the portal: `flow_data`, checked against the configuration and the customer."""
+
+from typing import Any
+
+from local.stripe_simulator import pauses
+from local.stripe_simulator.errors import ApiError, missing
+from local.stripe_simulator.simulator import Call
+from local.stripe_simulator.store import StripeObject
+from local.stripe_simulator.subscriptions import ENDED
+
+_TYPES = ("subscription_cancel", "subscription_pause", "subscription_update", "subscription_update_confirm")
+# Flow type to the feature that it needs, the verb of its refusal and the feature's name in it.
+_NEEDS = {
+    "customer_update": ("customer_update", "updated", "customer update"),
+    "payment_method_update": ("payment_method_update", "updated", "payment method update"),
+    "subscription_cancel": ("subscription_cancel", "canceled", "subscription cancel"),
+    "subscription_pause": ("subscription_pause", "paused", "subscription pause"),
+    "subscription_update": ("subscription_update", "updated", "subscription update"),
+    "subscription_update_confirm": ("subscription_update", "updated", "subscription update"),
+}
+
+
+def build_flow(call: Call, given: dict[str, Any], configuration: StripeObject) -> StripeObject:
+    """The `flow` of a session, or Stripe's refusal."""
+    kind = given["type"]
+    _require_feature(kind, configuration)
+    flow: StripeObject = dict.fromkeys((*_TYPES, "customer_update")) | {
+        "type": kind,
+        "after_completion": _after_completion(given.get("after_completion", {"type": "portal_homepage"})),
+    }
+    if kind in _TYPES:
+        if kind not in given:
+            raise missing(f"flow_data[{kind}]")
+        flow[kind] = _details(kind, given[kind])
+        _check_subscription(call, kind, flow[kind])
+    elif kind == "customer_update":
+        flow[kind] = {}
+    return flow
+
+
+def _require_feature(kind: str, configuration: StripeObject) -> None:
+    feature, verb, name = _NEEDS[kind]
+    if not configuration["features"][feature]["enabled"]:
+        subject = "subscription" if feature.startswith("subscription") else feature.removesuffix("_update")
+        raise ApiError(
+            f"This {subject.replace('_', ' ')} cannot be {verb} because the {name} feature "
+            "in the portal configuration is disabled."
+        )
+
+
+def _after_completion(given: dict[str, Any]) -> StripeObject:
+    kind = given["type"]
+    if kind == "redirect" and "redirect" not in given:
+        raise missing("flow_data[after_completion][redirect]")
+    confirmation = given.get("hosted_confirmation", {}) if kind == "hosted_confirmation" else None
+    return {
+        "type": kind,
+        "redirect": given.get("redirect"),
+        "hosted_confirmation": None if confirmation is None else {"custom_message": None, **confirmation},
+    }
+
+
+def _details(kind: str, given: dict[str, Any]) -> StripeObject:
+    defaults: dict[str, StripeObject] = {
+        "subscription_cancel": {"retention": None},
+        "subscription_update_confirm": {"discounts": None},
+    }
+    details = {**defaults.get(kind, {}), **given}
+    if "items" in details:
+        details["items"] = [{"price": None, "quantity": None, **item} for item in details["items"]]
+    return details
+
+
+def _check_subscription(call: Call, kind: str, details: StripeObject) -> None:
+    param = f"flow_data[{kind}][subscription]"
+    subscription = call.store.subscriptions.get(details["subscription"], param)
+    if subscription["customer"] != call.params["customer"]:
+        text = f"The subscription {subscription['id']} does not belong to the customer {call.params['customer']}."
+        raise ApiError(text, param=param)
+    verb = _NEEDS[kind][1]
+    if subscription["status"] in ENDED:
+        raise ApiError(f"This subscription cannot be {verb} because it is already canceled.", param=param)
+    if kind == "subscription_cancel" and subscription["cancel_at"]:
+        text = "This subscription cannot be canceled because it is already set to be canceled."
+        raise ApiError(text, param=param)
+    if kind == "subscription_pause":
+        reason = pauses.refusal(subscription)
+        if reason:
+            raise ApiError(reason, param=param)
+    if kind == "subscription_update_confirm":
+        _check_change(subscription, details["items"])
+
+
+def _check_change(subscription: StripeObject, items: list[dict[str, Any]]) -> None:
+    own = subscription["items"]["data"]
+    if len(items) > 1 or len(own) > 1:
+        raise ApiError("Only subscriptions with one item can be updated in the customer portal.")
+    wanted = items[0]
+    if wanted.get("id") != own[0]["id"]:
+        text = f"No such subscription_item: '{wanted.get('id')}'"
+        raise ApiError(text, code="resource_missing", param="flow_data[subscription_update_confirm][items][0][id]")
+    if wanted["price"] in {None, own[0]["price"]["id"]} and wanted["quantity"] in {None, own[0]["quantity"]}:
+        raise ApiError("Cannot update the subscription because there are no changes to confirm.")

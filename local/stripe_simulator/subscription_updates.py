@@ -1,0 +1,109 @@
+"""What `POST /v1/subscriptions/{id}` may change."""
+
+import copy
+from typing import Any
+
+from local.stripe_simulator import payment_methods, subscription_items, subscriptions
+from local.stripe_simulator.errors import ApiError, missing
+from local.stripe_simulator.events import emit, emit_update, snapshot
+from local.stripe_simulator.metadata import apply_fields
+from local.stripe_simulator.simulator import Call
+from local.stripe_simulator.store import StripeObject
+
+_LEFT_AFTER_END = {"metadata", "cancellation_details", "expand"}
+
+
+def update(call: Call) -> StripeObject:
+    """Change a subscription and tell of it; a refused request changes nothing."""
+    subscription = call.store.subscriptions.get(call.ids["id"])
+    if subscription["status"] in subscriptions.ENDED and not call.params.keys() <= _LEFT_AFTER_END:
+        raise ApiError("A canceled subscription can only update its cancellation_details and metadata.")
+    before, changed = snapshot(subscription), copy.deepcopy(subscription)
+    _apply(call, changed)
+    subscription.update(changed)
+    if subscription["status"] == "canceled" != before["status"]:
+        emit(call, "customer.subscription.deleted", subscription)
+        return subscription
+    emit_update(call, "customer.subscription.updated", before, subscription)
+    if subscription["status"] == "paused" != before["status"]:
+        emit(call, "customer.subscription.paused", subscription)
+    return subscription
+
+
+def _apply(call: Call, subscription: StripeObject) -> None:
+    params = call.params
+    if "items" in params:
+        subscription_items.change(call, subscription, params["items"])
+    if "pause_collection" in params:
+        subscription["pause_collection"] = _pause_collection(params["pause_collection"])
+    if params.get("default_payment_method"):
+        method = params["default_payment_method"]
+        payment_methods.require_attached(call, method, subscription["customer"], "default_payment_method")
+    subscriptions.apply_collection(subscription, params)
+    apply_fields(subscription, params, ("default_payment_method", "description"))
+    for name in ("trial_settings", "payment_settings", "cancellation_details"):
+        subscription[name] = {**subscription[name], **params.get(name, {})}
+    _apply_cancellation(call, subscription)
+    if "trial_end" in params:
+        _apply_trial_end(call, subscription, params["trial_end"])
+    if params.get("billing_cycle_anchor", {}).get("type") == "now":
+        restart_cycle(call, subscription, call.now)
+
+
+def _pause_collection(given: Any) -> StripeObject | None:
+    if given == "":
+        return None
+    if "behavior" not in given:
+        raise missing("pause_collection[behavior]")
+    return {"behavior": given["behavior"], "resumes_at": given.get("resumes_at") or None}
+
+
+def _apply_cancellation(call: Call, subscription: StripeObject) -> None:
+    params, end = call.params, subscriptions.period_end(subscription)
+    if "cancel_at_period_end" in params:
+        at_end = params["cancel_at_period_end"]
+        subscriptions.plan_cancellation(call, subscription, end if at_end else None, at_period_end=at_end)
+        return
+    if "cancel_at" not in params:
+        return
+    wanted = params["cancel_at"]
+    if wanted == "max_period_end":
+        end = max(item["current_period_end"] for item in subscription["items"]["data"])
+    moment = wanted if isinstance(wanted, int) else end if wanted else None
+    subscriptions.plan_cancellation(call, subscription, moment)
+
+
+def _apply_trial_end(call: Call, subscription: StripeObject, trial_end: int | str) -> None:
+    if trial_end == "now":
+        end_trial(call, subscription)
+        return
+    subscription |= {"status": "trialing", "trial_end": trial_end, "billing_cycle_anchor": trial_end}
+    subscription["trial_start"] = subscription["trial_start"] or call.now
+    for item in subscription["items"]["data"]:
+        subscription_items.set_period(item, subscription, call.now)
+
+
+def end_trial(call: Call, subscription: StripeObject) -> None:
+    """The trial is over: without anything to charge, `trial_settings` decide between going on, pausing and ending."""
+    behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    subscription["trial_end"] = min(subscription["trial_end"] or call.now, call.now)
+    if payment_methods.has_any(call, subscription) or behavior == "create_invoice":
+        subscription["status"] = "active"
+        restart_cycle(call, subscription, subscription["trial_end"])
+    elif behavior == "pause":
+        subscription["status"] = "paused"
+        subscription["status_details"] = paused_details(call.now, "trial_end_without_payment_method")
+    else:
+        subscription |= {"status": "canceled", "ended_at": call.now, "canceled_at": call.now}
+
+
+def paused_details(now: int, reason: str) -> StripeObject:
+    """`status_details` of a paused subscription."""
+    return {"paused": {"type": "subscription", "transitioned_at": now, "subscription": {"type": reason}}}
+
+
+def restart_cycle(call: Call, subscription: StripeObject, anchor: int) -> None:
+    """Count the periods from a new anchor."""
+    subscription["billing_cycle_anchor"] = anchor
+    for item in subscription["items"]["data"]:
+        subscription_items.set_period(item, subscription, call.now)

@@ -1,0 +1,131 @@
+"""The whole stack as a person starts it, on ports of its own, and its pages as a browser sees them."""
+
+import html
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import requests
+
+ROOT = Path(__file__).parents[2]
+HAS_PROC = Path("/proc/self/task").exists()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@dataclass
+class RunningStack:
+    """A started stack and what it has said so far."""
+
+    process: subprocess.Popen[str]
+    ports: tuple[int, int, int]
+    lines: list[str] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, *arguments: str, ports: tuple[int, int, int] | None = None, **environment: str) -> Self:
+        port, stripe_port, aws_port = ports or (free_port(), free_port(), free_port())
+        options = ["--port", str(port), "--stripe-port", str(stripe_port), "--aws-port", str(aws_port)]
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local", *options, *arguments],
+            cwd=ROOT,
+            env=inherited | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        stack = cls(process, (port, stripe_port, aws_port))
+        threading.Thread(target=stack._read, daemon=True).start()
+        return stack
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        with self.process.stdout as lines:
+            self.lines.extend(lines)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    @property
+    def said(self) -> str:
+        return "".join(self.lines)
+
+    def wait_until_ready(self, seconds: float = 40) -> Self:
+        deadline = time.monotonic() + seconds
+        while "Clock" not in self.said:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(f"The stack is not ready; it said: {self.said}")
+            time.sleep(0.05)
+        return self
+
+    def wait_for_end(self, seconds: float = 10) -> int:
+        code = self.process.wait(seconds)
+        time.sleep(0.1)
+        return code
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.wait_for_end()
+
+    def descendants(self) -> list[int]:
+        """The processes that it started, where the system tells (Linux)."""
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for path in children for pid in path.read_text().split()]
+
+
+def get(url: str, **headers: str) -> requests.Response:
+    return requests.get(url, headers=headers, timeout=10, allow_redirects=False)
+
+
+def row_of(stack: RunningStack, name: str) -> str:
+    """The part of the home page about one customer."""
+    rows = html.unescape(get(stack.url).text).split("<tr>")
+    return next(row for row in rows if f">{name}</a>" in row)
+
+
+def links_of(row: str) -> list[str]:
+    return re.findall(r'href="(/portal\?token=[^"]+)"', row)
+
+
+def customer_page(stack: RunningStack, name: str) -> str:
+    found = re.search(r'href="(/customers/[^"]+)"', row_of(stack, name))
+    assert found
+    return f"{stack.url}{found[1]}"
+
+
+def submit_portal_form(page_url: str, action: str, **values: str) -> None:
+    """Press a button of a hosted page, the form's hidden fields with it."""
+    text = requests.get(page_url, timeout=10).text
+    form = re.search(rf'<form method="post" id="{action}-.*?</form>', text, re.DOTALL)
+    assert form, text
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[0]))
+    answer = requests.post(page_url, data=hidden | {"action": action} | values, timeout=10)
+    assert answer.ok, answer.text
+
+
+def eventually(stack: RunningStack, name: str, words: str) -> None:
+    deadline = time.monotonic() + 5
+    while words not in row_of(stack, name):
+        assert time.monotonic() < deadline, row_of(stack, name)
+        time.sleep(0.1)

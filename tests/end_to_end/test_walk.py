@@ -1,0 +1,190 @@
+"""A walk through the demo as a person takes it, with plain HTTP and nothing of ours."""
+
+import html
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from tests.end_to_end.stack_fixture import (
+    HAS_PROC,
+    RunningStack,
+    customer_page,
+    eventually,
+    get,
+    is_free,
+    links_of,
+    row_of,
+    submit_portal_form,
+)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    # As on a developer's machine with a proxy and an AWS account of its own.
+    running = RunningStack.start(
+        "--as-of",
+        "2024-07-15",
+        HTTP_PROXY="http://127.0.0.1:1",
+        AWS_PROFILE="work",
+        AWS_ENDPOINT_URL_SQS="http://127.0.0.1:1",
+    ).wait_until_ready()
+    yield running
+    running.stop()
+
+
+def test_the_home_page_lists_everybody_with_what_the_mirror_says(stack: RunningStack) -> None:
+    assert ">active</span>" in row_of(stack, "Amélie Laurent")
+    assert "invoices voided, until 2035-01-01" in row_of(stack, "Sofia Rossi")
+    assert ">2024-02-20<" in row_of(stack, "Sofia Rossi")
+    assert "on request" in row_of(stack, "Daniel Kim")
+    assert "the trial ended without a card" in row_of(stack, "Priya Sharma")
+    assert "past due" in row_of(stack, "Emma Johansson")
+    assert "canceled" in row_of(stack, "Luca Moretti")
+    assert row_of(stack, "Chloé Dubois").count("EUR a month") == 2
+    assert "nothing mirrored" in row_of(stack, "Ingrid Berg")
+    assert get(f"{stack.url}/site.css").headers["content-type"].startswith("text/css")
+
+
+def test_a_link_leads_to_the_customers_own_portal(stack: RunningStack) -> None:
+    answer = get(stack.url + links_of(row_of(stack, "Amélie Laurent"))[0])
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith(f"http://127.0.0.1:{stack.ports[1]}/p/session/")
+    page = requests.get(answer.headers["location"], timeout=10)
+    assert page.ok
+    assert "Northwind Starter" in page.text
+
+
+def test_a_group_has_its_own_configuration(stack: RunningStack) -> None:
+    assert "legacy" in row_of(stack, "Jonas Weber")
+    assert get(stack.url + links_of(row_of(stack, "Jonas Weber"))[0]).status_code == 303
+
+
+def test_the_no_code_link_leads_everybody_to_the_login_page(stack: RunningStack) -> None:
+    answers = [
+        get(f"{stack.url}/portal?email={email}") for email in ("amelie.laurent@example.com", "nobody@example.com")
+    ]
+    assert [answer.status_code for answer in answers] == [303, 303]
+    pages = [urlsplit(answer.headers["location"]) for answer in answers]
+    assert pages[0].path == pages[1].path
+    assert pages[0].path.startswith("/p/login/")
+    assert parse_qs(pages[0].query) == {"prefilled_email": ["amelie.laurent@example.com"]}
+
+
+def test_a_tampered_token_is_refused(stack: RunningStack) -> None:
+    link = stack.url + links_of(row_of(stack, "Amélie Laurent"))[0]
+    changed = link[:-2] + ("AA" if not link.endswith("AA") else "BB")
+    assert get(changed).status_code == 401
+
+
+def test_the_teams_buttons_change_stripe_and_then_the_mirror(stack: RunningStack) -> None:
+    page = customer_page(stack, "Oliver Smith")
+    action = re.search(r'action="(/customers/[^"]+/subscriptions/[^"]+)"', get(page).text)
+    assert action
+    paused = {"action": "pause_collection", "behavior": "keep_as_draft"}
+    assert requests.post(stack.url + action[1], data=paused, timeout=10).ok
+    eventually(stack, "Oliver Smith", "invoices kept as drafts, without an end")
+    assert "keep_as_draft" in get(page).text
+    requests.post(stack.url + action[1], data={"action": "resume_collection"}, timeout=10)
+    eventually(stack, "Oliver Smith", ">active</span>")
+
+
+def test_a_write_from_another_site_or_under_another_name_is_refused(stack: RunningStack) -> None:
+    def post(**headers: str) -> int:
+        return requests.post(f"{stack.url}/audit", headers=headers, timeout=10).status_code
+
+    assert post(Origin="https://evil.example") == 403
+    assert post(Origin="null") == 403
+    assert post(**{"Sec-Fetch-Site": "cross-site"}) == 403
+    assert post(Host="evil.example") == 400
+    assert get(stack.url, Host="evil.example:8787").status_code == 400
+
+
+def test_the_audit_writes_to_the_team_as_of_the_day_asked_for(stack: RunningStack) -> None:
+    answer = requests.post(f"{stack.url}/audit", headers={"Origin": stack.url}, timeout=20, allow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/outbox")
+    assert '<a href="/outbox/1">' in get(f"{stack.url}/outbox").text
+    mail = html.unescape(get(f"{stack.url}/outbox/1").text)
+    for name in ("Jonas Weber", "Sofia Rossi", "Liam O'Connor", "Yuki Tanaka", "Daniel Kim", "Priya Sharma"):
+        assert customer_page(stack, name).rpartition("/")[2] in mail
+    assert customer_page(stack, "Amélie Laurent").rpartition("/")[2] not in mail
+    assert "2024-07-15" in mail
+    assert "17 days" in mail
+    attachment = get(f"{stack.url}/outbox/1/attachments/1")
+    assert attachment.headers["content-disposition"].startswith("attachment;")
+    assert get(f"{stack.url}/outbox/1/html").headers["content-security-policy"].startswith("sandbox;")
+    assert get(f"{stack.url}/outbox/99").status_code == 404
+
+
+def test_programs_find_the_stack_and_its_clock(stack: RunningStack) -> None:
+    found = get(f"{stack.url}/local.json").json()
+    assert found["environment"]["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{stack.ports[2]}"
+    assert found["stripe_api_base"] == f"http://127.0.0.1:{stack.ports[1]}"
+    assert found["outputs"]["ApiUrl"] == stack.url
+    assert 0 <= found["clock"] - 1721001600 < 600  # 2024-07-15
+
+
+def test_every_delivery_of_the_seed_was_taken_at_the_first_attempt(stack: RunningStack) -> None:
+    attempts = requests.get(f"http://127.0.0.1:{stack.ports[1]}/_simulator/deliveries", timeout=10).json()["data"]
+    assert {(one["status_code"], one["attempt"]) for one in attempts} == {(200, 1)}
+    assert "None. Every event so far was understood." in get(f"{stack.url}/deliveries").text
+
+
+def test_a_second_start_says_that_one_is_running(stack: RunningStack) -> None:
+    second = RunningStack.start(ports=stack.ports)
+    assert second.wait_for_end() == 1
+    assert f"Already running at {stack.url}. Stop it with Ctrl-C there" in second.said
+    assert "Traceback" not in second.said
+
+
+def test_a_port_of_somebody_else_is_named(stack: RunningStack) -> None:
+    other = RunningStack.start(ports=(stack.ports[2], stack.ports[1], stack.ports[0]))
+    assert other.wait_for_end() == 1
+    assert f"Port {stack.ports[2]} is taken by another program" in other.said
+    assert "Traceback" not in other.said
+
+
+def test_a_live_key_is_refused() -> None:
+    refused = RunningStack.start(STRIPE_API_KEY="sk_live_1")
+    assert refused.wait_for_end() == 2
+    assert "has to be a test key" in refused.said
+
+
+# The last: it works on the clock of today, and ends what it started.
+def test_today_a_customer_pauses_and_another_cancels_and_ctrl_c_leaves_nothing_behind() -> None:
+    stack = RunningStack.start().wait_until_ready()
+    try:
+        pause = get(stack.url + links_of(row_of(stack, "Amélie Laurent"))[0]).headers["location"]
+        submit_portal_form(pause, "pause", duration="1 month")
+        eventually(stack, "Amélie Laurent", "paused")
+        cancel = get(stack.url + links_of(row_of(stack, "Emma Johansson"))[0]).headers["location"]
+        submit_portal_form(cancel, "cancel", feedback="")
+        eventually(stack, "Emma Johansson", "ends 20")
+        children = stack.descendants()
+    finally:
+        began = time.monotonic()
+        code = stack.stop()
+    assert (code, time.monotonic() - began < 10) == (0, True)
+    assert stack.said.endswith("Stopped.\n")
+    assert all(is_free(port) for port in stack.ports)
+    assert len(children) == (2 if HAS_PROC else 0)
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+
+
+@pytest.mark.skipif(not HAS_PROC, reason="the children are found in /proc")
+def test_a_child_that_dies_takes_all_down_and_is_named() -> None:
+    stack = RunningStack.start().wait_until_ready()
+    try:
+        os.kill(stack.descendants()[0], signal.SIGKILL)
+        assert stack.wait_for_end() == 1
+    finally:
+        stack.stop()
+    assert re.search(r"(The Stripe simulator|AWS \(moto\)) ended by itself", stack.said)
+    assert all(is_free(port) for port in stack.ports)

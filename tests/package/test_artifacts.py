@@ -1,0 +1,120 @@
+"""Each artifact runs by itself: an isolated interpreter, and nothing on its path but the artifact."""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = {
+    "CreateSessionFunction": "create_session",
+    "NightlyAuditFunction": "nightly_audit",
+    "WebhookFunction": "webhook",
+}
+# CI names Lambda's own version here; elsewhere the interpreter that runs the tests does.
+PYTHON = os.environ.get("BUILD_PYTHON", sys.executable)
+VERSION = subprocess.run(
+    [PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], check=True, capture_output=True, text=True
+).stdout.strip()
+MACHINE = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
+PLATFORM = f"{MACHINE}-apple-darwin" if sys.platform == "darwin" else f"{MACHINE}-manylinux_2_28"
+EVENT = {
+    "version": "2.0",
+    "routeKey": "POST /webhooks/stripe",
+    "rawPath": "/portal",
+    "headers": {"host": "api.example"},
+    "requestContext": {"http": {"method": "GET", "path": "/portal"}, "stage": "$default"},
+    "isBase64Encoded": False,
+}
+CALL = """
+import importlib, json, pkgutil, sys
+artifact, function = sys.argv[1:]
+sys.path.insert(0, artifact)
+package = f"functions.{function}"
+for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+    importlib.import_module(module.name)
+class Context:
+    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "x"
+handler = importlib.import_module(f"functions.{function}.app").handler
+try:
+    answer = handler(json.load(sys.stdin), Context())
+except Exception as error:
+    answer = repr(error)
+outside = [m for m in sys.modules.values() if "site-packages" in (getattr(m, "__file__", None) or "")]
+print(json.dumps({"answer": answer, "outside": [m.__name__ for m in outside], "loaded": sorted(sys.modules)}))
+"""
+
+
+def build(function_id: str, folder: Path, platform_: str = PLATFORM, version: str = VERSION) -> Path:
+    """What `sam build` does for one function."""
+    subprocess.run(
+        [
+            "make",
+            f"build-{function_id}",
+            f"ARTIFACTS_DIR={folder}",
+            f"LAMBDA_PLATFORM={platform_}",
+            f"LAMBDA_PYTHON={version}",
+            f"BUILD_PYTHON={PYTHON}",
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+    )
+    return folder
+
+
+@pytest.fixture(scope="module", params=FUNCTIONS)
+def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(request.param, tmp_path_factory.mktemp("build") / request.param)
+
+
+def test_the_handler_answers_with_nothing_but_the_artifact(artifact: Path) -> None:
+    function = FUNCTIONS[artifact.name]
+    ran = subprocess.run(
+        [PYTHON, "-I", "-S", "-c", CALL, str(artifact), function],
+        input=json.dumps(EVENT),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"POWERTOOLS_METRICS_NAMESPACE": "StripePortal", "PATH": os.environ["PATH"]},
+    )
+    result = json.loads(ran.stdout.splitlines()[-1])
+    # Without settings, every function names what is missing.
+    assert "SECRET_ID" in ran.stdout
+    if function == "nightly_audit":
+        assert "SECRET_ID" in result["answer"]
+    else:
+        assert result["answer"]["statusCode"] == 500
+        assert json.loads(result["answer"]["body"])["code"] == "bad_settings"
+    assert result["outside"] == []
+    assert not {"httpx", "aiohttp", "local", "cli", "tests", "moto"} & set(result["loaded"])
+
+
+def test_an_artifact_holds_its_own_function_only(artifact: Path) -> None:
+    held = {path.name for path in (artifact / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert held == {FUNCTIONS[artifact.name]}
+    assert not {"local", "cli", "tests", "bench", "bin", ".lock"} & {path.name for path in artifact.iterdir()}
+
+
+def test_an_artifact_carries_bytecode_that_lambda_does_not_have_to_check(artifact: Path) -> None:
+    tag = f"cpython-{VERSION.replace('.', '')}"
+    for source in [*artifact.glob("shared/*.py"), *artifact.glob("stripe/*.py")]:
+        compiled = source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc"
+        flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
+        assert flags == 1, f"{compiled.name} is not keyed by hash, or is checked at run time"
+
+
+def test_what_is_deployed_is_built_for_lambdas_processor(tmp_path: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    target = re.search(r"LAMBDA_PLATFORM \?= (\S+)", makefile)
+    assert target
+    artifact = build("WebhookFunction", tmp_path / "arm64", target[1])
+    libraries = [path.read_bytes()[:20] for path in artifact.rglob("*.so")]
+    assert libraries
+    assert {int.from_bytes(head[18:20], "little") for head in libraries} == {183}, "183 is AArch64 in ELF"
