@@ -84,7 +84,7 @@ def show(
     if json:
         sys.stdout.write(mirror_view.as_json(items) + "\n")
     elif items:
-        Console().print(mirror_view.as_table(customer, items))
+        Console().print(mirror_view.as_text(items))
     if not items:
         raise InvalidRequest("not_mirrored", f"The mirror holds no subscription of {customer}")
 
@@ -118,7 +118,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
         case "csv":
             sys.stdout.write(to_csv(report))
         case "table":
-            Console().print(audit_view.as_tables(report))
+            Console().print(audit_view.as_text(report))
 
 
 def main() -> None:

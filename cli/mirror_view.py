@@ -1,11 +1,13 @@
-"""What the mirror holds of a customer, as a table for people or as JSON for programs."""
+"""What the mirror holds of a customer, as text for people or as JSON for programs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
 from shared.mirror_item import MirroredSubscription
@@ -16,25 +18,33 @@ def as_json(items: Sequence[MirroredSubscription]) -> str:
     return json.dumps([_flat(item) for item in items], indent=2)
 
 
-def as_table(customer_id: str, items: Sequence[MirroredSubscription]) -> Table:
+def as_text(items: Sequence[MirroredSubscription]) -> Group:
     """The fields that people ask for; times are UTC."""
-    table = Table(title=f"The mirror of {customer_id}", show_lines=True)
-    for heading in ("subscription", "status", "pause", "paused since", "resumes", "paid until", "as of", "revision"):
-        table.add_column(heading, overflow="fold")
-    for item in items:
-        held = item.subscription
-        pause = held.pause_collection
-        table.add_row(
-            held.id,
-            held.status,
-            f"{held.pause_kind} ({pause.behavior if pause else held.paused_reason or '?'})" if held.pause_kind else "",
-            _time(item.paused_since),
-            _time(pause.resumes_at if pause else None),
-            _time(held.current_period_end),
-            _time(item.as_of),
-            str(item.revision),
-        )
+    return Group(*(_table(item) for item in items))
+
+
+def _table(item: MirroredSubscription) -> Table:
+    table = Table(
+        title=f"[bold]{escape(item.subscription.id)}[/bold]", title_justify="left", box=None, show_header=False
+    )
+    for name, value in _rows(item):
+        if value:
+            table.add_row(f"  {name}", escape(value))
     return table
+
+
+def _rows(item: MirroredSubscription) -> Iterator[tuple[str, str]]:
+    held = item.subscription
+    yield "status", held.status
+    if held.pause_collection:
+        yield "collection", f"paused: {held.pause_collection.behavior}"
+        yield "resumes", _time(held.pause_collection.resumes_at) or "no date"
+    yield "paused because", held.paused_reason or ""
+    yield "paused since", _time(item.paused_since)
+    yield "period ends", _time(held.current_period_end)
+    yield "cancels", _time(held.cancel_at) or ("at the period's end" if held.cancel_at_period_end else "")
+    yield "ended", _time(held.ended_at)
+    yield "as of", f"{_time(item.as_of)} (revision {item.revision})"
 
 
 def _flat(item: MirroredSubscription) -> dict[str, Any]:
@@ -44,4 +54,4 @@ def _flat(item: MirroredSubscription) -> dict[str, Any]:
 
 
 def _time(seconds: int | None) -> str:
-    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

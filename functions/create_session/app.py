@@ -10,9 +10,11 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.create_session.metrics import PortalMetric
 from functions.create_session.portal_link import PortalLink
 from functions.create_session.visitor_page import visitor_page
-from shared.errors import OperatorError, PortalError
+from shared.errors import OperatorError, PortalError, Unavailable
+from shared.http_body import body_of
 from shared.problem import CONTENT_TYPE, detail_of, log_problem, problem, status_of
 
 logger = Logger(service="create_session")
@@ -23,6 +25,11 @@ app = APIGatewayHttpResolver()
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 _PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 
+_FAILURES: dict[type[PortalError], PortalMetric] = {
+    OperatorError: PortalMetric.MISCONFIGURED,
+    Unavailable: PortalMetric.UNAVAILABLE,
+}
+
 _link = cache(PortalLink.from_environment)
 
 
@@ -30,14 +37,14 @@ _link = cache(PortalLink.from_environment)
 def get_portal() -> Response[str]:
     """Lead a visitor to the portal, or to the login page."""
     url = _link().follow(app.current_event.query_string_parameters)
-    metrics.add_metric("PortalOpened", MetricUnit.Count, 1)
+    _count(PortalMetric.OPENED)
     return Response(HTTPStatus.SEE_OTHER.value, headers=_HEADERS | {"Location": url}, body="")
 
 
 @app.head("/portal")
 def head_portal() -> Response[str]:
     """Answer link checkers without making a session."""
-    metrics.add_metric("PortalChecked", MetricUnit.Count, 1)
+    _count(PortalMetric.CHECKED)
     return Response(HTTPStatus.OK.value, headers=_HEADERS, body="")
 
 
@@ -46,10 +53,9 @@ def post_portal_sessions() -> Response[str]:
     """Answer a session's address to a signed-in user's page, or to a server."""
     event = app.current_event
     authorizer = event.raw_event["requestContext"].get("authorizer") or {}
-    url = _link().create(
-        authorizer.get("jwt", {}).get("claims"), event.headers.get("authorization"), event.decoded_body
-    )
-    metrics.add_metric("PortalOpened", MetricUnit.Count, 1)
+    claims = authorizer.get("jwt", {}).get("claims")
+    url = _link().create(claims, event.headers.get("authorization"), body_of(event.raw_event))
+    _count(PortalMetric.OPENED)
     return Response(HTTPStatus.CREATED.value, "application/json", json.dumps({"url": url}), headers=_HEADERS)
 
 
@@ -57,9 +63,7 @@ def post_portal_sessions() -> Response[str]:
 def refuse(error: PortalError) -> Response[str]:
     """Say what is wrong: a page for a person who followed a link, problem+json for programs."""
     log_problem(logger, error)
-    metrics.add_metric(
-        "PortalMisconfigured" if isinstance(error, OperatorError) else "PortalRefused", MetricUnit.Count, 1
-    )
+    _count(_FAILURES.get(type(error), PortalMetric.REFUSED))
     status = status_of(error).value
     event = app.current_event
     if event.http_method == "GET" and "text/html" in (event.headers.get("accept") or ""):
@@ -72,3 +76,7 @@ def refuse(error: PortalError) -> Response[str]:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entrance."""
     return app.resolve(event, context)
+
+
+def _count(metric: PortalMetric) -> None:
+    metrics.add_metric(metric, MetricUnit.Count, 1)

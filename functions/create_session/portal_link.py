@@ -46,7 +46,7 @@ class PortalLink:
         asked = {name: query[name] for name in SessionRequest.model_fields if name in query}
         return portal_session(self._client, identity, _validated(asked), self.settings)
 
-    def create(self, claims: Mapping[str, Any] | None, authorization: str | None, body: str | None) -> str:
+    def create(self, claims: Mapping[str, Any] | None, authorization: str | None, body: bytes) -> str:
         """Answer a session's address to whoever proves an identity.
 
         `claims` are those that API Gateway's authorizer has verified; without them `authorization` has to be
@@ -59,7 +59,7 @@ class PortalLink:
             if scheme.lower() != "bearer" or not token:
                 raise Unauthenticated("no_token", "Send a link token as `Authorization: Bearer <token>`")
             identity = identity_of_token(self._tokens.read(token.strip(), now=self.clock()))
-        return portal_session(self._client, identity, _validated(body or "{}"), self.settings)
+        return portal_session(self._client, identity, _validated(body or b"{}"), self.settings)
 
     @property
     def _client(self) -> StripeClient:
@@ -70,9 +70,9 @@ class PortalLink:
         return LinkTokens(self.secrets.get().link_secret.get_secret_value())
 
 
-def _validated(asked: str | Mapping[str, str]) -> SessionRequest:
+def _validated(asked: bytes | Mapping[str, str]) -> SessionRequest:
     try:
-        if isinstance(asked, str):
+        if isinstance(asked, bytes):
             return SessionRequest.model_validate_json(asked)
         return SessionRequest.model_validate(asked)
     except ValidationError as error:

@@ -1,8 +1,6 @@
 """Adapts API Gateway's event to the webhook, and the webhook's outcome to an answer for Stripe."""
 
-import binascii
 import json
-from base64 import b64decode
 from functools import cache
 from typing import Any
 
@@ -12,7 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.webhook.receive import DeadLetter, metric_of
 from functions.webhook.wiring import wire
-from shared.errors import InvalidRequest, PortalError
+from shared.errors import PortalError
+from shared.http_body import body_of
 from shared.intake import Receipt
 from shared.problem import CONTENT_TYPE, log_problem, problem, status_of
 from shared.stripe_event import is_from_event_bus
@@ -45,14 +44,4 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 def _take(event: dict[str, Any]) -> Receipt | DeadLetter:
     if is_from_event_bus(event):
         return _wire().take(json.dumps(event["detail"]).encode())
-    return _wire().receive(_body(event), event.get("headers") or {})
-
-
-def _body(event: dict[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return str(body).encode()
-    try:
-        return b64decode(body, validate=True)
-    except binascii.Error as error:
-        raise InvalidRequest("unreadable_body", "The body is said to be base64, and is not") from error
+    return _wire().receive(body_of(event), event.get("headers") or {})

@@ -66,7 +66,7 @@ def _answer(request: Request, body: bytes, simulator: Simulator) -> Response:
 
 
 def _form(body: bytes) -> list[tuple[str, str]]:
-    return parse_qsl(body.decode(), keep_blank_values=True)
+    return parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
 
 
 def _once(call: Call, route: routes.ApiRoute, tree: Tree, body: bytes) -> Response:

@@ -105,11 +105,8 @@ def _amounts(params: dict[str, Any]) -> tuple[int | None, str | None]:
 def create_price(call: Call) -> StripeObject:
     """`POST /v1/prices`, of a product that exists or of one described by `product_data`."""
     params = call.params
-    if "product" not in params and "product_data" not in params:
-        raise missing("product")
     amount, exact_amount = _amounts(params)
-    product = params.get("product") or create_product(call.about("", **params["product_data"]))["id"]
-    call.store.products.get(product, "product")
+    product = _product_of(call)
     recurring = _recurring(params["recurring"]) if "recurring" in params else None
     price: StripeObject = (
         {"id": new_id("price"), "object": "price"}
@@ -135,6 +132,15 @@ def create_price(call: Call) -> StripeObject:
     call.store.prices.add(price)
     emit(call, "price.created", price)
     return price
+
+
+def _product_of(call: Call) -> str:
+    """The product that a new price belongs to."""
+    if "product" in call.params:
+        return str(call.store.products.get(call.params["product"], "product")["id"])
+    if "product_data" not in call.params:
+        raise missing("product")
+    return str(create_product(call.about("", **call.params["product_data"]))["id"])
 
 
 def update_price(call: Call) -> StripeObject:

@@ -24,6 +24,6 @@ def post(event: StripeObject, endpoint: StripeObject, now: int) -> tuple[int | N
             answer = session.post(
                 endpoint["url"], data=body.encode(), headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False
             )
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
         return None, type(error).__name__
     return answer.status_code, None

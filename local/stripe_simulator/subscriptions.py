@@ -103,7 +103,9 @@ def retrieve(call: Call) -> StripeObject:
 def list_subscriptions(call: Call) -> StripeObject:
     """`GET /v1/subscriptions`; without `status` everything that is not canceled."""
     params = call.params
-    customer = call.ids.get("id") or params.get("customer")
+    customer = params.get("customer")
+    if customer and customer not in call.simulator.deleted_customers:
+        call.store.customers.get(customer, "customer")
 
     def keep(one: StripeObject) -> bool:
         prices = {item["price"]["id"] for item in one["items"]["data"]}

@@ -226,9 +226,10 @@ def test_a_wrong_request_is_named(world: World, body: dict[str, Any]) -> None:
     assert next(iter(body)) in json.loads(answer.body)["detail"]
 
 
+@pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream", "text/plain"])
 @pytest.mark.parametrize("body", [b"{", b"[]", b"null", b"\xff", b'"x"'])
-def test_a_body_that_is_no_object_is_a_bad_request(world: World, body: bytes) -> None:
-    headers = {"authorization": f"Bearer {world.token()}"}
+def test_a_body_that_is_no_object_is_a_bad_request(world: World, body: bytes, content_type: str) -> None:
+    headers = {"authorization": f"Bearer {world.token()}", "content-type": content_type}
     assert code(world.api.send("POST /portal/sessions", headers=headers, body=body)) == (400, "bad_request")
 
 

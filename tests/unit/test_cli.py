@@ -1,0 +1,87 @@
+"""What the terminal shows, without a deployment."""
+
+import io
+import json
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from cli import audit_view, mirror_view
+from cli.durations import duration
+from cli.main import app, main
+from shared.audit.report import Finding, Report, Severity
+from shared.errors import InvalidRequest
+from shared.mirror_item import MirroredSubscription
+from shared.pause import Phase
+from shared.subscription import PauseCollection
+from tests.fakes import subscription
+
+HELD = MirroredSubscription(
+    subscription(pause_collection=PauseCollection("void", 1_800_000_000)), 1_790_000_000, 3, "evt_1", 1_700_000_000
+)
+
+
+def printed(renderable: object) -> str:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(renderable)
+    return console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("15m", 900), ("2h", 7200), ("7d", 604_800), ("30s", 30), (" 1h ", 3600), ("0m", 0)]
+)
+def test_spans_of_time_are_read(text: str, seconds: int) -> None:
+    assert duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "15", "m", "1.5h", "-5m", "5 m", "\u0661h", "9999999d", "1w"])
+def test_what_is_no_span_of_time_is_told_what_to_write(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="write 15m"):
+        duration(text)
+
+
+def test_the_mirror_is_shown_to_people() -> None:
+    text = printed(mirror_view.as_text([HELD]))
+    assert "sub_1" in text
+    assert "paused: void" in text
+    assert "2027-01-15 08:00:00 UTC" in text
+    assert "revision 3" in text
+
+
+def test_the_mirror_is_shown_to_programs_whole() -> None:
+    (item,) = json.loads(mirror_view.as_json([HELD]))
+    assert item["subscription_id"] == "sub_1"
+    assert item["pause_kind"] == "collection"
+    assert item["pause_collection"] == {"behavior": "void", "resumes_at": 1_800_000_000}
+    assert (item["as_of"], item["revision"], item["paused_since"]) == (1_790_000_000, 3, 1_700_000_000)
+
+
+def test_findings_of_one_kind_are_explained_once_and_markup_is_not_obeyed() -> None:
+    findings = tuple(
+        Finding("old_portal_pause", Severity.WARNING, (f"bpc_{n}[red]",), "It means [bold]this", "Do that")
+        for n in (1, 2)
+    )
+    now = datetime(2024, 7, 31, 23, tzinfo=UTC)
+    report = Report(now, ZoneInfo("Europe/Paris"), Phase.STRANDED, 0, None, 1, findings)
+    text = printed(audit_view.as_text(report))
+    assert text.count("It means [bold]this") == 1
+    assert "bpc_1[red]" in text
+    assert "bpc_2[red]" in text
+    assert str(date(2024, 8, 1)) in text
+    assert "1 subscription read" in " ".join(text.split())
+
+
+def test_without_a_stack_the_mend_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["portal", "--local", "--local-url", "http://127.0.0.1:1", "show", "cus_1"])
+    monkeypatch.setattr("requests.get", lambda *_, **__: (_ for _ in ()).throw(ValueError))
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert str(caught.value) == "portal: Nothing answers at http://127.0.0.1:1: start it with `make dev`"
+
+
+@pytest.mark.parametrize("command", ["link", "show", "audit"])
+def test_help_needs_no_deployment(command: str) -> None:
+    assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
