@@ -52,23 +52,31 @@ COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --generate-hashe
 lock: $(BIN)/portal ## renew the locks; UPGRADE=--upgrade takes the newest releases
 	$(COMPILE) $(UPGRADE) --group dev --python-version 3.11 -o requirements-dev.txt
 	$(COMPILE) $(UPGRADE) --group sam --python-version 3.11 -o requirements-sam.txt
+	$(COMPILE) $(UPGRADE) --group uv --python-version 3.11 -c requirements-dev.txt -o requirements-uv.txt
 	for name in $(FUNCTIONS); do $(COMPILE) --group $$name --python-version $(LAMBDA_PYTHON) \
 		-c requirements-dev.txt -o functions/$$name/requirements.txt || exit 1; done
+
+bench: $(BIN)/portal ## measure; the figures go to bench/README.md
+	$(BIN)/python -m bench.histories
+	$(BIN)/python -m bench.webhook_cpu
 
 lock-check: $(BIN)/portal ## whether the locks are what pyproject.toml asks for
 	$(BIN)/python -m tests.lock_check
 
 # ------------------------------------------------------------------ environments
-$(BIN)/portal: requirements-dev.txt pyproject.toml
+INSTALL := $(UV) pip install --quiet --compile-bytecode
+
+$(BIN)/portal: requirements-uv.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.13")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	$(INSTALL) --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	$(INSTALL) --python $(BIN)/python --no-build-isolation --no-deps -e .
 	@touch $@
 
 $(SAM): requirements-sam.txt | $(BIN)/portal
 	$(PYTHON) -m venv .venv-sam
-	$(UV) pip install --quiet --compile-bytecode --require-hashes --python .venv-sam/bin/python -r requirements-sam.txt
+	$(INSTALL) --python .venv-sam/bin/python --require-hashes -r requirements-sam.txt
 	@touch $@
 
 # ------------------------------------------------------------------ artifacts

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 LOCKS = {
     "dev": "requirements-dev.txt",
     "sam": "requirements-sam.txt",
+    "uv": "requirements-uv.txt",
     "create_session": "functions/create_session/requirements.txt",
     "nightly_audit": "functions/nightly_audit/requirements.txt",
     "webhook": "functions/webhook/requirements.txt",
