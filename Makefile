@@ -42,6 +42,8 @@ types: $(BIN)/portal ## strict types
 
 validate: $(SAM) ## lint the template, without an account
 	$(SAM) validate --lint
+	.venv-sam/bin/python tests/package/translate.py template.yaml .aws-sam/translated.json
+	.venv-sam/bin/cfn-lint --template .aws-sam/translated.json
 
 build: $(SAM) $(BIN)/portal ## build the artifacts for Lambda into .aws-sam/
 	$(SAM) build
