@@ -27,7 +27,8 @@ dev: $(BIN)/portal ## start everything on this machine (ARGS="--as-of 2024-07-15
 test: $(BIN)/portal ## run all tests (ARGS="tests/unit -k mirror" runs some)
 	$(BIN)/python -m pytest $(ARGS)
 
-check: lint types validate lock-check build test ## what CI runs
+check: lint types validate lock-check build ## what CI runs
+	@$(MAKE) --no-print-directory test
 
 format: $(BIN)/portal ## put all code into the project's format
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""What template.yaml promises: bounds for every parameter, the least of rights, nothing kept for ever but the tables."""
+"""What template.yaml promises: bounds for every parameter, the least of rights, no log kept for ever."""
 
 from pathlib import Path
 from typing import Any
