@@ -173,6 +173,83 @@ def test_nothing_of_the_customer_is_logged(world: World, log: io.StringIO, capsy
         assert secret not in logged
 
 
+def subscribed(simulator: RunningSimulator) -> stripe.Subscription:
+    client = simulator.client()
+    customer = client.v1.customers.create({"email": "ada@example.com", "payment_method": "pm_card_visa"})
+    product = client.v1.products.create({"name": "Gold"})
+    price = client.v1.prices.create(
+        {"product": product.id, "currency": "eur", "unit_amount": 1200, "recurring": {"interval": "month"}}
+    )
+    return client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}]})
+
+
+def test_a_thin_event_brings_what_stripe_has_now(world: World, simulator: RunningSimulator) -> None:
+    made = subscribed(simulator)
+    thin = {
+        "id": "evt_test_1",
+        "object": "v2.core.event",
+        "type": "v1.customer.subscription.created",
+        "created": "2026-10-30T12:00:00Z",
+        "livemode": False,
+        "related_object": {"id": made.id, "type": "subscription", "url": f"/v1/subscriptions/{made.id}"},
+    }
+    assert world.post(thin) == (200, {"outcome": "applied"})
+    item = world.table.get(str(made.customer), made.id)
+    assert item
+    assert (item.subscription.status, item.subscription.items[0].unit_amount_decimal) == ("active", "1200")
+
+
+def test_a_thin_event_about_a_subscription_that_stripe_does_not_have_is_kept(world: World) -> None:
+    thin = {
+        "id": "evt_test_1",
+        "object": "v2.core.event",
+        "type": "v1.customer.subscription.created",
+        "created": "2026-10-30T12:00:00Z",
+        "livemode": False,
+        "related_object": {"id": "sub_unknown"},
+    }
+    assert world.post(thin) == (200, {"outcome": "dead_letter"})
+    assert world.dead_letters()[0]["MessageAttributes"]["code"]["StringValue"] == "subscription_missing"
+
+
+def test_of_two_events_in_one_second_the_mirror_takes_stripes_word(world: World, simulator: RunningSimulator) -> None:
+    made = subscribed(simulator)
+    at = int(time.time()) - 60
+    facts = {"id": made.id, "customer": made.customer}
+    world.post(event(id="evt_a", created=at, snapshot=facts | {"status": "trialing"}))
+    simulator.admin("DELETE", "requests")
+    assert world.post(event(id="evt_b", created=at, snapshot=facts | {"status": "past_due"}))[1] == {
+        "outcome": "applied"
+    }
+    item = world.table.get(str(made.customer), made.id)
+    assert item
+    assert item.subscription.status == "active"
+    assert simulator.admin("GET", "requests") == {"GET /v1/subscriptions/{id}": 1}
+
+
+def test_when_stripe_does_not_answer_the_event_has_to_come_again(world: World, simulator: RunningSimulator) -> None:
+    made = subscribed(simulator)
+    at = int(time.time()) - 60
+    facts = {"id": made.id, "customer": made.customer}
+    world.post(event(id="evt_a", created=at, snapshot=facts))
+    simulator.admin("POST", "faults", {"fail": [{"status": 429, "times": 1}]})
+    second = event(id="evt_b", created=at, snapshot=facts | {"status": "past_due"})
+    status, answer = world.post(second)
+    assert (status, answer["code"]) == (503, "stripe_unavailable")
+    assert world.post(second) == (200, {"outcome": "applied"})
+
+
+def test_a_key_that_stripe_refuses_is_the_operators_to_mend(
+    world: World, simulator: RunningSimulator, log: io.StringIO
+) -> None:
+    made = subscribed(simulator)
+    facts = {"id": made.id, "customer": made.customer}
+    world.post(event(id="evt_a", snapshot=facts))
+    simulator.admin("POST", "faults", {"fail": [{"status": 401, "times": 1}]})
+    assert world.post(event(id="evt_b", snapshot=facts))[0] == 500
+    assert "Give the restricted key the permissions" in log.getvalue()
+
+
 def envelope(detail: Any, source: str = "aws.partner/stripe.com/ed_test_1") -> dict[str, Any]:
     """EventBridge's form of an event."""
     return {
@@ -241,16 +318,12 @@ def deployed(world: World, simulator: RunningSimulator) -> Iterator[None]:
 @pytest.mark.usefixtures("deployed")
 def test_the_mirror_follows_stripe_through_a_subscriptions_life(world: World, simulator: RunningSimulator) -> None:
     client = simulator.client()
-    customer = client.v1.customers.create({"email": "ada@example.com", "payment_method": "pm_card_visa"})
-    product = client.v1.products.create({"name": "Gold"})
-    price = client.v1.prices.create(
-        {"product": product.id, "currency": "eur", "unit_amount": 1200, "recurring": {"interval": "month"}}
-    )
-    id_ = client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}]}).id
+    made = subscribed(simulator)
+    customer, id_ = str(made.customer), made.id
 
     def held() -> tuple[str, str | None]:
         simulator.settle()
-        item = world.table.get(customer.id, id_)
+        item = world.table.get(customer, id_)
         assert item
         return item.subscription.status, item.subscription.pause_kind
 
@@ -271,20 +344,14 @@ def test_the_mirror_follows_stripe_through_a_subscriptions_life(world: World, si
 def test_when_the_database_refuses_the_next_delivery_heals_the_mirror(
     world: World, simulator: RunningSimulator
 ) -> None:
-    client = simulator.client()
-    customer = client.v1.customers.create({"email": "ada@example.com", "payment_method": "pm_card_visa"})
-    product = client.v1.products.create({"name": "Gold"})
-    price = client.v1.prices.create(
-        {"product": product.id, "currency": "eur", "unit_amount": 1200, "recurring": {"interval": "month"}}
-    )
     world.aws.clients.dynamodb.delete_table(TableName=world.aws.template.ref("Subscriptions"))
-    id_ = client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}]}).id
+    made = subscribed(simulator)
     attempts = [each for each in simulator.settle() if each["type"].startswith("customer.subscription")]
     assert [each["status_code"] for each in attempts] == [503]
 
     world.aws.template.create_tables(world.aws.clients.dynamodb)
     simulator.admin("POST", "deliveries/retry")
     simulator.settle()
-    item = world.table.get(customer.id, id_)
+    item = world.table.get(str(made.customer), made.id)
     assert item
     assert item.subscription.status == "active"
