@@ -156,5 +156,12 @@ def read_subscription(raw: Mapping[str, Any]) -> Subscription:
         customer_id=customer_id,
         schedule_id=shape.schedule,
         pause_collection=PauseCollection(pause.behavior, pause.resumes_at) if pause else None,
-        items=tuple(SubscriptionItem(**item.model_dump()) for item in shape.items),
+        items=tuple(_item(item, shape.current_period_end) for item in shape.items),
     )
+
+
+def _item(item: _Item, period_end: int | None) -> SubscriptionItem:
+    """Before 2025-03-31.basil the period was the subscription's, and so that of every item."""
+    own = item.model_dump()
+    own["current_period_end"] = item.current_period_end or period_end
+    return SubscriptionItem(**own)

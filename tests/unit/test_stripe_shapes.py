@@ -1,5 +1,8 @@
 """A subscription reads the same whatever version of the API it was rendered at."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +72,25 @@ READ = Subscription(
         ),
     ),
 )
+
+
+FIXTURES = sorted((Path(__file__).parents[1] / "fixtures").glob("subscription-*.json"))
+
+
+def test_every_version_since_2019_reads_alike() -> None:
+    """One subscription, rendered as each version does whose shape differs (stripe-node's and Stripe's changelogs)."""
+    read = [read_subscription(json.loads(path.read_text())) for path in FIXTURES]
+    # What a version did not say is all that may differ.
+    alike = [replace(each, currency="eur", billing_mode="classic") for each in read]
+    assert len(alike) == 8
+    assert set(alike) == {alike[0]}
+    (item,) = alike[0].items
+    assert (item.unit_amount_decimal, item.quantity, item.interval, item.product_id) == ("1250", 3, "month", "prod_1Q")
+    assert (alike[0].current_period_end, alike[0].pause_kind, alike[0].customer_id) == (
+        1_719_792_000,
+        "collection",
+        "cus_1Q",
+    )
 
 
 def test_todays_form_is_read_whole() -> None:
