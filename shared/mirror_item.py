@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from boto3.dynamodb.types import TypeDeserializer
 
 from shared.subscription import PauseCollection, Subscription, SubscriptionItem
 
@@ -12,9 +12,12 @@ _FIELDS = frozenset(field.name for field in fields(Subscription))
 # A subscription's `id` has a longer name in the table, where a customer's stands beside it.
 _ATTRIBUTE = {"id": "subscription_id"}
 _FIELD = {attribute: field for field, attribute in _ATTRIBUTE.items()}
-_KEYS = ("customer_id", "subscription_id")
+# Those that are no key of the table and hold one plain value.
+_PLAIN = tuple(
+    field.name for field in fields(Subscription) if field.name not in {"id", "customer_id", "pause_collection", "items"}
+)
+_ITEM_FIELDS = tuple(field.name for field in fields(SubscriptionItem))
 
-serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
 
@@ -64,19 +67,38 @@ def update_expression(write: Write) -> tuple[str, dict[str, str], dict[str, Any]
 
 
 def _attributes(write: Write) -> dict[str, Any]:
-    known = {_ATTRIBUTE.get(name, name): value for name, value in asdict(write.subscription).items()}
-    for key in _KEYS:
-        del known[key]
-    pause_kind = write.subscription.pause_kind
+    subscription = write.subscription
+    pause, pause_kind = subscription.pause_collection, subscription.pause_kind
     return {
-        **known,
-        "items": [{name: value for name, value in item.items() if value is not None} for item in known["items"]],
+        **{name: getattr(subscription, name) for name in _PLAIN},
+        "pause_collection": asdict(pause) if pause else None,
+        "items": [
+            {name: value for name in _ITEM_FIELDS if (value := getattr(item, name)) is not None}
+            for item in subscription.items
+        ],
         "pause_kind": pause_kind,
         "paused_since": write.paused_since if pause_kind else None,
         "as_of": write.as_of,
         "event_id": write.event_id,
         "expires_at": write.expires_at,
     }
+
+
+def serialize(value: str | int | list[Any] | dict[str, Any] | None) -> dict[str, Any]:
+    """Give a value DynamoDB's type; the few that a mirror needs, several times as fast as boto3's `TypeSerializer`."""
+    match value:
+        case str():
+            return {"S": value}
+        case bool():
+            return {"BOOL": value}
+        case int():
+            return {"N": str(value)}
+        case None:
+            return {"NULL": True}
+        case list():
+            return {"L": [serialize(each) for each in value]}
+        case _:
+            return {"M": {name: serialize(each) for name, each in value.items()}}
 
 
 def item_key(customer_id: str, subscription_id: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from local.http_event import HttpRequest, HttpResponse, event_of, response_of
 from local.lambda_function import LambdaFunction
 from local.physical_names import PhysicalNames
 from local.template import Template
+from tests.integration.dynamodb_fixtures import dynamodb, subscriptions  # noqa: F401 - fixtures for all
 from tests.integration.simulator_fixtures import RunningSimulator
 
 SENDER = "audit@shop.example"

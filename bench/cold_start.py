@@ -1,0 +1,131 @@
+"""How long the webhook's first answer takes from process start, against a bare script that does the same by hand.
+
+The floor imports the same third-party libraries (of pydantic, which loads lazily, what one model needs), makes the same
+clients and the same remote calls, and checks nothing but the signature.
+Both run in fresh processes, alternately, against the same local AWS server: `python -m bench.cold_start`.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import stripe
+
+from local.aws_resources import AwsClients, create_resources
+from local.aws_server import make_aws_server
+from local.physical_names import PhysicalNames
+from local.template import Template
+
+ROUNDS = 15
+SIGNING = "whsec_bench"
+PARAMETERS = {
+    "AllowedReturnOrigins": "https://shop.example",
+    "DefaultReturnUrl": "https://shop.example/",
+    "AuditEmailFrom": "audit@shop.example",
+    "AuditEmailTo": "team@shop.example",
+}
+
+HANDLER = """
+import json, sys
+from functions.webhook.app import handler
+class Context:
+    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "x"
+answer = handler(json.loads(sys.argv[1]), Context())
+assert answer["statusCode"] == 200, answer
+"""
+
+FLOOR = """
+import json, os, sys
+import boto3, stripe
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from boto3.dynamodb.types import TypeSerializer
+from botocore.config import Config
+from pydantic import BaseModel
+class Event(BaseModel):
+    id: str
+logger, metrics = Logger(service="floor"), Metrics(service="floor")
+config = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
+provider = SecretsProvider(boto3_client=boto3.client("secretsmanager", config=config))
+secret = json.loads(provider.get(os.environ["SECRET_ID"]))
+request = json.loads(sys.argv[1])
+stripe.WebhookSignature.verify_header(
+    request["body"], request["headers"]["stripe-signature"], secret["webhook_signing_secrets"][0], 300
+)
+subscription = json.loads(request["body"])["data"]["object"]
+Event.model_validate_json(request["body"])
+serialize = TypeSerializer().serialize
+boto3.client("dynamodb", config=config).update_item(
+    TableName=os.environ["TABLE_NAME"],
+    Key={"customer_id": {"S": subscription["customer"]}, "subscription_id": {"S": subscription["id"]}},
+    UpdateExpression="SET body = :body",
+    ExpressionAttributeValues={":body": serialize(json.dumps(subscription))},
+)
+metrics.add_metric("Floor", MetricUnit.Count, 1)
+metrics.flush_metrics()
+logger.info("event")
+"""
+
+
+def request() -> str:
+    """A signed request as API Gateway hands it over."""
+    snapshot = Path(__file__).parents[1] / "tests/fixtures/subscription-2026-10-28.endive.json"
+    event = {
+        "id": f"evt_{time.time_ns()}",
+        "object": "event",
+        "type": "customer.subscription.updated",
+        "created": int(time.time()) - 60,
+        "livemode": False,
+        "data": {"object": json.loads(snapshot.read_text()) | {"id": f"sub_{time.time_ns()}"}},
+    }
+    body = json.dumps(event)
+    header = stripe.WebhookSignature.generate_signature_header(body, SIGNING)
+    return json.dumps({"headers": {"stripe-signature": header}, "body": body, "isBase64Encoded": False})
+
+
+def timed(script: str, environment: dict[str, str]) -> float:
+    """Seconds from process start to its end, which follows the answer at once."""
+    argument = request()
+    began = time.perf_counter()
+    command = [sys.executable, "-c", script, argument]
+    subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603 - our own two scripts
+    return time.perf_counter() - began
+
+
+def environment_of(url: str) -> dict[str, str]:
+    """Fill the local services, and answer what leads a function to them."""
+    template = Template.load(parameters=PARAMETERS, names=PhysicalNames(aws_url=url))
+    secret = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING], "link_secret": "l" * 43}
+    create_resources(template, AwsClients.at(url), sender=PARAMETERS["AuditEmailFrom"], secret=secret)
+    own: dict[str, Any] = {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return kept | template.environment("WebhookFunction") | own
+
+
+def main() -> None:
+    """Print both medians and their ratio."""
+    server = make_aws_server(0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    environment = environment_of(f"http://127.0.0.1:{server.server_port}")
+    for script in (HANDLER, FLOOR):
+        timed(script, environment)
+    times = [(timed(HANDLER, environment), timed(FLOOR, environment)) for _ in range(ROUNDS)]
+    handler, floor = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
+    ratio = statistics.median(one / other for one, other in times)
+    sys.stdout.write(f"first answer {handler:.0f} ms, floor {floor:.0f} ms, ratio {ratio:.2f} (median of {ROUNDS})\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Measures the warm webhook's CPU per event against a floor in the same run (`python -m bench.webhook_cpu`).
+
+The floor: Stripe's signature check, `json.loads`, and one `update_item` that writes the same attributes. No network:
+each client's requests are answered before they are sent, so that only the work of this process counts.
+"""
+
+import argparse
+import io
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import boto3
+import stripe
+from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SIGNING = "whsec_bench"
+SECRET = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING], "link_secret": "l" * 43}
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "bench",
+    "AWS_SECRET_ACCESS_KEY": "bench",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/dead",
+    "ENDED_RETENTION_DAYS": "400",
+    "EVENT_CLOCK_UNCERTAINTY_SECONDS": "3",
+    "POWERTOOLS_METRICS_NAMESPACE": "StripePortal",
+    "SECRET_ID": "secret",
+    "STRIPE_API_BASE": "https://api.stripe.com",
+    "TABLE_NAME": "Subscriptions",
+}
+
+
+class Body(io.BytesIO):
+    """What botocore reads an answer from."""
+
+    def stream(self) -> list[bytes]:
+        """All at once."""
+        return [self.read()]
+
+
+def answer(content: dict[str, Any], request: AWSRequest, **_: object) -> AWSResponse:
+    """AWS's answer, instead of sending the request."""
+    headers: Any = {"Content-Type": "application/x-amz-json-1.0"}
+    return AWSResponse(str(request.url), 200, headers, Body(json.dumps(content).encode()))
+
+
+def event_body(items: int) -> bytes:
+    """A `customer.subscription.updated` of a usual subscription, about as large as Stripe's."""
+    price = {"id": "price_1", "object": "price", "product": "prod_1", "currency": "eur", "unit_amount": 1200}
+    price |= {
+        "unit_amount_decimal": "1200",
+        "recurring": {"interval": "month", "interval_count": 1, "usage_type": "licensed"},
+    }
+    price |= {
+        "billing_scheme": "per_unit",
+        "nickname": None,
+        "metadata": {},
+        "tax_behavior": "exclusive",
+        "type": "recurring",
+    }
+    each = {
+        "object": "subscription_item",
+        "quantity": 1,
+        "price": price,
+        "plan": price,
+        "current_period_end": 1_900_000_000,
+    }
+    subscription = {
+        "id": "sub_1",
+        "object": "subscription",
+        "customer": "cus_1",
+        "status": "active",
+        "livemode": False,
+        "billing_mode": {"type": "flexible"},
+        "created": 1_700_000_000,
+        "currency": "eur",
+        "collection_method": "charge_automatically",
+        "metadata": {"plan": "gold", "note": "x" * 400},
+        "items": {"object": "list", "data": [each | {"id": f"si_{n}"} for n in range(items)]},
+        "unknown": [{"name": f"field {n}", "value": n} for n in range(60)],
+    }
+    event = {"id": "evt_1", "object": "event", "api_version": "2026-10-28.endive", "created": int(time.time()) - 60}
+    event |= {"type": "customer.subscription.updated", "livemode": False, "pending_webhooks": 1}
+    return json.dumps(event | {"data": {"object": subscription, "previous_attributes": {"metadata": {}}}}).encode()
+
+
+def handler_of(body: bytes, header: str) -> tuple[Callable[[], object], list[dict[str, Any]]]:
+    """The real handler, given API Gateway's event; and the `update_item` that it makes."""
+    from functions.webhook import app  # noqa: PLC0415 - it reads the environment when imported
+    from functions.webhook.app import handler  # noqa: PLC0415
+
+    app.logger.registered_handler.stream = io.StringIO()  # type: ignore[attr-defined]
+    made: list[dict[str, Any]] = []
+    client = boto3.client
+
+    def stubbed(name: str, **options: Any) -> Any:
+        one = client(name, **options)
+        content = {"SecretString": json.dumps(SECRET)} if name == "secretsmanager" else {}
+        one.meta.events.register(
+            f"before-send.{one.meta.service_model.service_id.hyphenize()}", partial(answer, content)
+        )
+        if name == "dynamodb":
+            one.meta.events.register(
+                "provide-client-params.dynamodb.UpdateItem", lambda params, **_: made.append(params)
+            )
+        return one
+
+    patch.object(boto3, "client", stubbed).start()
+    event = {"body": body.decode(), "headers": {"stripe-signature": header}, "isBase64Encoded": False}
+    return lambda: handler(event, _context()), made
+
+
+def _context() -> "LambdaContext":
+    from aws_lambda_powertools.utilities.typing import LambdaContext  # noqa: PLC0415 - as the handler
+
+    context = LambdaContext()
+    for name, value in {"_function_name": "webhook", "_memory_limit_in_mb": 512, "_aws_request_id": "1"}.items():
+        setattr(context, name, value)
+    context._invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:webhook"  # noqa: SLF001
+    return context
+
+
+def floor_of(body: bytes, header: str, update: dict[str, Any], config: Config) -> Callable[[], object]:
+    """What no webhook of this kind can do without."""
+    client = boto3.client("dynamodb", config=config)
+    client.meta.events.register("before-send.dynamodb", partial(answer, {}))
+
+    def floor() -> None:
+        stripe.WebhookSignature.verify_header(body, header, SIGNING, 300)
+        json.loads(body)
+        client.update_item(**update)
+
+    return floor
+
+
+def cpu(work: Callable[[], object], times: int) -> float:
+    """Microseconds of CPU per call."""
+    began = time.process_time()
+    for _ in range(times):
+        work()
+    return (time.process_time() - began) / times * 1e6
+
+
+def main() -> None:
+    """Run both in turn, and print the medians."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--blocks", type=int, default=30)
+    parser.add_argument("--events", type=int, default=50, help="events in a block")
+    parser.add_argument("--items", type=int, default=1, help="items of the subscription")
+    options = parser.parse_args()
+    os.environ |= ENVIRONMENT
+    from shared.aws import AWS_CONFIG  # noqa: PLC0415 - nothing of AWS before the environment
+
+    body = event_body(options.items)
+    header = stripe.WebhookSignature.generate_signature_header(body.decode(), SIGNING, int(time.time()))
+    handler, made = handler_of(body, header)
+    stdout, sys.stdout = sys.stdout, io.StringIO()  # the metrics go to the standard output
+    handler()
+    floor = floor_of(body, header, made[0], AWS_CONFIG)
+    cpu(floor, options.events), cpu(handler, options.events)
+    pairs = [(cpu(floor, options.events), cpu(handler, options.events)) for _ in range(options.blocks)]
+    sys.stdout = stdout
+    floors, handlers = zip(*pairs, strict=True)
+    low, high = statistics.median(floors), statistics.median(handlers)
+    sys.stdout.write(f"event of {len(body):,} bytes, {options.blocks} blocks of {options.events}, CPU per event\n")
+    sys.stdout.write(f"floor {low:,.0f} us, handler {high:,.0f} us, ratio {high / low:.2f}\n")
+
+
+if __name__ == "__main__":
+    main()

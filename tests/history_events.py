@@ -1,0 +1,63 @@
+"""What a history's events look like on the wire, and what a receiver needs beside the mirror to take them."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from shared.errors import UnreadableEvent
+from shared.secret_store import Secrets, SecretStore
+from tests.histories import Delivery, History
+
+SIGNING = "whsec_history"
+
+
+class KnownSecrets(SecretStore):
+    """The secret, without Secrets Manager."""
+
+    def __init__(self) -> None:
+        self._secrets = Secrets(
+            stripe_api_key=SecretStr("sk_test_1"),
+            webhook_signing_secrets=(SecretStr(SIGNING),),
+            link_secret=SecretStr("l" * 43),
+        )
+
+    def get(self) -> Secrets:
+        return self._secrets
+
+    def reread(self) -> None:
+        return None
+
+
+class NoDeadLetters:
+    """Every event of a history can be read."""
+
+    def keep(self, body: bytes, reason: UnreadableEvent) -> None:
+        raise AssertionError(f"{reason.message}: {body!r}")
+
+
+def event_body(history: History, delivery: Delivery, start: int) -> bytes:
+    """The event as Stripe sends it, whole or thin."""
+    after = history.changes[delivery.change].snapshot
+    before = history.changes[delivery.change - 1].snapshot if delivery.change else after
+    created = start + delivery.created
+    event: dict[str, Any] = {
+        "id": delivery.event_id,
+        "object": "event",
+        "type": f"customer.subscription.{'updated' if delivery.change else 'created'}",
+        "created": created,
+        "livemode": False,
+        "data": {
+            "object": after,
+            "previous_attributes": {name: value for name, value in before.items() if value != after[name]},
+        },
+    }
+    if delivery.kind == "thin":
+        event |= {"object": "v2.core.event", "type": f"v1.{event['type']}", "created": _rfc3339(created)}
+        event |= {"data": None, "related_object": {"id": after["id"], "type": "subscription"}}
+    return json.dumps(event).encode()
+
+
+def _rfc3339(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()

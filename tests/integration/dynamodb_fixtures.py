@@ -1,0 +1,85 @@
+"""The table `Subscriptions`, fresh for each test, at the endpoint in DYNAMODB_ENDPOINT, else in the locked moto."""
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from local.template import Template
+from shared.aws import AWS_CONFIG
+from shared.mirror_table import MirrorTable
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+# Stated by CloudFormation at creation, by the API afterwards; point-in-time recovery changes nothing that a test sees.
+_NEEDED = ("AllowedReturnOrigins", "DefaultReturnUrl", "AuditEmailFrom", "AuditEmailTo")
+_AFTERWARDS = {"PointInTimeRecoverySpecification", "SSESpecification", "TimeToLiveSpecification"}
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoDb:
+    """Where a DynamoDB is and who asks, in a form that can be given to another process."""
+
+    url: str
+    region: str
+    access_key: str
+    secret_key: str
+    token: str | None = None
+
+    def client(self) -> "DynamoDBClient":
+        session = boto3.Session(self.access_key, self.secret_key, self.token, region_name=self.region)
+        client: DynamoDBClient = session.client("dynamodb", endpoint_url=self.url, config=AWS_CONFIG)
+        return client
+
+    @classmethod
+    def named_by_the_environment(cls, url: str) -> "DynamoDb":
+        """With the credentials and the region of whoever runs the tests."""
+        session = boto3.Session()
+        credentials = session.get_credentials()
+        if credentials is None:
+            pytest.exit("DYNAMODB_ENDPOINT is set, and there are no AWS credentials (DynamoDB Local takes any)")
+        keys = credentials.get_frozen_credentials()
+        assert keys.access_key
+        assert keys.secret_key
+        return cls(url, session.region_name or "eu-west-1", keys.access_key, keys.secret_key, keys.token)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriptions:
+    """A table of the template's making, and how to reach it."""
+
+    dynamodb: DynamoDb
+    name: str
+
+    def table(self) -> MirrorTable:
+        return MirrorTable(self.dynamodb.client(), self.name)
+
+
+@pytest.fixture(scope="session")
+def dynamodb(request: pytest.FixtureRequest) -> DynamoDb:
+    if url := os.environ.get("DYNAMODB_ENDPOINT"):
+        return DynamoDb.named_by_the_environment(url)
+    return DynamoDb(request.getfixturevalue("aws_server"), "eu-west-1", "test", "test")
+
+
+@pytest.fixture
+def subscriptions(dynamodb: DynamoDb) -> Iterator[Subscriptions]:
+    """A table with a name of its own, so that no test at a shared endpoint touches what is not its own."""
+    client = dynamodb.client()
+    properties: Mapping[str, Any] = Template.load(parameters=dict.fromkeys(_NEEDED, "any")).resources(
+        "AWS::DynamoDB::Table"
+    )["Subscriptions"]
+    name = f"Subscriptions-test-{uuid.uuid4().hex[:12]}"
+    create: Any = {key: value for key, value in properties.items() if key not in _AFTERWARDS}
+    client.create_table(TableName=name, **create)
+    try:
+        client.get_waiter("table_exists").wait(TableName=name)
+        client.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
+        yield Subscriptions(dynamodb, name)
+    finally:
+        client.delete_table(TableName=name)

@@ -1,0 +1,82 @@
+"""What an event costs, counted on the wire: requests to DynamoDB and requests to Stripe."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pytest
+import stripe
+
+from shared.mirror import Mirror, Outcome, SubscriptionEvent
+from shared.mirror_table import MirrorTable
+from shared.stripe_gateway import read_from_stripe, stripe_client
+from shared.stripe_shapes import read_subscription
+from shared.subscription import Subscription
+from tests.history_world import RETENTION, UNCERTAINTY
+from tests.integration.dynamodb_fixtures import Subscriptions
+from tests.integration.simulator_fixtures import RunningSimulator
+
+Subscribe = Callable[..., stripe.Subscription]
+
+
+@dataclass
+class Meter:
+    """A mirror between a real table and the simulator, and what went over the wire since it was last asked."""
+
+    subscriptions: Subscriptions
+    simulator: RunningSimulator
+    subscription: Subscription
+    sent: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        client = self.subscriptions.dynamodb.client()
+        client.meta.events.register("before-send.dynamodb", self._count)
+        read = partial(read_from_stripe, stripe_client("sk_test_1", self.simulator.url))
+        table = MirrorTable(client, self.subscriptions.name)
+        self.mirror = Mirror(table, read, uncertainty=UNCERTAINTY, retention=RETENTION)
+        self.now = int(time.time())
+        self.simulator.admin("DELETE", "requests")
+
+    def _count(self, request: Any, **_: object) -> None:
+        self.sent.append(request.headers["X-Amz-Target"].decode())
+
+    def cost(self, id_: str, seconds_ago: int) -> tuple[Outcome, int, int]:
+        """The outcome of an event, and its requests to DynamoDB and to Stripe."""
+        event = SubscriptionEvent(id_, self.now - seconds_ago, self.subscription)
+        outcome = self.mirror.apply(event, now=self.now)
+        cost = (len(self.sent), sum(self.simulator.admin("GET", "requests").values()))
+        self.sent.clear()
+        self.simulator.admin("DELETE", "requests")
+        return outcome, *cost
+
+
+@pytest.fixture
+def meter(subscriptions: Subscriptions, simulator: RunningSimulator, subscribe: Subscribe) -> Meter:
+    return Meter(subscriptions, simulator, read_subscription(subscribe().to_dict(for_json=True)))
+
+
+def test_an_event_alone_in_its_window_costs_one_request_to_dynamodb_and_none_to_stripe(meter: Meter) -> None:
+    assert meter.cost("evt_1", 100) == (Outcome.APPLIED, 1, 0)
+    assert meter.cost("evt_2", 96) == (Outcome.APPLIED, 1, 0)
+
+
+def test_a_duplicate_costs_one_and_none(meter: Meter) -> None:
+    meter.cost("evt_1", 100)
+    assert meter.cost("evt_1", 100) == (Outcome.DUPLICATE, 1, 0)
+
+
+def test_a_stale_event_costs_one_and_none(meter: Meter) -> None:
+    meter.cost("evt_1", 100)
+    assert meter.cost("evt_0", 104) == (Outcome.STALE, 1, 0)
+
+
+@pytest.mark.parametrize("seconds_ago", [97, 98, 99, 100, 101, 102, 103])
+def test_an_event_inside_the_window_costs_two_and_one(meter: Meter, seconds_ago: int) -> None:
+    meter.cost("evt_1", 100)
+    assert meter.cost("evt_2", seconds_ago) == (Outcome.APPLIED, 2, 1)
+
+
+def test_an_event_ahead_of_our_clock_costs_two_and_one(meter: Meter) -> None:
+    assert meter.cost("evt_1", -1) == (Outcome.APPLIED, 2, 1)
