@@ -43,7 +43,7 @@ class Table(Protocol):
         """Read one subscription, consistently."""
 
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
-        """Write unless the item is as of `than` or later, or ended while `write` is not."""
+        """Write, unless the item stands in the way, as `shared.mirror_item.stands_in_the_way` says."""
 
     def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
         """Write if nobody wrote since `since` was read."""
@@ -107,8 +107,8 @@ class Mirror:
             return Outcome.UNCHANGED
         if event.id is not None and old.event_id == event.id:
             return Outcome.DUPLICATE
-        if old.subscription.ended and not event.subscription.ended:
-            return Outcome.STALE
+        if old.subscription.ended != event.subscription.ended:
+            return Outcome.STALE if old.subscription.ended else None
         return Outcome.STALE if old.as_of > event.created + self._uncertainty else None
 
     def _write_what_stripe_has(

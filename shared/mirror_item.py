@@ -47,6 +47,17 @@ class Write:
     expires_at: int | None = None
 
 
+def stands_in_the_way(old: MirroredSubscription, write: Write, than: int) -> bool:
+    """What the table's condition says of an item, for those who only want to know.
+
+    An end is final: it counts over any live state, and no live state counts over it. Otherwise an item as of `than` or
+    later stands in the way.
+    """
+    if old.subscription.ended != write.subscription.ended:
+        return old.subscription.ended
+    return old.as_of >= than
+
+
 def update_expression(write: Write) -> tuple[str, dict[str, str], dict[str, Any]]:
     """Build the update: its expression, its names, and its values in plain Python.
 

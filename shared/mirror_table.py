@@ -43,16 +43,21 @@ class MirrorTable:
         """Read all that are paused in this way, longest pause first, from the sparse index (eventually consistent)."""
         return self._query(BY_PAUSE, "pause_kind = :kind", {":kind": kind}, consistent=False)
 
-    def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
-        """Write unless the item is as of `than` or later, or ended while `write` is not.
+    def all(self) -> Iterator[MirroredSubscription]:
+        """Read the whole table, consistently, a page at a time; what is written meanwhile may come or not."""
+        try:
+            for page in self._client.get_paginator("scan").paginate(TableName=self._table_name, ConsistentRead=True):
+                yield from map(read_item, page["Items"])
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
 
-        Answers `None` when written, else the item that stood in the way.
-        """
-        unended = "" if write.subscription.ended else " AND NOT #status IN (:canceled, :incomplete_expired)"
+    def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
+        """Write, unless the item stands in the way (`stands_in_the_way` says when); answer that item, or `None`."""
+        how = "OR" if write.subscription.ended else "AND"
         return self._update(
             write,
-            f"attribute_not_exists(revision) OR (as_of < :than{unended})",
-            {":than": than} | ({} if not unended else {f":{status}": status for status in ENDED_STATUSES}),
+            f"attribute_not_exists(revision) OR as_of < :than {how} NOT #status IN (:canceled, :incomplete_expired)",
+            {":than": than} | {f":{status}": status for status in ENDED_STATUSES},
         )
 
     def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:

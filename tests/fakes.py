@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from shared.errors import Unavailable
-from shared.mirror_item import MirroredSubscription, Write
+from shared.mirror_item import MirroredSubscription, Write, stands_in_the_way
 from shared.stripe_gateway import SubscriptionRead
 from shared.subscription import Subscription
 
@@ -25,7 +25,7 @@ class FakeTable:
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
         self._request()
         old = self._old(write)
-        if old and (old.as_of >= than or (old.subscription.ended and not write.subscription.ended)):
+        if old and stands_in_the_way(old, write, than):
             return old
         self._put(write, old)
         return None

@@ -89,6 +89,14 @@ def test_an_ended_item_stands_in_the_way_of_a_live_state_only(table: Table) -> N
     assert table.put_if_older(write(100, "canceled", "evt_3"), than=97) is None
 
 
+def test_an_end_is_written_over_a_live_state_of_any_time_and_over_an_older_end_only(table: Table) -> None:
+    table.put_if_older(write(100), than=97)
+    assert table.put_if_older(write(10, "canceled", "evt_2"), than=7) is None
+    older = table.put_if_older(write(5, "incomplete_expired", "evt_3"), than=2)
+    assert older
+    assert older.subscription.status == "canceled"
+
+
 def test_a_write_since_the_read_stands_in_the_way(table: Table) -> None:
     table.put_if_older(write(10), than=7)
     read = table.get("cus_1", "sub_1")

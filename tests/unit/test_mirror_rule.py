@@ -107,6 +107,19 @@ def test_nothing_comes_back_from_the_dead(world: World, ended: str) -> None:
     assert (world.status, world.stripe.reads) == (ended, 0)
 
 
+def test_an_end_counts_whatever_its_time_says(world: World) -> None:
+    world.event(NOW - 10)
+    assert world.event(NOW - 600, "canceled") is Outcome.APPLIED
+    assert (world.status, world.stripe.reads) == ("canceled", 0)
+
+
+def test_an_end_ahead_of_our_clock_is_settled_by_asking_stripe(world: World) -> None:
+    world.event(NOW - 10)
+    world.stripe.subscription = subscription("canceled")
+    assert world.event(NOW + 600, "canceled") is Outcome.APPLIED
+    assert (world.status, world.stripe.reads) == ("canceled", 1)
+
+
 def test_a_later_event_of_an_ended_subscription_still_counts(world: World) -> None:
     world.event(NOW - 100, "canceled")
     assert world.event(NOW - 50, "canceled") is Outcome.APPLIED
