@@ -62,6 +62,7 @@ lock: $(BIN)/portal ## renew the locks; UPGRADE=--upgrade takes the newest relea
 bench: $(BIN)/portal ## measure; the figures go to bench/README.md
 	$(BIN)/python -m bench.histories
 	$(BIN)/python -m bench.webhook_cpu
+	$(BIN)/python -m bench.cold_start
 
 lock-check: $(BIN)/portal ## whether the locks are what pyproject.toml asks for
 	$(BIN)/python -m tests.lock_check

@@ -11,7 +11,7 @@ from shared.mirror_item import MirroredSubscription, Write
 from shared.mirror_table import MirrorTable
 from shared.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import FakeTable, subscription
-from tests.integration.conftest import Aws
+from tests.integration.dynamodb_fixtures import Subscriptions
 
 WHOLE = Subscription(
     id="sub_1",
@@ -40,8 +40,8 @@ WHOLE = Subscription(
 
 
 @pytest.fixture
-def real(aws: Aws) -> MirrorTable:
-    return MirrorTable(aws.clients.dynamodb, aws.template.ref("Subscriptions"))
+def real(subscriptions: Subscriptions) -> MirrorTable:
+    return subscriptions.table()
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -140,19 +140,19 @@ def test_a_resumed_subscription_leaves_the_index(real: MirrorTable) -> None:
     assert list(real.paused("subscription")) == []
 
 
-def test_only_an_ended_item_has_a_time_to_live(real: MirrorTable, aws: Aws) -> None:
+def test_only_an_ended_item_has_a_time_to_live(real: MirrorTable, subscriptions: Subscriptions) -> None:
     key = {"customer_id": {"S": "cus_1"}, "subscription_id": {"S": "sub_1"}}
-    table = aws.template.ref("Subscriptions")
+    client, table = subscriptions.dynamodb.client(), subscriptions.name
     real.put_if_older(write(10), than=7)
-    assert "expires_at" not in aws.clients.dynamodb.get_item(TableName=table, Key=key)["Item"]
+    assert "expires_at" not in client.get_item(TableName=table, Key=key)["Item"]
     real.put_if_older(Write(subscription("canceled"), 20, "evt_2", expires_at=99), than=17)
-    assert aws.clients.dynamodb.get_item(TableName=table, Key=key)["Item"]["expires_at"] == {"N": "99"}
-    attribute = aws.clients.dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["AttributeName"]
+    assert client.get_item(TableName=table, Key=key)["Item"]["expires_at"] == {"N": "99"}
+    attribute = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["AttributeName"]
     assert attribute == "expires_at"
 
 
-def test_a_table_that_does_not_answer_is_unavailable(aws: Aws) -> None:
-    missing = MirrorTable(aws.clients.dynamodb, "NoSuchTable")
+def test_a_table_that_does_not_answer_is_unavailable(subscriptions: Subscriptions) -> None:
+    missing = MirrorTable(subscriptions.dynamodb.client(), "NoSuchTable")
     for attempt in (
         lambda: missing.get("cus_1", "sub_1"),
         lambda: missing.put_if_older(write(10), than=7),
