@@ -1,8 +1,10 @@
 """Finds the deployment that a command is about: a CloudFormation stack, or the one that runs on this machine."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Self
 
 import boto3
@@ -12,11 +14,16 @@ from stripe import StripeClient
 
 from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.link_token import LinkTokens
+from shared.mirror import Mirror
 from shared.mirror_table import MirrorTable
+from shared.recovery.dead_letter_queue import DeadLetterQueue
+from shared.recovery.dry_run import DryRunTable
 from shared.secret_store import SecretStore
-from shared.stripe_gateway import stripe_client
+from shared.stripe_gateway import SubscriptionRead, stripe_client
 
 STRIPE_API_BASE = "https://api.stripe.com"
+# The template's, for a stack that does not tell: the local one.
+DEFAULTS = {"EventClockUncertaintySeconds": "3", "EndedRetentionDays": "400"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,7 @@ class Deployment:
     outputs: Mapping[str, str]
     stripe_api_base: str = STRIPE_API_BASE
     clock: float | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_stack(cls, name: str) -> Self:
@@ -36,7 +44,10 @@ class Deployment:
             raise InvalidRequest(
                 "no_stack", f"Cannot read the stack {name}: {error.response['Error']['Message']}"
             ) from error
-        return cls({output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])})
+        return cls(
+            {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])},
+            parameters={each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])},
+        )
 
     @classmethod
     def of_this_machine(cls, site_url: str) -> Self:
@@ -59,6 +70,36 @@ class Deployment:
         return MirrorTable(boto3.client("dynamodb"), self._output("TableName"))
 
     @property
+    def uncertainty(self) -> timedelta:
+        """Two event times closer than this cannot be ordered."""
+        return timedelta(seconds=int(self._parameter("EventClockUncertaintySeconds")))
+
+    @property
+    def retention(self) -> timedelta:
+        """How long the mirror keeps an ended subscription."""
+        return timedelta(days=int(self._parameter("EndedRetentionDays")))
+
+    def mirror_rule(self, read: Callable[[str], SubscriptionRead], *, dry_run: bool = False) -> Mirror:
+        """Answer the rule of every write; `read` asks Stripe for one subscription. A dry run writes nothing."""
+        table = DryRunTable(self.mirror) if dry_run else self.mirror
+        return Mirror(table, read, uncertainty=self.uncertainty, retention=self.retention)
+
+    @property
+    def dead_letter_queue(self) -> DeadLetterQueue:
+        """The genuine events that could not be understood."""
+        return DeadLetterQueue(boto3.client("sqs"), self._output("DeadLetterQueueUrl"))
+
+    @property
+    def livemode(self) -> bool:
+        """Whether the deployment mirrors live mode."""
+        return self._secrets.get().livemode
+
+    def ticking_clock(self) -> Callable[[], float]:
+        """Answer the deployment's clock in Unix seconds, which a local stack may have moved."""
+        ahead = 0.0 if self.clock is None else self.clock - time.time()
+        return lambda: time.time() + ahead
+
+    @property
     def link_tokens(self) -> LinkTokens:
         """What mints links with the deployment's own secret."""
         return LinkTokens(self._secrets.get().link_secret.get_secret_value())
@@ -76,3 +117,6 @@ class Deployment:
         if name not in self.outputs:
             raise OperatorError("no_output", f"The stack has no output {name}: is it a stack of this template?")
         return self.outputs[name]
+
+    def _parameter(self, name: str) -> str:
+        return self.parameters.get(name, DEFAULTS[name])

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 from rich.console import Console
 
-from cli import audit_view, mirror_view
+from cli import audit_view, mirror_view, recover
 from cli.deployment import Deployment
 from cli.durations import duration
 from shared.audit.as_csv import to_csv
@@ -25,6 +25,7 @@ from shared.link_token import Flow, LinkClaims
 from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(recover.app)
 
 Customer = Annotated[str, typer.Argument(help="The Stripe customer, cus_...")]
 

@@ -1,0 +1,157 @@
+"""One comparison under way: what differs, whether it still does after a while, and what is done about it."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from shared.errors import UnreadableEvent
+from shared.mirror import Outcome
+from shared.mirror_item import MirroredSubscription
+from shared.rate_limit import RateLimit
+from shared.recovery.bring import Rule, attempt, read_each
+from shared.recovery.drift import Drift, DriftKind, Failure, differences, is_expired, is_newer, is_older
+from shared.recovery.pages import Page
+from shared.recovery.retries import Retries
+from shared.recovery.seen import Seen
+from shared.recovery.summary import Tally
+from shared.stripe_gateway import SubscriptionRead
+
+
+class Table(Protocol):
+    """What a comparison needs of the table."""
+
+    def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
+        """Read one subscription, consistently."""
+
+    def all(self) -> Iterator[MirroredSubscription]:
+        """Read all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """A difference, and when it was first seen (seconds of the rate limit's clock)."""
+
+    found: SubscriptionRead
+    seen_at: float
+
+
+class Comparison:
+    """One run: what is being looked at, and what was found."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - private, made in one place
+        self,
+        table: Table,
+        mirror: Rule | None,
+        read: Callable[[str], SubscriptionRead],
+        now: float,
+        retention: timedelta,
+        uncertainty: timedelta,
+        limit: RateLimit,
+        seen: Seen,
+    ) -> None:
+        self.tally = Tally()
+        self.retries = Retries(limit)
+        self._table, self._mirror, self._read, self._seen, self._limit = table, mirror, read, seen, limit
+        self._now, self._retention, self._uncertainty = now, retention, uncertainty
+        # In the order of sighting; at most what is listed within the uncertainty.
+        self._suspects: deque[_Suspect] = deque()
+
+    def see_page(self, page: Page, pool: ThreadPoolExecutor) -> None:
+        """Compare a page of Stripe's list with the table."""
+        every = read_each(page)
+        self.tally.read += len(every)
+        read = [each for each in every if isinstance(each, SubscriptionRead)]
+        for failure in every:
+            if isinstance(failure, Failure):
+                self.tally.fail(failure)
+        self._seen.add((each.subscription.customer_id, each.subscription.id) for each in read)
+        for found, held in zip(read, pool.map(self._held, read), strict=True):
+            self._look(found, held)
+        self.judge()
+
+    def see_mirrored(self, held: MirroredSubscription) -> bool:
+        """Ask Stripe for an item of the table that its list did not have; answer whether that was so."""
+        self.tally.mirrored += 1
+        mine = held.subscription
+        if (mine.customer_id, mine.id) in self._seen:
+            return False
+        found = self._read_one(mine.id)
+        if found is None:
+            self.tally.add(Drift(DriftKind.MISSING, mine.id, mine.customer_id))
+        elif isinstance(found, Failure):
+            self.tally.fail(found)
+        elif found.subscription.customer_id != mine.customer_id:
+            self.tally.add(Drift(DriftKind.OTHER_CUSTOMER, mine.id, mine.customer_id))
+        else:
+            self._look(found, held)
+        self.judge()
+        return True
+
+    def judge(self, *, everything: bool = False) -> None:
+        """Judge the suspects that have waited long enough; wait for the others if it is to be `everything`."""
+        while self._suspects:
+            left = self._suspects[0].seen_at + self._uncertainty.total_seconds() - self._limit.seconds()
+            if left > 0:
+                if not everything:
+                    return
+                self._limit.sleep(left)
+            else:
+                self._judge(self._suspects.popleft().found)
+
+    def _look(self, found: SubscriptionRead, held: MirroredSubscription | None) -> None:
+        if held is None:
+            if is_expired(found.subscription, now=self._now, retention=self._retention):
+                self.tally.expired += 1
+                return
+        elif not differences(held.subscription, found.subscription):
+            return
+        elif is_newer(held, found, uncertainty=self._uncertainty):
+            self.tally.in_flight += 1
+            return
+        self._suspects.append(_Suspect(found, self._limit.seconds()))
+
+    def _judge(self, suspected: SubscriptionRead) -> None:
+        held, found = self._held(suspected), suspected
+        if held and not is_older(held, found, uncertainty=self._uncertainty):
+            # Written since, or too close in time to say which is newer.
+            again = self._read_one(found.subscription.id)
+            if not isinstance(again, SubscriptionRead):
+                self.tally.fail(again or Failure(found.subscription.id, "subscription_missing", "Gone while comparing"))
+                return
+            found = again
+        unlike = differences(held.subscription, found.subscription) if held else ()
+        if held and not (unlike and is_older(held, found, uncertainty=self._uncertainty)):
+            self.tally.in_flight += 1
+            return
+        kind = DriftKind.DIFFERENT if held else DriftKind.ABSENT
+        drift = Drift(kind, found.subscription.id, found.subscription.customer_id, unlike)
+        self.tally.add(drift, repaired=self._repair(found, held))
+
+    def _repair(self, found: SubscriptionRead, held: MirroredSubscription | None) -> bool:
+        if self._mirror is None:
+            return False
+        observe = self._mirror.observe
+        outcome = attempt(found.subscription.id, lambda: observe(found), self.retries)
+        if outcome is Outcome.STALE and held and held.subscription.ended and not found.subscription.ended:
+            reason = "The mirror says that it ended, and nothing comes back from the dead: delete the item, then repair"
+            outcome = Failure(found.subscription.id, "ended_in_mirror", reason)
+        if isinstance(outcome, Failure):
+            self.tally.fail(outcome)
+            return False
+        return True
+
+    def _held(self, found: SubscriptionRead) -> MirroredSubscription | None:
+        wanted = found.subscription
+        return self.retries.of(lambda: self._table.get(wanted.customer_id, wanted.id))
+
+    def _read_one(self, subscription_id: str) -> SubscriptionRead | Failure | None:
+        """Answer `None` where Stripe has no such subscription."""
+        try:
+            return self.retries.of(lambda: self._read(subscription_id))
+        except UnreadableEvent as error:
+            if error.code == "subscription_missing":
+                return None
+            return Failure(subscription_id, error.code, error.message)

@@ -1,0 +1,110 @@
+"""The dead letters, read without losing one: a message goes only when its event is in the mirror."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.errors import Unavailable
+
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
+    from types_boto3_sqs.type_defs import MessageTypeDef
+
+# Long enough for a page of ten with patience; after a crash the messages come back by themselves.
+HELD_FOR = timedelta(minutes=5)
+# A short poll asks some of SQS's servers only, and may find nothing where there is something.
+WAIT_SECONDS = 1
+# SQS's limits of one request.
+_BATCH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message; `reason` is what was said when it was put there, `sent_at` is in Unix seconds."""
+
+    id: str
+    body: str
+    reason: str
+    sent_at: int
+    receipt_handle: str
+
+
+class DeadLetterQueue:
+    """A context: at its end every message that was read and not deleted is visible again at once."""
+
+    def __init__(self, client: "SQSClient", queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+        self._held: dict[str, str] = {}
+        self._seen: set[str] = set()
+
+    def __enter__(self) -> Self:
+        """Begin to hold messages."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Let go of the messages. One that cannot be let go of comes back by itself after five minutes."""
+        handles = list(self._held.items())
+        for first in range(0, len(handles), _BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+                for number, (_, handle) in enumerate(handles[first : first + _BATCH])
+            ]
+            try:
+                self._client.change_message_visibility_batch(QueueUrl=self._queue_url, Entries=entries)  # type: ignore[arg-type]  # a list of plain dicts
+            except (ClientError, BotoCoreError):
+                return
+
+    def letters(self) -> Iterator[Letter]:
+        """Read every message once, until the queue has no other. Raises `Unavailable`."""
+        while messages := self._receive():
+            new = [message for message in messages if message["MessageId"] not in self._seen]
+            for message in messages:
+                self._held[message["MessageId"]] = message["ReceiptHandle"]
+                self._seen.add(message["MessageId"])
+            if not new:
+                return
+            yield from map(_letter, new)
+
+    def delete(self, letter: Letter) -> None:
+        """Delete a message whose event is dealt with. Raises `Unavailable`; it comes again then, as a duplicate."""
+        try:
+            self._client.delete_message(QueueUrl=self._queue_url, ReceiptHandle=self._held[letter.id])
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+        del self._held[letter.id]
+
+    def _receive(self) -> "list[MessageTypeDef]":
+        try:
+            return self._client.receive_message(
+                QueueUrl=self._queue_url,
+                MaxNumberOfMessages=_BATCH,
+                VisibilityTimeout=int(HELD_FOR.total_seconds()),
+                WaitTimeSeconds=WAIT_SECONDS,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["SentTimestamp"],
+            ).get("Messages", [])
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+
+
+def _letter(message: "MessageTypeDef") -> Letter:
+    said = message.get("MessageAttributes", {})
+    # The bundle's own attribute, EventBridge's, or Lambda's.
+    names = [name for name in ("reason", "ERROR_MESSAGE", "ErrorMessage") if name in said]
+    return Letter(
+        message["MessageId"],
+        message["Body"],
+        said[names[0]].get("StringValue", "") if names else "",
+        int(message["Attributes"]["SentTimestamp"]) // 1000,
+        message["ReceiptHandle"],
+    )
+
+
+def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    return Unavailable("dead_letters_unavailable", f"The dead-letter queue did not answer ({code})")

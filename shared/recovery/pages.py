@@ -1,0 +1,113 @@
+"""Stripe's lists page by page, each with the time that its state is of."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from stripe import StripeClient, StripeObject, StripeResponse
+
+from shared.recovery.retries import Retries
+from shared.stripe_gateway import date_of
+
+PAGE = 100
+# `Retries` tries again, and within the rate limit; the library would not keep to it.
+_ONE_TRY: Any = {"max_network_retries": 0}
+# `GET /v1/events` takes up to 20 concrete types (docs.stripe.com/api/events/list).
+EVENT_TYPES = tuple(
+    f"customer.subscription.{what}"
+    for what in (
+        "created",
+        "deleted",
+        "paused",
+        "pending_update_applied",
+        "pending_update_expired",
+        "resumed",
+        "trial_will_end",
+        "updated",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Up to 100 objects as Stripe's JSON; `as_of` (Unix seconds) and `took` are as in `SubscriptionRead`."""
+
+    data: tuple[Mapping[str, Any], ...]
+    has_more: bool
+    as_of: int
+    took: float
+
+    @property
+    def last_id(self) -> str:
+        """Where the next page starts after."""
+        return str(self.data[-1]["id"])
+
+
+class _List(Protocol):
+    @property
+    def data(self) -> Sequence[StripeObject]: ...
+
+    @property
+    def has_more(self) -> bool: ...
+
+    @property
+    def last_response(self) -> StripeResponse | None: ...
+
+
+def subscription_pages(client: StripeClient, retries: Retries, *, starting_after: str | None = None) -> Iterator[Page]:
+    """Read every subscription of the account, canceled ones too, newest first.
+
+    Stripe hides those of test clocks from this list. Raises as `Retries.of_stripe` does; no page is ever skipped.
+    """
+
+    def read(starting_after: str | None) -> Page:
+        params: Any = {"status": "all", "limit": PAGE} | _after(starting_after)
+        return retries.of_stripe(lambda: _page(lambda: client.v1.subscriptions.list(params, _ONE_TRY)))
+
+    page = read(starting_after)
+    yield page
+    while page.has_more and page.data:
+        page = read(page.last_id)
+        yield page
+
+
+def undelivered_events(
+    client: StripeClient, retries: Retries, *, since: int
+) -> Iterator[tuple[Mapping[str, Any], ...]]:
+    """Read the subscription events since `since` (Unix seconds) that an endpoint has not taken, oldest page first.
+
+    Stripe lists the newest first. So the pages are walked once for their cursors, and read again from the last to the
+    first: two requests for 100 events, one where a single page holds them all. No more than one page and one id for
+    each further page are held. Events that are delivered in between only let pages overlap.
+    """
+
+    def read(starting_after: str | None) -> Page:
+        params: Any = {
+            "delivery_success": False,
+            "types": list(EVENT_TYPES),
+            "created": {"gte": since},
+            "limit": PAGE,
+        } | _after(starting_after)
+        return retries.of_stripe(lambda: _page(lambda: client.v1.events.list(params, _ONE_TRY)))
+
+    cursors: list[str | None] = []
+    page = read(None)
+    while page.has_more and page.data:
+        cursors.append(page.last_id)
+        page = read(page.last_id)
+    yield page.data[::-1]
+    for cursor in reversed([None, *cursors[:-1]] if cursors else []):
+        yield read(cursor).data[::-1]
+
+
+def _after(starting_after: str | None) -> dict[str, str]:
+    return {"starting_after": starting_after} if starting_after else {}
+
+
+def _page(ask: Callable[[], _List]) -> Page:
+    began = time.monotonic()
+    found = ask()
+    took = time.monotonic() - began
+    data = tuple(each.to_dict(for_json=True) for each in found.data)
+    return Page(data, found.has_more, date_of(found.last_response), took)

@@ -1,0 +1,188 @@
+"""The small parts that backfill, reconcile and replay stand on."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import stripe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
+from shared.mirror_item import Write
+from shared.rate_limit import RateLimit
+from shared.recovery.bring import attempt
+from shared.recovery.drift import Difference, Drift, DriftKind, Failure, differences
+from shared.recovery.dry_run import DryRunTable
+from shared.recovery.replay import event_in
+from shared.recovery.retries import LONGEST_PAUSE_SECONDS, TRIES, Retries
+from shared.recovery.seen import nothing_seen
+from shared.recovery.summary import MOST_RECORDS, Tally
+from shared.subscription import PauseCollection, SubscriptionItem
+from tests.fakes import FakeTable, subscription
+from tests.unit.test_rate_limit import Clock
+
+
+class Failing:
+    """Fails a number of times, then answers."""
+
+    def __init__(self, error: Exception, times: int) -> None:
+        self.error, self.times, self.calls = error, times, 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self.times:
+            raise self.error
+        return "answer"
+
+
+def patient(chance: float = 1.0) -> tuple[Retries, Clock]:
+    clock = Clock()
+    return Retries(RateLimit(100, clock=clock, sleep=clock.sleep), lambda: chance), clock
+
+
+UNAVAILABLE = Unavailable("mirror_unavailable", "down")
+
+
+def test_what_passes_is_tried_until_it_has_passed() -> None:
+    retries, _ = patient()
+    act = Failing(UNAVAILABLE, TRIES - 1)
+    assert retries.of(act) == "answer"
+    assert act.calls == TRIES
+
+
+def test_what_does_not_pass_is_raised_after_the_last_try() -> None:
+    retries, _ = patient()
+    act = Failing(UNAVAILABLE, 100)
+    with pytest.raises(Unavailable, match="down"):
+        retries.of(act)
+    assert act.calls == TRIES
+
+
+@pytest.mark.parametrize(("chance", "seconds"), [(1.0, 61.5), (0.0, 30.75)])
+def test_pauses_double_and_half_of_each_is_left_to_chance(chance: float, seconds: float) -> None:
+    retries, clock = patient(chance)
+    retries.of(Failing(UNAVAILABLE, TRIES - 1))
+    assert clock.now / 1e9 == pytest.approx(seconds)
+    assert seconds <= TRIES * LONGEST_PAUSE_SECONDS
+
+
+@pytest.mark.parametrize("error", [OperatorError("a", "b"), UnreadableEvent("a", "b"), InvalidRequest("a", "b")])
+def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
+    retries, _ = patient()
+    act = Failing(error, 1)
+    with pytest.raises(type(error)):
+        retries.of(act)
+    assert act.calls == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        stripe.RateLimitError("slow down", http_status=429),
+        stripe.APIError("oops", http_status=500),
+        stripe.APIConnectionError("no network"),  # type: ignore[no-untyped-call]
+    ],
+)
+def test_stripe_is_asked_again_within_the_rate(error: Exception) -> None:
+    clock = Clock()
+    retries = Retries(RateLimit(0.1, clock=clock, sleep=clock.sleep))
+    act = Failing(error, 2)
+    assert retries.of_stripe(act) == "answer"
+    assert clock.now >= 20e9
+
+
+def test_stripes_refusal_of_a_cursor_is_the_callers_to_mend() -> None:
+    retries, _ = patient()
+    refusal = stripe.InvalidRequestError("No such subscription", "starting_after", code="resource_missing")  # type: ignore[no-untyped-call]
+    with pytest.raises(InvalidRequest, match="resource_missing, starting_after"):
+        retries.of_stripe(Failing(refusal, 1))
+
+
+def test_a_refused_key_stops_at_once() -> None:
+    retries, _ = patient()
+    act = Failing(stripe.AuthenticationError("no", http_status=401), 9)
+    with pytest.raises(OperatorError):
+        retries.of_stripe(act)
+    assert act.calls == 1
+
+
+@pytest.mark.parametrize("code", ["slow_read", "mirror_contended"])
+def test_what_concerns_one_subscription_is_a_failure_of_it(code: str) -> None:
+    retries, _ = patient()
+    assert attempt("sub_1", Failing(Unavailable(code, "why"), 99), retries) == Failure("sub_1", code, "why")
+
+
+def test_what_concerns_them_all_is_raised() -> None:
+    retries, _ = patient()
+    with pytest.raises(Unavailable):
+        attempt("sub_1", Failing(UNAVAILABLE, 99), retries)
+
+
+def test_differences_name_the_field_and_both_values() -> None:
+    item = SubscriptionItem("si_1", quantity=1)
+    mirror = subscription("active", items=(item,))
+    other = subscription("paused", items=(replace(item, quantity=2),), pause_collection=PauseCollection("void", 9))
+    assert differences(mirror, other) == (
+        Difference("status", "active", "paused"),
+        Difference("items.si_1.quantity", 1, 2),
+        Difference("pause_collection.behavior", None, "void"),
+        Difference("pause_collection.resumes_at", None, 9),
+    )
+
+
+states = st.builds(
+    lambda status, behavior, ids: subscription(
+        status,
+        pause_collection=PauseCollection(behavior) if behavior else None,
+        items=tuple(SubscriptionItem(f"si_{number}", quantity=number) for number in ids),
+    ),
+    st.sampled_from(["active", "paused", "canceled"]),
+    st.sampled_from([None, "void", "keep_as_draft"]),
+    st.lists(st.integers(1, 3), unique=True, max_size=3),
+)
+
+
+@given(states, states)
+def test_there_are_differences_exactly_where_states_differ_but_for_the_order_of_items(one: Any, other: Any) -> None:
+    in_order = [replace(each, items=tuple(sorted(each.items, key=lambda item: item.id))) for each in (one, other)]
+    assert bool(differences(one, other)) == (in_order[0] != in_order[1])
+
+
+@given(st.lists(st.tuples(states, st.integers(0, 9), st.integers(0, 9), st.booleans()), max_size=8))
+def test_a_dry_run_answers_as_the_table_does_and_writes_nothing(history: list[Any]) -> None:
+    table = FakeTable()
+    for state, as_of, than, unchanged in history:
+        write = Write(state, as_of, "evt_1")
+        since = table.get("cus_1", "sub_1") if than % 2 else None
+        before = dict(table.items)
+        dry = DryRunTable(table)
+        planned = dry.put_if_unchanged(write, since) if unchanged else dry.put_if_older(write, than)
+        assert table.items == before
+        assert dry.get("cus_1", "sub_1") == table.get("cus_1", "sub_1")
+        assert planned == (table.put_if_unchanged(write, since) if unchanged else table.put_if_older(write, than))
+
+
+def test_what_was_seen_is_known_by_customer_and_subscription() -> None:
+    with nothing_seen() as seen:
+        seen.add([("cus_1", "sub_1"), ("cus_1", "sub_2"), ("cus_1", "sub_1")])
+        assert ("cus_1", "sub_2") in seen
+        assert ("cus_2", "sub_2") not in seen
+
+
+def test_a_summary_counts_all_and_holds_the_first_thousand() -> None:
+    tally = Tally()
+    for number in range(MOST_RECORDS + 5):
+        tally.add(Drift(DriftKind.ABSENT, f"sub_{number}", "cus_1"), repaired=True)
+        tally.fail(Failure(f"sub_{number}", "a", "b"))
+    summary = tally.summary()
+    assert (summary.drifted, summary.repaired, summary.failed) == (1005, 1005, 1005)
+    assert (len(summary.drifts), len(summary.failures)) == (1000, 1000)
+    assert not summary.is_whole
+
+
+def test_a_dead_letter_is_stripes_body_or_what_eventbridge_wrapped_around_it() -> None:
+    assert event_in('{"object": "event", "id": "evt_1"}') == b'{"object": "event", "id": "evt_1"}'
+    assert event_in('{"source": "aws.partner/stripe.com/ed_1", "detail": {"id": "evt_1"}}') == b'{"id": "evt_1"}'
+    with pytest.raises(UnreadableEvent, match="not JSON"):
+        event_in("<xml>")
