@@ -6,41 +6,66 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from shared.audit.headline import count, headline
-from shared.audit.report import Finding, Report
+from shared.audit.headline import headline
+from shared.audit.registry import title_of
+from shared.audit.report import Finding, FindingKind, PausedSubscription, Report
+from shared.audit.text import Language, Text, count, format_date, format_number
 from shared.money import format_amounts
 
 _COLOUR = {"critical": "red", "warning": "yellow", "info": "blue"}
+_TO_DO = Text("To do:", "À faire :")
+_UNKNOWN_AMOUNT = Text("amount unknown", "montant inconnu")
 
 
-def as_text(report: Report) -> Group:
+def as_text(report: Report, language: Language = "en") -> Group:
     """Lead with the sentence that matters; then what each kind of finding means, what to do, and whom it is about."""
-    day = report.as_of.astimezone(report.timezone).date()
-    phase = f"phase {report.phase.value}, {count(report.days_left, 'day')} to the cutoff"
-    when = f"As of {day} ({report.timezone.key}): {phase}; {count(report.subscriptions_read, 'subscription')} read."
-    return Group(f"[bold]{escape(headline(report))}[/bold]", when, *_groups(report))
+    opening = f"[bold]{escape(headline(report, language))}[/bold]"
+    return Group(opening, _when(report).say(language), *_groups(report, language))
 
 
-def _groups(report: Report) -> Iterator[RenderableType]:
-    groups: dict[tuple[str, ...], list[Finding]] = {}
+def _when(report: Report) -> Text:
+    day, phase, zone = report.as_of.astimezone(report.timezone).date(), report.phase.value, report.timezone.key
+    return Text(
+        f"As of {format_date(day)} ({zone}): phase {phase}, {count(report.days_left, 'day')} to the cutoff; "
+        f"{count(report.subscriptions_read, 'subscription')} read.",
+        f"Au {format_date(day, 'fr')} ({zone}) : phase {phase}, {count(report.days_left, 'jour', 'fr')} avant "
+        f"l'échéance ; abonnements lus : {format_number(report.subscriptions_read, 'fr')}.",
+    )
+
+
+def _groups(report: Report, language: Language) -> Iterator[RenderableType]:
+    groups: dict[FindingKind, list[Finding]] = {}
     for finding in report.findings:
-        groups.setdefault((finding.check, finding.severity.value, finding.meaning, finding.action), []).append(finding)
+        groups.setdefault(finding.kind, []).append(finding)
     for (check, severity, meaning, action), findings in groups.items():
         colour = _COLOUR[severity]
-        yield f"\n[{colour}]{severity}[/{colour}] [bold]{escape(check)}[/bold]"
-        yield escape(meaning)
-        yield f"[bold]To do:[/bold] {escape(action)}"
-        yield _subjects(findings)
+        title = escape(title_of(check).say(language))
+        yield f"\n[{colour}]{severity.label.say(language)}[/{colour}] [bold]{title}[/bold] ({escape(check)})"
+        yield escape(meaning.say(language))
+        yield f"[bold]{_TO_DO.say(language)}[/bold] {escape(action.say(language))}"
+        yield _subjects(findings, language)
 
 
-def _subjects(findings: list[Finding]) -> Table:
+def _subjects(findings: list[Finding], language: Language) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2))
     for finding in findings:
-        paused = finding.paused
-        if paused is None:
-            table.add_row(escape(", ".join(finding.subjects)))
-        else:
-            since = f"since {paused.paused_since:%Y-%m-%d}" if paused.paused_since else ""
-            amount = format_amounts(paused.monthly.amounts) or "amount unknown"
-            table.add_row(f"{escape(paused.subscription_id)}\n{escape(paused.customer_id)}", amount, since)
+        if finding.paused:
+            table.add_row(*_paused(finding.paused, language))
+        elif finding.subjects:
+            table.add_row(escape(", ".join(finding.subjects)) + _more(finding).say(language))
     return table
+
+
+def _more(finding: Finding) -> Text:
+    if not finding.more:
+        return Text("", "")
+    return Text(f" and {format_number(finding.more)} more", f" et {format_number(finding.more, 'fr')} de plus")
+
+
+def _paused(paused: PausedSubscription, language: Language) -> tuple[str, str, str]:
+    since = Text("", "")
+    if paused.paused_since:
+        day = paused.paused_since.date()
+        since = Text(f"since {format_date(day)}", f"depuis le {format_date(day, 'fr')}")
+    amount = format_amounts(paused.monthly.amounts, language) or _UNKNOWN_AMOUNT.say(language)
+    return f"{escape(paused.subscription_id)}\n{escape(paused.customer_id)}", amount, since.say(language)

@@ -2,29 +2,24 @@
 
 import sys
 import time
-from datetime import UTC, date, datetime
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 from rich.console import Console
 
-from cli import audit_view, mirror_view, recover
+from cli import audit, mirror_view, recover, treat
 from cli.deployment import Deployment
 from cli.durations import duration
-from shared.audit.as_csv import to_csv
-from shared.audit.as_json import to_json
-from shared.audit.run import run_audit
-from shared.audit.since import collection_paused_since
 from shared.errors import InvalidRequest, PortalError
 from shared.link_token import Flow, LinkClaims
-from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(audit.app)
+app.add_typer(treat.app)
 app.add_typer(recover.app)
 
 Customer = Annotated[str, typer.Argument(help="The Stripe customer, cus_...")]
@@ -90,38 +85,6 @@ def show(
         raise InvalidRequest("not_mirrored", f"The mirror holds no subscription of {customer}")
 
 
-@app.command()
-def audit(  # noqa: PLR0913 - each an option of the command
-    context: typer.Context,
-    *,
-    as_of: Annotated[
-        str | None, typer.Option(help="The day that the audit speaks of, YYYY-MM-DD (default: today).")
-    ] = None,
-    timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
-    format: Annotated[Literal["table", "json", "csv"], typer.Option(help="How to write it.")] = "table",  # noqa: A002
-    button_removed_on: Annotated[str, typer.Option(help="PAUSE_BUTTON_REMOVED_ON.")] = str(PAUSE_BUTTON_REMOVED_ON),
-    cutoff_on: Annotated[str, typer.Option(help="PAUSE_CUTOFF_ON.")] = str(PAUSE_CUTOFF_ON),
-) -> None:
-    """Find every paused subscription, and say what it means and what to do."""
-    deployment: Deployment = context.obj()
-    zone = _zone(timezone)
-    report = run_audit(
-        deployment.stripe,
-        collection_paused_since(deployment.mirror),
-        now=_noon(as_of, zone) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC),
-        timezone=zone,
-        button_removed_on=_day(button_removed_on),
-        cutoff_on=_day(cutoff_on),
-    )
-    match format:
-        case "json":
-            sys.stdout.write(to_json(report) + "\n")
-        case "csv":
-            sys.stdout.write(to_csv(report))
-        case "table":
-            Console().print(audit_view.as_text(report))
-
-
 def main() -> None:
     """Run the command; what the person can mend is one line without a stack trace."""
     try:
@@ -130,21 +93,3 @@ def main() -> None:
         sys.exit(f"portal: {error.message}")
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"portal: AWS: {error}")
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise InvalidRequest("bad_timezone", f"{name!r} is not a time zone: write one like Europe/Paris") from error
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidRequest("bad_date", f"{text!r} is not a day: write YYYY-MM-DD") from error
-
-
-def _noon(day: str, zone: ZoneInfo) -> datetime:
-    return datetime.combine(_day(day), datetime.min.time(), zone).replace(hour=12)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
+from shared.audit.text import NARROW_NO_BREAK_SPACE, NO_BREAK_SPACE, Language, Text
 from shared.subscription import Subscription, SubscriptionItem
 
 # docs.stripe.com/currencies. Stripe's list of zero-decimal currencies names UGX too, and its "special cases" take that
@@ -20,10 +21,15 @@ _AMOUNT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _CURRENCY = re.compile(r"[a-z]{3}", re.ASCII)
 # Room for the largest amount and quantity that `shared.stripe_shapes` lets through.
 _EXACT = Context(prec=80)
+_FRENCH_SEPARATORS = str.maketrans({",": NARROW_NO_BREAK_SPACE, ".": ","})
 
 
 class _NotKnowableError(Exception):
-    """Raised for an item whose price cannot be told from the subscription; its message is the reason."""
+    """Raised for an item whose price cannot be told from the subscription."""
+
+    def __init__(self, en: str, fr: str) -> None:
+        super().__init__(en)
+        self.reason = Text(en, fr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class MonthlyAmount:
     """
 
     amounts: Mapping[str, Decimal]
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[Text, ...] = ()
 
     @property
     def is_zero(self) -> bool:
@@ -46,15 +52,15 @@ class MonthlyAmount:
 def monthly_amount(subscription: Subscription) -> MonthlyAmount:
     """Sum the items of a subscription; an item that cannot be priced for certain is left out, and its reason given."""
     known: list[Mapping[str, Decimal]] = []
-    reasons: list[str] = []
+    reasons: list[Text] = []
     for item in subscription.items:
         try:
             currency = _currency_of(item, subscription)
             known.append({currency: _per_month(item)})
-        except _NotKnowableError as reason:
-            reasons.append(str(reason))
+        except _NotKnowableError as error:
+            reasons.append(error.reason)
     if not subscription.items:
-        reasons.append("the subscription shows no items")
+        reasons.append(Text("the subscription shows no items", "l'abonnement n'affiche aucun article"))
     return MonthlyAmount(add_amounts(known), tuple(dict.fromkeys(reasons)))
 
 
@@ -75,14 +81,18 @@ def in_major_units(amount: Decimal, currency: str) -> Decimal:
         return amount.scaleb(-places).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
 
 
-def format_amount(amount: Decimal, currency: str) -> str:
-    """Write an amount given in the smallest unit for people, such as `1,234.50 EUR`."""
-    return f"{in_major_units(amount, currency):,f} {currency.upper()}"
+def format_amount(amount: Decimal, currency: str, language: Language = "en") -> str:
+    """Write an amount given in the smallest unit for people: `1,234.50 EUR`, in French `1 234,50 EUR` (no breaks)."""
+    number = f"{in_major_units(amount, currency):,f}"
+    if language == "en":
+        return f"{number} {currency.upper()}"
+    return number.translate(_FRENCH_SEPARATORS) + NO_BREAK_SPACE + currency.upper()
 
 
-def format_amounts(amounts: Mapping[str, Decimal]) -> str:
+def format_amounts(amounts: Mapping[str, Decimal], language: Language = "en") -> str:
     """Write one amount per currency, such as `1,234.50 EUR and 500 JPY`; empty when there is none."""
-    return " and ".join(format_amount(amount, currency) for currency, amount in amounts.items())
+    between = " et " if language == "fr" else " and "
+    return between.join(format_amount(amount, currency, language) for currency, amount in amounts.items())
 
 
 def _places(currency: str) -> int:
@@ -95,22 +105,25 @@ def _currency_of(item: SubscriptionItem, subscription: Subscription) -> str:
     """A price with several currencies shows its default one, and the amounts of the others only when asked."""
     currency = item.currency
     if currency is None or not _CURRENCY.fullmatch(currency):
-        raise _NotKnowableError("a price without a currency")
+        raise _NotKnowableError("a price without a currency", "un tarif sans devise")
     if subscription.currency not in (None, currency):
-        raise _NotKnowableError("a price in another currency than the subscription's")
+        raise _NotKnowableError(
+            "a price in another currency than the subscription's",
+            "un tarif dans une autre devise que celle de l'abonnement",
+        )
     return currency
 
 
 def _per_month(item: SubscriptionItem) -> Decimal:
     # Both fields came with metered and tiered prices: before them every price was licensed and per unit.
     if item.usage_type not in (None, "licensed"):
-        raise _NotKnowableError("a usage-based price")
+        raise _NotKnowableError("a usage-based price", "un tarif à l'usage")
     if item.billing_scheme not in (None, "per_unit"):
-        raise _NotKnowableError("a tiered price")
+        raise _NotKnowableError("a tiered price", "un tarif par paliers")
     if item.unit_amount_decimal is None or not _AMOUNT.fullmatch(item.unit_amount_decimal):
-        raise _NotKnowableError("a price without a fixed amount")
+        raise _NotKnowableError("a price without a fixed amount", "un tarif sans montant fixe")
     if item.interval not in _PER_MONTH:
-        raise _NotKnowableError("a price without a known interval")
+        raise _NotKnowableError("a price without a known interval", "un tarif dont la période est inconnue")
     numerator, denominator = _PER_MONTH[item.interval]
     with localcontext(_EXACT):
         each_time = Decimal(item.unit_amount_decimal) * _billed_quantity(item)
@@ -120,7 +133,7 @@ def _per_month(item: SubscriptionItem) -> Decimal:
 def _billed_quantity(item: SubscriptionItem) -> int:
     """Stripe's `transform_quantity` sells packages: the quantity is divided first, and rounded up or down."""
     if item.quantity is None:
-        raise _NotKnowableError("a price without a quantity")
+        raise _NotKnowableError("a price without a quantity", "un tarif sans quantité")
     if item.quantity_divide_by is None:
         return item.quantity
     whole, rest = divmod(item.quantity, item.quantity_divide_by)
@@ -130,4 +143,4 @@ def _billed_quantity(item: SubscriptionItem) -> int:
         case "down":
             return whole
         case _:
-            raise _NotKnowableError("a package price without a rounding")
+            raise _NotKnowableError("a package price without a rounding", "un tarif par lot sans règle d'arrondi")

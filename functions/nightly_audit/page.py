@@ -7,7 +7,8 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 from shared.audit.headline import count, headline
-from shared.audit.report import Finding, PausedSubscription, Report, Severity
+from shared.audit.registry import title_of
+from shared.audit.report import Finding, FindingKind, PausedSubscription, Report, Severity
 from shared.money import format_amounts
 from shared.pause import Phase
 
@@ -15,13 +16,6 @@ SHOWN_ROWS = 100
 DASHBOARD = "https://dashboard.stripe.com"
 
 _ORDER = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
-_TITLES = {
-    "paused_collection": "Collection paused",
-    "paused_status": "Subscription paused",
-    "old_portal_pause": "Old pause button in a portal configuration",
-    "crashed_check": "A check that crashed",
-    "unreadable_subscription": "A subscription that cannot be read",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +88,16 @@ def _calendar(report: Report) -> str:
 
 
 def _groups(report: Report) -> Iterator[Group]:
-    together: dict[tuple[str, Severity, str, str], list[Finding]] = {}
+    together: dict[FindingKind, list[Finding]] = {}
     for finding in report.findings:
-        key = (finding.check, finding.severity, finding.meaning, finding.action)
-        together.setdefault(key, []).append(finding)
+        together.setdefault(finding.kind, []).append(finding)
     left = SHOWN_ROWS
     for key in sorted(together, key=lambda key: _ORDER.index(key[1])):
         check, severity, meaning, action = key
         rows = tuple(islice(_rows(together[key], report), left))
         left -= len(rows)
-        size = sum(len(finding.subjects) for finding in together[key])
-        yield Group(_TITLES.get(check, check), severity.value, meaning, action, size, rows)
+        size = sum(finding.size for finding in together[key])
+        yield Group(title_of(check).say("en"), severity.value, meaning.say("en"), action.say("en"), size, rows)
 
 
 def _rows(findings: list[Finding], report: Report) -> Iterator[Row]:
@@ -141,7 +134,7 @@ def _amount(paused: PausedSubscription) -> str:
     known = format_amounts(paused.monthly.amounts)
     if not paused.monthly.unknown:
         return f"{known} a month"
-    why = ", ".join(paused.monthly.unknown)
+    why = ", ".join(reason.say("en") for reason in paused.monthly.unknown)
     return f"at least {known} a month ({why})" if known else f"amount unknown ({why})"
 
 

@@ -6,41 +6,47 @@ from datetime import UTC, datetime
 from io import StringIO
 
 from shared.audit.report import Finding, PausedSubscription, Report
+from shared.audit.text import Language
 from shared.money import in_major_units
 
-_Cell = Callable[[PausedSubscription, Finding], str]
+_Cell = Callable[[PausedSubscription, Finding, Language], str]
 
 _COLUMNS: dict[str, _Cell] = {
-    "id": lambda paused, _: paused.subscription_id,
-    "Customer ID": lambda paused, _: paused.customer_id,
-    "Status": lambda paused, _: paused.status,
-    "Currency": lambda paused, _: " + ".join(paused.monthly.amounts),
-    "Monthly Amount": lambda paused, _: _amounts(paused),
-    "Amount Unknown Because": lambda paused, _: "; ".join(paused.monthly.unknown),
-    "Served Free": lambda paused, _: "true" if paused.served_free else "false",
-    "Pause Kind": lambda paused, _: paused.kind,
-    "Collection Behavior": lambda paused, _: paused.behavior or "",
-    "Resumes At (UTC)": lambda paused, _: _time(paused.resumes_at),
-    "Paused Since (UTC)": lambda paused, _: _time(paused.paused_since),
-    "Paused Since Is Exact": lambda paused, _: "true" if paused.paused_since_is_exact else "false",
-    "Cause": lambda paused, _: paused.cause or "",
-    "Severity": lambda _, finding: finding.severity.value,
-    "Meaning": lambda _, finding: finding.meaning,
-    "Action": lambda _, finding: finding.action,
+    "id": lambda paused, *_: paused.subscription_id,
+    "Customer ID": lambda paused, *_: paused.customer_id,
+    "Status": lambda paused, *_: paused.status,
+    "Currency": lambda paused, *_: " + ".join(paused.monthly.amounts),
+    "Monthly Amount": lambda paused, *_: _amounts(paused),
+    "Amount Unknown Because": lambda paused, _, language: "; ".join(
+        reason.say(language) for reason in paused.monthly.unknown
+    ),
+    "Served Free": lambda paused, *_: "true" if paused.served_free else "false",
+    "Pause Kind": lambda paused, *_: paused.kind,
+    "Collection Behavior": lambda paused, *_: paused.behavior or "",
+    "Resumes At (UTC)": lambda paused, *_: _time(paused.resumes_at),
+    "Paused Since (UTC)": lambda paused, *_: _time(paused.paused_since),
+    "Paused Since Is Exact": lambda paused, *_: "true" if paused.paused_since_is_exact else "false",
+    "Cause": lambda paused, *_: paused.cause or "",
+    "Severity": lambda _, finding, __: finding.severity.value,
+    "Meaning": lambda _, finding, language: finding.meaning.say(language),
+    "Action": lambda _, finding, language: finding.action.say(language),
 }
 
 # What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection").
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def to_csv(report: Report) -> str:
-    """Render one row per finding about a paused subscription; times are UTC, amounts in the currency's main unit."""
+def to_csv(report: Report, language: Language = "en") -> str:
+    """Render one row per finding about a paused subscription; times are UTC, amounts in the currency's main unit.
+
+    The columns' names are the same in every language, as programs read them.
+    """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(_COLUMNS)
     for finding in report.findings:
         if finding.paused:
-            writer.writerow([_safe(cell(finding.paused, finding)) for cell in _COLUMNS.values()])
+            writer.writerow([_safe(cell(finding.paused, finding, language)) for cell in _COLUMNS.values()])
     return text.getvalue()
 
 

@@ -7,47 +7,55 @@ from decimal import Decimal
 from typing import Any
 
 from shared.audit.headline import headline
+from shared.audit.registry import title_of
 from shared.audit.report import Finding, PausedSubscription, Report
+from shared.audit.text import Language
 from shared.money import in_major_units
 
 VERSION = 1
 
 
-def to_json(report: Report) -> str:
-    """Render the report: times are ISO 8601 in UTC, amounts are strings in the currency's main unit, a month."""
+def to_json(report: Report, language: Language = "en") -> str:
+    """Render the report: times are ISO 8601 in UTC, amounts are strings in the currency's main unit, a month.
+
+    `language` is the one of its sentences.
+    """
     return json.dumps(
         {
             "version": VERSION,
+            "language": language,
             "as_of": _time(report.as_of),
             "timezone": report.timezone.key,
             "livemode": report.livemode,
             "phase": report.phase.value,
             "days_left": report.days_left,
             "complete": report.complete,
-            "headline": headline(report),
+            "headline": headline(report, language),
             "subscriptions_read": report.subscriptions_read,
             "subscriptions_paused": len(report.paused),
             "customers_served_free": report.customers_served_free,
             "not_collected_monthly": _amounts(report.totals),
             "unknown_amounts": report.unknown_amounts,
-            "findings": [_finding(finding) for finding in report.findings],
+            "findings": [_finding(finding, language) for finding in report.findings],
         },
         indent=2,
     )
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding, language: Language) -> dict[str, Any]:
     return {
         "check": finding.check,
+        "title": title_of(finding.check).say(language),
         "severity": finding.severity.value,
         "subjects": list(finding.subjects),
-        "meaning": finding.meaning,
-        "action": finding.action,
-        "paused": _paused(finding.paused) if finding.paused else None,
+        "more_subjects": finding.more,
+        "meaning": finding.meaning.say(language),
+        "action": finding.action.say(language),
+        "paused": _paused(finding.paused, language) if finding.paused else None,
     }
 
 
-def _paused(paused: PausedSubscription) -> dict[str, Any]:
+def _paused(paused: PausedSubscription, language: Language) -> dict[str, Any]:
     return {
         "subscription_id": paused.subscription_id,
         "customer_id": paused.customer_id,
@@ -60,7 +68,7 @@ def _paused(paused: PausedSubscription) -> dict[str, Any]:
         "cause": paused.cause,
         "served_free": paused.served_free,
         "monthly": _amounts(paused.monthly.amounts),
-        "monthly_unknown": list(paused.monthly.unknown),
+        "monthly_unknown": [reason.say(language) for reason in paused.monthly.unknown],
     }
 
 

@@ -1,26 +1,46 @@
 """The report in one sentence: who is served for free, and what that costs a month."""
 
 from shared.audit.report import Report
+from shared.audit.text import Language, Text, count
 from shared.money import format_amounts
 
+__all__ = ["count", "headline"]
 
-def headline(report: Report) -> str:
+_NOBODY = Text("No customer is served for free.", "Aucun client ne bénéficie du service sans payer.")
+_INCOMPLETE = Text(
+    "The audit is incomplete: see its critical findings.", "L'audit est incomplet : voir ses constats critiques."
+)
+
+
+def headline(report: Report, language: Language = "en") -> str:
     """Say how many customers are served for free and the sum a month; never more certain than the report is."""
-    sentence = _served_free(report) if report.served_free else "No customer is served for free."
-    return sentence if report.complete else f"{sentence} The audit is incomplete: see its critical findings."
+    sentence = (_served_free(report) if report.served_free else _NOBODY).say(language)
+    return sentence if report.complete else f"{sentence} {_INCOMPLETE.say(language)}"
 
 
-def count(number: int, noun: str) -> str:
-    """Write a number with its noun, such as `1 customer` or `2,000 customers`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _served_free(report: Report) -> str:
-    who = f"{count(report.customers_served_free, 'customer')} {'is' if report.customers_served_free == 1 else 'are'}"
-    amounts = format_amounts(report.totals)
-    if not amounts:
-        return f"{who} served for free; how much a month is not collected cannot be known."
+def _served_free(report: Report) -> Text:
+    who = _who(report.customers_served_free)
+    if not report.totals:
+        return Text(
+            f"{who.en}; how much a month is not collected cannot be known.",
+            f"{who.fr} ; le montant mensuel non encaissé est inconnu.",
+        )
+    amounts = Text(format_amounts(report.totals), format_amounts(report.totals, "fr"))
     if not report.unknown_amounts:
-        return f"{who} served for free: {amounts} a month not collected."
+        return Text(
+            f"{who.en}: {amounts.en} a month not collected.", f"{who.fr} : {amounts.fr} par mois non encaissés."
+        )
     unknown = count(report.unknown_amounts, "subscription")
-    return f"{who} served for free: at least {amounts} a month not collected (the amount of {unknown} cannot be known)."
+    inconnus = count(report.unknown_amounts, "abonnement", "fr")
+    return Text(
+        f"{who.en}: at least {amounts.en} a month not collected (the amount of {unknown} cannot be known).",
+        f"{who.fr} : au moins {amounts.fr} par mois non encaissés (montant inconnu pour {inconnus}).",
+    )
+
+
+def _who(customers: int) -> Text:
+    one = customers == 1
+    return Text(
+        f"{count(customers, 'customer')} {'is' if one else 'are'} served for free",
+        f"{count(customers, 'client', 'fr')} {'bénéficie' if one else 'bénéficient'} du service sans payer",
+    )

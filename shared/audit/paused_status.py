@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from shared.audit.check import AuditContext, Check, at
 from shared.audit.report import Finding, PausedSubscription, Severity
+from shared.audit.text import Text, joined
 from shared.money import monthly_amount
 from shared.pause import is_paused
 from shared.subscription import Subscription
@@ -11,41 +12,72 @@ from shared.subscription import Subscription
 NAME = "paused_status"
 UNKNOWN = "unknown"
 
-_RESUME = "resume it (Dashboard: Resume subscription; API: POST /v1/subscriptions/{id}/resume)"
+_RESUME = Text(
+    "resume it (Dashboard: Resume subscription; API: POST /v1/subscriptions/{id}/resume)",
+    "reprenez-le (Dashboard : « Reprendre l'abonnement » ; API : POST /v1/subscriptions/{id}/resume)",
+)
+_UNLESS_MEANT = Text(
+    f"Nothing, if it is meant; else {_RESUME.en}.", f"Rien, si cette pause est voulue ; sinon, {_RESUME.fr}."
+)
+_NEW_METHOD = Text(
+    f"Ask the customer for a payment method that works, then {_RESUME.en}, or cancel.",
+    f"Demandez au client un moyen de paiement valable, puis {_RESUME.fr}, ou résiliez-le.",
+)
+_LOOK = Text(
+    f"Look at the subscription's events in the Dashboard, then {_RESUME.en}, or cancel.",
+    f"Consultez les événements de l'abonnement dans le Dashboard, puis {_RESUME.fr}, ou résiliez-le.",
+)
 
 # The reasons of `status_details.paused.subscription.type` (stripe-python 16.1.0, `_subscription.py`): what each means,
 # and what to do.
 _CAUSES = {
     "pause_requested": (
         Severity.INFO,
-        "Somebody asked for this pause; Stripe does not tell whether it was the customer in the portal or the team.",
-        f"Nothing, if it is meant; else {_RESUME}.",
+        Text(
+            "Somebody asked for this pause; Stripe does not tell whether the customer did, in the portal, or the team.",
+            "Cette pause a été demandée ; Stripe n'indique pas si c'est par le client dans le portail ou par l'équipe.",
+        ),
+        _UNLESS_MEANT,
     ),
     "trial_end_without_payment_method": (
         Severity.WARNING,
-        "The trial ended and there was no payment method.",
-        f"Ask the customer for a payment method, then {_RESUME}, or cancel.",
+        Text(
+            "The trial ended and there was no payment method.",
+            "La période d'essai s'est terminée sans moyen de paiement.",
+        ),
+        _NEW_METHOD,
     ),
     "first_payment_failure": (
         Severity.WARNING,
-        "The first payment failed.",
-        f"Ask the customer for a payment method that works, then {_RESUME}, or cancel.",
+        Text("The first payment failed.", "Le premier paiement a échoué."),
+        _NEW_METHOD,
     ),
     "final_payment_failure": (
         Severity.WARNING,
-        "The last try of a payment failed.",
-        f"Ask the customer for a payment method that works, then {_RESUME}, or cancel.",
+        Text("The last try of a payment failed.", "La dernière tentative de paiement a échoué."),
+        _NEW_METHOD,
     ),
     "system": (
         Severity.WARNING,
-        "Stripe paused it by itself.",
-        f"Look at the subscription's events in the Dashboard, then {_RESUME}, or cancel.",
+        Text("Stripe paused it by itself.", "Stripe l'a mis en pause de lui-même."),
+        _LOOK,
     ),
 }
 _NO_CAUSE = (
     Severity.WARNING,
-    "Why cannot be known: Stripe gives no cause, or one that this version does not know.",
-    f"Look at the subscription's events in the Dashboard, then {_RESUME}, or cancel.",
+    Text(
+        "Why cannot be known: Stripe gives no cause, or one that this version does not know.",
+        "La cause est inconnue : Stripe n'en donne pas, ou en donne une que cette version ne connaît pas.",
+    ),
+    _LOOK,
+)
+_PAUSED = Text(
+    "The subscription is paused (status paused): no new invoices, no service.",
+    "L'abonnement est en pause (statut paused) : pas de nouvelle facture, pas de service.",
+)
+_COLLECTION_TOO = Text(
+    "Its collection is paused too, and stays so when the subscription is resumed.",
+    "La collecte de ses paiements est suspendue elle aussi, et le restera à la reprise de l'abonnement.",
 )
 
 
@@ -54,11 +86,13 @@ def of_subscription(subscription: Subscription, audit: AuditContext) -> Iterator
     if subscription.pause_kind != "subscription" or not is_paused(subscription, audit.now):
         return
     severity, why, action = _CAUSES.get(subscription.paused_reason or UNKNOWN, _NO_CAUSE)
-    meaning = f"The subscription is paused (status paused): no new invoices, no service. {why}"
+    meaning = [_PAUSED, why] + ([_COLLECTION_TOO] if subscription.pause_collection else [])
+    yield Finding(NAME, severity, (subscription.id,), joined(meaning), action, _facts(subscription))
+
+
+def _facts(subscription: Subscription) -> PausedSubscription:
     pause = subscription.pause_collection
-    if pause:
-        meaning += " Its collection is paused too, and stays so when the subscription is resumed."
-    facts = PausedSubscription(
+    return PausedSubscription(
         subscription.id,
         subscription.customer_id,
         subscription.status,
@@ -71,7 +105,11 @@ def of_subscription(subscription: Subscription, audit: AuditContext) -> Iterator
         monthly=monthly_amount(subscription),
         served_free=False,
     )
-    yield Finding(NAME, severity, (subscription.id,), meaning, action, facts)
 
 
-CHECK = Check(NAME, of_subscription=of_subscription)
+CHECK = Check(
+    NAME,
+    Text("Subscription paused", "Abonnement en pause"),
+    (Severity.WARNING, Severity.INFO),
+    of_subscription=of_subscription,
+)

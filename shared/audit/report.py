@@ -7,11 +7,13 @@ from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from shared.audit.text import Text
 from shared.money import MonthlyAmount, add_amounts
 from shared.pause import Phase
 from shared.subscription import PauseKind
 
 CRASHED_CHECK = "crashed_check"
+MISSING_PERMISSION = "missing_permission"
 UNREADABLE_SUBSCRIPTION = "unreadable_subscription"
 
 
@@ -21,6 +23,18 @@ class Severity(StrEnum):
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
+
+    @property
+    def label(self) -> Text:
+        """What people read."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Severity.INFO: Text("info", "information"),
+    Severity.WARNING: Text("warning", "avertissement"),
+    Severity.CRITICAL: Text("critical", "critique"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +58,37 @@ class PausedSubscription:
     served_free: bool
 
 
+# Check, severity, meaning and action: findings that share them belong together in a rendering.
+FindingKind = tuple[str, Severity, Text, Text]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing to know: what it means on the day of the audit, and what to do.
 
-    `subjects` are Stripe ids. Findings with the same check, meaning and action belong together in a rendering.
+    `subjects` are Stripe ids; `more` counts those that are left out. Of `sampled` findings of one kind the audit makes
+    one, which keeps the first few subjects: what is said of thousands does not take the memory, or the page, of
+    thousands.
     """
 
     check: str
     severity: Severity
     subjects: tuple[str, ...]
-    meaning: str
-    action: str
+    meaning: Text
+    action: Text
     paused: PausedSubscription | None = None
+    more: int = 0
+    sampled: bool = False
+
+    @property
+    def kind(self) -> FindingKind:
+        """What it says, whatever it says it of."""
+        return self.check, self.severity, self.meaning, self.action
+
+    @property
+    def size(self) -> int:
+        """How many subjects it is about, shown or not."""
+        return len(self.subjects) + self.more
 
 
 @dataclass(frozen=True, slots=True)

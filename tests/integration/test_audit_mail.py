@@ -45,7 +45,8 @@ class Account:
             return self.status, {"error": {"type": "api_error", "message": "no"}}
         parts = urlsplit(url)
         query = parse_qs(parts.query)
-        everything = self.subscriptions if parts.path == "/v1/subscriptions" else self.configurations
+        lists = {"/v1/subscriptions": self.subscriptions, "/v1/billing_portal/configurations": self.configurations}
+        everything = lists.get(parts.path, [])
         after = query.get("starting_after", [""])[0]
         start = [each["id"] for each in everything].index(after) + 1 if after else 0
         end = start + int(query["limit"][0])
@@ -207,7 +208,7 @@ def test_every_pause_reaches_the_team_as_text_html_and_csv(account: Account, tab
         "subscriptions_read": 133,
         "subscriptions_paused": 131,
         "customers_served_free": 130,
-        "findings": 132,
+        "findings": 134,
     }
     mail = only_mail()
     assert mail["Subject"] == "Stripe audit (test mode): 130 customers served for free, 1,625.00 EUR a month"

@@ -50,51 +50,52 @@ def configuration(phase: Phase, *, active: bool = True, **pause: Any) -> list[Fi
 def test_after_the_cutoff_an_endless_void_is_lost_money_that_only_the_team_can_stop() -> None:
     finding = collection(PauseCollection("void"))
     assert finding.severity is Severity.CRITICAL
-    assert "only the team can" in finding.meaning
-    assert "since 2024-08-01" in finding.meaning
-    assert "never collected" in finding.meaning
-    assert "serves this customer for free" in finding.meaning
+    assert "only the team can" in finding.meaning.en
+    assert "since 1 August 2024" in finding.meaning.en
+    assert "never collected" in finding.meaning.en
+    assert "serves this customer for free" in finding.meaning.en
 
 
 def test_it_says_that_nobody_can_know_who_made_a_pause_that_looks_like_the_old_buttons() -> None:
     for phase in Phase:
-        assert "does not tell whether" in collection(PauseCollection("void"), phase).meaning
-    assert "does not tell whether" not in collection(PauseCollection("keep_as_draft")).meaning
+        assert "does not tell whether" in collection(PauseCollection("void"), phase).meaning.en
+    assert "does not tell whether" not in collection(PauseCollection("keep_as_draft")).meaning.en
 
 
 def test_before_the_cutoff_the_days_left_are_counted() -> None:
-    assert "until 2024-08-01 (17 days left)" in collection(PauseCollection("void"), Phase.RESUME_ONLY, 17).meaning
-    assert "(1 day left)" in collection(PauseCollection("void"), Phase.RESUME_ONLY, 1).meaning
+    assert "until 1 August 2024 (17 days left)" in collection(PauseCollection("void"), Phase.RESUME_ONLY, 17).meaning.en
+    assert "(1 day left)" in collection(PauseCollection("void"), Phase.RESUME_ONLY, 1).meaning.en
     assert collection(PauseCollection("void"), Phase.RESUME_ONLY, 1).severity is Severity.WARNING
 
 
 def test_while_the_button_is_there_the_customer_can_resume() -> None:
     assert (
-        "the customer can resume in the portal" in collection(PauseCollection("void"), Phase.BUTTON_AVAILABLE).meaning
+        "the customer can resume in the portal"
+        in collection(PauseCollection("void"), Phase.BUTTON_AVAILABLE).meaning.en
     )
 
 
 def test_a_pause_with_an_end_says_so_and_asks_for_nothing_but_a_look() -> None:
     finding = collection(PauseCollection("void", SECOND + 86400))
     assert finding.severity is Severity.WARNING
-    assert "starts again by itself" in finding.meaning
-    assert finding.action.startswith("Nothing, if the date is right")
+    assert "starts again by itself" in finding.meaning.en
+    assert finding.action.en.startswith("Nothing, if the date is right")
     assert finding.paused
     assert finding.paused.resumes_at == datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 
 
 def test_drafts_pile_up_and_have_to_be_collected_one_by_one() -> None:
     finding = collection(PauseCollection("keep_as_draft"))
-    assert "pile up as drafts" in finding.meaning
-    assert "auto_advance=true" in finding.action
+    assert "pile up as drafts" in finding.meaning.en
+    assert "auto_advance=true" in finding.action.en
 
 
 def test_uncollectible_invoices_use_up_the_balance_first() -> None:
-    assert "marked uncollectible" in collection(PauseCollection("mark_uncollectible")).meaning
+    assert "marked uncollectible" in collection(PauseCollection("mark_uncollectible")).meaning.en
 
 
 def test_a_behavior_of_tomorrow_is_named_and_not_explained() -> None:
-    assert "What teleport does to new invoices is not known" in collection(PauseCollection("teleport")).meaning
+    assert "What teleport does to new invoices is not known" in collection(PauseCollection("teleport")).meaning.en
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_served_for_free_is_who_looks_paying_owes_something_and_is_not_collected
     assert finding.paused
     assert finding.paused.served_free is served
     assert (finding.severity is Severity.INFO) is not served
-    assert ("serves this customer for free" in finding.meaning) is served
+    assert ("serves this customer for free" in finding.meaning.en) is served
 
 
 def test_a_pause_that_is_over_is_no_finding() -> None:
@@ -154,7 +155,7 @@ def test_each_check_leaves_the_others_subscriptions_alone() -> None:
 def test_a_real_pause_names_its_cause(reason: str | None, severity: Severity, words: str) -> None:
     finding = status_paused(paused_reason=reason)
     assert finding.severity is severity
-    assert words in finding.meaning
+    assert words in finding.meaning.en
     assert finding.paused
     assert finding.paused.cause == (reason or "unknown")
 
@@ -172,7 +173,7 @@ def test_a_real_pause_knows_its_beginning_exactly_and_is_not_served_for_free() -
 
 def test_a_real_pause_on_top_of_paused_collection_says_both() -> None:
     finding = status_paused(pause_collection=PauseCollection("void", SECOND + 60))
-    assert "Its collection is paused too" in finding.meaning
+    assert "Its collection is paused too" in finding.meaning.en
     assert finding.paused
     assert (finding.paused.kind, finding.paused.behavior) == ("subscription", "void")
 
@@ -181,21 +182,21 @@ def test_a_real_pause_on_top_of_paused_collection_says_both() -> None:
     ("phase", "severity", "words"),
     [
         (Phase.BUTTON_AVAILABLE, Severity.INFO, "Customers can pause"),
-        (Phase.RESUME_ONLY, Severity.WARNING, "only resume, until 2024-08-01 (days left: 17)"),
-        (Phase.STRANDED, Severity.WARNING, "Since 2024-08-01 it neither pauses nor resumes"),
+        (Phase.RESUME_ONLY, Severity.WARNING, "only resume, until 1 August 2024 (17 days left)"),
+        (Phase.STRANDED, Severity.WARNING, "Since 1 August 2024 it neither pauses nor resumes"),
     ],
 )
 def test_what_the_old_portal_feature_means_depends_on_the_phase(phase: Phase, severity: Severity, words: str) -> None:
     (finding,) = configuration(phase, enabled=True)
     assert finding.severity is severity
-    assert words in finding.meaning
+    assert words in finding.meaning.en
     assert finding.subjects == ("bpc_1",)
 
 
 def test_an_inactive_configuration_is_told_as_such_and_is_no_worry() -> None:
     (finding,) = configuration(Phase.STRANDED, active=False, enabled=True)
     assert finding.severity is Severity.INFO
-    assert "inactive" in finding.meaning
+    assert "inactive" in finding.meaning.en
 
 
 def test_todays_pause_feature_and_a_disabled_one_are_no_fault() -> None:
@@ -208,4 +209,4 @@ def test_todays_pause_feature_and_a_disabled_one_are_no_fault() -> None:
 def test_the_cutoff_in_the_texts_is_the_settings_own() -> None:
     audit = AuditContext(NOW, Phase.STRANDED, 0, date(2025, 5, 5), {})
     (finding,) = paused_collection.of_subscription(subscription(pause_collection=PauseCollection("void")), audit)
-    assert "since 2025-05-05" in finding.meaning
+    assert "since 5 May 2025" in finding.meaning.en

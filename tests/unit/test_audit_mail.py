@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from functions.nightly_audit.mail import LARGEST_CSV, Mailer, compose, subject
 from shared.audit.report import Finding, PausedSubscription, Report, Severity
+from shared.audit.text import same
 from shared.errors import OperatorError, Unavailable
 from shared.money import MonthlyAmount
 from shared.pause import Phase
@@ -37,7 +38,7 @@ def finding(
     number: int = 1, severity: Severity = Severity.CRITICAL, meaning: str = "Meaning.", **facts: Any
 ) -> Finding:
     paused = replace(PAUSED, **{"subscription_id": f"sub_{number}", "customer_id": f"cus_{number}", **facts})
-    return Finding("paused_collection", severity, (paused.subscription_id,), meaning, "Action.", paused)
+    return Finding("paused_collection", severity, (paused.subscription_id,), same(meaning), same("Action."), paused)
 
 
 def report(*findings: Finding, livemode: bool = True) -> Report:
@@ -122,15 +123,15 @@ def test_the_mail_says_where_the_calendar_stands(phase: Phase, days_left: int, w
 
 
 def test_an_unknown_amount_is_told_with_its_reason() -> None:
-    nothing_known = finding(1, monthly=MonthlyAmount({}, ("a tiered price",)))
-    half_known = finding(2, monthly=MonthlyAmount({"eur": Decimal(100)}, ("a usage-based price",)))
+    nothing_known = finding(1, monthly=MonthlyAmount({}, (same("a tiered price"),)))
+    half_known = finding(2, monthly=MonthlyAmount({"eur": Decimal(100)}, (same("a usage-based price"),)))
     for body in bodies(compose(report(nothing_known, half_known), SENDER, READERS)):
         assert "amount unknown (a tiered price)" in body
         assert "at least 1.00 EUR a month (a usage-based price)" in body
 
 
 def test_an_incomplete_audit_is_never_green() -> None:
-    crash = Finding("crashed_check", Severity.CRITICAL, ("sub_9",), "The check x crashed.", "Look.")
+    crash = Finding("crashed_check", Severity.CRITICAL, ("sub_9",), same("The check x crashed."), same("Look."))
     message = compose(report(crash), SENDER, READERS)
     text, html = bodies(message)
     assert message["Subject"] == "Stripe audit: incomplete, please look"

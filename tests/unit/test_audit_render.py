@@ -13,6 +13,7 @@ from shared.audit.as_csv import to_csv
 from shared.audit.as_json import to_json
 from shared.audit.headline import headline
 from shared.audit.report import Finding, PausedSubscription, Report, Severity
+from shared.audit.text import same
 from shared.money import MonthlyAmount
 from shared.pause import Phase
 
@@ -34,7 +35,9 @@ PAUSED = PausedSubscription(
 
 def finding(paused: PausedSubscription | None = PAUSED, **changes: Any) -> Finding:
     subjects = (paused.subscription_id,) if paused else ("bpc_1",)
-    return replace(Finding("paused_collection", Severity.CRITICAL, subjects, "Meaning.", "Action.", paused), **changes)
+    return replace(
+        Finding("paused_collection", Severity.CRITICAL, subjects, same("Meaning."), same("Action."), paused), **changes
+    )
 
 
 def report(*findings: Finding) -> Report:
@@ -55,14 +58,14 @@ def paused(number: int, **changes: Any) -> PausedSubscription:
             "2 customers are served for free: 1,234.50 EUR and 500 JPY a month not collected.",
         ),
         (
-            [finding(), finding(paused(2, monthly=MonthlyAmount({}, ("a tiered price",))))],
+            [finding(), finding(paused(2, monthly=MonthlyAmount({}, (same("a tiered price"),))))],
             (
                 "2 customers are served for free: at least 1,234.50 EUR a month not collected "
                 "(the amount of 1 subscription cannot be known)."
             ),
         ),
         (
-            [finding(paused(2, monthly=MonthlyAmount({}, ("a tiered price",))))],
+            [finding(paused(2, monthly=MonthlyAmount({}, (same("a tiered price"),))))],
             "1 customer is served for free; how much a month is not collected cannot be known.",
         ),
         (
@@ -87,6 +90,7 @@ def test_the_json_has_the_documented_shape() -> None:
     first, second = answer.pop("findings")
     assert answer == {
         "version": 1,
+        "language": "en",
         "as_of": "2026-11-22T06:00:00+00:00",
         "timezone": "Europe/Paris",
         "livemode": True,
@@ -102,8 +106,10 @@ def test_the_json_has_the_documented_shape() -> None:
     }
     assert first == {
         "check": "paused_collection",
+        "title": "Collection paused",
         "severity": "critical",
         "subjects": ["sub_1"],
+        "more_subjects": 0,
         "meaning": "Meaning.",
         "action": "Action.",
         "paused": {
@@ -141,7 +147,7 @@ def test_the_csv_has_one_row_per_paused_subscription_and_a_number_to_add_up() ->
 @pytest.mark.parametrize("cell", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
 def test_no_cell_of_the_csv_is_a_formula(cell: str) -> None:
     hostile = replace(PAUSED, customer_id=cell, behavior=cell, cause=cell)
-    (row,) = csv.DictReader(StringIO(to_csv(report(finding(hostile, meaning=cell))), newline=""))
+    (row,) = csv.DictReader(StringIO(to_csv(report(finding(hostile, meaning=same(cell)))), newline=""))
     assert [row[name] for name in ("Customer ID", "Collection Behavior", "Cause", "Meaning")] == [f"'{cell}"] * 4
 
 

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -8,15 +8,29 @@ from zoneinfo import ZoneInfo
 import pytest
 import stripe
 
+from shared.audit import old_portal_pause
 from shared.audit.check import AuditContext, Check
 from shared.audit.report import Finding, Report, Severity
 from shared.audit.run import run_audit
+from shared.audit.text import same
 from shared.errors import OperatorError, Unavailable
 from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
 from shared.subscription import Subscription
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 SECOND = int(NOW.timestamp())
+
+
+DEFAULT = {
+    "id": "bpc_default",
+    "object": "billing_portal.configuration",
+    "active": True,
+    "is_default": True,
+    "default_return_url": "https://shop.example",
+    "business_profile": {"terms_of_service_url": "https://t.example", "privacy_policy_url": "https://p.example"},
+    "login_page": {"enabled": True, "url": "https://login.example"},
+    "features": {},
+}
 
 
 class FakeAccount(stripe.HTTPClient):
@@ -26,7 +40,13 @@ class FakeAccount(stripe.HTTPClient):
 
     def __init__(self, subscriptions: list[Any], configurations: list[Any] | None = None) -> None:
         super().__init__()
-        self.lists = {"/v1/subscriptions": subscriptions, "/v1/billing_portal/configurations": configurations or []}
+        self.lists: dict[str, list[Any]] = {
+            "/v1/subscriptions": subscriptions,
+            "/v1/billing_portal/configurations": configurations if configurations is not None else [DEFAULT],
+            "/v1/webhook_endpoints": [],
+            "/v1/events": [],
+        }
+        self.refused: set[str] = set()
         self.status = 200
         self.requests: list[str] = []
 
@@ -41,6 +61,9 @@ class FakeAccount(stripe.HTTPClient):
         if self.status != 200:
             return json.dumps({"error": {"type": "invalid_request_error", "message": "no"}}), self.status, {}
         parts = urlsplit(url)
+        if parts.path in self.refused:
+            message = "Having the 'rak_some_read' permission would allow this request to continue."
+            return json.dumps({"error": {"type": "invalid_request_error", "message": message}}), 403, {}
         query = parse_qs(parts.query)
         everything = self.lists[parts.path]
         after = query.get("starting_after", [""])[0]
@@ -154,33 +177,38 @@ def test_an_unreadable_subscription_is_a_finding_and_the_rest_goes_on() -> None:
     unreadable, paused = report.findings
     assert (unreadable.check, unreadable.severity) == ("unreadable_subscription", Severity.CRITICAL)
     assert unreadable.subjects == ("sub_1",)
-    assert "status" in unreadable.meaning
+    assert "status" in unreadable.meaning.en
     assert paused.subjects == ("sub_2",)
     assert not report.complete
     assert report.subscriptions_read == 2
 
 
+def a_check(name: str, of_subscription: Callable[[Subscription, AuditContext], Iterable[Finding]]) -> Check:
+    return Check(name, same(name), (Severity.INFO,), of_subscription=of_subscription)
+
+
 def _crash(subject: Subscription, _audit: AuditContext) -> Iterator[Finding]:
-    yield Finding("half", Severity.INFO, (subject.id,), "said before the crash", "")
+    yield Finding("half", Severity.INFO, (subject.id,), same("said before the crash"), same(""))
     raise ZeroDivisionError(subject.customer_id)
 
 
 def test_a_check_that_crashes_is_one_finding_with_its_subjects_and_the_others_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    after = Check("after", of_subscription=lambda each, _: [Finding("after", Severity.INFO, (each.id,), "", "")])
-    crashing = Check("crashing", of_subscription=_crash)
+    after = a_check("after", lambda each, _: [Finding("after", Severity.INFO, (each.id,), same(""), same(""))])
+    crashing = a_check("crashing", _crash)
     report = audit(FakeAccount([subscription(1), subscription(2)]), checks=(crashing, after))
     crash = report.findings[0]
     assert (crash.check, crash.severity, crash.subjects) == ("crashed_check", Severity.CRITICAL, ("sub_1", "sub_2"))
-    assert "crashing crashed (ZeroDivisionError)" in crash.meaning
+    assert "crashing crashed (ZeroDivisionError)" in crash.meaning.en
     assert [finding.check for finding in report.findings].count("after") == 2
     assert not report.complete
     assert len(caplog.records) == 1
 
 
 def test_a_check_that_crashes_on_a_configuration_is_a_finding_too() -> None:
-    report = audit(FakeAccount([], [{"id": "bpc_1", "livemode": True, "features": ["not", "a", "mapping"]}]))
+    account = FakeAccount([], [{"id": "bpc_1", "livemode": True, "features": ["not", "a", "mapping"]}])
+    report = audit(account, checks=(old_portal_pause.CHECK,))
     assert [(finding.check, finding.subjects) for finding in report.findings] == [("crashed_check", ("bpc_1",))]
     assert report.livemode is True
 
@@ -204,7 +232,7 @@ def test_a_failure_in_the_middle_of_the_list_raises_too() -> None:
         return []
 
     with pytest.raises(Unavailable):
-        audit(account, checks=(Check("breaks", of_subscription=break_after_the_first_page),))
+        audit(account, checks=(a_check("breaks", break_after_the_first_page),))
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
@@ -222,3 +250,55 @@ def test_the_cutoffs_are_arguments() -> None:
         cutoff_on=date(2026, 12, 1),
     )
     assert (report.phase, report.days_left) == (Phase.RESUME_ONLY, 9)
+
+
+@pytest.mark.parametrize(
+    ("path", "permission"),
+    [
+        ("/v1/billing_portal/configurations", "Customer portal"),
+        ("/v1/webhook_endpoints", "Webhook Endpoints"),
+        ("/v1/events", "Events"),
+    ],
+)
+def test_a_list_that_the_key_may_not_read_is_a_finding_that_names_the_permission(path: str, permission: str) -> None:
+    account = FakeAccount([subscription(1, pause_collection=VOID)])
+    account.refused = {path}
+    missing, paused = audit(account).findings
+    assert (missing.check, missing.severity) == ("missing_permission", Severity.WARNING)
+    assert f"{permission} (rak_some_read)" in missing.meaning.en
+    assert paused.check == "paused_collection"
+
+
+def test_subscriptions_that_the_key_may_not_read_fail_the_audit() -> None:
+    account = FakeAccount([subscription(1)])
+    account.refused = {"/v1/subscriptions"}
+    with pytest.raises(OperatorError):
+        audit(account)
+
+
+def test_prices_that_the_key_may_not_read_are_a_finding_too() -> None:
+    products = [{"product": "prod_1", "prices": ["price_1", "price_2"]}]
+    features = {
+        "subscription_update": {"enabled": True, "products": products},
+        "payment_method_update": {"enabled": True},
+    }
+    account = FakeAccount([subscription(1)], [{**DEFAULT, "features": features}])
+    account.refused = {"/v1/prices"}
+    (missing,) = audit(account).findings
+    assert missing.check == "missing_permission"
+    assert "Prices" in missing.meaning.en
+
+
+def test_a_healthy_account_costs_four_requests_and_gives_no_finding() -> None:
+    account = FakeAccount([subscription(1)])
+    assert audit(account).findings == ()
+    assert len(account.requests) == 4
+    (events,) = [url for url in account.requests if "/v1/events" in url]
+    assert "delivery_success=false" in events
+    assert "customer.subscription." in events
+
+
+def test_progress_is_told_after_each_page_and_at_the_end() -> None:
+    told: list[int] = []
+    audit(FakeAccount([subscription(number) for number in range(250)]), progress=told.append)
+    assert told == [100, 200, 250]

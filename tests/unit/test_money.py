@@ -75,19 +75,19 @@ def test_what_cannot_be_priced_is_unknown_with_its_reason_and_never_guessed(
 ) -> None:
     monthly = monthly_amount(subscription(replace(ITEM, **change)))
     assert monthly.amounts == {}
-    assert monthly.unknown == (reason,)
+    assert [each.en for each in monthly.unknown] == [reason]
     assert not monthly.is_zero
 
 
 def test_a_subscription_without_items_is_unknown() -> None:
-    assert monthly_amount(subscription()).unknown == ("the subscription shows no items",)
+    assert [each.en for each in monthly_amount(subscription()).unknown] == ["the subscription shows no items"]
 
 
 def test_items_are_summed_and_the_unknown_part_is_named_once() -> None:
     metered = replace(ITEM, usage_type="metered")
     monthly = monthly_amount(subscription(ITEM, replace(ITEM, quantity=3), metered, metered))
     assert monthly.amounts == {"eur": Decimal(4000)}
-    assert monthly.unknown == ("a usage-based price",)
+    assert [reason.en for reason in monthly.unknown] == ["a usage-based price"]
 
 
 def test_items_of_an_old_subscription_that_names_no_currency_are_summed_by_currency() -> None:

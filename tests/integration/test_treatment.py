@@ -1,0 +1,223 @@
+"""What `portal resume` and `portal convert` do to subscriptions of the simulator."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import stripe
+from typer.testing import CliRunner, Result
+
+from cli.deployment import Deployment
+from cli.main import app
+from shared import treatment
+from shared.errors import InvalidRequest, OperatorError
+from shared.rate_limit import RateLimit
+from shared.stripe_gateway import read_from_stripe
+from shared.subscription import Subscription
+from shared.treatment import Outcome, convert_plan, resume_plan
+from tests.integration.simulator_fixtures import RunningSimulator
+
+Subscribe = Callable[..., stripe.Subscription]
+VOID: Any = {"behavior": "void"}
+FLEXIBLE: Any = {"type": "flexible"}
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def limit() -> RateLimit:
+    return RateLimit(100)
+
+
+def state(client: stripe.StripeClient, subscription: stripe.Subscription) -> Subscription:
+    return read_from_stripe(client, subscription.id).subscription
+
+
+def pause_collection(client: stripe.StripeClient, subscription: stripe.Subscription, **more: Any) -> Subscription:
+    params: Any = {"pause_collection": {**VOID, **more}}
+    client.v1.subscriptions.update(subscription.id, params)
+    return state(client, subscription)
+
+
+def treat(client: stripe.StripeClient, paused: Subscription, plan: Any, *, apply: bool = True) -> treatment.Treated:
+    found = plan(paused, now())
+    assert found
+    return treatment.treat(client, limit(), paused, found, apply=apply)
+
+
+def test_a_dry_run_changes_nothing(client: stripe.StripeClient, subscribe: Subscribe) -> None:
+    made = subscribe(billing_mode=FLEXIBLE)
+    paused = pause_collection(client, made)
+    for plan in (resume_plan, convert_plan):
+        assert treat(client, paused, plan, apply=False).outcome is Outcome.WOULD
+    assert state(client, made) == paused
+
+
+def test_a_stranded_customer_is_resumed(client: stripe.StripeClient, subscribe: Subscribe) -> None:
+    made = subscribe()
+    assert treat(client, pause_collection(client, made), resume_plan).outcome is Outcome.DONE
+    assert state(client, made).pause_collection is None
+
+
+def test_a_pause_that_changed_since_it_was_listed_is_left_alone(
+    client: stripe.StripeClient, subscribe: Subscribe
+) -> None:
+    made = subscribe()
+    listed = pause_collection(client, made)
+    changed = pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400)
+    assert treat(client, listed, resume_plan).outcome is Outcome.SKIPPED
+    assert state(client, made).pause_collection == changed.pause_collection
+
+
+def test_a_pause_with_an_end_or_with_drafts_is_not_stranded(client: stripe.StripeClient, subscribe: Subscribe) -> None:
+    made = subscribe()
+    assert resume_plan(state(client, made), now()) is None
+    assert resume_plan(pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400), now()) is None
+    assert resume_plan(pause_collection(client, made, behavior="keep_as_draft"), now()) is None
+
+
+def test_paused_collection_becomes_a_real_pause_without_a_bill_or_a_credit(
+    client: stripe.StripeClient, subscribe: Subscribe
+) -> None:
+    made = subscribe(billing_mode=FLEXIBLE)
+    assert treat(client, pause_collection(client, made), convert_plan).outcome is Outcome.DONE
+    after = state(client, made)
+    assert (after.status, after.pause_collection) == ("paused", None)
+
+
+def test_a_conversion_that_stops_halfway_collects_nothing_and_is_finished_later(
+    client: stripe.StripeClient, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = subscribe(billing_mode=FLEXIBLE)
+    paused = pause_collection(client, made)
+    plan = convert_plan(paused, now())
+    assert plan
+
+    def refuse(*_: Any) -> None:
+        raise stripe.InvalidRequestError("no", None)  # type: ignore[no-untyped-call]  # the library's own
+
+    with monkeypatch.context() as patched:
+        patched.setattr(treatment, "_unset", refuse)
+        treated = treatment.treat(client, limit(), paused, plan, apply=True)
+    assert treated.outcome is Outcome.FAILED
+    assert "run this again" in treated.what
+    half = state(client, made)
+    assert (half.status, half.pause_collection) == ("paused", paused.pause_collection)
+    assert treat(client, half, convert_plan).outcome is Outcome.DONE
+    assert state(client, made).pause_collection is None
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"billing_mode": {"type": "classic"}}, "classic"),
+        ({"billing_mode": FLEXIBLE, "trial_period_days": 7}, "trial"),
+        ({"billing_mode": FLEXIBLE, "collection_method": "send_invoice", "days_until_due": 7}, "send_invoice"),
+    ],
+)
+def test_what_stripe_would_refuse_is_explained_and_not_tried(
+    client: stripe.StripeClient, subscribe: Subscribe, params: dict[str, Any], reason: str
+) -> None:
+    paused = pause_collection(client, subscribe(**params))
+    treated = treat(client, paused, convert_plan)
+    assert treated.outcome is Outcome.SKIPPED
+    assert reason in treated.what
+    # The rule is Stripe's own, not ours alone.
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.subscriptions.pause(paused.id)
+
+
+def test_a_collection_that_resumes_by_itself_is_not_converted(
+    client: stripe.StripeClient, subscribe: Subscribe
+) -> None:
+    made = subscribe(billing_mode=FLEXIBLE)
+    treated = treat(client, pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400), convert_plan)
+    assert treated.outcome is Outcome.SKIPPED
+    assert "resumes by itself" in treated.what
+
+
+def test_the_list_has_every_page_or_one_customer_only(client: stripe.StripeClient, subscribe: Subscribe) -> None:
+    ids = {subscribe().id for _ in range(101)}
+    assert {each.id for each in treatment.subscriptions(client, limit())} == ids
+    assert list(treatment.subscriptions(client, limit(), client.v1.customers.create({}).id)) == []
+
+
+def test_a_key_that_may_not_write_is_told_which_permission_it_lacks() -> None:
+    with pytest.raises(OperatorError, match="Subscriptions: Write"), treatment._writing():
+        raise stripe.PermissionError("no", http_status=403)
+
+
+@pytest.fixture
+def portal(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command, with a deployment whose Stripe is the simulator and whose mirror is empty."""
+    mirror = SimpleNamespace(paused=lambda _: iter(()))
+    deployment = SimpleNamespace(stripe=simulator.client(), clock=None, mirror=mirror)
+    monkeypatch.setattr(Deployment, "of_stack", lambda _: deployment)
+    return lambda *words: CliRunner().invoke(app, [*words])
+
+
+def test_the_commands_do_nothing_until_told_to(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    made = subscribe(billing_mode=FLEXIBLE)
+    paused = pause_collection(client, made)
+    rate = ("--requests-per-second", "100")
+    for words in (("resume", "--stranded"), ("convert",)):
+        answer = portal(*words, *rate)
+        assert answer.exit_code == 0
+        assert f"{made.id} {paused.customer_id} would: " in answer.stdout
+        assert "Add --apply to do it." in answer.stdout
+    assert state(client, made) == paused
+    assert f"{made.id} {paused.customer_id} done: convert" in portal("convert", "--apply", *rate).stdout
+    assert state(client, made).status == "paused"
+    assert "Nobody to treat." in portal("resume", "--stranded", "--customer", paused.customer_id, *rate).stdout
+
+
+def test_one_subscription_is_resumed_and_the_others_are_left_alone(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    one, other = subscribe(), subscribe()
+    for each in (one, other):
+        pause_collection(client, each)
+    answer = portal("resume", "--stranded", "--subscription", one.id, "--apply", "--requests-per-second", "100")
+    assert "1 done." in answer.stdout
+    assert state(client, one).pause_collection is None
+    assert state(client, other).pause_collection
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(("resume",), "resume_whom"), (("resume", "--stranded", "--cutoff-on", "2999-01-01"), "not_stranded")],
+)
+def test_whom_to_resume_has_to_be_said_and_nobody_is_stranded_before_the_cutoff(
+    portal: Callable[..., Result], words: tuple[str, ...], code: str
+) -> None:
+    error = portal(*words).exception
+    assert isinstance(error, InvalidRequest)
+    assert error.code == code
+
+
+@pytest.mark.parametrize(("fail_on", "exit_code"), [("info", 1), ("warning", 1), ("critical", 1), (None, 0)])
+def test_the_audit_fails_a_build_on_the_severity_that_was_named(
+    client: stripe.StripeClient,
+    subscribe: Subscribe,
+    portal: Callable[..., Result],
+    fail_on: str | None,
+    exit_code: int,
+) -> None:
+    pause_collection(client, subscribe())
+    answer = portal("audit", "--language", "fr", *(("--fail-on", fail_on) if fail_on else ()))
+    assert answer.exit_code == exit_code
+    assert "1 client bénéficie du service sans payer" in answer.stdout
+
+
+def test_the_audit_passes_a_build_on_what_is_milder_than_named(
+    subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    subscribe()
+    # The simulator's account has no default portal configuration: a warning.
+    assert portal("audit", "--fail-on", "warning").exit_code == 1
+    assert portal("audit", "--fail-on", "critical").exit_code == 0

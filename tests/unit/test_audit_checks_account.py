@@ -1,0 +1,233 @@
+"""The checks of the account: its configurations, endpoints, events and customers."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shared.audit import (
+    configuration_links,
+    configuration_updates,
+    default_configuration,
+    duplicate_prices,
+    portal_limits,
+    portal_pause,
+    several_subscriptions,
+    undelivered_events,
+    webhook_endpoints,
+)
+from shared.audit.check import Account, AuditContext
+from shared.audit.customers import SeenCustomers
+from shared.audit.findings import SAMPLE, Findings
+from shared.audit.report import Finding, Severity
+from shared.audit.text import same
+from shared.pause import PAUSE_CUTOFF_ON, Phase
+from shared.subscription import SubscriptionItem
+from tests.fakes import subscription
+
+NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+AUDIT = AuditContext(NOW, Phase.STRANDED, 0, PAUSE_CUTOFF_ON, {})
+WELL = {"id": "bpc_1", "active": True, "is_default": True, "login_page": {"enabled": True}}
+DEAF = ["customer.subscription.created", "customer.subscription.updated", "customer.subscription.deleted"]
+
+
+def account(**changes: Any) -> Account:
+    facts: dict[str, Any] = {
+        "subscriptions_read": 1,
+        "configurations": [WELL],
+        "webhook_endpoints": None,
+        "undelivered": None,
+        **changes,
+    }
+    return Account(**facts)
+
+
+def severities(findings: Any) -> list[Severity]:
+    return [finding.severity for finding in findings]
+
+
+def updates(**changes: Any) -> dict[str, Any]:
+    feature = {"enabled": True, "products": [], **changes}
+    return {
+        "id": "bpc_1",
+        "active": True,
+        "features": {"subscription_update": feature, "payment_method_update": {"enabled": True}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("configurations", "expected"),
+    [
+        ([WELL], []),
+        ([], [Severity.WARNING]),
+        ([{**WELL, "is_default": False}], [Severity.WARNING]),
+        ([{**WELL, "active": False}], [Severity.WARNING]),
+        ([{**WELL, "login_page": {"enabled": False}}], [Severity.INFO]),
+        (None, []),
+    ],
+)
+def test_a_portal_that_does_not_open_is_told(configurations: Any, expected: list[Severity]) -> None:
+    assert severities(default_configuration.of_account(account(configurations=configurations), AUDIT)) == expected
+
+
+def test_an_account_without_subscriptions_needs_no_portal() -> None:
+    assert list(default_configuration.of_account(account(subscriptions_read=0, configurations=[]), AUDIT)) == []
+
+
+def test_the_missing_links_are_named_in_both_languages() -> None:
+    raw = {"id": "bpc_1", "active": True, "business_profile": {"privacy_policy_url": "https://p.example"}}
+    (finding,) = configuration_links.of_configuration(raw, AUDIT)
+    assert (
+        finding.meaning.en
+        == "This portal configuration lacks: a return URL (default_return_url), the terms of service."
+    )
+    assert "configuration du portail\u00a0: l\u2019URL de retour" in finding.meaning.say("fr")
+    assert list(configuration_links.of_configuration({**raw, "active": False}, AUDIT)) == []
+
+
+def test_plan_changes_need_payment_method_updates_and_at_most_ten_products() -> None:
+    assert list(configuration_updates.of_configuration(updates(products=[{}] * 10), AUDIT)) == []
+    assert len(list(configuration_updates.of_configuration(updates(products=[{}] * 11), AUDIT))) == 1
+    off = updates()
+    off["features"]["payment_method_update"]["enabled"] = False
+    (finding,) = configuration_updates.of_configuration(off, AUDIT)
+    assert "payment method updates are off" in finding.meaning.en
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        ({"currency": "eur", "recurring": {"interval": "month", "interval_count": 1}}, 1),
+        ({"currency": "usd", "recurring": {"interval": "month", "interval_count": 1}}, 0),
+        ({"currency": "eur", "recurring": {"interval": "month", "interval_count": 3}}, 0),
+        ({"currency": "eur", "recurring": {"interval": "year", "interval_count": 1}}, 0),
+    ],
+)
+def test_two_prices_of_one_interval_and_currency_are_found(other: dict[str, Any], found: int) -> None:
+    monthly = {"id": "price_1", "currency": "eur", "recurring": {"interval": "month", "interval_count": 1}}
+    unlisted = {**monthly, "id": "price_3"}
+    prices = [monthly, {"id": "price_2", **other}, unlisted]
+    audit = AuditContext(NOW, Phase.STRANDED, 0, PAUSE_CUTOFF_ON, {}, lambda _: prices)
+    raw = updates(products=[{"product": "prod_1", "prices": ["price_1", "price_2"]}])
+    assert len(list(duplicate_prices.of_configuration(raw, audit))) == found
+
+
+def test_a_product_with_one_price_costs_no_request() -> None:
+    def never(_: str) -> Any:
+        raise AssertionError
+
+    audit = AuditContext(NOW, Phase.STRANDED, 0, PAUSE_CUTOFF_ON, {}, never)
+    raw = updates(products=[{"product": "prod_1", "prices": ["price_1"]}])
+    assert list(duplicate_prices.of_configuration(raw, audit)) == []
+
+
+@pytest.mark.parametrize(
+    ("duration", "en", "fr"),
+    [
+        ({"type": "indefinite"}, "without an end", "sans limite de durée"),
+        (
+            {
+                "type": "interval_options",
+                "interval_options": [
+                    {"interval": "month", "interval_count": 1},
+                    {"interval": "week", "interval_count": 2},
+                ],
+            },
+            "for up to: 1 month, 2 weeks.",
+            "durées proposées\u00a0: 1 mois, 2 semaines.",
+        ),
+    ],
+)
+def test_todays_pause_in_the_portal_is_told_with_its_length(duration: dict[str, Any], en: str, fr: str) -> None:
+    raw = {"id": "bpc_1", "active": True, "features": {"subscription_pause": {"enabled": True, "duration": duration}}}
+    (finding,) = portal_pause.of_configuration(raw, AUDIT)
+    assert finding.severity is Severity.INFO
+    assert en in finding.meaning.say("en")
+    assert fr in finding.meaning.say("fr")
+
+
+ITEM = SubscriptionItem("si_1", usage_type="licensed")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"items": (ITEM,)}, []),
+        ({"items": (ITEM, ITEM)}, ["several products"]),
+        ({"items": (SubscriptionItem("si_1", usage_type="metered"),)}, ["usage-based"]),
+        ({"collection_method": "send_invoice"}, ["send_invoice"]),
+        ({"schedule_id": "sub_sched_1"}, ["neither change nor cancel"]),
+        ({"schedule_id": "sub_sched_1", "items": (ITEM, ITEM)}, ["neither change nor cancel", "several products"]),
+        ({"items": (ITEM, ITEM), "status": "canceled"}, []),
+    ],
+)
+def test_what_the_portal_cannot_change_is_told_with_the_reason(changes: dict[str, Any], words: list[str]) -> None:
+    findings = list(portal_limits.of_subscription(subscription(**changes), AUDIT))
+    assert len(findings) == len(words)
+    assert all(word in finding.meaning.en for word, finding in zip(words, findings, strict=True))
+
+
+def test_a_customer_with_three_live_subscriptions_is_named_once() -> None:
+    audit = AuditContext(NOW, Phase.STRANDED, 0, PAUSE_CUTOFF_ON, {})
+    statuses = ["active", "canceled", "paused", "trialing"]
+    found = [list(several_subscriptions.of_subscription(subscription(status), audit)) for status in statuses]
+    assert [len(each) for each in found] == [0, 0, 1, 0]
+    assert found[2][0].subjects == ("cus_1",)
+
+
+def test_no_more_customers_are_remembered_than_memory_was_given_for() -> None:
+    seen = SeenCustomers(most=2)
+    assert [seen.is_seen_for_the_second_time(each) for each in ("a", "b", "c", "c", "b")] == [False] * 4 + [True]
+
+
+def endpoint(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "we_1",
+        "url": "https://ours",
+        "status": "enabled",
+        "enabled_events": ["*"],
+        "api_version": None,
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "url", "expected"),
+    [
+        ([endpoint()], None, []),
+        ([endpoint(status="disabled")], None, [Severity.WARNING]),
+        ([endpoint(status="disabled")], "https://ours", [Severity.CRITICAL]),
+        ([endpoint(enabled_events=DEAF)], None, [Severity.INFO]),
+        ([endpoint(enabled_events=DEAF)], "https://ours", [Severity.WARNING]),
+        ([endpoint(enabled_events=["charge.succeeded"], status="disabled")], None, []),
+        ([endpoint(api_version="2024-06-20")], "https://ours", [Severity.INFO]),
+        ([endpoint(api_version="2026-10-28.endive")], "https://ours", []),
+        ([endpoint(status="disabled")], "https://elsewhere", [Severity.WARNING]),
+        ([], None, []),
+        (None, "https://ours", []),
+    ],
+)
+def test_the_health_of_webhook_endpoints(endpoints: Any, url: str | None, expected: list[Severity]) -> None:
+    facts = account(webhook_endpoints=endpoints, webhook_url=url)
+    assert severities(webhook_endpoints.of_account(facts, AUDIT)) == expected
+
+
+def test_undelivered_events_are_counted_and_the_oldest_is_dated() -> None:
+    oldest = int(datetime(2026, 11, 20, 3, tzinfo=UTC).timestamp())
+    events = [{"id": "evt_2", "created": oldest + 60}, {"id": "evt_1", "created": oldest}]
+    (finding,) = undelivered_events.of_account(account(undelivered=events), AUDIT)
+    assert finding.meaning.en.startswith("2 of the events about subscriptions did not reach every endpoint")
+    assert "20 novembre 2026" in finding.meaning.say("fr")
+    (many,) = undelivered_events.of_account(account(undelivered=events, undelivered_whole=False), AUDIT)
+    assert many.meaning.en.startswith("At least 2")
+    assert list(undelivered_events.of_account(account(undelivered=[]), AUDIT)) == []
+
+
+def test_what_is_said_of_thousands_is_one_finding_with_a_few_names() -> None:
+    found = Findings()
+    for number in range(1000):
+        found.add(Finding("x", Severity.INFO, (f"sub_{number}",), same("m"), same("a"), sampled=True))
+    found.add(Finding("x", Severity.INFO, ("sub_other",), same("other"), same("a"), sampled=True))
+    first, second = found.all()
+    assert (first.subjects, first.more, first.size) == (tuple(f"sub_{n}" for n in range(SAMPLE)), 1000 - SAMPLE, 1000)
+    assert second.size == 1
