@@ -12,13 +12,14 @@ from shared.audit.report import Finding, FindingKind, PausedSubscription, Report
 from shared.audit.text import Language, Text, count, format_date, format_number
 from shared.money import format_amounts
 
+# The worst first.
 _COLOUR = {"critical": "red", "warning": "yellow", "info": "blue"}
 _TO_DO = Text("To do:", "À faire :")
 _UNKNOWN_AMOUNT = Text("amount unknown", "montant inconnu")
 
 
 def as_text(report: Report, language: Language = "en") -> Group:
-    """Lead with the sentence that matters; then what each kind of finding means, what to do, and whom it is about."""
+    """Lead with the sentence that matters; then each kind of finding, the worst first, and whom it is about."""
     opening = f"[bold]{escape(headline(report, language))}[/bold]"
     return Group(opening, _when(report).say(language), *_groups(report, language))
 
@@ -37,7 +38,8 @@ def _groups(report: Report, language: Language) -> Iterator[RenderableType]:
     groups: dict[FindingKind, list[Finding]] = {}
     for finding in report.findings:
         groups.setdefault(finding.kind, []).append(finding)
-    for (check, severity, meaning, action), findings in groups.items():
+    worst_first = sorted(groups.items(), key=lambda group: list(_COLOUR).index(group[0][1]))
+    for (check, severity, meaning, action), findings in worst_first:
         colour = _COLOUR[severity]
         title = escape(title_of(check).say(language))
         yield f"\n[{colour}]{severity.label.say(language)}[/{colour}] [bold]{title}[/bold] ({escape(check)})"

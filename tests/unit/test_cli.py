@@ -75,6 +75,15 @@ def test_findings_of_one_kind_are_explained_once_and_markup_is_not_obeyed() -> N
     assert "1 subscription read" in " ".join(text.split())
 
 
+def test_the_worst_comes_first() -> None:
+    findings = tuple(
+        Finding("old_portal_pause", each, (), same(f"This is {each}."), same("Do that")) for each in Severity
+    )
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    text = printed(audit_view.as_text(Report(now, ZoneInfo("UTC"), Phase.STRANDED, 0, None, 1, findings)))
+    assert text.index("This is critical.") < text.index("This is warning.") < text.index("This is info.")
+
+
 def test_without_a_stack_the_mend_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["portal", "--local", "--local-url", "http://127.0.0.1:1", "show", "cus_1"])
     monkeypatch.setattr("requests.get", lambda *_, **__: (_ for _ in ()).throw(ValueError))
