@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.dead_letter_body import packed
 from shared.errors import Unavailable, UnreadableEvent
 
 if TYPE_CHECKING:
@@ -20,13 +21,15 @@ class DeadLetters:
 
     def keep(self, body: bytes, reason: UnreadableEvent) -> None:
         """Keep the event. Raises `Unavailable` when it was not kept, so that Stripe sends it again."""
+        message, encoding = packed(body)
         try:
             self._client().send_message(
                 QueueUrl=self._queue_url,
-                MessageBody=body.decode(),
+                MessageBody=message,
                 MessageAttributes={
                     "code": {"DataType": "String", "StringValue": reason.code},
                     "reason": {"DataType": "String", "StringValue": reason.message},
+                    "encoding": {"DataType": "String", "StringValue": encoding},
                 },
             )
         except (ClientError, BotoCoreError) as error:

@@ -28,6 +28,7 @@ class Letter:
 
     id: str
     body: str
+    encoding: str
     reason: str
     sent_at: int
     receipt_handle: str
@@ -99,6 +100,7 @@ def _letter(message: "MessageTypeDef") -> Letter:
     return Letter(
         message["MessageId"],
         message["Body"],
+        said["encoding"].get("StringValue", "") if "encoding" in said else "",
         said[names[0]].get("StringValue", "") if names else "",
         int(message["Attributes"]["SentTimestamp"]) // 1000,
         message["ReceiptHandle"],

@@ -9,6 +9,7 @@ from typing import Any
 
 from stripe import StripeClient
 
+from shared.dead_letter_body import unpacked
 from shared.errors import UnreadableEvent
 from shared.intake import Ignored, Intake
 from shared.mirror import Outcome
@@ -53,7 +54,7 @@ class Replay:
         done = Replayed()
         with queue:
             for letter in queue.letters():
-                result = self._take(f"message {letter.id}", partial(event_in, letter.body))
+                result = self._take(f"message {letter.id}", partial(event_in, letter.body, letter.encoding))
                 if isinstance(result, Failure):
                     result = _with_history(result, letter)
                 elif self.apply:
@@ -77,18 +78,19 @@ class Replay:
         return result if isinstance(result, Failure) else result.outcome
 
 
-def event_in(message: str) -> bytes:
+def event_in(message: str, encoding: str = "") -> bytes:
     """Answer the Stripe event of a dead letter: its body, or what EventBridge or Lambda wrapped around it.
 
     Raises `UnreadableEvent`.
     """
+    text = unpacked(message, encoding)
     try:
-        parsed = json.loads(message)
+        parsed = json.loads(text)
     except ValueError:
         raise UnreadableEvent("unreadable_event", "Not an event that can be read: the body is not JSON") from None
     if isinstance(parsed, dict) and is_from_event_bus(parsed):
         return json.dumps(parsed["detail"]).encode()
-    return message.encode()
+    return text.encode()
 
 
 def _with(done: Replayed, result: Outcome | Ignored | Failure) -> Replayed:

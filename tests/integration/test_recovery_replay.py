@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.dead_letter_body import packed
 from shared.errors import Unavailable
 from shared.intake import Intake
 from shared.recovery.replay import Replay
@@ -53,6 +54,31 @@ def test_what_can_be_understood_now_is_brought_in_and_leaves_the_queue(world: Wo
     assert "3 read" in result.stdout
     assert world.statuses() == {plain: "active", wrapped: "active"}
     assert kept(world) == ['{"odd": true}']
+
+
+def test_a_packed_message_is_unpacked(world: World) -> None:
+    (known,) = world.subscribe()
+    large = event_of(world, known) | {"padding": "x" * 1_000_000}
+    message, encoding = packed(json.dumps(large).encode())
+    world.aws.clients.sqs.send_message(
+        QueueUrl=world.aws.template.ref("DeadLetterQueue"),
+        MessageBody=message,
+        MessageAttributes={"encoding": {"DataType": "String", "StringValue": encoding}},
+    )
+    assert world.portal("replay", "--only", "dead-letters", "--apply", *FAST).exit_code == 0
+    assert world.statuses() == {known: "active"}
+
+
+def test_what_is_said_to_be_packed_and_is_not_stays(world: World) -> None:
+    world.aws.clients.sqs.send_message(
+        QueueUrl=world.aws.template.ref("DeadLetterQueue"),
+        MessageBody="not packed",
+        MessageAttributes={"encoding": {"DataType": "String", "StringValue": "gzip+base64"}},
+    )
+    result = world.portal("replay", "--only", "dead-letters", "--apply", *FAST)
+    assert result.exit_code == 1
+    assert "cannot be unpacked" in result.stdout
+    assert kept(world) == ["not packed"]
 
 
 def test_a_dry_run_writes_nothing_and_takes_nothing(world: World) -> None:

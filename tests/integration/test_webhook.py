@@ -15,6 +15,7 @@ import uvicorn
 
 from local.gateway import Gateway
 from local.lambda_function import LambdaFunction
+from shared.dead_letter_body import unpacked
 from shared.errors import Unavailable
 from shared.mirror_item import MirroredSubscription
 from shared.mirror_table import MirrorTable
@@ -132,7 +133,29 @@ def test_a_genuine_event_that_cannot_be_understood_is_kept_whole_with_its_reason
     (letter,) = world.dead_letters()
     assert json.loads(letter["Body"]) == strange
     reasons = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
-    assert reasons == {"code": "subscription_without_customer", "reason": "The subscription names no customer"}
+    assert reasons == {
+        "code": "subscription_without_customer",
+        "reason": "The subscription names no customer",
+        "encoding": "plain",
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b'{"odd": "' + b"x" * 1_000_000 + b'"}',
+        json.dumps(event(snapshot={"customer": None, "metadata": {"a": "b" * 500_000}})).encode(),
+        b'{"odd": "\x01\x02"}',
+        '{"odd": "\ufffe"}'.encode(),
+    ],
+    ids=["empty", "a megabyte", "half a megabyte", "control characters", "no character"],
+)
+def test_a_genuine_event_that_sqs_would_refuse_is_kept_packed(world: World, body: bytes) -> None:
+    assert world.post(body) == (200, {"outcome": "dead_letter"})
+    (letter,) = world.dead_letters()
+    assert letter["MessageAttributes"]["encoding"]["StringValue"] == "gzip+base64"
+    assert unpacked(letter["Body"], "gzip+base64").encode() == body
 
 
 def test_a_genuine_event_that_cannot_be_kept_is_sent_again(world: World) -> None:
