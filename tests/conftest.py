@@ -3,9 +3,14 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Powertools reads it when a function's module is imported, as it would be in Lambda's init phase.
 os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "StripePortal"
+
+# A busy machine is no failure of the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 pytest_plugins = ["tests.integration.simulator_fixtures"]
 
