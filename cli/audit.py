@@ -10,9 +10,10 @@ from rich.console import Console
 
 from cli import audit_view
 from cli.times import day, noon, zone
-from shared.audit.as_csv import to_csv
+from shared.audit.as_csv import write_csv
 from shared.audit.as_json import to_json
-from shared.audit.report import Report, Severity
+from shared.audit.finding import Severity
+from shared.audit.report import Report
 from shared.audit.run import run_audit
 from shared.audit.since import collection_paused_since
 from shared.audit.text import Language, count
@@ -66,7 +67,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
 def fails(report: Report, mildest: Severity) -> bool:
     """Whether a finding is of this severity or a worse one."""
     enough = _MILDEST_FIRST[_MILDEST_FIRST.index(mildest) :]
-    return any(finding.severity in enough for finding in report.findings)
+    return not report.severities().isdisjoint(enough)
 
 
 def _write(report: Report, form: str, language: Language) -> None:
@@ -74,6 +75,6 @@ def _write(report: Report, form: str, language: Language) -> None:
         case "json":
             sys.stdout.write(to_json(report, language) + "\n")
         case "csv":
-            sys.stdout.write(to_csv(report, language))
+            write_csv(report.paused, sys.stdout, language)
         case _:
             Console().print(audit_view.as_text(report, language))

@@ -6,9 +6,10 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from shared.audit.finding import Finding, FindingKind, PausedSubscription
 from shared.audit.headline import headline
 from shared.audit.registry import title_of
-from shared.audit.report import Finding, FindingKind, PausedSubscription, Report
+from shared.audit.report import Report
 from shared.audit.text import Language, Text, count, format_date, format_number
 from shared.money import format_amounts
 
@@ -36,7 +37,7 @@ def _when(report: Report) -> Text:
 
 def _groups(report: Report, language: Language) -> Iterator[RenderableType]:
     groups: dict[FindingKind, list[Finding]] = {}
-    for finding in report.findings:
+    for finding in report.every_finding():
         groups.setdefault(finding.kind, []).append(finding)
     worst_first = sorted(groups.items(), key=lambda group: list(_COLOUR).index(group[0][1]))
     for (check, severity, meaning, action), findings in worst_first:

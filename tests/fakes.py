@@ -2,9 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
+from shared.audit.finding import Finding
+from shared.audit.paused_findings import PausedFindings
+from shared.audit.report import Report
 from shared.errors import Unavailable
 from shared.mirror_item import MirroredSubscription, Write, stands_in_the_way
+from shared.pause import Phase
 from shared.stripe_gateway import SubscriptionRead
 from shared.subscription import Subscription
 
@@ -87,3 +93,17 @@ class FakeStripe:
 def subscription(status: str = "active", **fields: object) -> Subscription:
     """A subscription of customer cus_1."""
     return replace(Subscription("sub_1", "cus_1", status, livemode=False), **fields)  # type: ignore[arg-type]
+
+
+def audit_report(*findings: Finding, livemode: bool | None = True, timezone: str = "Europe/Paris") -> Report:
+    """The report of a run after the cutoff that read 7 subscriptions."""
+    return Report(
+        datetime(2026, 11, 22, 6, tzinfo=UTC),
+        ZoneInfo(timezone),
+        Phase.STRANDED,
+        0,
+        livemode,
+        7,
+        tuple(finding for finding in findings if not finding.paused),
+        PausedFindings.of(finding for finding in findings if finding.paused),
+    )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from functions.nightly_audit.page import page_of
-from shared.audit.as_csv import to_csv
+from shared.audit.as_csv import write_csv
 from shared.audit.headline import count
 from shared.audit.report import Report
 from shared.errors import OperatorError, Unavailable
@@ -70,7 +71,7 @@ def compose(
     largest_csv: int = LARGEST_CSV,
 ) -> EmailMessage:
     """Write the mail: text, HTML, and the CSV of all paused subscriptions if it has at most `largest_csv` bytes."""
-    csv = to_csv(report).encode() if report.paused else b""
+    csv = _csv(report) if report.paused else b""
     attached = 0 < len(csv) <= largest_csv
     page = page_of(report, _about_the_attachment(report, attached=attached))
     message = EmailMessage(policy=SMTP)
@@ -91,13 +92,19 @@ def subject(report: Report) -> str:
     name = "Stripe audit (test mode)" if report.livemode is False else "Stripe audit"
     if not report.complete:
         return f"{name}: incomplete, please look"
-    if not report.served_free:
+    if not report.served_free_count:
         paused = f", {len(report.paused):,} paused" if report.paused else ""
         return f"{name}: nobody is served for free{paused}"
     least = "at least " if report.unknown_amounts else ""
     amounts = format_amounts(report.totals)
     money = f", {least}{amounts} a month" if amounts else ""
     return f"{name}: {count(report.customers_served_free, 'customer')} served for free{money}"
+
+
+def _csv(report: Report) -> bytes:
+    file = StringIO(newline="")
+    write_csv(report.paused, file)
+    return file.getvalue().encode()
 
 
 def _about_the_attachment(report: Report, *, attached: bool) -> str:

@@ -48,7 +48,7 @@ class Night:
             "subscriptions_read": report.subscriptions_read,
             "subscriptions_paused": len(report.paused),
             "customers_served_free": report.customers_served_free,
-            "findings": len(report.findings),
+            "findings": report.findings_count,
         }
 
 

@@ -6,9 +6,10 @@ from datetime import datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
+from shared.audit.finding import Finding, FindingKind, PausedSubscription, Severity
 from shared.audit.headline import count, headline
 from shared.audit.registry import title_of
-from shared.audit.report import Finding, FindingKind, PausedSubscription, Report, Severity
+from shared.audit.report import Report
 from shared.money import format_amounts
 from shared.pause import Phase
 
@@ -63,12 +64,12 @@ def page_of(report: Report, attachment: str) -> Page:
     """Lay out a report: worst findings first, at most `SHOWN_ROWS` rows in all. `attachment` says what became of it."""
     return Page(
         headline=headline(report),
-        good=report.complete and not report.served_free,
+        good=report.complete and not report.served_free_count,
         mode="test mode" if report.livemode is False else "",
         as_of=_time(report.as_of, report.timezone),
         facts=(
             f"{count(report.subscriptions_read, 'subscription')} read, {len(report.paused):,} paused",
-            count(len(report.findings), "finding"),
+            count(report.findings_count, "finding"),
         ),
         calendar=_calendar(report),
         groups=tuple(_groups(report)),
@@ -89,7 +90,7 @@ def _calendar(report: Report) -> str:
 
 def _groups(report: Report) -> Iterator[Group]:
     together: dict[FindingKind, list[Finding]] = {}
-    for finding in report.findings:
+    for finding in report.every_finding():
         together.setdefault(finding.kind, []).append(finding)
     left = SHOWN_ROWS
     for key in sorted(together, key=lambda key: _ORDER.index(key[1])):

@@ -10,7 +10,7 @@ import stripe
 from stripe import StripeClient
 
 from shared.audit.check import Raw
-from shared.audit.report import MISSING_PERMISSION, Finding, Severity
+from shared.audit.finding import MISSING_PERMISSION, Finding, Severity
 from shared.audit.text import Text
 from shared.errors import OperatorError
 from shared.stripe_gateway import stripe_errors

@@ -1,11 +1,11 @@
 """The paused subscriptions as a spreadsheet, in columns that those of the Dashboard's export can be laid beside."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from io import StringIO
+from typing import TextIO
 
-from shared.audit.report import Finding, PausedSubscription, Report
+from shared.audit.finding import Finding, PausedSubscription
 from shared.audit.text import Language
 from shared.money import in_major_units
 
@@ -36,18 +36,16 @@ _COLUMNS: dict[str, _Cell] = {
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def to_csv(report: Report, language: Language = "en") -> str:
-    """Render one row per finding about a paused subscription; times are UTC, amounts in the currency's main unit.
+def write_csv(paused: Iterable[Finding], file: TextIO, language: Language = "en") -> None:
+    """Write one row per finding about a paused subscription; times are UTC, amounts in the currency's main unit.
 
-    The columns' names are the same in every language, as programs read them.
+    The columns' names are the same in every language, as programs read them. `file` must not translate line ends.
     """
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
+    writer = csv.writer(file, lineterminator="\r\n")
     writer.writerow(_COLUMNS)
-    for finding in report.findings:
+    for finding in paused:
         if finding.paused:
             writer.writerow([_safe(cell(finding.paused, finding, language)) for cell in _COLUMNS.values()])
-    return text.getvalue()
 
 
 def _safe(cell: str) -> str:

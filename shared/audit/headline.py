@@ -14,7 +14,7 @@ _INCOMPLETE = Text(
 
 def headline(report: Report, language: Language = "en") -> str:
     """Say how many customers are served for free and the sum a month; never more certain than the report is."""
-    sentence = (_served_free(report) if report.served_free else _NOBODY).say(language)
+    sentence = (_served_free(report) if report.served_free_count else _NOBODY).say(language)
     return sentence if report.complete else f"{sentence} {_INCOMPLETE.say(language)}"
 
 

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from shared.audit.account import is_refused, missing_permission
 from shared.audit.check import Account, AuditContext, Check
+from shared.audit.finding import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, Severity
 from shared.audit.findings import Findings
-from shared.audit.report import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, Severity
 from shared.audit.text import Text
 from shared.errors import OperatorError, PortalError, UnreadableEvent
 from shared.stripe_shapes import read_subscription
@@ -19,11 +19,12 @@ _Look = Callable[[_Subject, AuditContext], Iterable[Finding]]
 
 
 class Looking:
-    """One run's checks, and what they found so far."""
+    """One run's checks, and what they found so far; a finding about a paused subscription is handed on at once."""
 
-    def __init__(self, checks: tuple[Check, ...], context: AuditContext) -> None:
+    def __init__(self, checks: tuple[Check, ...], context: AuditContext, paused: Callable[[Finding], None]) -> None:
         self._checks = checks
         self._context = context
+        self._paused = paused
         self._found = Findings()
         self._own = Findings()
         self._crashed: set[tuple[str, str]] = set()
@@ -60,13 +61,13 @@ class Looking:
             self._own.add(finding)
 
     def findings(self) -> tuple[Finding, ...]:
-        """Answer all: what the audit has to say of itself comes first."""
+        """Answer all but those about paused subscriptions: what the audit has to say of itself comes first."""
         return (*self._own.all(), *self._found.all())
 
     def _look(self, name: str, look: _Look[_Subject], subject: _Subject, subject_id: str) -> None:
         try:
             for finding in look(subject, self._context):
-                self._found.add(finding)
+                (self._paused if finding.paused else self._found.add)(finding)
         except OperatorError as error:
             if not is_refused(error):
                 raise

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from shared.audit import paused_collection_text as text
 from shared.audit.check import AuditContext, Check, at
-from shared.audit.report import Finding, PausedSubscription, Severity
+from shared.audit.finding import Finding, PausedSubscription, Severity
 from shared.audit.text import joined
 from shared.money import monthly_amount
 from shared.pause import Phase, is_paused

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from shared.audit.check import AuditContext, Check, at
-from shared.audit.report import Finding, PausedSubscription, Severity
+from shared.audit.finding import Finding, PausedSubscription, Severity
 from shared.audit.text import Text, joined
 from shared.money import monthly_amount
 from shared.pause import is_paused

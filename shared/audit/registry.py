@@ -15,7 +15,7 @@ from shared.audit import (
     webhook_endpoints,
 )
 from shared.audit.check import Check
-from shared.audit.report import CRASHED_CHECK, MISSING_PERMISSION, UNREADABLE_SUBSCRIPTION
+from shared.audit.finding import CRASHED_CHECK, MISSING_PERMISSION, UNREADABLE_SUBSCRIPTION
 from shared.audit.text import Text, same
 
 CHECKS: tuple[Check, ...] = (

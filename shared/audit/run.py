@@ -10,6 +10,7 @@ from stripe import StripeClient
 from shared.audit import account
 from shared.audit.check import Account, AuditContext, Check, Raw
 from shared.audit.looking import Looking
+from shared.audit.paused_findings import PausedFindings
 from shared.audit.registry import CHECKS
 from shared.audit.report import Report
 from shared.pause import days_until, phase_on
@@ -41,14 +42,16 @@ def run_audit(  # noqa: PLR0913 - keywords, each a plain fact that a test or the
     phase = phase_on(today, button_removed_on=button_removed_on, cutoff_on=cutoff_on)
     days_left = days_until(cutoff_on, today)
     context = AuditContext(now, phase, days_left, cutoff_on, paused_since, account.Prices(client))
-    looking = Looking(checks, context)
+    paused = PausedFindings()
+    looking = Looking(checks, context, paused.add)
     for raw in account.all_subscriptions(client):
         looking.at_subscription(raw)
         if looking.subscriptions_read % account.PAGE == 0:
             progress(looking.subscriptions_read)
     progress(looking.subscriptions_read)
     looking.at_account(_read_account(client, looking, now, webhook_url))
-    return Report(now, timezone, phase, days_left, looking.livemode, looking.subscriptions_read, looking.findings())
+    read, livemode = looking.subscriptions_read, looking.livemode
+    return Report(now, timezone, phase, days_left, livemode, read, looking.findings(), paused)
 
 
 def _read_account(client: StripeClient, looking: Looking, now: datetime, webhook_url: str | None) -> Account:

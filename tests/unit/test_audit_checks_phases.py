@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import stripe
 
-from shared.audit.report import Severity
+from shared.audit.finding import Severity
 from shared.audit.run import run_audit
 from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
 from tests.unit.test_audit_run import VOID, FakeAccount, subscription
@@ -62,7 +62,7 @@ def test_an_endless_void_means_what_the_day_in_paris_makes_of_it(
         button_removed_on=PAUSE_BUTTON_REMOVED_ON,
         cutoff_on=PAUSE_CUTOFF_ON,
     )
-    (finding,) = report.findings
+    (finding,) = report.every_finding()
     assert (report.phase, finding.severity) == (phase, severity)
     assert words in finding.meaning.say("en")
     assert mots in finding.meaning.say("fr")

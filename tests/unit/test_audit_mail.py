@@ -4,19 +4,19 @@ from decimal import Decimal
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from functions.nightly_audit.mail import LARGEST_CSV, Mailer, compose, subject
-from shared.audit.report import Finding, PausedSubscription, Report, Severity
+from shared.audit.finding import Finding, PausedSubscription, Severity
+from shared.audit.report import Report
 from shared.audit.text import same
 from shared.errors import OperatorError, Unavailable
 from shared.money import MonthlyAmount
 from shared.pause import Phase
+from tests.fakes import audit_report
 
-NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 SENDER = "audit@example.com"
 READERS = ("one@example.com", "two@example.com")
 PAUSED = PausedSubscription(
@@ -42,7 +42,7 @@ def finding(
 
 
 def report(*findings: Finding, livemode: bool = True) -> Report:
-    return Report(NOW, ZoneInfo("Europe/Paris"), Phase.STRANDED, 0, livemode, 7, findings)
+    return audit_report(*findings, livemode=livemode)
 
 
 def bodies(message: EmailMessage) -> tuple[str, str]:

@@ -9,15 +9,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.audit.as_csv import to_csv
+from shared.audit.as_csv import write_csv
 from shared.audit.as_json import to_json
+from shared.audit.finding import Finding, PausedSubscription, Severity
 from shared.audit.headline import headline
-from shared.audit.report import Finding, PausedSubscription, Report, Severity
+from shared.audit.report import Report
 from shared.audit.text import same
 from shared.money import MonthlyAmount
-from shared.pause import Phase
+from tests.fakes import audit_report
 
-NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 PAUSED = PausedSubscription(
     subscription_id="sub_1",
     customer_id="cus_1",
@@ -40,8 +40,10 @@ def finding(paused: PausedSubscription | None = PAUSED, **changes: Any) -> Findi
     )
 
 
-def report(*findings: Finding) -> Report:
-    return Report(NOW, ZoneInfo("Europe/Paris"), Phase.STRANDED, 0, True, 7, findings)
+def to_csv(report: Report) -> str:
+    file = StringIO(newline="")
+    write_csv(report.paused, file)
+    return file.getvalue()
 
 
 def paused(number: int, **changes: Any) -> PausedSubscription:
@@ -75,19 +77,21 @@ def paused(number: int, **changes: Any) -> PausedSubscription:
     ],
 )
 def test_the_headline_is_never_more_certain_than_the_report(findings: list[Finding], sentence: str) -> None:
-    assert headline(report(*findings)) == sentence
+    assert headline(audit_report(*findings)) == sentence
 
 
 def test_a_subscription_with_two_findings_is_counted_once() -> None:
-    twice = report(finding(), finding(check="another"))
+    twice = audit_report(finding(), finding(check="another"))
     assert twice.totals == {"eur": Decimal(123450)}
     assert twice.customers_served_free == 1
 
 
 def test_the_json_has_the_documented_shape() -> None:
     resumes_at = datetime(2026, 12, 1, tzinfo=ZoneInfo("Europe/Paris"))
-    answer = json.loads(to_json(report(finding(replace(PAUSED, resumes_at=resumes_at)), finding(None, check="old"))))
-    first, second = answer.pop("findings")
+    answer = json.loads(
+        to_json(audit_report(finding(replace(PAUSED, resumes_at=resumes_at)), finding(None, check="old")))
+    )
+    second, first = answer.pop("findings")
     assert answer == {
         "version": 1,
         "language": "en",
@@ -132,7 +136,7 @@ def test_the_json_has_the_documented_shape() -> None:
 
 def test_the_csv_has_one_row_per_paused_subscription_and_a_number_to_add_up() -> None:
     real = paused(2, kind="subscription", cause="system", status="paused", served_free=False, paused_since=None)
-    rows = list(csv.DictReader(StringIO(to_csv(report(finding(), finding(None), finding(real))))))
+    rows = list(csv.DictReader(StringIO(to_csv(audit_report(finding(), finding(None), finding(real))))))
     assert [row["id"] for row in rows] == ["sub_1", "sub_2"]
     assert rows[0]["Customer ID"] == "cus_1"
     assert rows[0]["Status"] == "active"
@@ -147,10 +151,10 @@ def test_the_csv_has_one_row_per_paused_subscription_and_a_number_to_add_up() ->
 @pytest.mark.parametrize("cell", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
 def test_no_cell_of_the_csv_is_a_formula(cell: str) -> None:
     hostile = replace(PAUSED, customer_id=cell, behavior=cell, cause=cell)
-    (row,) = csv.DictReader(StringIO(to_csv(report(finding(hostile, meaning=same(cell)))), newline=""))
+    (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(hostile, meaning=same(cell)))), newline=""))
     assert [row[name] for name in ("Customer ID", "Collection Behavior", "Cause", "Meaning")] == [f"'{cell}"] * 4
 
 
 def test_commas_and_quotes_stay_in_their_cells() -> None:
-    (row,) = csv.DictReader(StringIO(to_csv(report(finding(replace(PAUSED, customer_id='a,"b'))))))
+    (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(replace(PAUSED, customer_id='a,"b'))))))
     assert row["Customer ID"] == 'a,"b'

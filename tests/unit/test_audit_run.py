@@ -10,7 +10,8 @@ import stripe
 
 from shared.audit import old_portal_pause
 from shared.audit.check import AuditContext, Check
-from shared.audit.report import Finding, Report, Severity
+from shared.audit.finding import Finding, Severity
+from shared.audit.report import Report
 from shared.audit.run import run_audit
 from shared.audit.text import same
 from shared.errors import OperatorError, Unavailable
@@ -151,13 +152,15 @@ def test_the_sum_counts_customers_once_and_adds_by_currency() -> None:
     )
     assert report.customers_served_free == 2
     assert {currency: str(amount) for currency, amount in report.totals.items()} == {"eur": "3750"}
-    assert [paused.subscription_id for paused in report.paused] == ["sub_1", "sub_2", "sub_3", "sub_4", "sub_6"]
+    assert sorted(paused.subjects[0] for paused in report.paused) == ["sub_1", "sub_2", "sub_3", "sub_4", "sub_6"]
     assert report.livemode is False
 
 
 def test_what_the_mirror_knows_dates_a_pause_of_collection() -> None:
     account = FakeAccount([subscription(1, pause_collection=VOID), subscription(2, pause_collection=VOID)])
-    known, unknown = audit(account, {"sub_1": SECOND - 86400}).paused
+    known, unknown = (each.paused for each in audit(account, {"sub_1": SECOND - 86400}).paused)
+    assert known
+    assert unknown
     assert known.paused_since == datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
     assert not known.paused_since_is_exact
     assert unknown.paused_since is None
@@ -174,7 +177,7 @@ def test_the_day_of_the_teams_time_zone_decides_the_phase(timezone: str, phase: 
 
 def test_an_unreadable_subscription_is_a_finding_and_the_rest_goes_on() -> None:
     report = audit(FakeAccount([subscription(1, status=None), subscription(2, pause_collection=VOID)]))
-    unreadable, paused = report.findings
+    unreadable, paused = report.every_finding()
     assert (unreadable.check, unreadable.severity) == ("unreadable_subscription", Severity.CRITICAL)
     assert unreadable.subjects == ("sub_1",)
     assert "status" in unreadable.meaning.en
@@ -263,7 +266,7 @@ def test_the_cutoffs_are_arguments() -> None:
 def test_a_list_that_the_key_may_not_read_is_a_finding_that_names_the_permission(path: str, permission: str) -> None:
     account = FakeAccount([subscription(1, pause_collection=VOID)])
     account.refused = {path}
-    missing, paused = audit(account).findings
+    missing, paused = audit(account).every_finding()
     assert (missing.check, missing.severity) == ("missing_permission", Severity.WARNING)
     assert f"{permission} (rak_some_read)" in missing.meaning.en
     assert paused.check == "paused_collection"

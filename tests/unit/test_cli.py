@@ -2,8 +2,8 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
@@ -12,13 +12,12 @@ from typer.testing import CliRunner
 from cli import audit_view, mirror_view
 from cli.durations import duration
 from cli.main import app, main
-from shared.audit.report import Finding, Report, Severity
+from shared.audit.finding import Finding, Severity
 from shared.audit.text import same
 from shared.errors import InvalidRequest
 from shared.mirror_item import MirroredSubscription
-from shared.pause import Phase
 from shared.subscription import PauseCollection
-from tests.fakes import subscription
+from tests.fakes import audit_report, subscription
 
 HELD = MirroredSubscription(
     subscription(pause_collection=PauseCollection("void", 1_800_000_000)), 1_790_000_000, 3, "evt_1", 1_700_000_000
@@ -66,7 +65,7 @@ def test_findings_of_one_kind_are_explained_once_and_markup_is_not_obeyed() -> N
         for n in (1, 2)
     )
     now = datetime(2024, 7, 31, 23, tzinfo=UTC)
-    report = Report(now, ZoneInfo("Europe/Paris"), Phase.STRANDED, 0, None, 1, findings)
+    report = replace(audit_report(*findings), as_of=now, subscriptions_read=1)
     text = printed(audit_view.as_text(report))
     assert text.count("It means [bold]this") == 1
     assert "bpc_1[red]" in text
@@ -79,8 +78,7 @@ def test_the_worst_comes_first() -> None:
     findings = tuple(
         Finding("old_portal_pause", each, (), same(f"This is {each}."), same("Do that")) for each in Severity
     )
-    now = datetime(2026, 11, 23, tzinfo=UTC)
-    text = printed(audit_view.as_text(Report(now, ZoneInfo("UTC"), Phase.STRANDED, 0, None, 1, findings)))
+    text = printed(audit_view.as_text(audit_report(*findings)))
     assert text.index("This is critical.") < text.index("This is warning.") < text.index("This is info.")
 
 
