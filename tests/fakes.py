@@ -1,8 +1,9 @@
 """Stand-ins with state; each passes the same tests as what it stands for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from shared.audit.finding import Finding
@@ -27,6 +28,18 @@ class FakeTable:
     def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
         self._request()
         return self.items.get((customer_id, subscription_id))
+
+    def get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], MirroredSubscription]:
+        self._request()
+        return {key: self.items[key] for key in keys if key in self.items}
+
+    def page(self, start: Mapping[str, Any] | None) -> tuple[list[MirroredSubscription], Mapping[str, Any] | None]:
+        """Two items a page."""
+        self._request()
+        first = int(start["number"]) if start else 0
+        then = first + 2 if first + 2 < len(self.items) else None
+        found = [each for each in list(self.items.values())[first : first + 2] if not each.subscription.ended]
+        return found, None if then is None else {"number": then}
 
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
         self._request()

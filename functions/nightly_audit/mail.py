@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from functions.nightly_audit.page import page_of
 from shared.audit.as_csv import write_csv
+from shared.audit.edition import Edition
 from shared.audit.headline import count
 from shared.audit.report import Report
 from shared.errors import OperatorError, Unavailable
@@ -49,9 +50,9 @@ class Mailer:
         self._sender = sender
         self._recipients = recipients
 
-    def send(self, report: Report) -> None:
+    def send(self, edition: Edition) -> None:
         """Send the report. Raises `OperatorError` when SES will never take it, `Unavailable` when it may later."""
-        message = compose(report, self._sender, self._recipients)
+        message = compose(edition.report, self._sender, self._recipients)
         try:
             self._ses.send_email(
                 FromEmailAddress=self._sender,

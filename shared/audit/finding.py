@@ -9,6 +9,7 @@ from shared.money import MonthlyAmount
 from shared.subscription import PauseKind
 
 CRASHED_CHECK = "crashed_check"
+MIRROR_UNREADABLE = "mirror_unreadable"
 MISSING_PERMISSION = "missing_permission"
 UNREADABLE_SUBSCRIPTION = "unreadable_subscription"
 

@@ -1,5 +1,6 @@
 """The report in one sentence: who is served for free, and what that costs a month."""
 
+from shared.audit.finding import Severity
 from shared.audit.report import Report
 from shared.audit.text import Language, Text, count
 from shared.money import format_amounts
@@ -10,6 +11,11 @@ _NOBODY = Text("No customer is served for free.", "Aucun client ne bénéficie d
 _INCOMPLETE = Text(
     "The audit is incomplete: see its critical findings.", "L'audit est incomplet : voir ses constats critiques."
 )
+
+
+def is_all_clear(report: Report) -> bool:
+    """Whether the audit is complete and found nothing that the team has to decide or mend."""
+    return report.complete and not report.served_free_count and report.severities() <= {Severity.INFO}
 
 
 def headline(report: Report, language: Language = "en") -> str:

@@ -2,12 +2,15 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from datetime import date
 from decimal import Decimal
 from typing import Self
 
 from pydantic import TypeAdapter
 
 from shared.audit.finding import Finding, FindingKind, PausedSubscription, Severity
+from shared.audit.findings import SAMPLE
+from shared.audit.history import Change
 from shared.money import add_amounts, in_major_units
 
 FINDING = TypeAdapter(Finding)
@@ -91,10 +94,33 @@ class PausedFindings:
         """How many of them say this."""
         return self._number("SELECT COUNT(*) FROM paused WHERE kind = ?", repr(kind))
 
+    def change_since(self, night: date, listed: Iterable[str]) -> Change:
+        """Compare with the subscriptions that the list of an earlier night had, in that list's order."""
+        self._database.execute("CREATE TEMPORARY TABLE earlier (place INTEGER PRIMARY KEY, subscription TEXT UNIQUE)")
+        self._database.executemany(
+            "INSERT OR IGNORE INTO earlier (subscription) VALUES (?)", ((each,) for each in listed)
+        )
+        new = "FROM paused WHERE subscription NOT IN (SELECT subscription FROM earlier)"
+        gone = "FROM earlier WHERE subscription NOT IN (SELECT subscription FROM paused)"
+        change = Change(
+            night,
+            self._names(
+                f"SELECT subscription {new} ORDER BY severity DESC, served_free DESC, amount DESC, subscription"
+            ),
+            self._number(f"SELECT COUNT(*) {new}"),
+            self._names(f"SELECT subscription {gone} ORDER BY place"),
+            self._number(f"SELECT COUNT(*) {gone}"),
+        )
+        self._database.execute("DROP TABLE earlier")
+        return change
+
     def severities(self) -> tuple[Severity, ...]:
         """Which severities they have, the worst first."""
         rows = self._database.execute("SELECT DISTINCT severity FROM paused ORDER BY severity DESC")
         return tuple(_MILDEST_FIRST[rank] for (rank,) in rows)
+
+    def _names(self, query: str) -> tuple[str, ...]:
+        return tuple(name for (name,) in self._database.execute(f"{query} LIMIT {SAMPLE}"))
 
     def _number(self, query: str, *values: str) -> int:
         return int(self._database.execute(query, values).fetchone()[0])

@@ -36,12 +36,13 @@ class Window:
         """What is left of it after a page of it."""
         if not page.has_more or not page.data:
             return None
-        return Window(self.gte, int(page.data[-1]["created"]) + 1, page.last_id)
+        created = page.data[-1].get("created")
+        return Window(self.gte, self.lt if created is None else int(created) + 1, page.last_id)
 
     def divided(self, page: Page) -> tuple["Window", "Window"] | None:
         """Divide what is left after `page`, the newer half first; `None` when that seems not worth a request."""
         rest = self.rest(page)
-        if rest is None or rest.lt is None:
+        if rest is None or rest.lt is None or "created" not in page.data[0]:
             return None
         newest, oldest = int(page.data[0]["created"]), rest.lt - 1
         if (oldest - self.gte) * len(page.data) < FEWEST_PAGES * PAGE * (newest - oldest + 1):

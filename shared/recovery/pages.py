@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from stripe import StripeClient
@@ -47,16 +48,26 @@ def subscription_pages(client: StripeClient, retries: Retries, *, starting_after
 
     Stripe hides those of test clocks from this list. Raises as `Retries.of_stripe` does; no page is ever skipped.
     """
+    return pages(client, retries, "/v1/subscriptions", {"status": "all"}, starting_after=starting_after)
 
-    def read(starting_after: str | None) -> Page:
-        params = {"status": "all", "limit": PAGE} | _after(starting_after)
-        return retries.of_stripe(lambda: read_page(client, "/v1/subscriptions", params))
 
-    page = read(starting_after)
-    yield page
-    while page.has_more and page.data:
-        page = read(page.last_id)
+def pages(
+    client: StripeClient,
+    retries: Retries,
+    path: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    starting_after: str | None = None,
+) -> Iterator[Page]:
+    """Read a list to its end, or as far as is asked for; at least one page. Raises as `Retries.of_stripe` does."""
+    wanted = {"limit": PAGE, **(params or {})}
+    while True:
+        asked = wanted | _after(starting_after)
+        page = retries.of_stripe(partial(read_page, client, path, asked))
         yield page
+        if not page.has_more or not page.data:
+            return
+        starting_after = page.last_id
 
 
 def undelivered_events(
