@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from functions.nightly_audit.mail import Mailer
+from functions.nightly_audit.mail import Edition, Mailer
 from functions.nightly_audit.settings import NightlyAuditSettings
 from shared.audit.run import run_audit
 from shared.audit.since import collection_paused_since
@@ -43,7 +43,7 @@ class Night:
             button_removed_on=settings.pause_button_removed_on,
             cutoff_on=settings.pause_cutoff_on,
         )
-        self.mailer.send(report)
+        self.mailer.send(Edition(report, "en"))
         return {
             "subscriptions_read": report.subscriptions_read,
             "subscriptions_paused": len(report.paused),
