@@ -65,12 +65,12 @@ def findings(*subscriptions: Subscription, audit: AuditContext | None = None) ->
 
 
 def nights(numbers: str, totals: Mapping[str, int]) -> tuple[PastNight, ...]:
-    """One digit a night up to yesterday; `-` for none, `?` after a number for an incomplete one is not needed."""
+    """One digit a night up to yesterday, `-` for none; the tenth was incomplete."""
     first = date(2026, 11, 22) - timedelta(days=len(numbers))
     return tuple(
         PastNight(
             first + timedelta(days=day),
-            day != 7,
+            day != 9,
             int(digit) + 1,
             int(digit),
             {currency: Decimal(each * int(digit)) for currency, each in totals.items()},
@@ -100,6 +100,11 @@ def _several() -> tuple[Report, tuple[PastNight, ...], Change]:
         nights("11-1222--1102233344221100111-1", {"eur": 1250})[1:],
         Change(date(2026, 11, 21), new, 2, (paused(9).id,), 1),
     )
+
+
+def _warning() -> Report:
+    endpoint = {"id": "we_1Hook", "status": "disabled", "enabled_events": ["*"]}
+    return audit_report(*webhook_endpoints.of_account(Account(7, (), [endpoint], ()), context()))
 
 
 def _incomplete() -> Report:
@@ -134,6 +139,12 @@ def samples() -> dict[str, tuple[Report, tuple[PastNight, ...], Change | None, L
         "one": (audit_report(*findings(paused(1))), (), None, None),
         "several": (report, before, change, None),
         "many": (many, nights("12", {"eur": 900}), Change(date(2026, 11, 21), tuple(SINCE)[:5], 148), link),
+        "warning": (
+            _warning(),
+            nights("11", {"eur": 1250}),
+            Change(date(2026, 11, 20), (), 0, (paused(1).id,), 1),
+            None,
+        ),
         "incomplete": (_incomplete(), before, change, None),
         "test_mode": (replace(unknown, livemode=False), (), None, None),
         "currencies": (_currencies(), nights("2-3", {"eur": 100, "jpy": 500}), Change(date(2026, 11, 21)), None),

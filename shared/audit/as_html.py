@@ -51,8 +51,8 @@ def _wrap(words: str, indent: str = "") -> str:
 
 
 def _blocks(eighths: int | None) -> str:
-    """One night of the trend: a block of a height, or a dot for a night without an audit."""
-    return "\u00b7" if eighths is None else "\u2581\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"[eighths]
+    """One night of the trend: a block of a height, a line for none, or a dot for a night without an audit."""
+    return "\u00b7" if eighths is None else "_\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"[eighths]
 
 
 @cache

@@ -100,7 +100,7 @@ def facts(report: Report) -> Iterator[Text]:
     yield _calendar(report)
     yield Text(
         f"Times are those of {report.timezone.key}. Amounts are list prices a month, before discounts and taxes.",
-        f"Heures de {report.timezone.key}. Montants au tarif affiché, par mois, hors remises et taxes.",
+        f"Heures : {report.timezone.key}. Montants au tarif affiché, par mois, hors remises et taxes.",
     )
 
 

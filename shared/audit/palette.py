@@ -18,9 +18,11 @@ class Scheme:
     warning: str
     info: str
     bar: str
+    tonight: str
     gap: str
 
 
+# A client that inverts colours by itself leaves the bars as they are: they have to be seen on black, too.
 LIGHT = Scheme(
     page="#eef1f4",
     card="#ffffff",
@@ -33,6 +35,7 @@ LIGHT = Scheme(
     warning="#8a5a00",
     info="#3b5b7a",
     bar="#7d8b99",
+    tonight="#2f78d0",
     gap="#e3e8ed",
 )
 DARK = Scheme(
@@ -47,6 +50,7 @@ DARK = Scheme(
     warning="#f0b64c",
     info="#9cc2e6",
     bar="#8a97a4",
+    tonight="#8fbaf7",
     gap="#2b333b",
 )
 
