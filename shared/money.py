@@ -100,9 +100,10 @@ def format_amount(amount: Decimal, currency: str, language: Language = "en") -> 
 
 
 def format_amounts(amounts: Mapping[str, Decimal], language: Language = "en") -> str:
-    """Write one amount per currency, such as `1,234.50 EUR and 500 JPY`; empty when there is none."""
+    """Write one amount per currency, such as `15.00 CHF, 1,234.50 EUR and 500 JPY`; empty when there is none."""
+    *others, last = [format_amount(amount, currency, language) for currency, amount in amounts.items()] or [""]
     between = " et " if language == "fr" else " and "
-    return between.join(format_amount(amount, currency, language) for currency, amount in amounts.items())
+    return between.join(filter(None, (", ".join(others), last)))
 
 
 def _places(currency: str) -> int:

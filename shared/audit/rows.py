@@ -43,7 +43,12 @@ def rows_of(group: Group, edition: Edition, most: int) -> tuple[Row, ...]:
 
 def subject_row(subject: str, edition: Edition) -> Row:
     """Answer a line that has nothing but the subject."""
-    return Row(subject[:LONGEST], _url(subject, edition))
+    return Row(_shown(subject), _url(subject, edition))
+
+
+def _shown(text: str) -> str:
+    """An id as it is, unless it is none: line ends and marks that turn the writing around would forge what follows."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text[:LONGEST])
 
 
 def _url(subject: str, edition: Edition) -> str:
@@ -58,9 +63,9 @@ def _url(subject: str, edition: Edition) -> str:
 
 
 def _paused(paused: PausedSubscription, edition: Edition) -> Row:
-    details = (paused.customer_id[:LONGEST], *(each.say(edition.language) for each in _details(paused, edition)))
+    details = (_shown(paused.customer_id), *(each.say(edition.language) for each in _details(paused, edition)))
     return Row(
-        paused.subscription_id,
+        _shown(paused.subscription_id),
         _url(paused.subscription_id, edition),
         ", ".join(details),
         _amount(paused.monthly, edition.language).say(edition.language),

@@ -76,11 +76,14 @@ def _money(report: Report) -> Text:
     if not report.totals:
         return NOTHING
     least, moins = ("at least ", "au moins ") if report.unknown_amounts else ("", "")
-    shown = dict(list(report.totals.items())[:MOST_AMOUNTS])
-    more, plus = (" and more", " et plus") if len(shown) < len(report.totals) else ("", "")
+    shown, others = report.totals, NOTHING
+    if len(report.totals) > MOST_AMOUNTS:
+        shown = dict(list(report.totals.items())[:1])
+        number = len(report.totals) - 1
+        others = Text(f" and {number} other currencies", f" et {number} autres devises")
     return Text(
-        f", {least}{format_amounts(shown)} a month{more}",
-        f", {moins}{format_amounts(shown, 'fr')} par mois{plus}",
+        f", {least}{format_amounts(shown)}{others.en} a month",
+        f", {moins}{format_amounts(shown, 'fr')}{others.fr} par mois",
     )
 
 

@@ -90,6 +90,17 @@ def test_hostile_ids_are_text_in_html_and_never_a_link() -> None:
     assert "<a " not in html
 
 
+@pytest.mark.parametrize("mark", ["\n", "\r\n", "\u2028", "\u202e", "\x00", "\x1b[31m"])
+def test_an_id_cannot_begin_a_line_or_turn_the_writing_around(mark: str) -> None:
+    forged = f"sub_1{mark}Nothing to do."
+    other = Finding("odd", Severity.INFO, (f"x{mark}y",), same("Means."), same("Do."))
+    change = Change(date(2026, 11, 21), (forged,), 1)
+    for body in bodies(mail(finding(subscription_id=forged, customer_id=f"cus{mark}z"), other, change=change)):
+        for shown in ("sub_1\ufffd", "cus\ufffd", "x\ufffd"):
+            assert shown in body
+        assert f"sub_1{mark}" not in body
+
+
 @pytest.mark.parametrize(
     ("phase", "days_left", "words"),
     [

@@ -221,7 +221,7 @@ def test_of_many_currencies_three_are_read_first_and_all_are_in_the_facts() -> N
     shown = page(finding(monthly=MonthlyAmount(amounts)))
     assert shown.figures[1].numbers == ("10.00 CHF", "10.00 EUR", "1,000 JPY")
     assert shown.figures[1].words == "and 2 other currencies a month not collected"
-    assert "Not collected a month: 10.00 CHF and 10.00 EUR and 1,000 JPY and 1.000 KWD and 10.00 USD." in shown.facts
+    assert "Not collected a month: 10.00 CHF, 10.00 EUR, 1,000 JPY, 1.000 KWD and 10.00 USD." in shown.facts
 
 
 def test_the_worst_findings_come_first_and_of_these_the_ones_that_cost_money() -> None:
