@@ -1,10 +1,13 @@
 """Puts together the findings that say the same, the worst first, however many there are."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
 from shared.audit.finding import Finding, FindingKind, Severity
 from shared.audit.report import Report
+from shared.audit.text import NOTHING, Text, count, joined
 
 _MILDEST_FIRST = tuple(Severity)
 
@@ -16,6 +19,23 @@ class Group:
     findings: tuple[Finding, ...]
     example: Finding
     size: int
+
+
+def urgent(groups: Iterable[Group]) -> Text:
+    """Count the critical findings and the warnings, such as `1 critical finding and 2 warnings`; empty without any."""
+    sizes: Counter[Severity] = Counter()
+    for group in groups:
+        # One that names nothing is about the account.
+        sizes[group.example.severity] += max(group.size, 1)
+    critical, warning = sizes[Severity.CRITICAL], sizes[Severity.WARNING]
+    critiques = count(critical, "constat critique", "fr", plural="constats critiques")
+    return joined(
+        (
+            Text(count(critical, "critical finding"), critiques) if critical else NOTHING,
+            Text("and", "et") if critical and warning else NOTHING,
+            Text(count(warning, "warning"), count(warning, "avertissement", "fr")) if warning else NOTHING,
+        )
+    )
 
 
 def groups_of(report: Report, most_paused: int) -> list[Group]:

@@ -83,6 +83,7 @@ class Page:
     names: tuple[Names, ...]
     to_do_title: str
     to_do: str
+    then: str
     preheader: str
     trend: PageTrend | None
     groups: tuple[PageGroup, ...]
@@ -103,7 +104,7 @@ def page_of(edition: Edition, medium: Medium, rows: int = SHOWN_ROWS) -> Page:
     groups = groups_of(report, rows)
     shown = groups if medium is Medium.FILE else groups[:MOST_GROUPS]
     changed = what_changed(edition)
-    task = to_do(groups, report).say(language)
+    task = to_do(groups, report)
     change = changed.sums.say(language) if changed else ""
     return Page(
         language=language,
@@ -115,8 +116,11 @@ def page_of(edition: Edition, medium: Medium, rows: int = SHOWN_ROWS) -> Page:
         change=change,
         names=_names(changed, edition) if changed else (),
         to_do_title=TO_DO.say(language),
-        to_do=task,
-        preheader=" ".join((Text(f"{TO_DO.en}:", f"{TO_DO.fr} :").say(language), task, change)).strip(),
+        to_do=task.first.say(language),
+        then=task.then.say(language),
+        preheader=" ".join(
+            (Text(f"{TO_DO.en}:", f"{TO_DO.fr} :").say(language), task.first.say(language), change)
+        ).strip(),
         trend=_trend(edition),
         groups=tuple(_group(group, edition, rows) for group in shown),
         groups_left_out=text.groups_left_out(len(groups) - len(shown)).say(language),

@@ -28,6 +28,7 @@ FOOTER = Text(
     "la pile CloudFormation qui commencent par Audit (docs/audit.md).",
 )
 _NOBODY = Text("Nobody is served for free", "Personne n'est servi sans payer")
+_NOBODY_KNOWN = Text("No customer served for free was found", "Aucun client servi sans payer n'a été trouvé")
 _TEST = Text("test mode", "mode test")
 
 
@@ -53,17 +54,20 @@ def kicker(edition: Edition) -> Text:
 def figures(report: Report, language: Language) -> Iterator[tuple[tuple[str, ...], str]]:
     """The numbers that are read first, each with what it counts."""
     if not report.served_free_count:
-        yield (_NOBODY.say(language),), ""
+        yield ((_NOBODY if report.complete else _NOBODY_KNOWN).say(language),), ""
         return
     who = Text(count(report.customers_served_free, "customer"), count(report.customers_served_free, "client", "fr"))
-    yield (who.say(language),), served_free_words(report.customers_served_free).say(language)
+    yield (
+        (who.say(language) if report.complete else _at_least(who.say(language), language),),
+        served_free_words(report.customers_served_free).say(language),
+    )
     not_collected = Text("a month not collected", "par mois non encaissés")
     if not report.totals:
         yield (Text("Unknown amount", "Montant inconnu").say(language),), not_collected.say(language)
         return
     amounts = [format_amount(amount, currency, language) for currency, amount in report.totals.items()]
-    if report.unknown_amounts:
-        amounts[0] = f"{Text('at least', 'au moins').say(language)} {amounts[0]}"
+    if report.unknown_amounts or not report.complete:
+        amounts[0] = _at_least(amounts[0], language)
     more = len(amounts) - BIG_AMOUNTS
     if more > 0:
         not_collected = Text(
@@ -71,6 +75,10 @@ def figures(report: Report, language: Language) -> Iterator[tuple[tuple[str, ...
             f"et {count(more, 'autre devise', 'fr', plural='autres devises')} par mois non encaissés",
         )
     yield tuple(amounts[:BIG_AMOUNTS]), not_collected.say(language)
+
+
+def _at_least(number: str, language: Language) -> str:
+    return f"{'au moins' if language == 'fr' else 'at least'} {number}"
 
 
 def notes(report: Report) -> Iterator[Text]:

@@ -1,11 +1,8 @@
 """The subject line of the mail: what matters first, so that a phone's list shows it."""
 
-from collections import Counter
-
 from shared.audit.changed import what_changed
 from shared.audit.edition import Edition
-from shared.audit.finding import Severity
-from shared.audit.groups import groups_of
+from shared.audit.groups import groups_of, urgent
 from shared.audit.headline import is_all_clear
 from shared.audit.report import Report
 from shared.audit.text import NOTHING, Text, count, format_number, signed
@@ -89,19 +86,10 @@ def _money(report: Report) -> Text:
 
 def _findings(report: Report) -> Text:
     """Nobody is served for free, and still somebody has to look."""
-    sizes: Counter[Severity] = Counter()
-    for group in groups_of(report, 0):
-        sizes[group.example.severity] += max(group.size, 1)
-    critical, warning = sizes[Severity.CRITICAL], sizes[Severity.WARNING]
-    if critical:
-        return Text(
-            f"Stripe audit: {count(critical, 'critical finding')}, nobody served for free",
-            f"Audit Stripe : {count(critical, 'constat critique', 'fr', plural='constats critiques')}, personne n'est "
-            "servi sans payer",
-        )
+    what = urgent(groups_of(report, 0))
     return Text(
-        f"Stripe audit: {count(warning, 'warning')}, nobody served for free",
-        f"Audit Stripe : {count(warning, 'avertissement', 'fr')}, personne n'est servi sans payer",
+        f"Stripe audit: {what.en}, nobody served for free",
+        f"Audit Stripe : {what.fr}, personne n'est servi sans payer",
     )
 
 

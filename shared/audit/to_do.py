@@ -1,13 +1,14 @@
 """Says in one sentence what to do today: what the worst findings ask for, and how often."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from shared.audit import paused_collection, paused_status
 from shared.audit.finding import Finding, Severity
-from shared.audit.groups import Group
+from shared.audit.groups import Group, urgent
 from shared.audit.registry import title_of
 from shared.audit.report import Report
-from shared.audit.text import Text, count
+from shared.audit.text import NOTHING, Text, count
 from shared.pause import Phase
 
 _Task = Callable[[Sequence[Group], Report], Text]
@@ -16,7 +17,15 @@ _NOTHING = Text("Nothing.", "Rien.")
 _NO_METHOD = frozenset({"trial_end_without_payment_method", "first_payment_failure", "final_payment_failure"})
 
 
-def to_do(groups: Sequence[Group], report: Report) -> Text:
+@dataclass(frozen=True, slots=True)
+class ToDo:
+    """The first task, and what waits behind it."""
+
+    first: Text
+    then: Text
+
+
+def to_do(groups: Sequence[Group], report: Report) -> ToDo:
     """Answer the task of the worst finding, counted over all findings that ask for the same; `groups` worst first."""
     tasks: dict[_Task, list[Group]] = {}
     for group in groups:
@@ -24,10 +33,12 @@ def to_do(groups: Sequence[Group], report: Report) -> Text:
         if severity is not Severity.INFO and severity is groups[0].example.severity:
             tasks.setdefault(_task_of(group.example), []).append(group)
     if not tasks:
-        return _NOTHING
+        return ToDo(_NOTHING, NOTHING)
     # A pause that ends by itself waits for the others of its severity.
     first = min(tasks, key=lambda task: task is _check_the_date)
-    return first(tasks[first], report)
+    done = tasks[first] if first is not _as_it_says else tasks[first][:1]
+    rest = urgent(group for group in groups if group not in done)
+    return ToDo(first(done, report), Text(f"Then: {rest.en}.", f"Ensuite : {rest.fr}.") if rest.en else NOTHING)
 
 
 def _task_of(finding: Finding) -> _Task:

@@ -113,9 +113,9 @@ def test_the_text_stands_alone_in_78_columns(edition: Edition) -> None:
 def test_the_audit_s_own_words_are_in_one_language(edition: Edition) -> None:
     text, html = mail_bodies(edition, Medium.MAIL_WITH_LIST)
     other = re.compile(
-        r"\b(?:To do|What to do|Since|night|not shown|subscriptions? read|Times are|CRITICAL|warning)\b"
+        r"\b(?:To do|What to do|Since|Then|night|not shown|subscriptions? read|Times are|CRITICAL|warning)\b"
         if edition.language == "fr"
-        else r"\b(?:À faire|Depuis|nuit|non affichés|Abonnements|Heures|CRITIQUE|avertissement)\b"
+        else r"\b(?:À faire|Depuis|Ensuite|nuit|non affichés|Abonnements|Heures|CRITIQUE|avertissement)\b"
     )
     words = re.sub(r"(?s)<style>.*</style>|<[^>]+>", "", html)
     assert other.findall(text) == other.findall(words) == []
@@ -214,6 +214,15 @@ def test_an_incomplete_audit_says_so_beside_its_numbers() -> None:
     for body in mail_bodies(Edition(audit_report(crash, finding()), "en"), Medium.MAIL):
         assert "The audit is incomplete: see its critical findings." in " ".join(body.split())
         assert BANDS["good"] not in body
+
+
+def test_the_numbers_of_an_incomplete_audit_are_at_least_so_many() -> None:
+    crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
+    assert [each.numbers for each in page(crash, finding()).figures] == [
+        ("at least 1 customer",),
+        ("at least 12.50 EUR",),
+    ]
+    assert page(crash).figures[0].numbers == ("No customer served for free was found",)
 
 
 def test_of_many_currencies_three_are_read_first_and_all_are_in_the_facts() -> None:
@@ -328,6 +337,19 @@ def test_any_other_finding_says_itself_what_to_do() -> None:
     )
     assert page(deaf).to_do == "Webhook endpoints: Add these types to the endpoint."
     assert plain(page(deaf, language="fr").to_do) == "Points de terminaison de webhook : Ajoutez ces types."
+
+
+def test_what_waits_behind_the_first_task_is_counted() -> None:
+    deaf = Finding("webhook_endpoints", Severity.WARNING, ("we_1", "we_2"), same("Deaf."), same("Mend."))
+    lost = [finding(number, meaning=f"{number}") for number in range(3)]
+    other = replace(deaf, severity=Severity.CRITICAL, subjects=())
+    mild = finding(9, Severity.INFO, "Mild.", served_free=False)
+    assert page(*lost, mild).then == ""
+    assert page(*lost, deaf).then == "Then: 2 warnings."
+    assert plain(page(*lost, deaf, other, language="fr").then) == "Ensuite : 1 constat critique et 2 avertissements."
+    # Two that say themselves what to do are two tasks.
+    shown = page(other, replace(other, meaning=same("Off.")))
+    assert (shown.to_do, shown.then) == ("Webhook endpoints: Mend.", "Then: 1 critical finding.")
 
 
 def test_information_asks_for_nothing() -> None:
