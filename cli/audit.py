@@ -13,7 +13,6 @@ from cli.times import day, noon, zone
 from shared.audit.as_csv import write_csv
 from shared.audit.as_html import to_html
 from shared.audit.as_json import to_json
-from shared.audit.edition import Edition
 from shared.audit.finding import Severity
 from shared.audit.report import Report
 from shared.audit.run import run_audit
@@ -79,6 +78,6 @@ def _write(report: Report, form: str, language: Language) -> None:
         case "csv":
             write_csv(report.paused, sys.stdout, language)
         case "html":
-            sys.stdout.write(to_html(Edition(report, language)))
+            sys.stdout.write(to_html(report, language))
         case _:
             Console().print(audit_view.as_text(report, language))

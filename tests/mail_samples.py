@@ -172,7 +172,7 @@ def main(folder: Path) -> None:
                 part = message.get_body((kind,))
                 assert part
                 stem.with_suffix(suffix).write_text(part.get_content())
-            stem.with_name(f"{stem.name}-file").with_suffix(".html").write_text(to_html(edition))
+            stem.with_name(f"{stem.name}-file").with_suffix(".html").write_text(to_html(report, language))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from shared.audit.edition import Edition
 from shared.audit.page import SHOWN_ROWS, Medium, Page, page_of
 from shared.audit.palette import BANDS, DARK, LIGHT, ON_BAND
+from shared.audit.report import Report
+from shared.audit.text import Language
 
 # Gmail cuts a message off at 102 KB of HTML. A mail with more than fits shows fewer rows.
 LARGEST_HTML = 100_000
@@ -18,9 +20,9 @@ ROWS_OF_A_FILE = 5000
 WIDTH = 78
 
 
-def to_html(edition: Edition) -> str:
+def to_html(report: Report, language: Language = "en") -> str:
     """Render a page that stands alone, for a browser."""
-    return _html(page_of(edition, Medium.FILE, ROWS_OF_A_FILE))
+    return _html(page_of(Edition(report, language), Medium.FILE, ROWS_OF_A_FILE))
 
 
 def mail_bodies(edition: Edition, medium: Medium) -> tuple[str, str]:
