@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import get_args
 
 from functions.nightly_audit.mail import compose
-from shared.audit import looking, paused_collection, paused_status, portal_limits, webhook_endpoints
+from shared.audit import paused_collection, paused_status, portal_limits, webhook_endpoints
 from shared.audit.as_html import to_html
 from shared.audit.check import Account, AuditContext
 from shared.audit.edition import Edition, ListLink
-from shared.audit.finding import Finding
+from shared.audit.finding import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, Severity
 from shared.audit.history import Change, PastNight
 from shared.audit.report import Report
-from shared.audit.text import Language
-from shared.errors import UnreadableEvent
+from shared.audit.text import Language, Text
 from shared.pause import PAUSE_CUTOFF_ON, Phase
 from shared.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import audit_report
@@ -108,8 +107,21 @@ def _warning() -> Report:
 
 
 def _incomplete() -> Report:
-    unreadable = looking._unreadable({"id": "sub_odd"}, UnreadableEvent("unreadable_subscription", "Not readable: id"))
-    return audit_report(looking._crash("duplicate_prices", "KeyError", "bpc_1"), unreadable, *findings(paused(1)))
+    crash = Finding(
+        CRASHED_CHECK,
+        Severity.CRITICAL,
+        ("bpc_1",),
+        Text("The check duplicate_prices crashed (KeyError).", "Le contrôle duplicate_prices a échoué (KeyError)."),
+        Text("Look into the audit's log.", "Consultez le journal de l'audit."),
+    )
+    unreadable = Finding(
+        UNREADABLE_SUBSCRIPTION,
+        Severity.CRITICAL,
+        ("sub_odd",),
+        Text("Not a subscription that can be read: id.", "Abonnement illisible (id)."),
+        Text("Look at it in the Dashboard.", "Consultez-le dans le Dashboard."),
+    )
+    return audit_report(crash, unreadable, *findings(paused(1)))
 
 
 def _currencies() -> Report:
