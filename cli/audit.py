@@ -11,6 +11,7 @@ from rich.console import Console
 from cli import audit_view
 from cli.times import day, noon, zone
 from shared.audit.as_csv import write_csv
+from shared.audit.as_html import to_html
 from shared.audit.as_json import to_json
 from shared.audit.day import AuditDay
 from shared.audit.finding import Severity
@@ -43,7 +44,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
         str | None, typer.Option(help="The day that the audit speaks of, YYYY-MM-DD (default: today).")
     ] = None,
     timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
-    format: Annotated[Literal["table", "json", "csv"], typer.Option(help="How to write it.")] = "table",  # noqa: A002
+    format: Annotated[Literal["table", "json", "csv", "html"], typer.Option(help="How to write it.")] = "table",  # noqa: A002
     language: Annotated[Language, typer.Option(help="In which language.")] = "en",
     fail_on: Annotated[
         Literal["info", "warning", "critical"] | None,
@@ -89,5 +90,7 @@ def _write(report: Report, form: str, language: Language) -> None:
             sys.stdout.write(to_json(report, language) + "\n")
         case "csv":
             write_csv(report.paused, sys.stdout, language)
+        case "html":
+            sys.stdout.write(to_html(report, language))
         case _:
             Console().print(audit_view.as_text(report, language))

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from shared.audit.text import Text
 from shared.money import MonthlyAmount
-from shared.subscription import PauseKind
+from shared.subscription import PauseKind, SubscriptionItem
 
 CRASHED_CHECK = "crashed_check"
 MIRROR_UNREADABLE = "mirror_unreadable"
@@ -39,7 +39,8 @@ class PausedSubscription:
     """The facts of one pause; times are aware, UTC.
 
     `paused_since` is `None` when nobody knows; when it is not exact, the pause began then or earlier. `served_free`:
-    the status looks like a paying customer's, something would be due, and it is not collected.
+    the status looks like a paying customer's, something would be due, and it is not collected. From `created` on the
+    facts are the subscription's own, for a reader of the list.
     """
 
     subscription_id: str
@@ -53,6 +54,11 @@ class PausedSubscription:
     cause: str | None
     monthly: MonthlyAmount
     served_free: bool
+    created: datetime | None = None
+    current_period_end: datetime | None = None
+    trial_end: datetime | None = None
+    canceled_at: datetime | None = None
+    items: tuple[SubscriptionItem, ...] = ()
 
 
 # Check, severity, meaning and action: findings that share them belong together in a rendering.

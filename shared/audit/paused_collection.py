@@ -46,6 +46,11 @@ def _facts(subscription: Subscription, pause: PauseCollection, audit: AuditConte
         cause=None,
         monthly=monthly,
         served_free=subscription.status in SERVED_STATUSES and not monthly.is_zero,
+        created=at(subscription.created),
+        current_period_end=at(subscription.current_period_end),
+        trial_end=at(subscription.trial_end),
+        canceled_at=at(subscription.canceled_at),
+        items=subscription.items,
     )
 
 

@@ -19,7 +19,7 @@ _MILDEST_FIRST = tuple(Severity)
 _TABLE = """
 CREATE TABLE paused (
     subscription TEXT PRIMARY KEY, customer TEXT, severity INTEGER, served_free INTEGER, unknown INTEGER, amount REAL,
-    kind TEXT, finding BLOB
+    finding BLOB
 ) WITHOUT ROWID
 """
 
@@ -38,6 +38,7 @@ class PausedFindings:
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute(_TABLE)
         self.totals: dict[str, Decimal] = {}
+        self._kinds: dict[FindingKind, tuple[Finding, int]] = {}
 
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> Self:
@@ -59,11 +60,14 @@ class PausedFindings:
             facts.served_free,
             bool(facts.monthly.unknown),
             float(_size(facts)),
-            repr(finding.kind),
             FINDING.dump_json(finding),
         )
-        added = self._database.execute("INSERT OR IGNORE INTO paused VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row).rowcount
-        if added and facts.served_free:
+        added = self._database.execute("INSERT OR IGNORE INTO paused VALUES (?, ?, ?, ?, ?, ?, ?)", row).rowcount
+        if not added:
+            return
+        example, size = self._kinds.get(finding.kind, (finding, 0))
+        self._kinds[finding.kind] = example, size + 1
+        if facts.served_free:
             self.totals = add_amounts((self.totals, facts.monthly.amounts))
 
     def __len__(self) -> int:
@@ -90,9 +94,9 @@ class PausedFindings:
         """How many of those served for free are not, or not wholly, in `totals`."""
         return self._number("SELECT COUNT(*) FROM paused WHERE served_free AND unknown")
 
-    def size_of(self, kind: FindingKind) -> int:
-        """How many of them say this."""
-        return self._number("SELECT COUNT(*) FROM paused WHERE kind = ?", repr(kind))
+    def kinds(self) -> tuple[tuple[Finding, int], ...]:
+        """One finding of each kind, and how many say the same; a few dozens at most, in the order of their coming."""
+        return tuple(self._kinds.values())
 
     def change_since(self, night: date, listed: Iterable[str]) -> Change:
         """Compare with the subscriptions that the list of an earlier night had, in that list's order."""
@@ -122,8 +126,8 @@ class PausedFindings:
     def _names(self, query: str) -> tuple[str, ...]:
         return tuple(name for (name,) in self._database.execute(f"{query} LIMIT {SAMPLE}"))
 
-    def _number(self, query: str, *values: str) -> int:
-        return int(self._database.execute(query, values).fetchone()[0])
+    def _number(self, query: str) -> int:
+        return int(self._database.execute(query).fetchone()[0])
 
 
 def _size(facts: PausedSubscription) -> Decimal:

@@ -104,6 +104,11 @@ def _facts(subscription: Subscription) -> PausedSubscription:
         cause=subscription.paused_reason or UNKNOWN,
         monthly=monthly_amount(subscription),
         served_free=False,
+        created=at(subscription.created),
+        current_period_end=at(subscription.current_period_end),
+        trial_end=at(subscription.trial_end),
+        canceled_at=at(subscription.canceled_at),
+        items=subscription.items,
     )
 
 

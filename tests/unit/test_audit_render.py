@@ -16,6 +16,7 @@ from shared.audit.headline import headline
 from shared.audit.report import Report
 from shared.audit.text import same
 from shared.money import MonthlyAmount
+from shared.subscription import SubscriptionItem
 from tests.fakes import audit_report
 
 PAUSED = PausedSubscription(
@@ -153,6 +154,74 @@ def test_no_cell_of_the_csv_is_a_formula(cell: str) -> None:
     hostile = replace(PAUSED, customer_id=cell, behavior=cell, cause=cell)
     (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(hostile, meaning=same(cell)))), newline=""))
     assert [row[name] for name in ("Customer ID", "Collection Behavior", "Cause", "Meaning")] == [f"'{cell}"] * 4
+
+
+DASHBOARD_COLUMNS = (
+    "id",
+    "Customer ID",
+    "Plan",
+    "Product",
+    "Quantity",
+    "Currency",
+    "Interval",
+    "Amount",
+    "Status",
+    "Created (UTC)",
+    "Current Period End (UTC)",
+    "Trial End (UTC)",
+    "Canceled At (UTC)",
+)
+ITEM = SubscriptionItem("si_1", "price_1", "prod_1", 3, "1250", "eur", "month")
+
+
+def only_row(facts: PausedSubscription) -> dict[str, str]:
+    (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(facts))), newline=""))
+    return row
+
+
+def test_the_csv_begins_with_the_columns_of_the_dashboards_export() -> None:
+    at = datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC)
+    row = only_row(
+        replace(PAUSED, created=at, current_period_end=at, trial_end=None, canceled_at=at, items=(ITEM,)),
+    )
+    assert tuple(row)[: len(DASHBOARD_COLUMNS)] == DASHBOARD_COLUMNS
+    assert [row[name] for name in DASHBOARD_COLUMNS] == [
+        *("sub_1", "cus_1", "price_1", "prod_1", "3", "eur", "month", "12.50", "active"),
+        *("2024-02-29 23:59", "2024-02-29 23:59", "", "2024-02-29 23:59"),
+    ]
+
+
+def test_several_items_stand_side_by_side_in_their_order() -> None:
+    other = replace(ITEM, price_id="price_2", quantity=None, unit_amount_decimal="0.05", interval_count=3)
+    row = only_row(replace(PAUSED, items=(ITEM, other), monthly=MonthlyAmount({}, (same("a usage-based price"),))))
+    assert (row["Plan"], row["Quantity"], row["Interval"]) == ("price_1 + price_2", "3 + ", "month + 3 month")
+    assert row["Amount"] == "12.50 + 0.0005"
+    assert row["Currency"] == "eur"
+
+
+def test_what_a_subscription_does_not_tell_is_an_empty_cell() -> None:
+    row = only_row(replace(PAUSED, items=(SubscriptionItem("si_1", unit_amount_decimal="nonsense", currency="jpy"),)))
+    assert [row[name] for name in ("Plan", "Product", "Quantity", "Interval", "Amount")] == [""] * 5
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "written"),
+    [
+        ("500", "jpy", "500"),
+        ("12345", "kwd", "12.345"),
+        ("0.5", "usd", "0.005"),
+        ("100", "usd", "1.00"),
+        ("0", "usd", "0.00"),
+    ],
+)
+def test_a_price_is_written_exactly_in_the_currencys_main_unit(amount: str, currency: str, written: str) -> None:
+    item = replace(ITEM, unit_amount_decimal=amount, currency=currency)
+    assert only_row(replace(PAUSED, items=(item,)))["Amount"] == written
+
+
+def test_a_price_of_stripe_that_is_a_formula_is_text() -> None:
+    row = only_row(replace(PAUSED, items=(replace(ITEM, price_id="=1", product_id="@x", interval="+month"),)))
+    assert (row["Plan"], row["Product"], row["Interval"]) == ("'=1", "'@x", "'+month")
 
 
 def test_commas_and_quotes_stay_in_their_cells() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,7 @@ from shared.audit.text import same
 from shared.errors import InvalidRequest
 from shared.mirror_item import MirroredSubscription
 from shared.subscription import PauseCollection
+from tests.audit_findings import finding
 from tests.fakes import audit_report, subscription
 
 HELD = MirroredSubscription(
@@ -80,6 +82,16 @@ def test_the_worst_comes_first() -> None:
     )
     text = printed(audit_view.as_text(audit_report(*findings)))
     assert text.index("This is critical.") < text.index("This is warning.") < text.index("This is info.")
+
+
+def test_the_terminal_shows_a_thousand_pauses_and_counts_the_others() -> None:
+    text = printed(audit_view.as_text(audit_report(*(finding(number) for number in range(1003)))))
+    assert len(re.findall(r"cus_\d+", text)) == 1000
+    assert "and 3 more, not shown here." in text
+
+
+def test_the_terminal_speaks_of_the_teams_days_as_the_mail_does() -> None:
+    assert "since 2 March 2024" in printed(audit_view.as_text(audit_report(finding())))
 
 
 def test_without_a_stack_the_mend_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def test_only_those_served_for_free_are_in_the_sums() -> None:
 
 def test_it_tells_how_many_say_the_same() -> None:
     paused = PausedFindings.of([finding(1), finding(2), finding(3, Severity.INFO)])
-    assert paused.size_of(finding(9).kind) == 2
+    assert paused.kinds() == ((finding(1), 2), (finding(3, Severity.INFO), 1))
 
 
 def test_nothing_paused_is_nothing() -> None:
