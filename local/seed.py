@@ -46,6 +46,7 @@ class Seed:
         self._simulator_url = simulator_url
         self._site_url = site_url
         self._clock = clock
+        self._prices: Mapping[str, str] = {}
 
     def configurations(self) -> dict[str, str]:
         """Save the portal's default configuration and one of old, and answer which group has which (the setting)."""
@@ -66,11 +67,16 @@ class Seed:
         )
         return {"legacy": legacy["id"]}
 
-    def history(self) -> None:
-        """Make products, people and everything that happened to them; leaves the clock where the last step was."""
+    def catalog(self) -> str:
+        """Make products and prices, and answer the price that the site sells in Checkout."""
         self._clock.go_to(SIGN_UP)
-        prices = self._prices()
-        subscriptions = {person.email: self._sign_up(person, prices) for person in PEOPLE}
+        self._prices = self._make_prices()
+        return self._prices["starter_eur_month"]
+
+    def history(self) -> None:
+        """Make people and everything that happened to them; leaves the clock where the last step was."""
+        self._clock.go_to(SIGN_UP)
+        subscriptions = {person.email: self._sign_up(person, self._prices) for person in PEOPLE}
         steps = [(step, subscriptions[person.email]) for person in PEOPLE for step in person.steps]
         for moment in sorted({step.at for step, _ in steps}):
             self.wait_until_idle()
@@ -84,7 +90,7 @@ class Seed:
         """Wait until the webhook has taken every event so far."""
         requests.get(f"{self._simulator_url}/_simulator/idle", {"timeout": 30}, timeout=35).raise_for_status()
 
-    def _prices(self) -> dict[str, str]:
+    def _make_prices(self) -> dict[str, str]:
         for product_id, name in _PRODUCTS.items():
             self._client.v1.products.create({"id": product_id, "name": name})
         ids = {}

@@ -8,10 +8,12 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.shared.cookies import Cookie
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.create_session.metrics import PortalMetric
 from functions.create_session.portal_link import PortalLink
+from functions.create_session.return_cookie import return_cookie, return_token_of
 from functions.create_session.visitor_page import visitor_page
 from shared.errors import OperatorError, PortalError, Unavailable
 from shared.http_body import body_of
@@ -35,10 +37,21 @@ _link = cache(PortalLink.from_environment)
 
 @app.get("/portal")
 def get_portal() -> Response[str]:
-    """Lead a visitor to the portal, or to the login page."""
-    url = _link().follow(app.current_event.query_string_parameters)
+    """Lead a visitor to the portal, to Checkout, or to the login page."""
+    event = app.current_event
+    url, return_token = _link().follow(event.query_string_parameters, event.headers.get("accept-language"))
+    _count(PortalMetric.CHECKOUT if return_token else PortalMetric.OPENED)
+    return _lead_to(url, [return_cookie(return_token)] if return_token else [])
+
+
+@app.get("/portal/return")
+def get_portal_return() -> Response[str]:
+    """Lead a visitor who comes back from Checkout to the portal."""
+    event = app.current_event
+    token, language = return_token_of(event.raw_event), event.headers.get("accept-language")
+    url = _link().come_back(event.query_string_parameters, token, language)
     _count(PortalMetric.OPENED)
-    return Response(HTTPStatus.SEE_OTHER.value, headers=_HEADERS | {"Location": url}, body="")
+    return _lead_to(url, [return_cookie(None)])
 
 
 @app.head("/portal")
@@ -54,9 +67,10 @@ def post_portal_sessions() -> Response[str]:
     event = app.current_event
     authorizer = event.raw_event["requestContext"].get("authorizer") or {}
     claims = authorizer.get("jwt", {}).get("claims")
-    url = _link().create(claims, event.headers.get("authorization"), body_of(event.raw_event))
-    _count(PortalMetric.OPENED)
-    return Response(HTTPStatus.CREATED.value, "application/json", json.dumps({"url": url}), headers=_HEADERS)
+    language = event.headers.get("accept-language")
+    found = _link().create(claims, event.headers.get("authorization"), body_of(event.raw_event), language)
+    _count(PortalMetric.CHECKOUT if found.is_checkout else PortalMetric.OPENED)
+    return Response(HTTPStatus.CREATED.value, "application/json", json.dumps({"url": found.url}), headers=_HEADERS)
 
 
 @app.exception_handler(PortalError)  # type: ignore[untyped-decorator]  # Powertools leaves this one untyped
@@ -76,6 +90,10 @@ def refuse(error: PortalError) -> Response[str]:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entrance."""
     return app.resolve(event, context)
+
+
+def _lead_to(url: str, cookies: list[Cookie]) -> Response[str]:
+    return Response(HTTPStatus.SEE_OTHER.value, headers=_HEADERS | {"Location": url}, body="", cookies=cookies)
 
 
 def _count(metric: PortalMetric) -> None:

@@ -10,9 +10,12 @@ from stripe import Customer, StripeClient
 from functions.create_session.settings import CreateSessionSettings
 from shared.errors import Forbidden, InvalidRequest
 from shared.link_token import CustomerId, LinkClaims
+from shared.portal_flow import FlowClaims
 from shared.stripe_gateway import stripe_errors
 
 LIVE_STATUSES = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
+
+NO_LIMITS = FlowClaims()
 
 _customer_ids = TypeAdapter(tuple[CustomerId, ...])
 
@@ -23,9 +26,9 @@ class Identity:
 
     customers: tuple[str, ...]
     group: str | None = None
-    flow: str | None = None
-    subscription: str | None = None
     locale: str | None = None
+    limits: FlowClaims = NO_LIMITS
+    checkout: bool = True
 
     def pick(self, customer: str | None) -> str:
         """Answer the customer to act for; the caller may only pick one of their own. Raises `Forbidden`."""
@@ -38,7 +41,7 @@ class Identity:
 
 def identity_of_token(claims: LinkClaims) -> Identity:
     """The bearer of a link token is its one customer."""
-    return Identity((claims.sub,), claims.group, claims.flow, claims.subscription, claims.locale)
+    return Identity((claims.sub,), claims.group, claims.locale, claims, claims.checkout)
 
 
 def identity_of_user(claims: Mapping[str, Any], settings: CreateSessionSettings, client: StripeClient) -> Identity:

@@ -7,6 +7,7 @@ class PortalMetric(StrEnum):
     """One of them for each request."""
 
     OPENED = "PortalOpened"
+    CHECKOUT = "PortalCheckout"
     CHECKED = "PortalChecked"
     REFUSED = "PortalRefused"
     MISCONFIGURED = "PortalMisconfigured"

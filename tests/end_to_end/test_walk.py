@@ -117,7 +117,7 @@ def test_the_audit_writes_to_the_team_as_of_the_day_asked_for(stack: RunningStac
     assert "17 days" in mail
     attachment = get(f"{stack.url}/outbox/1/attachments/1")
     assert attachment.headers["content-disposition"].startswith("attachment;")
-    assert get(f"{stack.url}/outbox/1/html").headers["content-security-policy"].startswith("sandbox;")
+    assert get(f"{stack.url}/outbox/1/html").headers["content-security-policy"].startswith("sandbox allow-popups ")
     assert get(f"{stack.url}/outbox/99").status_code == 404
 
 
