@@ -1,8 +1,10 @@
 """One page of the portal that a link may lead to: Stripe's `flow_data`, as flat fields of a token or a request."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 SubscriptionId = Annotated[str, Field(pattern=r"^sub_[A-Za-z0-9_]{1,250}$")]
 ItemId = Annotated[str, Field(pattern=r"^si_[A-Za-z0-9_]{1,250}$")]
@@ -45,18 +47,23 @@ class FlowClaims(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        reason = next(self._misfits(), None)
+        if reason:
+            raise PydanticCustomError("misfit", "{reason}", {"reason": reason})
+        return self
+
+    def _misfits(self) -> Iterator[str]:
         is_change = self.flow == "subscription_update_confirm"
         for name in ("item", "price", "quantity", "promotion_code"):
             if getattr(self, name) is not None and not is_change:
-                raise ValueError(f"`{name}` is for the flow subscription_update_confirm")
+                yield f"`{name}` is for the flow subscription_update_confirm"
         if self.coupon and not is_change and self.flow != "subscription_cancel":
-            raise ValueError("`coupon` is for the flows subscription_cancel and subscription_update_confirm")
+            yield "`coupon` is for the flows subscription_cancel and subscription_update_confirm"
         if self.coupon and self.promotion_code:
-            raise ValueError("give a `coupon` or a `promotion_code`, not both")
+            yield "give a `coupon` or a `promotion_code`, not both"
         if is_change and (self.coupon or self.promotion_code) and self.price is None and self.quantity is None:
-            raise ValueError("a discount is for one change: name its `price` or `quantity` too")
+            yield "a discount is for one change: name its `price` or `quantity` too"
         if self.after_completion and self.flow is None:
-            raise ValueError("`after_completion` needs a `flow`")
+            yield "`after_completion` needs a `flow`"
         if self.custom_message and self.after_completion != "hosted_confirmation":
-            raise ValueError("`custom_message` is for `after_completion` hosted_confirmation")
-        return self
+            yield "`custom_message` is for `after_completion` hosted_confirmation"

@@ -35,9 +35,12 @@ def is_subscribed(client: StripeClient, customer: str) -> bool:
 def checkout_url(client: StripeClient, params: "SessionCreateParams") -> str:
     """Answer the address of the customer's one open Checkout session for these params, made if there is none.
 
-    The idempotency key is the state in which the session was missing: clicks at the same moment share one session.
+    One that was made for other params is ended first, so that only one can be paid. The idempotency key is the state in
+    which the session was missing: clicks at the same moment share one session.
     """
-    made_for = sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:32]
+    # Not its language: a mail scanner that follows the link too would end what the customer is about to pay.
+    lasting = {name: value for name, value in params.items() if name != "locale"}
+    made_for = sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()[:32]
     customer = params["customer"]
     made: Session | None
     with stripe_errors():

@@ -66,7 +66,8 @@ def destination(client: StripeClient, visit: Visit, settings: CreateSessionSetti
         session["locale"] = locale
     if settings.expired_session_login:
         session["after_expiration"] = {"type": "customer_login"}
-    return Destination(_portal_url(client, session, coupon_of_setting=wanted.coupon is None), customer)
+    is_settings_coupon = wanted.flow == "subscription_cancel" and wanted.coupon is None
+    return Destination(_portal_url(client, session, coupon_of_setting=is_settings_coupon), customer)
 
 
 def allowed_return_url(asked: str | None, settings: CreateSessionSettings) -> str:
