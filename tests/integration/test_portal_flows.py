@@ -117,8 +117,8 @@ def test_a_browser_cannot_grant_itself_money_or_speak_for_the_site(world: Plans,
         world.confirm(quantity=2),
         dict[str, Any](flow="subscription_cancel", subscription=world.subscription),
     ):
-        assert code(world.post(world.token(), **about, **{name: value})) == (400, "bad_request")
-        assert world.follow(token=world.token(), **{k: str(v) for k, v in about.items()}, **{name: value}).status == 303
+        assert code(world.post(world.token(), **(about | {name: value}))) == (400, "bad_request")
+        assert world.follow(token=world.token(), **{k: str(v) for k, v in about.items()} | {name: value}).status == 303
         details = world.flow()[about["flow"]]
         assert (details["discounts"] if about["flow"].endswith("confirm") else details["retention"]) is None
 
@@ -224,7 +224,9 @@ def test_stripes_refusals_have_a_code_each(world: Plans) -> None:
     world.stripe.v1.subscriptions.update(world.subscription, {"cancel_at_period_end": True})
     cancel: dict[str, Any] = {"flow": "subscription_cancel", "subscription": world.subscription}
     assert code(world.post(world.token(), **cancel)) == (400, "flow_refused")
-    world.simulator.admin("POST", "default_configuration", {"features": {"invoice_history": {"enabled": True}}})
+    features = ("subscription_update", "customer_update", "payment_method_update", "subscription_cancel")
+    off = {name: {"enabled": False} for name in features}
+    world.simulator.admin("POST", "default_configuration", {"features": off})
     for about in (world.confirm(quantity=2), cancel, {"flow": "customer_update"}, {"flow": "payment_method_update"}):
         assert code(world.post(world.token(), **about)) == (400, "flow_disabled")
 
