@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from stripe import StripeClient
 
 from functions.create_session.identity import Identity
+from functions.create_session.refusal import refusal
 from functions.create_session.return_url import MAX_LENGTH, is_allowed
 from functions.create_session.settings import CreateSessionSettings
-from shared.errors import Forbidden, InvalidRequest, OperatorError, PortalError
+from shared.errors import Forbidden, InvalidRequest, OperatorError
 from shared.link_token import CustomerId, Flow, Locale, SubscriptionId
 from shared.stripe_gateway import stripe_errors
 
@@ -52,7 +53,7 @@ def portal_session(
         try:
             return client.v1.billing_portal.sessions.create(params).url
         except stripe.InvalidRequestError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
 
 
 def _return_url(asked: str | None, settings: CreateSessionSettings) -> str:
@@ -123,22 +124,6 @@ def _group_of_customer(client: StripeClient, customer: str) -> str | None:
         try:
             found = client.v1.customers.retrieve(customer)
         except stripe.InvalidRequestError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
     metadata = getattr(found, "metadata", None)
     return metadata["portal_group"] if metadata and "portal_group" in metadata else None
-
-
-def _refusal(error: stripe.InvalidRequestError) -> PortalError:
-    """Tell apart who can mend it. Stripe's `code` varies for the first case, so its text decides."""
-    text = error.user_message or str(error)
-    if "default configuration has not been created" in text:
-        return OperatorError(
-            "no_default_configuration",
-            "Save the portal's settings once in Stripe's Dashboard (Settings > Billing > Customer portal), "
-            "in the mode of the API key",
-        )
-    if (error.param or "").startswith("flow_data") or "in the portal configuration is disabled" in text:
-        return InvalidRequest("flow_refused", f"Stripe does not offer this flow here: {text}")
-    if error.code == "resource_missing" and (error.param or "") in {"customer", "id"}:
-        return OperatorError("customer_missing", "The customer is deleted, or of the other mode than the API key")
-    return OperatorError("stripe_refused", f"Stripe refused the portal session: {text} ({error.request_id})")

@@ -35,6 +35,7 @@ PORTAL = COMMON | {
     "CUSTOMER_CLAIM": "stripe_customer_id",
     "GROUP_CLAIM": "portal_group",
     "ALLOW_VERIFIED_EMAIL": "false",
+    "CREATE_MISSING_CUSTOMERS": "false",
 }
 
 
@@ -77,6 +78,7 @@ def test_a_missing_or_empty_setting_is_named(name: str) -> None:
         ("PORTAL_CONFIGURATIONS", "{", "PORTAL_CONFIGURATIONS"),
         ("PORTAL_CONFIGURATIONS", '{"business": "prod_1"}', "bpc_123"),
         ("ALLOW_VERIFIED_EMAIL", "perhaps", "ALLOW_VERIFIED_EMAIL"),
+        ("CREATE_MISSING_CUSTOMERS", "true", "also needs ALLOW_VERIFIED_EMAIL"),
         ("STRIPE_API_BASE", "ftp://stripe", "STRIPE_API_BASE"),
     ],
 )
