@@ -49,7 +49,7 @@ def stripe_errors() -> Iterator[None]:
     except stripe.AuthenticationError as error:
         raise OperatorError(
             "stripe_key_invalid",
-            f"Stripe does not take the API key ({error.code or 'revoked or mistyped'}): put a new one into "
+            f"Stripe does not take the API key ({_code_of(error) or 'revoked or mistyped'}): put a new one into "
             f"stripe_api_key in the secret. Request: {error.request_id}",
         ) from error
     except stripe.PermissionError as error:
@@ -59,6 +59,11 @@ def stripe_errors() -> Iterator[None]:
             "stripe_unavailable",
             f"Stripe did not answer ({type(error).__name__}, {error.http_status}). Request: {error.request_id}",
         ) from error
+
+
+def _code_of(error: stripe.StripeError) -> str | None:
+    """Read the body's code: the library's own field has only some errors' codes."""
+    return error.code or getattr(error.error, "code", None)
 
 
 def _lacking(error: stripe.PermissionError) -> str:

@@ -27,7 +27,7 @@ class ScriptedStripe(stripe.HTTPClient):
         self.requests: list[tuple[str, dict[str, list[str]], str | None]] = []
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, **_: Any
     ) -> tuple[str, int, Mapping[str, str]]:
         parts = urlsplit(url)
         kind = {"/v1/customers": "list", "/v1/customers/search": "search"}.get(parts.path, "retrieve")
@@ -107,7 +107,7 @@ def test_one_that_was_made_before_is_found_by_its_metadata() -> None:
     "other", [{"portal_subject": "USER|1"}, {"portal_issuer": "https://ID.example/"}, {"portal_subject": "user|12"}]
 )
 def test_search_is_blind_to_case_and_we_are_not(other: dict[str, str]) -> None:
-    transport = ScriptedStripe(search=[found(customer("cus_others", **other))], create=[made("cus_new")])
+    transport = ScriptedStripe(search=[found(customer("cus_others", 1, **other))], create=[made("cus_new")])
     assert ask(transport) == "cus_new"
 
 
@@ -129,7 +129,7 @@ def test_a_second_click_gets_the_first_ones_customer() -> None:
 
 
 def test_a_first_answer_whose_customer_is_deleted_since_does_not_bind_for_a_day() -> None:
-    gone = 200, {"id": "cus_gone", "object": "customer", "deleted": True}, {}
+    gone: Answer = 200, {"id": "cus_gone", "object": "customer", "deleted": True}, {}
     transport = ScriptedStripe(create=[made("cus_gone", REPLAYED), made("cus_new")], retrieve=[gone])
     assert ask(transport) == "cus_new"
     assert len(set(transport.keys())) == 2
