@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import stripe
 from stripe import StripeClient
 
-from functions.create_session.identity import LIVE_STATUSES
-from functions.create_session.refusals import refusal
+from functions.create_session.refusal import refusal
+from functions.create_session.user_customer import LIVE_STATUSES
 from shared.errors import OperatorError, PortalError, Unavailable
 from shared.stripe_gateway import stripe_errors
 
@@ -75,6 +75,7 @@ def _checkout_refusal(error: stripe.InvalidRequestError) -> PortalError:
     text = error.user_message or str(error)
     if (error.param or "").startswith("line_items"):
         return OperatorError("bad_checkout_price", f"CHECKOUT_PRICE is no recurring price that Stripe takes: {text}")
-    if error.code == "resource_missing":
-        return refusal(error)
+    known = refusal(error)
+    if known.code != "stripe_refused":
+        return known
     return OperatorError("checkout_refused", f"Stripe refused the Checkout session: {text} ({error.request_id})")

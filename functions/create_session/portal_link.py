@@ -25,6 +25,8 @@ from shared.stripe_gateway import stripe_client
 # How long a visitor may take for Checkout and still come back to the portal.
 RETURN_AGE = timedelta(hours=1)
 _KEPT_OVER_CHECKOUT = ("return_url", "locale")
+_SHOWN_FAULTS = 10
+_SHOWN_LETTERS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class PortalLink:
         `claims` are those that API Gateway's authorizer has verified; without them `authorization` has to be
         `Bearer <link token>`.
         """
-        if claims:
+        if claims is not None:
             identity = identity_of_user(claims, self.settings, self._client)
         else:
             scheme, _, token = (authorization or "").partition(" ")
@@ -122,5 +124,11 @@ def _validated(asked: bytes | Mapping[str, str]) -> SessionRequest:
             return SessionRequest.model_validate_json(asked)
         return SessionRequest.model_validate(asked)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the body'}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(_fault(one["loc"], one["msg"]) for one in error.errors()[:_SHOWN_FAULTS])
         raise InvalidRequest("bad_request", f"These are wrong: {wrong}") from None
+
+
+def _fault(place: tuple[int | str, ...], message: str) -> str:
+    """Name the field; how a caller may call a field of their own has no end."""
+    name = ".".join(map(str, place)) or "the body"
+    return f"{name if len(name) <= _SHOWN_LETTERS else f'{name[:_SHOWN_LETTERS]}...'}: {message}"

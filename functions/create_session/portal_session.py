@@ -10,11 +10,12 @@ from functions.create_session.checkout import checkout_url, is_subscribed
 from functions.create_session.flow_data import flow_data, limited
 from functions.create_session.identity import Identity
 from functions.create_session.locale import CHECKOUT_LOCALES, granted
-from functions.create_session.refusals import refusal
+from functions.create_session.refusal import refusal
 from functions.create_session.return_url import is_allowed
 from functions.create_session.session_request import SessionRequest
 from functions.create_session.settings import CreateSessionSettings
 from shared.errors import InvalidRequest, OperatorError
+from shared.portal_flow import FlowClaims
 from shared.stripe_gateway import stripe_errors
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def destination(client: StripeClient, visit: Visit, settings: CreateSessionSetti
         session["locale"] = locale
     if settings.expired_session_login:
         session["after_expiration"] = {"type": "customer_login"}
-    is_settings_coupon = wanted.flow == "subscription_cancel" and wanted.coupon is None
-    return Destination(_portal_url(client, session, coupon_of_setting=is_settings_coupon), customer)
+    return Destination(_portal_url(client, session, wanted), customer)
 
 
 def allowed_return_url(asked: str | None, settings: CreateSessionSettings) -> str:
@@ -89,12 +89,15 @@ def _checkout_params(customer: str, price: str, success_url: str, cancel_url: st
     }
 
 
-def _portal_url(client: StripeClient, params: "SessionCreateParams", *, coupon_of_setting: bool) -> str:
+def _portal_url(client: StripeClient, params: "SessionCreateParams", wanted: FlowClaims) -> str:
     with stripe_errors():
         try:
             return client.v1.billing_portal.sessions.create(params).url
         except stripe.InvalidRequestError as error:
-            raise refusal(error, coupon_of_setting=coupon_of_setting) from error
+            refused = refusal(error)
+            if refused.code == "discount_refused" and not wanted.coupon and not wanted.promotion_code:
+                refused = OperatorError("bad_retention_coupon", "RETENTION_COUPON is no coupon that Stripe takes")
+            raise refused from error
 
 
 def _configuration(

@@ -54,11 +54,18 @@ class CreateSessionSettings(FunctionSettings):
     customer_claim: Annotated[str, Field(min_length=1)]
     group_claim: Annotated[str, Field(min_length=1)]
     allow_verified_email: bool
+    create_missing_customers: bool
     portal_url: Annotated[str, Field(pattern=r"^https?://")]
     portal_locale: Annotated[str, AfterValidator(_portal_locale)] | None = None
     expired_session_login: bool
     retention_coupon: OwnId | None = None
     checkout_price: OwnId | None = None
+
+    @model_validator(mode="after")
+    def _creating_needs_an_address(self) -> "CreateSessionSettings":
+        if self.create_missing_customers and not self.allow_verified_email:
+            raise ValueError("CREATE_MISSING_CUSTOMERS also needs ALLOW_VERIFIED_EMAIL")
+        return self
 
     @model_validator(mode="after")
     def _default_is_allowed(self) -> "CreateSessionSettings":

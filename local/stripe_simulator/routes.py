@@ -49,6 +49,7 @@ ROUTES = [
     ApiRoute("GET", "balance", account.balance, api.BalanceRetrieveParams),
     ApiRoute("POST", "customers", customers.create, api.CustomerCreateParams),
     ApiRoute("GET", "customers", customers.list_customers, api.CustomerListParams),
+    ApiRoute("GET", "customers/search", customers.search_customers, api.CustomerSearchParams),
     ApiRoute("GET", "customers/{id}", customers.retrieve, api.CustomerRetrieveParams),
     ApiRoute("POST", "customers/{id}", customers.update, api.CustomerUpdateParams),
     ApiRoute("DELETE", "customers/{id}", customers.delete, api.CustomerDeleteParams),

@@ -37,6 +37,7 @@ PORTAL = COMMON | {
     "ALLOW_VERIFIED_EMAIL": "false",
     "PORTAL_URL": "https://api.example/portal",
     "EXPIRED_SESSION_LOGIN": "true",
+    "CREATE_MISSING_CUSTOMERS": "false",
 }
 
 
@@ -83,6 +84,7 @@ def test_a_missing_or_empty_setting_is_named(name: str) -> None:
         ("PORTAL_LOCALE", "fr-BE", "Stripe's portal has these locales: auto, bg"),
         ("CHECKOUT_PRICE", "price 1", "CHECKOUT_PRICE"),
         ("RETENTION_COUPON", "é", "RETENTION_COUPON"),
+        ("CREATE_MISSING_CUSTOMERS", "true", "also needs ALLOW_VERIFIED_EMAIL"),
         ("STRIPE_API_BASE", "ftp://stripe", "STRIPE_API_BASE"),
     ],
 )
