@@ -64,7 +64,7 @@ def with_sign_in(backend: Backend, issuer: OidcIssuer, site: ASGIApp) -> Starlet
             Route("/sign-in", sign_in.sign_in, methods=["POST"]),
             *issuer.routes(OIDC_PATH),
         ],
-        middleware=[Middleware(SiteGuard)],
+        middleware=[Middleware(SiteGuard, places=backend.places)],
     )
     paths = {route.path for route in own.routes if isinstance(route, Route)}
 
