@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 from rich.console import Console
 
-from cli import audit, mirror_view, recover, treat
+from cli import audit, explain, mirror_view, recover, treat
 from cli.deployment import Deployment
 from cli.durations import duration
 from shared.errors import InvalidRequest, PortalError
@@ -19,6 +19,7 @@ from shared.link_token import Flow, LinkClaims
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(audit.app)
+app.add_typer(explain.app)
 app.add_typer(treat.app)
 app.add_typer(recover.app)
 

@@ -119,7 +119,7 @@ def treat(client: StripeClient, limit: RateLimit, subscription: Subscription, pl
 
 def _refusal(subscription: Subscription) -> str | None:
     pause = subscription.pause_collection
-    reasons = [f"{each.why.en} {each.lifted_by.en}" for each in pause_refusals(subscription)]
+    reasons = [each.said.en for each in pause_refusals(subscription)]
     if pause and pause.resumes_at:
         reasons.append("Its collection resumes by itself, and a real pause would not.")
     return next(iter(reasons), None)

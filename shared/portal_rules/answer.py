@@ -3,20 +3,25 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shared.audit.text import Text
+from shared.audit.text import Text, joined
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that stands in the way: `why`, of one subscription, and what would lift it.
+    """One thing that stands in the way: `why`, of one subscription, and what would lift it, if there is anything.
 
     `configured`: the team's own portal configuration is the reason, and the portal simply shows nothing.
     """
 
     code: str
     why: Text
-    lifted_by: Text
+    lifted_by: Text | None = None
     configured: bool = False
+
+    @property
+    def said(self) -> Text:
+        """Both in one text."""
+        return self.why if self.lifted_by is None else joined((self.why, self.lifted_by))
 
 
 ENDED = Reason(

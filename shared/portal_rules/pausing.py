@@ -57,12 +57,10 @@ _NOT_YET = Reason(
 _PAUSED_ALREADY = Reason(
     "paused_already",
     Text("It is paused already.", "Il est déjà en pause."),
-    Text("Nothing to do.", "Rien à faire."),
 )
 _NOT_PAUSED = Reason(
     "not_paused",
     Text("It is not paused.", "Il n'est pas en pause."),
-    Text("Nothing to do.", "Rien à faire."),
 )
 _MONEY_ONLY = Text(
     "The old button only suspends the collection: invoices are voided, and the status stays what it is.",
@@ -86,13 +84,13 @@ def pausing(facts: PortalFacts) -> Answer:
         return answer("pause", _PAUSE, (ENDED,))
     if not features.pause:
         return answer("pause", _PAUSE, (_OFF,))
-    if features.pause_periods is None:
-        stands = None if _old_phase(facts) is Phase.BUTTON_AVAILABLE else _REMOVED
-        paused = _PAUSED_ALREADY if subscription.pause_kind else None
-        wrong = None if paused or subscription.status in _BUTTON_STATUSES else _status(subscription.status)
-        return _with_note("pause", _PAUSE, (stands, paused, wrong), _MONEY_ONLY)
-    if subscription.status == "paused":
+    old_button = features.pause_periods is None
+    if subscription.status == "paused" or (old_button and is_paused(subscription, facts.now)):
         return answer("pause", _PAUSE, (_PAUSED_ALREADY,))
+    if old_button:
+        gone = None if _old_phase(facts) is Phase.BUTTON_AVAILABLE else _REMOVED
+        wrong = None if subscription.status in _BUTTON_STATUSES else _status(subscription.status)
+        return _with_note("pause", _PAUSE, (gone, wrong), _MONEY_ONLY)
     early = _NOT_YET if _is_before_return(facts) else None
     return _with_note("pause", _PAUSE, (early, *pause_refusals(subscription)), _REDESIGNED)
 

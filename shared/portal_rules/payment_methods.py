@@ -58,7 +58,7 @@ SUPPORTED = (
 _TYPES = frozenset(each.type for each in SUPPORTED)
 
 _TITLE = Text("Remove a payment method", "Supprimer un moyen de paiement")
-_LAST = Reason(
+LAST = Reason(
     "last_payment_method",
     Text(
         "It is the only payment method, and a subscription is active: one has to remain that can be charged.",
@@ -72,7 +72,6 @@ _LAST = Reason(
 _NONE = Reason(
     "no_payment_method",
     Text("There is no payment method to remove.", "Aucun moyen de paiement n'est enregistré."),
-    Text("Nothing to do.", "Rien à faire."),
 )
 _OFF = Reason(
     "payment_method_update_off",
@@ -112,13 +111,17 @@ def unsupported(payment_method_type: str) -> Reason:
     )
 
 
+def keeps_last(payment_methods: int | None, *, lives: bool) -> bool:
+    """Whether the portal refuses to remove a payment method: it is the only one, and a subscription lives."""
+    return lives and payment_methods == 1
+
+
 def removal(facts: PortalFacts) -> Answer:
     """Whether the customer can remove a payment method: not the last one while a subscription is active."""
     known = facts.payment_methods
-    is_last = known == 1 and facts.lives
     reasons = (
         None if facts.features.payment_method_update else _OFF,
         _NONE if known == 0 else None,
-        _LAST if is_last else None,
+        LAST if keeps_last(known, lives=facts.lives) else None,
     )
     return answer("remove_payment_method", _TITLE, reasons, (_NOT_READ if known is None else None,))
