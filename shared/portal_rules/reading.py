@@ -154,7 +154,7 @@ def _payment_methods(client: StripeClient, customer: str) -> dict[str | None, st
     try:
         listed = client.v1.customers.payment_methods.list(customer, {"limit": _PAGE}).data
     except stripe.InvalidRequestError as error:
-        if error.http_status != HTTPStatus.NOT_FOUND:
+        if error.code != "resource_missing":
             raise
         return {}
     return {each.id: each.type for each in listed}
