@@ -58,7 +58,7 @@ def test_who_wants_to_cancel_is_offered_the_coupon_once(
     assert portal.press("accept_offer").status_code == 403
     assert len(client.v1.subscriptions.retrieve(subscription).discounts) == 1
     event = client.v1.events.list({"type": "customer.subscription.updated"}).data[0]
-    assert event.data.previous_attributes == {"discounts": []}
+    assert event.data.to_dict()["previous_attributes"] == {"discounts": []}
 
 
 def test_who_cancels_all_the_same_gets_no_discount(
