@@ -121,6 +121,8 @@ def test_the_cookie_counts_for_an_hour(shop: Shop) -> None:
 
 @pytest.mark.parametrize("url", ["https://evil.example/", "//evil.example", "https://shop.example@evil.example/"])
 def test_the_way_back_leads_to_no_other_site(shop: Shop, url: str) -> None:
+    assert code(shop.come(return_url=url)) == (400, "bad_return_url")
+    assert shop.checkouts() == []
     for cookie in ("", cookie_of(shop.come())):
         answer = shop.visit(urlencode({"return_url": url}), cookie, "GET /portal/return")
         assert code(answer) == (400, "bad_return_url")
