@@ -1,5 +1,6 @@
 """Finds the deployment that a command is about: a CloudFormation stack, or the one that runs on this machine."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -57,7 +58,7 @@ class Deployment:
         except (requests.RequestException, ValueError) as error:
             raise Unavailable("not_running", f"Nothing answers at {site_url}: start it with `make dev`") from error
         os.environ.update(found["environment"])
-        return cls(found["outputs"], found["stripe_api_base"], found["clock"])
+        return cls(found["outputs"], found["stripe_api_base"], found["clock"], found.get("parameters", {}))
 
     @property
     def api_url(self) -> str:
@@ -83,6 +84,12 @@ class Deployment:
         """Answer the rule of every write; `read` asks Stripe for one subscription. A dry run writes nothing."""
         table = DryRunTable(self.mirror) if dry_run else self.mirror
         return Mirror(table, read, uncertainty=self.uncertainty, retention=self.retention)
+
+    @property
+    def portal_configurations(self) -> Mapping[str, str]:
+        """Group to portal configuration, as the deployment has it."""
+        configurations: dict[str, str] = json.loads(self.parameters.get("PortalConfigurations", "{}"))
+        return configurations
 
     @property
     def dead_letter_queue(self) -> DeadLetterQueue:

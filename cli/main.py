@@ -8,13 +8,14 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from cli import audit, link, mirror_view, recover, treat
+from cli import audit, explain, link, mirror_view, recover, treat
 from cli.deployment import Deployment
 from shared.errors import InvalidRequest, PortalError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(link.app)
 app.add_typer(audit.app)
+app.add_typer(explain.app)
 app.add_typer(treat.app)
 app.add_typer(recover.app)
 

@@ -43,6 +43,7 @@ class Backend:
     aws: AwsClients
     functions: Mapping[str, LambdaFunction]
     link_secret: str
+    groups: Mapping[str, str]
 
     @property
     def mirror(self) -> MirrorTable:

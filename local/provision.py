@@ -55,7 +55,7 @@ def provision(options: Options, client: StripeClient, groups: Mapping[str, str],
     }
     create_resources(template, aws, sender=SENDING_DOMAIN, secret=secret)
     functions = {logical_id: LambdaFunction(function) for logical_id, function in template.functions().items()}
-    return Backend(places, template, client, aws, functions, link_secret)
+    return Backend(places, template, client, aws, functions, link_secret, groups)
 
 
 def process_environment(template: Template, options: Options) -> dict[str, str]:

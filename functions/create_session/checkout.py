@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SUBSCRIBED_STATUSES = LIVE_STATUSES | {"incomplete"}
 # Which Checkout sessions are ours, and what each was made for; the site's own are left alone.
 MARK = "portal_link"
+# A key's first answer is given again for a day, a 500 among them; each key is good for one such.
+_KEYS = 3
 
 
 def is_subscribed(client: StripeClient, customer: str) -> bool:
@@ -35,34 +37,54 @@ def is_subscribed(client: StripeClient, customer: str) -> bool:
 def checkout_url(client: StripeClient, params: "SessionCreateParams") -> str:
     """Answer the address of the customer's one open Checkout session for these params, made if there is none.
 
-    One that was made for other params is ended first, so that only one can be paid. The idempotency key is the state in
-    which the session was missing: clicks at the same moment share one session.
+    One that was made for other params is ended first, so that only one can be paid.
     """
     # Not its language: a mail scanner that follows the link too would end what the customer is about to pay.
     lasting = {name: value for name, value in params.items() if name != "locale"}
     made_for = sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()[:32]
-    customer = params["customer"]
-    made: Session | None
     with stripe_errors():
-        ours = _ours(client, customer)
-        for each in ours:
-            if each.status == "open" and each.metadata and each.metadata[MARK] == made_for and each.url:
-                return each.url
         try:
+            ours = _ours(client, params["customer"])
+            for each in ours:
+                if each.status == "open" and each.metadata and each.metadata[MARK] == made_for and each.url:
+                    return each.url
             for each in ours:
                 if each.status == "open":
-                    client.v1.checkout.sessions.expire(each.id)
-            key = sha256(f"{customer} {ours[0].id if ours else ''}".encode()).hexdigest()
-            marked: SessionCreateParams = {**params, "metadata": {MARK: made_for}}
-            made = client.v1.checkout.sessions.create(marked, {"idempotency_key": f"portal-link-{key}"})
-        except stripe.IdempotencyError:
-            # Another page asked for other params just now: the customer gets the session made for that one.
-            made = next((each for each in _ours(client, customer) if each.status == "open"), None)
+                    _end(client, each.id)
+            made = _make(client, {**params, "metadata": {MARK: made_for}}, ours)
         except stripe.InvalidRequestError as error:
             raise _checkout_refusal(error) from error
     if made is None or made.url is None:
-        raise Unavailable("checkout_contended", "Several requests changed the customer's Checkout at once; try again")
+        raise _contended()
     return made.url
+
+
+def _contended() -> Unavailable:
+    return Unavailable("checkout_contended", "The customer's Checkout has just changed; try again")
+
+
+def _end(client: StripeClient, session: str) -> None:
+    try:
+        client.v1.checkout.sessions.expire(session)
+    except stripe.InvalidRequestError:
+        # Paid, or ended by another request, since it was listed: the next try finds out.
+        raise _contended() from None
+
+
+def _make(client: StripeClient, params: "SessionCreateParams", ours: "list[Session]") -> "Session | None":
+    """Make it under a key that names the state in which it was missing: clicks at the same moment share one session."""
+    for place in range(_KEYS):
+        state = f"{params['customer']} {ours[0].id if ours else ''} {place}"
+        key = f"portal-link-{sha256(state.encode()).hexdigest()}"
+        try:
+            return client.v1.checkout.sessions.create(params, {"idempotency_key": key})
+        except stripe.IdempotencyError:
+            # Another page asked for other params just now: the customer gets the session made for that one.
+            return next((each for each in _ours(client, params["customer"]) if each.status == "open"), None)
+        except stripe.APIError as error:
+            if (error.headers or {}).get("Idempotent-Replayed") != "true":
+                raise
+    return None
 
 
 def _ours(client: StripeClient, customer: str) -> "list[Session]":

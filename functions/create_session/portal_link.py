@@ -54,9 +54,8 @@ class PortalLink:
             return with_email(self.login_page.url(self._client), query.get("email")), None
         claims = self._tokens.read(query["token"], now=self.clock())
         request = _validated(_asked(query))
-        back = f"{self.settings.portal_url}/return"
-        if kept := {name: query[name] for name in _KEPT_OVER_CHECKOUT if name in query}:
-            back += f"?{urlencode(kept)}"
+        kept = {"customer": claims.sub} | {name: query[name] for name in _KEPT_OVER_CHECKOUT if name in query}
+        back = f"{self.settings.portal_url}/return?{urlencode(kept)}"
         found = self._destination(Visit(identity_of_token(claims), request, accept_language, back))
         if not found.is_checkout:
             return found.url, None
@@ -66,13 +65,15 @@ class PortalLink:
     def come_back(self, query: Mapping[str, str], return_token: str | None, accept_language: str | None = None) -> str:
         """Answer where the visitor goes after Checkout: to the portal in the browser that `follow` sent there.
 
-        Anybody else who knows the address, whoever paid among them, goes to the return URL. What Stripe adds to an
-        address proves nobody's identity, and is not looked at.
+        Anybody else who knows the address, whoever paid among them, goes to the return URL, and so does a browser that
+        has been sent to another customer's Checkout since. What Stripe adds to an address is not looked at.
         """
-        request = _validated({name: query[name] for name in _KEPT_OVER_CHECKOUT if name in query})
+        request = _validated({name: query[name] for name in ("customer", *_KEPT_OVER_CHECKOUT) if name in query})
         try:
             claims = self._return_tokens.read(return_token or "", now=self.clock())
         except Unauthenticated:
+            claims = None
+        if claims is None or claims.sub != request.customer:
             return allowed_return_url(request.return_url, self.settings)
         return self._destination(Visit(identity_of_token(claims), request, accept_language)).url
 

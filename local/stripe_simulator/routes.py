@@ -19,6 +19,7 @@ from local.stripe_simulator import (
     payment_methods,
     portal_configurations,
     portal_sessions,
+    subscription_schedules,
     subscription_updates,
     subscriptions,
     webhook_endpoints,
@@ -81,6 +82,19 @@ ROUTES = [
     ApiRoute("POST", "subscriptions/{id}/pause", pauses.pause, api.SubscriptionPauseParams),
     ApiRoute("POST", "subscriptions/{id}/resume", pauses.resume, api.SubscriptionResumeParams),
     ApiRoute("POST", "subscriptions/{id}/migrate", pauses.migrate, api.SubscriptionMigrateParams),
+    ApiRoute("POST", "subscription_schedules", subscription_schedules.create, api.SubscriptionScheduleCreateParams),
+    ApiRoute(
+        "GET", "subscription_schedules/{id}", subscription_schedules.retrieve, api.SubscriptionScheduleRetrieveParams
+    ),
+    ApiRoute(
+        "POST", "subscription_schedules/{id}", subscription_schedules.update, api.SubscriptionScheduleUpdateParams
+    ),
+    ApiRoute(
+        "POST",
+        "subscription_schedules/{id}/release",
+        subscription_schedules.release,
+        api.SubscriptionScheduleReleaseParams,
+    ),
     ApiRoute("POST", "billing_portal/configurations", portal_configurations.create, portal.ConfigurationCreateParams),
     ApiRoute(
         "GET",

@@ -93,6 +93,7 @@ class Store:
     prices: Collection = field(default_factory=lambda: Collection("price"))
     payment_methods: Collection = field(default_factory=lambda: Collection("PaymentMethod"))
     subscriptions: Collection = field(default_factory=lambda: Collection("subscription"))
+    subscription_schedules: Collection = field(default_factory=lambda: Collection("subscription_schedule"))
     configurations: Collection = field(default_factory=lambda: Collection("configuration"))
     portal_sessions: Collection = field(default_factory=lambda: Collection("session"))
     checkout_sessions: Collection = field(default_factory=lambda: Collection("checkout.session"))

@@ -92,7 +92,7 @@ def test_without_the_cookie_the_way_back_opens_nobodys_portal(shop: Shop) -> Non
     back = urlsplit(pay(answer))
     (session,) = shop.checkouts()
     for cookie in ("", f"{NAME}=", f"{NAME}=x.y.z", f"{NAME}={session.id}", f"{NAME}={shop.token(sub=shop.newcomer)}"):
-        for query in (back.query, f"{back.query}&session_id={session.id}", f"{back.query}&customer={shop.newcomer}"):
+        for query in (back.query, f"{back.query}&session_id={session.id}", f"{back.query}&token=x"):
             returned = shop.visit(query, cookie, "GET /portal/return")
             assert (returned.status, header(returned, "location")) == (303, "https://shop.example/plans")
     assert shop.visit("", "", "GET /portal/return").status == 303
@@ -105,8 +105,21 @@ def test_the_cookie_opens_its_own_customers_portal_on_the_way_back_only(shop: Sh
     assert "/p/login/" in header(shop.visit("", cookie), "location")
     assert shop.visit(f"token={token}").status == 401
     assert code(shop.post(token)) == (401, "bad_token")
-    shop.visit(urlencode({"customer": shop.other, "flow": "customer_update"}), cookie, "GET /portal/return")
+    for query in ("", f"customer={shop.other}", "customer="):
+        assert shop.visit(query, cookie, "GET /portal/return").status in {303, 400}
+    assert shop.sessions() == []
+    own = urlencode({"customer": shop.newcomer, "flow": "customer_update", "group": "business"})
+    shop.visit(own, cookie, "GET /portal/return")
     assert (shop.last()["customer"], shop.last()["flow"]) == (shop.newcomer, None)
+
+
+def test_a_link_to_anothers_checkout_does_not_change_whose_portal_opens_after_this_one(shop: Shop) -> None:
+    back = urlsplit(pay(shop.come()))
+    other = shop.stripe.v1.customers.create({"email": "mallory@example.com"}).id
+    planted = cookie_of(shop.follow(token=shop.token(sub=other)))
+    returned = shop.visit(back.query, planted, "GET /portal/return")
+    assert header(returned, "location") == "https://shop.example/account"
+    assert shop.sessions() == []
 
 
 def test_the_cookie_counts_for_an_hour(shop: Shop) -> None:
@@ -115,12 +128,15 @@ def test_the_cookie_counts_for_an_hour(shop: Shop) -> None:
     assert claims["exp"] - claims["iat"] == 3600
     for changed in ({"exp": claims["iat"] - 1}, {"aud": "portal"}, {"sub": "sub_1"}):
         cookie = f"{NAME}={jwt.encode(claims | changed, LINK_SECRET, 'HS256')}"
-        assert header(shop.visit("", cookie, "GET /portal/return"), "location") == "https://shop.example/account"
+        back = shop.visit(f"customer={shop.newcomer}", cookie, "GET /portal/return")
+        assert header(back, "location") == "https://shop.example/account"
     assert shop.sessions() == []
 
 
 @pytest.mark.parametrize("url", ["https://evil.example/", "//evil.example", "https://shop.example@evil.example/"])
 def test_the_way_back_leads_to_no_other_site(shop: Shop, url: str) -> None:
+    assert code(shop.come(return_url=url)) == (400, "bad_return_url")
+    assert shop.checkouts() == []
     for cookie in ("", cookie_of(shop.come())):
         answer = shop.visit(urlencode({"return_url": url}), cookie, "GET /portal/return")
         assert code(answer) == (400, "bad_return_url")
