@@ -1,5 +1,6 @@
 """Finds the deployment that a command is about: a CloudFormation stack, or the one that runs on this machine."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -57,7 +58,7 @@ class Deployment:
         except (requests.RequestException, ValueError) as error:
             raise Unavailable("not_running", f"Nothing answers at {site_url}: start it with `make dev`") from error
         os.environ.update(found["environment"])
-        return cls(found["outputs"], found["stripe_api_base"], found["clock"])
+        return cls(found["outputs"], found["stripe_api_base"], found["clock"], found.get("parameters", {}))
 
     @property
     def api_url(self) -> str:
@@ -85,6 +86,12 @@ class Deployment:
         return Mirror(table, read, uncertainty=self.uncertainty, retention=self.retention)
 
     @property
+    def portal_configurations(self) -> Mapping[str, str]:
+        """Group to portal configuration, as the deployment has it."""
+        configurations: dict[str, str] = json.loads(self.parameters.get("PortalConfigurations", "{}"))
+        return configurations
+
+    @property
     def dead_letter_queue(self) -> DeadLetterQueue:
         """The genuine events that could not be understood."""
         return DeadLetterQueue(boto3.client("sqs"), self._output("DeadLetterQueueUrl"))
@@ -103,6 +110,11 @@ class Deployment:
     def link_tokens(self) -> LinkTokens:
         """What mints links with the deployment's own secret."""
         return LinkTokens(self._secrets.get().link_secret.get_secret_value())
+
+    @property
+    def email_sender(self) -> str:
+        """Who the mails to customers come from: an address, or `Name <address>`."""
+        return self._output("PortalEmailSender")
 
     @property
     def stripe(self) -> StripeClient:

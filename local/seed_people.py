@@ -13,7 +13,7 @@ _MAY = datetime(2024, 5, 20, 8, 45, tzinfo=UTC)
 # Ahead both as of 2024-07-15 and today.
 _FAR_AHEAD = int(datetime(2035, 1, 1, tzinfo=UTC).timestamp())
 
-Act = Literal["update", "pause", "cancel", "fail_payment"]
+Act = Literal["update", "pause", "schedule", "cancel", "fail_payment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A customer: `prices` are lookup keys, one subscription each; `terms` are further parameters of those."""
+    """A customer: `prices` are lookup keys, one subscription each unless `in_one`; `terms` are parameters of those.
+
+    `pays_with` is a type of payment method, `None` for nobody's.
+    """
 
     name: str
     email: str
@@ -36,7 +39,8 @@ class Person:
     steps: tuple[Step, ...] = ()
     terms: Mapping[str, Any] = field(default_factory=dict)
     group: str | None = None
-    has_card: bool = True
+    pays_with: str | None = "card"
+    in_one: bool = False
 
 
 def _collection_paused(at: datetime, behavior: str, *, resumes_at: int | None = None) -> tuple[Step, ...]:
@@ -106,7 +110,7 @@ PEOPLE = (
         "priya.sharma@example.com",
         "Really paused: the trial ended without a card",
         terms=_TRIAL_THEN_PAUSE,
-        has_card=False,
+        pays_with=None,
     ),
     Person(
         "Emma Johansson",
@@ -127,6 +131,44 @@ PEOPLE = (
         "oliver.smith@example.com",
         "Usage-based: the portal can only cancel it",
         prices=("api_calls_eur_month",),
+    ),
+    Person(
+        "Mia Andersson",
+        "mia.andersson@example.com",
+        "Two products in one subscription: the portal can only cancel it",
+        prices=("team_eur_month", "starter_eur_month"),
+        in_one=True,
+    ),
+    Person(
+        "Carlos Gómez",
+        "carlos.gomez@example.com",
+        "Pays by invoice: the portal can only cancel it",
+        prices=("team_eur_month",),
+        terms={"collection_method": "send_invoice", "days_until_due": 30},
+    ),
+    Person(
+        "Aisha Khan",
+        "aisha.khan@example.com",
+        "Pays with what the portal does not support: it can only cancel",
+        pays_with="klarna",
+    ),
+    Person(
+        "Pavel Novák",
+        "pavel.novak@example.com",
+        "An update is scheduled: the portal neither changes nor cancels",
+        steps=(Step(_MAY, "schedule", {"change_at": _FAR_AHEAD, "price": "starter_eur_year"}),),
+    ),
+    Person(
+        "Grace Osei",
+        "grace.osei@example.com",
+        "A price without a tax behavior: the portal can only cancel",
+        prices=("starter_2023_month",),
+    ),
+    Person(
+        "Hugo Martin",
+        "hugo.martin@example.com",
+        "In a trial: a change of plan would end it",
+        terms={"trial_end": _FAR_AHEAD},
     ),
     Person("Ingrid Berg", "ingrid.berg@example.com", "No subscription at all", prices=()),
 )

@@ -1,5 +1,6 @@
 """The demo site: the pages of a company that uses the bundle, and a look behind them."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from local.backend import Backend
 from local.pages import TEMPLATES, page
 from local.site_actions import SiteActions
+from local.site_explain import SiteExplain
 from local.site_guard import SiteGuard
 from local.site_mails import SiteMails
 
@@ -73,6 +75,7 @@ class Site:
                 "environment": self._backend.places.aws_environment,
                 "stripe_api_base": self._backend.places.stripe_url,
                 "outputs": self._backend.template.outputs(),
+                "parameters": {"PortalConfigurations": json.dumps(dict(self._backend.groups))},
                 "clock": time.time(),
             },
         )
@@ -81,6 +84,7 @@ class Site:
 def make_site(backend: Backend) -> Starlette:
     """Build the application; synchronous pages run in worker threads."""
     site, mails, actions = Site(backend), SiteMails(backend), SiteActions(backend)
+    explain = SiteExplain(backend)
 
     def get(path: str, endpoint: Callable[[Request], Response]) -> Route:
         return Route(path, endpoint, methods=["GET"])
@@ -96,10 +100,12 @@ def make_site(backend: Backend) -> Starlette:
             get("/outbox/{number:int}", mails.mail),
             get("/outbox/{number:int}/html", mails.html),
             get("/outbox/{number:int}/attachments/{place:int}", mails.attachment),
+            get("/customers/{id}/subscriptions/{subscription}", explain.subscription),
+            get("/customers/{id}/portal", explain.portal_then),
             Route("/audit", actions.audit, methods=["POST"]),
             Route("/customers/{id}/subscriptions/{subscription}", actions.change, methods=["POST"]),
         ],
-        middleware=[Middleware(SiteGuard)],
+        middleware=[Middleware(SiteGuard, places=backend.places)],
         exception_handlers={HTTPException: _refusal, stripe.StripeError: _failure, Exception: _failure},
     )
 

@@ -13,6 +13,7 @@ from stripe import StripeClient
 
 from shared.errors import OperatorError, Unavailable, UnreadableEvent
 from shared.pause import is_paused
+from shared.portal_rules.pausable import pause_refusals
 from shared.rate_limit import RateLimit
 from shared.stripe_gateway import read_from_stripe, stripe_errors
 from shared.stripe_shapes import read_subscription
@@ -21,8 +22,6 @@ from shared.subscription import Subscription
 if TYPE_CHECKING:
     from stripe.params import SubscriptionListParams, SubscriptionPauseParams
 
-# docs.stripe.com/billing/subscriptions/pause; `unpaid` is not on that page, and is left alone to be safe.
-_NOT_PAUSABLE = frozenset({"incomplete", "paused", "unpaid"})
 # The time that was never paid for is neither billed nor credited: the default would credit it.
 _BILLING_NOTHING: "SubscriptionPauseParams" = {
     "bill_for": {"outstanding_usage_through": {"type": "none"}, "unused_time_from": {"type": "none"}}
@@ -119,17 +118,11 @@ def treat(client: StripeClient, limit: RateLimit, subscription: Subscription, pl
 
 
 def _refusal(subscription: Subscription) -> str | None:
-    """Stripe refuses a billing cadence too, which only its answer can tell."""
     pause = subscription.pause_collection
-    rules = (
-        (subscription.status in _NOT_PAUSABLE, f"a subscription that is {subscription.status} cannot be paused"),
-        (subscription.status == "trialing", "a trial cannot be paused"),
-        (subscription.collection_method == "send_invoice", "what is paid by invoice (send_invoice) cannot be paused"),
-        (subscription.billing_mode != "flexible", "billing_mode is classic: migrate the subscription to flexible"),
-        (subscription.schedule_id, "a subscription schedule is attached"),
-        (pause and pause.resumes_at, "its collection resumes by itself, and a real pause would not"),
-    )
-    return next((reason for applies, reason in rules if applies), None)
+    reasons = [each.said.en for each in pause_refusals(subscription)]
+    if pause and pause.resumes_at:
+        reasons.append("Its collection resumes by itself, and a real pause would not.")
+    return next(iter(reasons), None)
 
 
 def _unset(client: StripeClient, subscription_id: str, key: str) -> None:

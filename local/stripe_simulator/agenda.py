@@ -10,15 +10,17 @@ _BILLED = {"active", "past_due", "unpaid", "trialing"}
 class Agenda:
     """A queue of subscriptions by the time of their next change; outdated entries are checked when they come up."""
 
-    def __init__(self, pause_ends: dict[str, int]) -> None:
+    def __init__(self, pause_ends: dict[str, int], phase_starts: dict[str, int]) -> None:
         self._pause_ends = pause_ends
+        self._phase_starts = phase_starts
         self._entries: list[tuple[int, str]] = []
 
     def due_at(self, subscription: StripeObject) -> int | None:
-        """When a period, a trial, a pause or the subscription itself ends; null when nothing is ahead."""
+        """When a period, a trial, a pause or the subscription ends, or a phase begins; null when nothing is ahead."""
         if subscription["status"] in {"canceled", "incomplete_expired"}:
             return None
-        moments = [self._pause_ends.get(subscription["id"]), subscription["cancel_at"]]
+        name = subscription["id"]
+        moments = [self._pause_ends.get(name), self._phase_starts.get(name), subscription["cancel_at"]]
         if subscription["status"] in _BILLED:
             moments += [item["current_period_end"] for item in subscription["items"]["data"]]
         if subscription["status"] == "trialing":

@@ -33,6 +33,7 @@ async def login(request: Request) -> Response:
     if customer is None:
         return render("stripe_login.html", 400, email=email, step="code", error="This code is not valid.")
     session = portal_sessions.create(call.about("", customer=customer, configuration=configuration["id"]))
+    call.simulator.visits[session["url"].rpartition("/")[2]].by_login = True
     return RedirectResponse(session["url"], 303)
 
 

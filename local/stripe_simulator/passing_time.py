@@ -1,6 +1,6 @@
 """What Stripe does by itself as time passes: renewals, ends of trials, of pauses and of subscriptions."""
 
-from local.stripe_simulator import pauses, subscriptions
+from local.stripe_simulator import pauses, subscription_schedules, subscriptions
 from local.stripe_simulator.events import emit, emit_update, snapshot
 from local.stripe_simulator.simulator import Call, Simulator
 from local.stripe_simulator.store import StripeObject
@@ -23,6 +23,8 @@ def _carry_out(call: Call, subscription: StripeObject) -> None:
         subscriptions.cancel(call.about(subscription["id"]))
     elif call.simulator.pause_ends.get(subscription["id"], call.now + 1) <= call.now:
         pauses.resume(call.about(subscription["id"]))
+    elif call.simulator.phase_starts.get(subscription["id"], call.now + 1) <= call.now:
+        subscription_schedules.begin_phase(call, subscription)
     else:
         _renew(call, subscription)
 

@@ -6,13 +6,21 @@ from typing import Any
 from local.stripe_simulator import customers, pauses, payment_methods, subscription_updates, subscriptions
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.periods import add_interval
-from local.stripe_simulator.portal_offers import may_remove_payment_method, offers, plan_options
+from local.stripe_simulator.portal_offers import (
+    may_change_quantity,
+    may_remove_payment_method,
+    offers,
+    plan_options,
+    quantity_limits,
+)
 from local.stripe_simulator.portal_pause import is_old_form
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
+from shared.portal_rules.payment_methods import LAST
 
 Form = dict[str, str]
 _ADDRESS = ("line1", "city", "postal_code", "country")
+_SHIPPING = "shipping_"
 
 
 def _refused() -> ApiError:
@@ -60,20 +68,26 @@ def _update(call: Call, features: StripeObject, subscription: StripeObject, form
             raise _refused()
         wanted["price"] = price
     if form.get("quantity", "").isdigit() and int(form["quantity"]) != item["quantity"]:
-        wanted["quantity"] = _quantity(features, item, int(form["quantity"]))
-    ends_trial = features["subscription_update"]["trial_update_behavior"] == "end_trial"
-    extra = {"trial_end": "now"} if subscription["status"] == "trialing" and ends_trial else {}
+        wanted["quantity"] = _quantity(call, features, subscription, int(form["quantity"]))
+    if wanted.keys() == {"id"}:
+        raise ApiError("Choose another plan or another quantity.", status=400)
+    extra = _timing(features["subscription_update"], subscription)
     subscription_updates.update(call.about(subscription["id"], items=[wanted], **extra))
     return "Your subscription has been updated."
 
 
-def _quantity(features: StripeObject, item: StripeObject, quantity: int) -> int:
-    feature = features["subscription_update"]
-    limits = next((one for one in feature["products"] or [] if one["product"] == item["price"]["product"]), None)
-    if limits is None or "quantity" not in feature["default_allowed_updates"]:
+def _timing(feature: StripeObject, subscription: StripeObject) -> dict[str, Any]:
+    """What a change does to a trial and to the billing cycle."""
+    if subscription["status"] == "trialing":
+        return {"trial_end": "now"} if feature["trial_update_behavior"] == "end_trial" else {}
+    return {"billing_cycle_anchor": {"type": "now"}} if feature["billing_cycle_anchor"] == "now" else {}
+
+
+def _quantity(call: Call, features: StripeObject, subscription: StripeObject, quantity: int) -> int:
+    if not may_change_quantity(call, features, subscription):
         raise _refused()
-    adjustable = limits["adjustable_quantity"]
-    if adjustable["enabled"] and not adjustable["minimum"] <= quantity <= (adjustable["maximum"] or quantity):
+    least, most = quantity_limits(features, subscription)
+    if quantity < least or (most is not None and quantity > most):
         raise ApiError("This quantity is not available.", status=403)
     return quantity
 
@@ -135,7 +149,7 @@ def _make_default(call: Call, features: StripeObject, customer: StripeObject, fo
 def _remove_payment_method(call: Call, features: StripeObject, customer: StripeObject, form: Form) -> str:
     method = _own_method(call, features, customer, form)
     if not may_remove_payment_method(call, customer["id"]):
-        raise ApiError("The last payment method of an active subscription cannot be removed. Add another.", status=403)
+        raise ApiError(f"It cannot be removed. {LAST.said.en}", status=403)
     payment_methods.detach(call.about(method["id"]))
     return "The payment method has been removed."
 
@@ -154,6 +168,9 @@ def _update_customer(call: Call, features: StripeObject, customer: StripeObject,
     params: dict[str, Any] = {name: form[name] for name in ("email", "name", "phone") if name in form}
     if any(name in form for name in _ADDRESS):
         params["address"] = {name: form.get(name) for name in _ADDRESS}
+    if any(name.startswith(_SHIPPING) for name in form):
+        address = {name: form.get(_SHIPPING + name) for name in _ADDRESS}
+        params["shipping"] = {"name": form.get(f"{_SHIPPING}name"), "phone": None, "address": address}
     if not params.keys() <= set(allowed):
         raise _refused()
     customers.update(call.about(customer["id"], **params))

@@ -1,76 +1,98 @@
-"""Which buttons the portal shows for a subscription: the configuration, Stripe's limitations, and the date."""
+"""Which buttons the portal shows for a subscription: the product's own rules, asked of the simulator's objects."""
 
-from local.stripe_simulator import pauses, portal_pause
+from datetime import UTC, datetime
+
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
+from local.stripe_simulator.subscription_schedules import plans_update
 from local.stripe_simulator.subscriptions import ENDED
+from shared.portal_rules.answer import Answer
+from shared.portal_rules.cancellation import cancellation
+from shared.portal_rules.facts import PortalFacts, Price
+from shared.portal_rules.features import PortalFeatures
+from shared.portal_rules.pausing import pausing, resuming
+from shared.portal_rules.payment_methods import keeps_last
+from shared.portal_rules.plan_change import allows_quantity, choices, plan_change
+from shared.stripe_shapes import read_subscription
 
-_UPDATABLE = {"active", "trialing", "past_due"}
+
+def facts_of(call: Call, features: StripeObject, subscription: StripeObject) -> PortalFacts:
+    """What the rules look at, out of the store."""
+    read, schedule = PortalFeatures.read({"features": features}), subscription["schedule"]
+    scheduled = call.store.subscription_schedules.find(schedule) if schedule else None
+    listed = [price for prices in (read.products or {}).values() for price in prices]
+    return PortalFacts(
+        read_subscription(subscription),
+        read,
+        datetime.fromtimestamp(call.now, UTC),
+        update_is_planned=plans_update(scheduled, call.now) if scheduled else None,
+        current=_price(subscription["items"]["data"][0]["price"]),
+        offered=tuple(_price(call.store.prices.get(price)) for price in listed),
+        charged=_charged(call, subscription),
+    )
 
 
 def offers(call: Call, features: StripeObject, subscription: StripeObject) -> set[str]:
     """The actions open to the customer: cancel, uncancel, update, pause, resume."""
+    facts = facts_of(call, features, subscription)
+    answers = {
+        "uncancel" if subscription["cancel_at"] else "cancel": cancellation(facts),
+        "update": plan_change(facts),
+        "pause": pausing(facts),
+        "resume": resuming(facts),
+    }
+    return {action for action, answer in answers.items() if answer.possible}
+
+
+def refusals(call: Call, features: StripeObject, subscription: StripeObject) -> list[Answer]:
+    """What a feature that is on does not do for this one; buttons that the calendar took away are only gone."""
     if subscription["status"] in ENDED:
-        return set()
-    offered = _pause_offers(call, features["subscription_pause"], subscription)
-    if features["subscription_cancel"]["enabled"] and not subscription["schedule"]:
-        offered.add("uncancel" if subscription["cancel_at"] else "cancel")
-    if features["subscription_update"]["enabled"] and _is_updatable(subscription):
-        prices, quantity = plan_options(call, features, subscription), allows_quantity(features, subscription)
-        if prices or quantity:
-            offered.add("update")
-    return offered
+        return []
+    facts = facts_of(call, features, subscription)
+    is_paused = facts.subscription.pause_kind is not None
+    pause = resuming(facts) if is_paused else pausing(facts)
+    gone = {reason.code for reason in pause.reasons} & {"button_removed", "pause_not_yet"}
+    return [each for each in (plan_change(facts), cancellation(facts), *(() if gone else (pause,))) if each.limits]
 
 
-def _pause_offers(call: Call, feature: StripeObject, subscription: StripeObject) -> set[str]:
-    if not feature["enabled"]:
-        return set()
-    if portal_pause.is_old_form(feature):
-        if subscription["pause_collection"]:
-            return {"resume"} if call.now < portal_pause.CUTOFF_AT else set()
-        is_on_sale = call.now < portal_pause.BUTTON_REMOVED_AT and subscription["status"] in _UPDATABLE
-        return {"pause"} if is_on_sale else set()
-    if subscription["status"] == "paused":
-        reason = subscription["status_details"]["paused"]["subscription"]["type"]
-        return {"resume"} if reason == "pause_requested" else set()
-    return set() if pauses.refusal(subscription) else {"pause"}
-
-
-def _is_updatable(subscription: StripeObject) -> bool:
-    items = subscription["items"]["data"]
-    return (
-        subscription["status"] in _UPDATABLE
-        and len(items) == 1
-        and items[0]["price"]["recurring"]["usage_type"] == "licensed"
-        and subscription["collection_method"] == "charge_automatically"
-        and not subscription["schedule"]
-    )
+def warnings(call: Call, features: StripeObject, subscription: StripeObject) -> list[str]:
+    """What a change of plan brings with it."""
+    change = plan_change(facts_of(call, features, subscription))
+    return [note.en for note in change.notes] if change.possible else []
 
 
 def plan_options(call: Call, features: StripeObject, subscription: StripeObject) -> list[StripeObject]:
-    """Prices that the customer may switch to: same currency, same stated tax behavior, active."""
-    feature, current = features["subscription_update"], subscription["items"]["data"][0]["price"]
-    if "price" not in (feature["default_allowed_updates"] or []) or current["tax_behavior"] == "unspecified":
-        return []
-    listed = [price for product in feature["products"] or [] for price in product["prices"]]
-    prices = [call.store.prices.get(price) for price in listed]
-    return [
-        price
-        for price in prices
-        if price["id"] != current["id"]
-        and price["active"]
-        and (price["currency"], price["tax_behavior"]) == (current["currency"], current["tax_behavior"])
-    ]
+    """Prices that the customer may switch to."""
+    return [call.store.prices.get(price.id) for price in choices(facts_of(call, features, subscription))]
 
 
-def allows_quantity(features: StripeObject, subscription: StripeObject) -> bool:
+def may_change_quantity(call: Call, features: StripeObject, subscription: StripeObject) -> bool:
     """Whether the configuration lets the customer change how many."""
-    feature, product = features["subscription_update"], subscription["items"]["data"][0]["price"]["product"]
-    listed = [one["product"] for one in feature["products"] or []]
-    return "quantity" in (feature["default_allowed_updates"] or []) and product in listed
+    return allows_quantity(facts_of(call, features, subscription))
+
+
+def quantity_limits(features: StripeObject, subscription: StripeObject) -> tuple[int, int | None]:
+    """The least and the most that may be chosen; null without a most."""
+    product = subscription["items"]["data"][0]["price"]["product"]
+    listed = features["subscription_update"]["products"] or []
+    adjustable = next((one["adjustable_quantity"] for one in listed if one["product"] == product), {"enabled": False})
+    if not adjustable["enabled"]:
+        return 1, None
+    return adjustable.get("minimum") or 0, adjustable.get("maximum")
 
 
 def may_remove_payment_method(call: Call, customer: str) -> bool:
     """The last payment method stays while a subscription lives."""
     alive = any(one["status"] not in ENDED for one in call.store.subscriptions.of_customer(customer))
-    return not alive or len(call.store.payment_methods.of_customer(customer)) > 1
+    return not keeps_last(len(call.store.payment_methods.of_customer(customer)), lives=alive)
+
+
+def _price(price: StripeObject) -> Price:
+    return Price(price["id"], price["product"], price["currency"], price["tax_behavior"], price["active"])
+
+
+def _charged(call: Call, subscription: StripeObject) -> str | None:
+    customer = call.store.customers.get(subscription["customer"])
+    named = subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
+    method = call.store.payment_methods.find(named) if named else None
+    return str(method["type"]) if method else None

@@ -22,6 +22,7 @@ class Visit:
     is_used: bool = False
     is_flow_done: bool = False
     notice: str = ""
+    by_login: bool = False
 
 
 class Simulator:
@@ -38,7 +39,9 @@ class Simulator:
         self.deliveries = Deliveries(self.clock, lambda: self.faults, retry_seconds)
         # Subscription id to the time at which a pause made in the portal for a fixed term ends.
         self.pause_ends: dict[str, int] = {}
-        self.agenda = Agenda(self.pause_ends)
+        # Subscription id to the time at which the next phase of its schedule begins.
+        self.phase_starts: dict[str, int] = {}
+        self.agenda = Agenda(self.pause_ends, self.phase_starts)
         self.deleted_customers: dict[str, StripeObject] = {}
         self.checkout_params: dict[str, dict[str, Any]] = {}
         self.visits: dict[str, Visit] = {}
@@ -55,6 +58,7 @@ class Call:
     version: str = CURRENT
     request_id: str | None = None
     idempotency_key: str | None = None
+    moment: int | None = None
 
     @property
     def store(self) -> Store:
@@ -63,8 +67,8 @@ class Call:
 
     @property
     def now(self) -> int:
-        """The simulator's time in unix seconds."""
-        return self.simulator.clock.now()
+        """The simulator's time in unix seconds, or the moment that a page is previewed at."""
+        return self.simulator.clock.now() if self.moment is None else self.moment
 
     def about(self, object_id: str, **params: Any) -> "Call":
         """The same caller asking for something else of one object."""

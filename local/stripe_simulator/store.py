@@ -93,9 +93,13 @@ class Store:
     prices: Collection = field(default_factory=lambda: Collection("price"))
     payment_methods: Collection = field(default_factory=lambda: Collection("PaymentMethod"))
     subscriptions: Collection = field(default_factory=lambda: Collection("subscription"))
+    subscription_schedules: Collection = field(default_factory=lambda: Collection("subscription_schedule"))
     configurations: Collection = field(default_factory=lambda: Collection("configuration"))
     portal_sessions: Collection = field(default_factory=lambda: Collection("session"))
     checkout_sessions: Collection = field(default_factory=lambda: Collection("checkout.session"))
+    coupons: Collection = field(default_factory=lambda: Collection("coupon"))
+    promotion_codes: Collection = field(default_factory=lambda: Collection("promotion code"))
+    discounts: Collection = field(default_factory=lambda: Collection("discount"))
     webhook_endpoints: Collection = field(default_factory=lambda: Collection("webhook endpoint"))
     events: Collection = field(default_factory=lambda: Collection("event"))
 
@@ -108,4 +112,5 @@ class Store:
             "pm": self.payment_methods,
             "sub": self.subscriptions,
             "bpc": self.configurations,
+            "di": self.discounts,
         }.get(prefix)

@@ -5,26 +5,15 @@ from collections.abc import Iterator
 from shared.audit.check import AuditContext, Check
 from shared.audit.finding import Finding, Severity
 from shared.audit.text import Text
+from shared.portal_rules.limits import limits_of
 from shared.subscription import Subscription
 
 NAME = "portal_limits"
 
-# docs.stripe.com/customer-management, "limitations". An unsupported payment method is one too: to see it would cost a
-# request for each subscription.
+# An unsupported payment method is a limit too: to see it would cost a request for each subscription.
 _ONLY_CANCEL = Text(
     "In the portal customers can only cancel these: ",
     "Dans le portail, les clients ne peuvent que résilier ces abonnements : ",
-)
-_ITEMS = Text("they have several products.", "ils comportent plusieurs produits.")
-_METERED = Text("they have usage-based prices.", "ils ont des tarifs à l'usage.")
-_SEND_INVOICE = Text(
-    "they are paid by invoice (send_invoice).", "ils sont réglés sur facture envoyée au client (send_invoice)."
-)
-_SCHEDULED = Text(
-    "A subscription schedule is attached to these: while it plans an update, customers can neither change nor cancel "
-    "them in the portal.",
-    "Un calendrier d'abonnement (subscription schedule) est attaché à ces abonnements : tant qu'il prévoit une "
-    "modification, les clients ne peuvent ni les modifier ni les résilier dans le portail.",
 )
 _ACTION = Text(
     "Nothing, if customers know whom to ask; else offer the change on your own site.",
@@ -41,14 +30,8 @@ def of_subscription(subscription: Subscription, _audit: AuditContext) -> Iterato
 
 
 def _reasons(subscription: Subscription) -> Iterator[Text]:
-    if subscription.schedule_id:
-        yield _SCHEDULED
-    if len(subscription.items) > 1:
-        yield _only_cancel(_ITEMS)
-    if any(item.usage_type == "metered" for item in subscription.items):
-        yield _only_cancel(_METERED)
-    if subscription.collection_method == "send_invoice":
-        yield _only_cancel(_SEND_INVOICE)
+    for limit in limits_of(subscription):
+        yield limit.of_many if limit.forbids_cancelling else _only_cancel(limit.of_many)
 
 
 def _only_cancel(reason: Text) -> Text:

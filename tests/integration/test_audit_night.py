@@ -181,7 +181,7 @@ def test_what_stripe_refuses_for_now_only_slows_it_down(aws: Aws, account: Accou
     assert only_mail(aws)
 
 
-@pytest.mark.parametrize(("status", "code"), [(401, "stripe_key_refused"), (500, "stripe_unavailable")])
+@pytest.mark.parametrize(("status", "code"), [(401, "stripe_key_invalid"), (500, "stripe_unavailable")])
 def test_no_mail_at_all_goes_out_when_stripe_cannot_be_read(  # noqa: PLR0913, PLR0917 - fixtures
     aws: Aws, account: Account, status: int, code: str, capsys: pytest.CaptureFixture[str], log: StringIO
 ) -> None:

@@ -283,3 +283,149 @@ def test_the_login_page_never_tells_who_is_a_customer(
     assert (portal.status_code, "Ada ada@example.com" in portal.text) == (200, True)
     simulator.admin("POST", "default_configuration", {"login_page": {"enabled": False}})
     assert session.get(url, timeout=5).status_code == 404
+
+
+def limited(shop: Shop) -> dict[str, Any]:
+    """Plan changes between the shop's two prices, and cancelling."""
+    products = [{"product": str(shop.monthly.product), "prices": [shop.monthly.id, shop.yearly.id]}]
+    update = {"enabled": True, "default_allowed_updates": ["price"], "products": products}
+    return {
+        "subscription_update": update,
+        "payment_method_update": {"enabled": True},
+        "subscription_cancel": {"enabled": True},
+    }
+
+
+def test_limits_are_shown_with_their_reason(portal: Open, subscribe: Subscribe, shop: Shop) -> None:
+    both = subscribe(items=[{"price": shop.monthly.id}, {"price": shop.yearly.id}])
+    page = portal(limited(shop))
+    text = page.page()
+    assert "You can only cancel this subscription here:" in text
+    assert "It has several products." in text
+    assert page.press("update", subscription=both.id, price=shop.yearly.id).status_code == 403
+
+
+def test_a_planned_update_is_told_once_and_forbids_cancelling_too(
+    client: stripe.StripeClient, portal: Open, subscribe: Subscribe, shop: Shop
+) -> None:
+    subscription = subscribe()
+    made = client.v1.subscription_schedules.create({"from_subscription": subscription.id})
+    now: Any = {"items": [{"price": shop.monthly.id}], "start_date": made.phases[0].start_date}
+    now["end_date"] = made.phases[0].end_date
+    phases: Any = [now, {"items": [{"price": shop.yearly.id}], "duration": {"interval": "year"}}]
+    client.v1.subscription_schedules.update(made.id, {"phases": phases})
+    page = portal(limited(shop))
+    assert page.page().count("A subscription schedule plans an update") == 1
+    assert "You can neither change nor cancel" in page.page()
+    assert page.press("cancel", subscription=subscription.id).status_code == 403
+
+
+def test_a_payment_method_that_is_no_card_is_shown_and_limits(
+    client: stripe.StripeClient, portal: Open, subscribe: Subscribe, shop: Shop
+) -> None:
+    method = client.v1.payment_methods.create({"type": "klarna"}).id
+    client.v1.payment_methods.attach(method, {"customer": shop.customer.id})
+    subscribe(default_payment_method=method)
+    text = portal(limited(shop)).page()
+    assert ">Klarna" in text
+    assert "does not support (klarna)" in text
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [("end_trial", "active", "bills at once"), ("continue_trial", "trialing", "goes on")],
+    ids=lambda expected: expected[0],
+)
+def test_a_change_in_a_trial_ends_it_unless_it_may_continue(
+    client: stripe.StripeClient, portal: Open, subscribe: Subscribe, shop: Shop, expected: tuple[str, str, str]
+) -> None:
+    behavior, status, words = expected
+    subscription = subscribe(trial_period_days=30)
+    features = limited(shop)
+    features["subscription_update"]["trial_update_behavior"] = behavior
+    page = portal(features)
+    assert words in page.page()
+    page.press("update", subscription=subscription.id, price=shop.yearly.id)
+    changed = client.v1.subscriptions.retrieve(subscription.id)
+    assert (changed.status, changed["items"].data[0].price.id) == (status, shop.yearly.id)
+
+
+def test_a_change_of_nothing_is_no_change(portal: Open, subscribe: Subscribe, shop: Shop) -> None:
+    subscription = subscribe()
+    answer = portal(limited(shop)).press("update", subscription=subscription.id, price=shop.monthly.id)
+    assert (answer.status_code, "Choose another plan" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize(("quantity", "status"), [("1", 403), ("2", 303), ("5", 303), ("6", 403)])
+def test_a_quantity_stays_within_what_the_product_allows(
+    portal: Open, subscribe: Subscribe, shop: Shop, quantity: str, status: int
+) -> None:
+    subscription = subscribe(items=[{"price": shop.monthly.id, "quantity": 3}])
+    features = limited(shop)
+    features["subscription_update"]["default_allowed_updates"] = ["quantity"]
+    adjustable = {"enabled": True, "minimum": 2, "maximum": 5}
+    features["subscription_update"]["products"][0]["adjustable_quantity"] = adjustable
+    page = portal(features)
+    assert 'name="quantity" min="2" max="5"' in page.page()
+    assert page.press("update", subscription=subscription.id, quantity=quantity).status_code == status
+
+
+def test_the_last_payment_method_is_said_to_stay(portal: Open, subscribe: Subscribe) -> None:
+    subscribe()
+    page = portal({"payment_method_update": {"enabled": True}})
+    assert "Add the new payment method first, then remove the old one." in page.page()
+    page.press("add_payment_method", number="5555 5555 5555 4444")
+    assert 'id="last-payment-method"' not in page.page()
+
+
+def test_the_portal_of_another_day_can_be_looked_at_and_not_touched(
+    simulator: RunningSimulator, client: stripe.StripeClient, portal: Open, subscribe: Subscribe
+) -> None:
+    subscription = subscribe()
+    client.v1.subscriptions.update(subscription.id, {"pause_collection": {"behavior": "void"}})
+    page = portal({"subscription_pause": {"enabled": True}})
+    seen = {
+        day: re.findall(
+            r'name="action" value="(\w+)"', simulator.session.get(f"{page.url}?as_of={day}", timeout=5).text
+        )
+        for day in ("2024-03-28", "2024-07-31", "2024-08-01")
+    }
+    assert seen == {"2024-03-28": ["resume"], "2024-07-31": ["resume"], "2024-08-01": []}
+    preview = simulator.session.get(f"{page.url}?as_of=2024-07-31", timeout=5).text
+    assert "as of 31 July 2024" in preview
+    assert "<fieldset disabled>" in preview
+    # What a preview shows cannot be had: the button's form goes to the page of today.
+    assert (
+        simulator.session.post(
+            f"{page.url}?as_of=2024-07-31", data={"action": "resume", "subscription": subscription.id}, timeout=5
+        ).status_code
+        == 403
+    )
+    assert "fieldset" not in simulator.session.get(f"{page.url}?as_of=soon", timeout=5).text.partition("</style>")[2]
+
+
+def test_who_signed_in_by_e_mail_cannot_change_that_address(
+    simulator: RunningSimulator, subscribe: Subscribe, portal: Open
+) -> None:
+    subscribe()
+    features: Any = {"customer_update": {"enabled": True, "allowed_updates": ["email", "phone"]}}
+    made = simulator.admin("POST", "default_configuration", {"features": features, "login_page": {"enabled": True}})
+    url, session = made["login_page"]["url"], simulator.session
+    session.post(url, data={"email": "ada@example.com"}, timeout=5)
+    (entry,) = simulator.admin("GET", "login_codes")["data"]
+    signed_in = session.post(url, data={"email": "ada@example.com", "code": entry["code"]}, timeout=5)
+    page = Portal(simulator, signed_in.url)
+    assert 'name="phone"' in page.page()
+    assert 'name="email"' not in page.page()
+    assert page.press("update_customer", email="eve@example.com").status_code == 403
+    assert 'name="email"' in portal(features).page()
+
+
+def test_customers_change_where_things_are_shipped_if_they_may(
+    client: stripe.StripeClient, portal: Open, shop: Shop
+) -> None:
+    page = portal({"customer_update": {"enabled": True, "allowed_updates": ["shipping"]}})
+    page.press("update_customer", shipping_name="Ada", shipping_line1="1 Main St", shipping_country="FR")
+    shipping = client.v1.customers.retrieve(shop.customer.id).to_dict()["shipping"]
+    assert (shipping["name"], shipping["address"]["country"]) == ("Ada", "FR")
+    assert page.press("update_customer", line1="1 Main St").status_code == 403

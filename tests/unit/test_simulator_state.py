@@ -111,7 +111,7 @@ def test_the_clock_keeps_its_offset() -> None:
 
 def test_an_outdated_entry_of_the_agenda_is_no_change() -> None:
     ends: dict[str, int] = {}
-    agenda = Agenda(ends)
+    agenda = Agenda(ends, {})
     items = {"data": [{"current_period_end": 100}]}
     subscription: Any = {"id": "sub_1", "status": "active", "cancel_at": None, "trial_end": None, "items": items}
     agenda.note(subscription)

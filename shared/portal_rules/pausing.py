@@ -1,0 +1,162 @@
+"""Whether the customer can pause or resume in the portal: by the form of the feature, and by the date."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+
+from shared.audit.text import Text, format_date
+from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase, is_paused, phase_on
+from shared.portal_rules.answer import ENDED, Answer, Reason, answer
+from shared.portal_rules.facts import PortalFacts
+from shared.portal_rules.pausable import pause_refusals
+
+# `features.subscription_pause` with a `duration` came with API 2026-10-28.endive.
+PORTAL_PAUSE_RETURNED_ON = date(2026, 10, 28)
+_BUTTON_STATUSES = frozenset({"active", "trialing", "past_due"})
+_PAUSE, _RESUME = Text("Pause", "Mettre en pause"), Text("Resume", "Reprendre")
+_TEAM_RESUMES = Text(
+    "Only the team can resume it: portal resume --stranded, the Dashboard, or the API (pause_collection empty).",
+    "Seule l'équipe peut reprendre : portal resume --stranded, le Dashboard, ou l'API (pause_collection vide).",
+)
+_OFF = Reason(
+    "subscription_pause_off",
+    Text("The configuration offers no pause.", "La configuration ne propose pas de pause."),
+    Text(
+        "Switch features.subscription_pause on, with a duration (API 2026-10-28.endive or later).",
+        "Activez features.subscription_pause, avec une durée (API 2026-10-28.endive ou plus récente).",
+    ),
+    configured=True,
+)
+_REMOVED = Reason(
+    "button_removed",
+    Text(
+        f"Stripe removed the old pause button from the portal on {format_date(PAUSE_BUTTON_REMOVED_ON)}.",
+        f"Stripe a retiré l'ancien bouton de pause du portail le {format_date(PAUSE_BUTTON_REMOVED_ON, 'fr')}.",
+    ),
+    Text(
+        "Configure the pause of today: subscription_pause with a duration, at API 2026-10-28.endive or later.",
+        "Configurez la pause actuelle : subscription_pause avec une durée, API 2026-10-28.endive ou plus récente.",
+    ),
+)
+_CUTOFF = Reason(
+    "resume_cutoff",
+    Text(
+        f"Since {format_date(PAUSE_CUTOFF_ON)} customers cannot resume suspended payments in the portal.",
+        f"Depuis le {format_date(PAUSE_CUTOFF_ON, 'fr')}, les clients ne peuvent plus reprendre dans le portail des "
+        "paiements suspendus.",
+    ),
+    _TEAM_RESUMES,
+)
+_NOT_YET = Reason(
+    "pause_not_yet",
+    Text(
+        f"The portal has had this pause since {format_date(PORTAL_PAUSE_RETURNED_ON)} only.",
+        f"Le portail ne connaît cette pause que depuis le {format_date(PORTAL_PAUSE_RETURNED_ON, 'fr')}.",
+    ),
+    Text("Suspend its collection (pause_collection).", "Suspendez sa collecte (pause_collection)."),
+)
+_PAUSED_ALREADY = Reason(
+    "paused_already",
+    Text("It is paused already.", "Il est déjà en pause."),
+)
+_NOT_PAUSED = Reason(
+    "not_paused",
+    Text("It is not paused.", "Il n'est pas en pause."),
+)
+_MONEY_ONLY = Text(
+    "The old button only suspends the collection: invoices are voided, and the status stays what it is.",
+    "L'ancien bouton ne suspend que la collecte : les factures sont annulées, et le statut reste ce qu'il est.",
+)
+_REDESIGNED = Text(
+    "It is a real pause (status=paused), and shows in the redesigned portal only.",
+    "C'est une vraie pause (status=paused), visible seulement dans le portail remanié.",
+)
+
+
+def moment_of(day: date) -> int:
+    """Answer the Unix second at which a day of Stripe's calendar begins (UTC)."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def pausing(facts: PortalFacts) -> Answer:
+    """Whether the customer can pause by themselves, at `facts.now`."""
+    subscription, features = facts.subscription, facts.features
+    if subscription.ended:
+        return answer("pause", _PAUSE, (ENDED,))
+    if not features.pause:
+        return answer("pause", _PAUSE, (_OFF,))
+    old_button = features.pause_periods is None
+    if subscription.status == "paused" or (old_button and is_paused(subscription, facts.now)):
+        return answer("pause", _PAUSE, (_PAUSED_ALREADY,))
+    if old_button:
+        gone = None if _old_phase(facts) is Phase.BUTTON_AVAILABLE else _REMOVED
+        wrong = None if subscription.status in _BUTTON_STATUSES else _status(subscription.status)
+        return _with_note("pause", _PAUSE, (gone, wrong), _MONEY_ONLY)
+    early = _NOT_YET if _is_before_return(facts) else None
+    return _with_note("pause", _PAUSE, (early, *pause_refusals(subscription)), _REDESIGNED)
+
+
+def resuming(facts: PortalFacts) -> Answer:
+    """Whether the customer can end a pause by themselves, at `facts.now`."""
+    subscription, features = facts.subscription, facts.features
+    if subscription.ended:
+        return answer("resume", _RESUME, (ENDED,))
+    if not is_paused(subscription, facts.now):
+        return answer("resume", _RESUME, (_NOT_PAUSED,))
+    if subscription.pause_kind == "collection":
+        stranded = _CUTOFF if _old_phase(facts) is Phase.STRANDED else None
+        old_button = features.pause and features.pause_periods is None
+        return answer("resume", _RESUME, (stranded, None if old_button or stranded else _no_old_button()))
+    early = _NOT_YET if _is_before_return(facts) else None
+    wanted = features.pause and features.pause_periods is not None
+    cause = subscription.paused_reason
+    other = _cause(cause) if cause not in (None, "pause_requested") else None
+    return answer("resume", _RESUME, (None if wanted else _OFF, early, other))
+
+
+def _with_note(topic: str, title: Text, reasons: Iterable[Reason | None], note: Text) -> Answer:
+    standing = tuple(each for each in reasons if each)
+    return answer(topic, title, standing, () if standing else (note,))
+
+
+def _old_phase(facts: PortalFacts) -> Phase:
+    today = facts.now.astimezone(UTC).date()
+    return phase_on(today, button_removed_on=PAUSE_BUTTON_REMOVED_ON, cutoff_on=PAUSE_CUTOFF_ON)
+
+
+def _is_before_return(facts: PortalFacts) -> bool:
+    return facts.now.timestamp() < moment_of(PORTAL_PAUSE_RETURNED_ON)
+
+
+def _no_old_button() -> Reason:
+    return Reason(
+        "no_old_button",
+        Text(
+            "Its collection is suspended, and the configuration lacks the old pause feature that could resume it.",
+            "Sa collecte est suspendue, et la configuration n'a pas l'ancienne fonction de pause qui pourrait la "
+            "reprendre.",
+        ),
+        _TEAM_RESUMES,
+        configured=True,
+    )
+
+
+def _status(status: str) -> Reason:
+    return Reason(
+        "status",
+        Text(f"Its status is {status}.", f"Son statut est {status}."),
+        Text("The status has to be active, trialing or past_due.", "Le statut doit être active, trialing ou past_due."),
+    )
+
+
+def _cause(cause: str | None) -> Reason:
+    return Reason(
+        "not_on_request",
+        Text(
+            f"It was not paused on request ({cause}): Stripe does not say that the portal resumes it.",
+            f"Il n'a pas été mis en pause sur demande ({cause}) : Stripe ne dit pas que le portail le reprend.",
+        ),
+        Text(
+            "Resume it in the Dashboard or through the API, once there is a payment method.",
+            "Reprenez-le dans le Dashboard ou par l'API, dès qu'un moyen de paiement est enregistré.",
+        ),
+    )
