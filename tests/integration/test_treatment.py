@@ -1,7 +1,7 @@
 """What `portal resume` and `portal convert` do to subscriptions of the simulator."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +13,12 @@ from cli.deployment import Deployment
 from cli.main import app
 from shared import treatment
 from shared.errors import InvalidRequest, OperatorError
+from shared.mirror_item import MirroredSubscription, Write
 from shared.rate_limit import RateLimit
 from shared.stripe_gateway import read_from_stripe
 from shared.subscription import Subscription
 from shared.treatment import Outcome, convert_plan, resume_plan
+from tests.fakes import FakeTable
 from tests.integration.simulator_fixtures import RunningSimulator
 
 Subscribe = Callable[..., stripe.Subscription]
@@ -150,11 +152,30 @@ def test_a_key_that_may_not_write_is_told_which_permission_it_lacks() -> None:
         raise stripe.PermissionError("no", http_status=403)
 
 
+class TrueTable(FakeTable):
+    """A mirror that has what Stripe has at the moment."""
+
+    def __init__(self, client: stripe.StripeClient) -> None:
+        super().__init__()
+        self._client = client
+
+    def get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], MirroredSubscription]:
+        for _, subscription_id in keys:
+            found = read_from_stripe(self._client, subscription_id)
+            self.put_if_older(Write(found.subscription, found.as_of, "evt_1"), than=found.as_of)
+        return self.items
+
+
 @pytest.fixture
 def portal(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """The command, with a deployment whose Stripe is the simulator and whose mirror is empty."""
-    mirror = SimpleNamespace(paused=lambda _: iter(()))
-    deployment = SimpleNamespace(stripe=simulator.client(), clock=None, mirror=mirror)
+    """The command, with a deployment whose Stripe is the simulator and whose mirror is true."""
+    deployment = SimpleNamespace(
+        stripe=simulator.client(),
+        clock=None,
+        mirror=TrueTable(simulator.client()),
+        uncertainty=timedelta(seconds=3),
+        retention=timedelta(days=400),
+    )
     monkeypatch.setattr(Deployment, "of_stack", lambda _: deployment)
     return lambda *words: CliRunner().invoke(app, [*words])
 

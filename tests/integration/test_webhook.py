@@ -15,6 +15,7 @@ import uvicorn
 
 from local.gateway import Gateway
 from local.lambda_function import LambdaFunction
+from local.tables import create_table
 from shared.dead_letter_body import unpacked
 from shared.errors import Unavailable
 from shared.mirror_item import MirroredSubscription
@@ -377,7 +378,10 @@ def test_when_the_database_refuses_the_next_delivery_heals_the_mirror(
     attempts = [each for each in simulator.settle() if each["type"].startswith("customer.subscription")]
     assert [each["status_code"] for each in attempts] == [503]
 
-    world.aws.template.create_tables(world.aws.clients.dynamodb)
+    name = world.aws.template.ref("Subscriptions")
+    create_table(
+        world.aws.clients.dynamodb, name, world.aws.template.resources("AWS::DynamoDB::Table")["Subscriptions"]
+    )
     simulator.admin("POST", "deliveries/retry")
     simulator.settle()
     item = world.table.get(str(made.customer), made.id)
