@@ -65,11 +65,13 @@ _A_MOMENT = Said(
 _BY_CODE: Mapping[str, Said] = {
     "expired_token": _EXPIRED,
     "change_refused": _NOT_OFFERED,
+    "change_required": _NOT_OFFERED,
     "discount_refused": _NOT_OFFERED,
     "flow_disabled": _NOT_OFFERED,
     "flow_refused": _NOT_OFFERED,
     "nothing_to_confirm": _NOT_OFFERED,
     "several_items": _NOT_OFFERED,
+    "not_your_item": _NOT_OFFERED,
     "not_your_subscription": _NOT_OFFERED,
     "subscription_required": _NOT_OFFERED,
 }

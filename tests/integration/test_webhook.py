@@ -373,7 +373,8 @@ def test_the_mirror_follows_stripe_through_a_subscriptions_life(world: World, si
 def test_when_the_database_refuses_the_next_delivery_heals_the_mirror(
     world: World, simulator: RunningSimulator
 ) -> None:
-    world.aws.clients.dynamodb.delete_table(TableName=world.aws.template.ref("Subscriptions"))
+    for table in world.aws.template.resources("AWS::DynamoDB::Table"):
+        world.aws.clients.dynamodb.delete_table(TableName=world.aws.template.ref(table))
     made = subscribed(simulator)
     attempts = [each for each in simulator.settle() if each["type"].startswith("customer.subscription")]
     assert [each["status_code"] for each in attempts] == [503]
