@@ -112,6 +112,11 @@ class Deployment:
         return LinkTokens(self._secrets.get().link_secret.get_secret_value())
 
     @property
+    def email_sender(self) -> str:
+        """Who the mails to customers come from: an address, or `Name <address>`."""
+        return self._output("PortalEmailSender")
+
+    @property
     def stripe(self) -> StripeClient:
         """Stripe, with the deployment's own key."""
         return stripe_client(self._secrets.get().api_key, self.stripe_api_base)

@@ -21,7 +21,8 @@ def assembled(options: Options) -> Iterator[threading.Thread]:
     client = stripe_client_for(options)
     try:
         seed = Seed(client, places.stripe_url, places.site_url, clock) if places.stripe_port else None
-        backend = provision(options, client, seed.configurations() if seed else {})
+        groups, checkout_price = (seed.configurations(), seed.checkout_price()) if seed else ({}, "")
+        backend = provision(options, client, groups, checkout_price)
         apis = backend.template.resources("AWS::ApiGatewayV2::Api").values()
         gateway = Gateway(
             backend.template.routes(),

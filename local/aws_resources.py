@@ -42,7 +42,7 @@ class AwsClients:
 
 
 def create_resources(template: Template, clients: AwsClients, *, sender: str, secret: Mapping[str, object]) -> None:
-    """Create tables and queues as the template says, the secret with its content, and the sender's identity."""
+    """Create tables and queues as the template says, the filled secret, and the sender's address or domain."""
     template.create_tables(clients.dynamodb)
     for queue_id, properties in template.resources("AWS::SQS::Queue").items():
         clients.sqs.create_queue(QueueName=queue_id, Attributes=_queue_attributes(properties))

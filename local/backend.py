@@ -13,9 +13,10 @@ from local.aws_resources import AwsClients
 from local.lambda_function import LambdaFunction
 from local.places import Places
 from local.template import Template
-from shared.link_token import Flow, LinkClaims, LinkTokens
+from shared.link_token import LinkClaims, LinkTokens
 from shared.mirror_item import MirroredSubscription
 from shared.mirror_table import MirrorTable
+from shared.portal_flow import Flow
 
 _LINK_AGE = timedelta(hours=1)
 _SHOWN_CUSTOMERS = 50

@@ -9,7 +9,9 @@ from local.children import NotRunning
 from local.physical_names import REGION, PhysicalNames
 
 HOST = "127.0.0.1"
+SENDING_DOMAIN = "northwind.example"
 AUDIT_FROM = "billing-audit@northwind.example"
+PORTAL_FROM = "Northwind <billing@northwind.example>"
 AUDIT_TO = "billing-team@northwind.example"
 
 
@@ -49,6 +51,7 @@ class Places:
             "DefaultReturnUrl": f"{self.site_url}/",
             "AuditEmailFrom": AUDIT_FROM,
             "AuditEmailTo": AUDIT_TO,
+            "PortalEmailFrom": PORTAL_FROM,
         }
 
     @property

@@ -13,7 +13,7 @@ from local.backend import Backend
 from local.intrinsics import TemplateError
 from local.lambda_function import LambdaFunction
 from local.options import Options
-from local.places import AUDIT_FROM
+from local.places import SENDING_DOMAIN
 from local.template import Template
 
 if TYPE_CHECKING:
@@ -33,10 +33,16 @@ def stripe_client_for(options: Options) -> StripeClient:
     )
 
 
-def provision(options: Options, client: StripeClient, groups: Mapping[str, str]) -> Backend:
-    """Make everything that the functions need, and load them; `groups` maps groups to portal configurations."""
+def provision(options: Options, client: StripeClient, groups: Mapping[str, str], checkout_price: str) -> Backend:
+    """Make everything that the functions need, and load them.
+
+    `groups` maps groups to portal configurations; `checkout_price` is what customers without a subscription may buy.
+    """
     places = options.places
-    parameters = places.parameters | {"PortalConfigurations": json.dumps(dict(groups))}
+    parameters = places.parameters | {
+        "PortalConfigurations": json.dumps(dict(groups)),
+        "CheckoutPrice": checkout_price,
+    }
     template = Template.load(parameters=parameters, names=places.names)
     os.environ.update(process_environment(template, options))
     aws = AwsClients.at(places.aws_url)
@@ -46,7 +52,7 @@ def provision(options: Options, client: StripeClient, groups: Mapping[str, str])
         "webhook_signing_secrets": _signing_secrets(options, client, template.outputs()["WebhookUrl"]),
         "link_secret": link_secret,
     }
-    create_resources(template, aws, sender=AUDIT_FROM, secret=secret)
+    create_resources(template, aws, sender=SENDING_DOMAIN, secret=secret)
     functions = {logical_id: LambdaFunction(function) for logical_id, function in template.functions().items()}
     return Backend(places, template, client, aws, functions, link_secret, groups)
 

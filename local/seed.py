@@ -72,6 +72,10 @@ class Seed:
         )
         return {"legacy": legacy["id"]}
 
+    def checkout_price(self) -> str:
+        """The price that the site sells in Checkout; to be asked for once the configurations are made."""
+        return self._price_ids["starter_eur_month"]
+
     def history(self) -> None:
         """Make people and everything that happened to them; leaves the clock where the last step was."""
         self._clock.go_to(SIGN_UP)

@@ -1,4 +1,4 @@
-"""The demo site's outbox: what the team would find in its mail."""
+"""The demo site's outbox: what the team and the customers would find in their mail."""
 
 from typing import NamedTuple
 from urllib.parse import quote
@@ -11,8 +11,12 @@ from local.backend import Backend
 from local.outbox import Mail, read_outbox
 from local.pages import page
 
-# A mail's HTML brings its own styles and nothing else; the sandbox takes away scripts, forms and navigation.
-_MAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+# A mail's HTML brings its own styles and nothing else; the sandbox takes away scripts, forms and navigation. As in a
+# reader of mails, a link opens in a tab of its own.
+_MAIL_POLICY = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:; frame-ancestors 'self'"
+)
 
 
 class _Numbered(NamedTuple):

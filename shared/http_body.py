@@ -1,6 +1,5 @@
 """The body of an API Gateway event as the bytes that were sent."""
 
-import binascii
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
@@ -15,5 +14,5 @@ def body_of(event: Mapping[str, Any]) -> bytes:
         return str(body).encode()
     try:
         return b64decode(body, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise InvalidRequest("unreadable_body", "The body is said to be base64, and is not") from error

@@ -1,6 +1,7 @@
 """How an error becomes an HTTP answer: the one place that knows status codes (RFC 9457, problem+json)."""
 
 import json
+import traceback
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -54,3 +55,11 @@ def log_problem(logger: "Logger", error: PortalError) -> None:
             logger.warning(error.message, extra=fields)
         case _:
             logger.info(error.message, extra=fields)
+
+
+def log_failure(logger: "Logger", error: Exception) -> None:
+    """Log where a fault of our own happened, without its message: that may hold what the caller sent."""
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    logger.error(
+        "A fault of the bundle's own", extra={"code": "internal_error", "error": type(error).__name__, "where": frames}
+    )

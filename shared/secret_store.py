@@ -24,6 +24,12 @@ def _stripe_api_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _link_secret(value: SecretStr) -> SecretStr:
+    if re.search(r"\s", value.get_secret_value()):
+        raise ValueError("a shared secret has no white space: it is not a key pair's public or private half")
+    return value
+
+
 class Secrets(BaseModel):
     """The JSON of the secret. `webhook_signing_secrets` holds two while one is rolled (Stripe allows 24 hours)."""
 
@@ -31,7 +37,7 @@ class Secrets(BaseModel):
 
     stripe_api_key: Annotated[SecretStr, AfterValidator(_stripe_api_key)]
     webhook_signing_secrets: Annotated[tuple[SecretStr, ...], Field(max_length=10)] = ()
-    link_secret: Annotated[SecretStr, Field(min_length=32)]
+    link_secret: Annotated[SecretStr, Field(min_length=32), AfterValidator(_link_secret)]
 
     @property
     def api_key(self) -> str:

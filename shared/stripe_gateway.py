@@ -1,5 +1,6 @@
 """The one door to Stripe: a client that retries, times out in time, and fails with the bundle's own errors."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ stripe.enable_telemetry = False
 # API Gateway gives up after 30 s and Stripe's webhooks after about 10 s, so one retry has to fit in there.
 TIMEOUT_SECONDS = 4
 RETRIES = 1
+
+# Stripe's refusal names it so: the 'rak_customer_portal_write' permission would allow the request.
+_PERMISSION = re.compile(r"rak_\w+")
 
 
 @lru_cache(maxsize=2)
@@ -42,17 +46,30 @@ def stripe_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (stripe.AuthenticationError, stripe.PermissionError) as error:
+    except stripe.AuthenticationError as error:
         raise OperatorError(
-            "stripe_key_refused",
-            f"Stripe refused the API key ({error.code or error.http_status}). Give the restricted key the permissions "
-            f"listed in docs/deploy.md, or renew stripe_api_key in the secret. Request: {error.request_id}",
+            "stripe_key_invalid",
+            f"Stripe does not take the API key ({_code_of(error) or 'revoked or mistyped'}): put a new one into "
+            f"stripe_api_key in the secret. Request: {error.request_id}",
         ) from error
+    except stripe.PermissionError as error:
+        raise OperatorError("stripe_key_lacks_permission", _lacking(error)) from error
     except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
         raise Unavailable(
             "stripe_unavailable",
             f"Stripe did not answer ({type(error).__name__}, {error.http_status}). Request: {error.request_id}",
         ) from error
+
+
+def _code_of(error: stripe.StripeError) -> str | None:
+    """Read the body's code: the library's own field has only some errors' codes."""
+    return error.code or getattr(error.error, "code", None)
+
+
+def _lacking(error: stripe.PermissionError) -> str:
+    """Name what the key lacks; Stripe's own words have a part of the key in them."""
+    named = ", ".join(sorted(set(_PERMISSION.findall(str(error))))) or "the permissions listed in docs/deploy.md"
+    return f"Give the restricted key in stripe_api_key of the secret {named}. Request: {error.request_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Adapts API Gateway's routes to the portal link."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -8,14 +9,16 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.shared.cookies import Cookie
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.create_session.metrics import PortalMetric
+from functions.create_session.metrics import PortalMetric, metrics_of
 from functions.create_session.portal_link import PortalLink
-from functions.create_session.visitor_page import visitor_page
-from shared.errors import OperatorError, PortalError, Unavailable
+from functions.create_session.return_cookie import return_cookie, return_token_of
+from functions.create_session.visitor_page import Visitor, visitor_page
+from shared.errors import OperatorError, PortalError
 from shared.http_body import body_of
-from shared.problem import CONTENT_TYPE, detail_of, log_problem, problem, status_of
+from shared.problem import CONTENT_TYPE, log_failure, log_problem, problem, status_of
 
 logger = Logger(service="create_session")
 metrics = Metrics(service="create_session")
@@ -23,11 +26,8 @@ app = APIGatewayHttpResolver()
 
 # An answer holds a credential, or leads to one.
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
-_PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
-
-_FAILURES: dict[type[PortalError], PortalMetric] = {
-    OperatorError: PortalMetric.MISCONFIGURED,
-    Unavailable: PortalMetric.UNAVAILABLE,
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 }
 
 _link = cache(PortalLink.from_environment)
@@ -35,10 +35,21 @@ _link = cache(PortalLink.from_environment)
 
 @app.get("/portal")
 def get_portal() -> Response[str]:
-    """Lead a visitor to the portal, or to the login page."""
-    url = _link().follow(app.current_event.query_string_parameters)
+    """Lead a visitor to the portal, to Checkout, or to the login page."""
+    event = app.current_event
+    url, return_token = _link().follow(event.query_string_parameters, event.headers.get("accept-language"))
+    _count(PortalMetric.CHECKOUT if return_token else PortalMetric.OPENED)
+    return _lead_to(url, [return_cookie(return_token)] if return_token else [])
+
+
+@app.get("/portal/return")
+def get_portal_return() -> Response[str]:
+    """Lead a visitor who comes back from Checkout to the portal."""
+    event = app.current_event
+    token, language = return_token_of(event.raw_event), event.headers.get("accept-language")
+    url = _link().come_back(event.query_string_parameters, token, language)
     _count(PortalMetric.OPENED)
-    return Response(HTTPStatus.SEE_OTHER.value, headers=_HEADERS | {"Location": url}, body="")
+    return _lead_to(url, [return_cookie(None)])
 
 
 @app.head("/portal")
@@ -52,23 +63,47 @@ def head_portal() -> Response[str]:
 def post_portal_sessions() -> Response[str]:
     """Answer a session's address to a signed-in user's page, or to a server."""
     event = app.current_event
-    authorizer = event.raw_event["requestContext"].get("authorizer") or {}
-    claims = authorizer.get("jwt", {}).get("claims")
-    url = _link().create(claims, event.headers.get("authorization"), body_of(event.raw_event))
-    _count(PortalMetric.OPENED)
-    return Response(HTTPStatus.CREATED.value, "application/json", json.dumps({"url": url}), headers=_HEADERS)
+    claims, language = _claims(event.raw_event), event.headers.get("accept-language")
+    found = _link().create(claims, event.headers.get("authorization"), body_of(event.raw_event), language)
+    _count(PortalMetric.CHECKOUT if found.is_checkout else PortalMetric.OPENED)
+    return Response(HTTPStatus.CREATED.value, "application/json", json.dumps({"url": found.url}), headers=_HEADERS)
+
+
+def _claims(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Answer what API Gateway's JWT authorizer has verified; `None` on a route that has no such authorizer."""
+    authorizer = event["requestContext"].get("authorizer") or {}
+    if "jwt" not in authorizer:
+        return None
+    claims: Mapping[str, Any] = (authorizer["jwt"] or {}).get("claims") or {}
+    return claims
 
 
 @app.exception_handler(PortalError)  # type: ignore[untyped-decorator]  # Powertools leaves this one untyped
 def refuse(error: PortalError) -> Response[str]:
     """Say what is wrong: a page for a person who followed a link, problem+json for programs."""
     log_problem(logger, error)
-    _count(_FAILURES.get(type(error), PortalMetric.REFUSED))
-    status = status_of(error).value
+    _count(*metrics_of(error))
+    return _refused(error)
+
+
+@app.exception_handler(Exception)  # type: ignore[untyped-decorator]  # Powertools leaves this one untyped
+def apologise(error: Exception) -> Response[str]:
+    """Keep a fault of ours from the caller, who would else see API Gateway's bare JSON."""
+    log_failure(logger, error)
+    _count(PortalMetric.FAILED)
+    return _refused(OperatorError("internal_error", "A fault of the bundle's own; see the log"))
+
+
+def _refused(error: PortalError) -> Response[str]:
     event = app.current_event
-    if event.http_method == "GET" and "text/html" in (event.headers.get("accept") or ""):
-        return Response(status, "text/html; charset=utf-8", visitor_page(detail_of(error)), _HEADERS | _PAGE_HEADERS)
-    return Response(status, CONTENT_TYPE, problem(error), _HEADERS)
+    headers = {name: event.headers.get(name) for name in ("accept", "accept-language")}
+    status = status_of(error).value
+    if event.http_method != "GET" or "text/html" not in (headers["accept"] or ""):
+        return Response(status, CONTENT_TYPE, problem(error), _HEADERS)
+    has_token = "token" in event.query_string_parameters
+    visitor = Visitor(headers["accept-language"], has_token, app.lambda_context.aws_request_id)
+    page_headers = _HEADERS | _PAGE_HEADERS | {"Content-Language": visitor.language}
+    return Response(status, "text/html; charset=utf-8", visitor_page(error, visitor), page_headers)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -78,5 +113,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return app.resolve(event, context)
 
 
-def _count(metric: PortalMetric) -> None:
-    metrics.add_metric(metric, MetricUnit.Count, 1)
+def _lead_to(url: str, cookies: list[Cookie]) -> Response[str]:
+    return Response(HTTPStatus.SEE_OTHER.value, headers=_HEADERS | {"Location": url}, body="", cookies=cookies)
+
+
+def _count(*names: PortalMetric) -> None:
+    for name in names:
+        metrics.add_metric(name, MetricUnit.Count, 1)

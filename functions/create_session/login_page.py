@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+import stripe
 from stripe import StripeClient
 
+from functions.create_session.refusal import no_default_configuration, refusal
 from shared.errors import OperatorError
 from shared.stripe_gateway import stripe_errors
 
@@ -21,7 +23,7 @@ class LoginPage:
         self._known: tuple[StripeClient, float, str] | None = None
 
     def url(self, client: StripeClient) -> str:
-        """Answer the address. Raises `OperatorError` when there is no default configuration or the page is off."""
+        """Answer the address. Raises `OperatorError` when there is no such page."""
         now = self._monotonic()
         if self._known is None or self._known[0] is not client or now - self._known[1] >= CACHE_SECONDS:
             self._known = (client, now, _ask(client))
@@ -30,15 +32,22 @@ class LoginPage:
 
 def _ask(client: StripeClient) -> str:
     with stripe_errors():
-        listed = client.v1.billing_portal.configurations.list({"is_default": True, "active": True, "limit": 1}).data
-    login_page = listed[0].login_page if listed else None
-    if login_page is None or not login_page.enabled or not login_page.url:
+        try:
+            listed = client.v1.billing_portal.configurations.list({"is_default": True, "limit": 1}).data
+        except stripe.InvalidRequestError as error:
+            raise refusal(error) from error
+    if not listed:
+        raise no_default_configuration()
+    default = listed[0]
+    if not default.active:
+        raise OperatorError("configuration_inactive", f"Activate the default portal configuration {default.id}")
+    if not default.login_page.enabled or not default.login_page.url:
         raise OperatorError(
             "login_page_off",
             "Turn the login link on in Stripe's Dashboard (Settings > Billing > Customer portal), "
             "in the mode of the API key",
         )
-    return login_page.url
+    return default.login_page.url
 
 
 def with_email(url: str, email: str | None) -> str:

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import boto3
 from pydantic import ValidationError
@@ -11,13 +13,20 @@ from stripe import StripeClient
 
 from functions.create_session.identity import identity_of_token, identity_of_user
 from functions.create_session.login_page import LoginPage, with_email
-from functions.create_session.portal_session import SessionRequest, portal_session
+from functions.create_session.portal_session import Destination, Visit, allowed_return_url, destination
+from functions.create_session.session_request import SessionRequest
 from functions.create_session.settings import CreateSessionSettings
 from shared.aws import AWS_CONFIG
 from shared.errors import InvalidRequest, Unauthenticated
-from shared.link_token import LinkTokens
+from shared.link_token import LinkClaims, LinkTokens
 from shared.secret_store import SecretStore
 from shared.stripe_gateway import stripe_client
+
+# How long a visitor may take for Checkout and still come back to the portal.
+RETURN_AGE = timedelta(hours=1)
+_KEPT_OVER_CHECKOUT = ("return_url", "locale")
+_SHOWN_FAULTS = 10
+_SHOWN_LETTERS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +44,62 @@ class PortalLink:
         settings = CreateSessionSettings.from_environment()
         return cls(settings, SecretStore(settings.secret_id, boto3.client("secretsmanager", config=AWS_CONFIG)))
 
-    def follow(self, query: Mapping[str, str]) -> str:
-        """Answer where a visitor goes: with a token to a portal session, without one to the login page.
+    def follow(self, query: Mapping[str, str], accept_language: str | None = None) -> tuple[str, str | None]:
+        """Answer where a visitor goes: with a token to the portal or to Checkout, without one to the login page.
 
-        The login page's address is the same whether or not a customer with the given e-mail address exists.
+        For the way to Checkout there is a second answer, which only the visitor's browser may keep: `come_back` takes
+        it. The login page's address is the same whether or not a customer with the given e-mail address exists.
         """
         if "token" not in query:
-            return with_email(self.login_page.url(self._client), query.get("email"))
-        identity = identity_of_token(self._tokens.read(query["token"], now=self.clock()))
-        asked = {name: query[name] for name in SessionRequest.model_fields if name in query}
-        return portal_session(self._client, identity, _validated(asked), self.settings)
+            return with_email(self.login_page.url(self._client), query.get("email")), None
+        claims = self._tokens.read(query["token"], now=self.clock())
+        request = _validated(_asked(query))
+        kept = {"customer": claims.sub} | {name: query[name] for name in _KEPT_OVER_CHECKOUT if name in query}
+        back = f"{self.settings.portal_url}/return?{urlencode(kept)}"
+        found = self._destination(Visit(identity_of_token(claims), request, accept_language, back))
+        if not found.is_checkout:
+            return found.url, None
+        returning = LinkClaims(sub=found.customer, group=claims.group, locale=claims.locale, checkout=False)
+        return found.url, self._return_tokens.mint(returning, expires_in=RETURN_AGE, now=self.clock())
 
-    def create(self, claims: Mapping[str, Any] | None, authorization: str | None, body: bytes) -> str:
+    def come_back(self, query: Mapping[str, str], return_token: str | None, accept_language: str | None = None) -> str:
+        """Answer where the visitor goes after Checkout: to the portal in the browser that `follow` sent there.
+
+        Anybody else who knows the address, whoever paid among them, goes to the return URL, and so does a browser that
+        has been sent to another customer's Checkout since. What Stripe adds to an address is not looked at.
+        """
+        request = _validated({name: query[name] for name in ("customer", *_KEPT_OVER_CHECKOUT) if name in query})
+        try:
+            claims = self._return_tokens.read(return_token or "", now=self.clock())
+        except Unauthenticated:
+            claims = None
+        if claims is None or claims.sub != request.customer:
+            return allowed_return_url(request.return_url, self.settings)
+        return self._destination(Visit(identity_of_token(claims), request, accept_language)).url
+
+    def create(
+        self,
+        claims: Mapping[str, Any] | None,
+        authorization: str | None,
+        body: bytes,
+        accept_language: str | None = None,
+    ) -> Destination:
         """Answer a session's address to whoever proves an identity.
 
         `claims` are those that API Gateway's authorizer has verified; without them `authorization` has to be
         `Bearer <link token>`.
         """
-        if claims:
+        if claims is not None:
             identity = identity_of_user(claims, self.settings, self._client)
         else:
             scheme, _, token = (authorization or "").partition(" ")
             if scheme.lower() != "bearer" or not token:
                 raise Unauthenticated("no_token", "Send a link token as `Authorization: Bearer <token>`")
             identity = identity_of_token(self._tokens.read(token.strip(), now=self.clock()))
-        return portal_session(self._client, identity, _validated(body or b"{}"), self.settings)
+        return self._destination(Visit(identity, _validated(body or b"{}"), accept_language))
+
+    def _destination(self, visit: Visit) -> Destination:
+        return destination(self._client, visit, self.settings)
 
     @property
     def _client(self) -> StripeClient:
@@ -69,6 +109,15 @@ class PortalLink:
     def _tokens(self) -> LinkTokens:
         return LinkTokens(self.secrets.get().link_secret.get_secret_value())
 
+    @property
+    def _return_tokens(self) -> LinkTokens:
+        """An audience of their own: neither kind is taken for the other."""
+        return LinkTokens(self.secrets.get().link_secret.get_secret_value(), "portal-return")
+
+
+def _asked(query: Mapping[str, str]) -> dict[str, str]:
+    return {name: query[name] for name in SessionRequest.model_fields if name in query}
+
 
 def _validated(asked: bytes | Mapping[str, str]) -> SessionRequest:
     try:
@@ -76,5 +125,11 @@ def _validated(asked: bytes | Mapping[str, str]) -> SessionRequest:
             return SessionRequest.model_validate_json(asked)
         return SessionRequest.model_validate(asked)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the body'}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(_fault(one["loc"], one["msg"]) for one in error.errors()[:_SHOWN_FAULTS])
         raise InvalidRequest("bad_request", f"These are wrong: {wrong}") from None
+
+
+def _fault(place: tuple[int | str, ...], message: str) -> str:
+    """Name the field; how a caller may call a field of their own has no end."""
+    name = ".".join(map(str, place)) or "the body"
+    return f"{name if len(name) <= _SHOWN_LETTERS else f'{name[:_SHOWN_LETTERS]}...'}: {message}"

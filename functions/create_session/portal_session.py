@@ -1,61 +1,77 @@
-"""Makes one portal session at Stripe for a proven identity."""
+"""Makes one session at Stripe for a proven identity: of the portal, or of Checkout where there is nothing to manage."""
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import stripe
-from pydantic import BaseModel, ConfigDict, Field
 from stripe import StripeClient
 
+from functions.create_session.checkout import checkout_url, is_subscribed
+from functions.create_session.flow_data import flow_data, limited
 from functions.create_session.identity import Identity
-from functions.create_session.return_url import MAX_LENGTH, is_allowed
+from functions.create_session.locale import CHECKOUT_LOCALES, granted
+from functions.create_session.refusal import refusal
+from functions.create_session.return_url import is_allowed
+from functions.create_session.session_request import SessionRequest
 from functions.create_session.settings import CreateSessionSettings
-from shared.errors import Forbidden, InvalidRequest, OperatorError, PortalError
-from shared.link_token import CustomerId, Flow, Locale, SubscriptionId
+from shared.errors import InvalidRequest, OperatorError
+from shared.portal_flow import FlowClaims
 from shared.stripe_gateway import stripe_errors
 
 if TYPE_CHECKING:
-    from stripe.params.billing_portal import SessionCreateParams, SessionCreateParamsFlowData
+    from stripe.params.billing_portal import SessionCreateParams
+    from stripe.params.checkout import SessionCreateParams as CheckoutParams
 
 
-class SessionRequest(BaseModel):
-    """What a caller may ask for. None of it says who the caller is: `customer` only picks among the proven ones."""
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where to send the customer: the address is a credential, never to be logged or stored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    return_url: Annotated[str, Field(max_length=MAX_LENGTH)] | None = None
-    flow: Flow | None = None
-    subscription: SubscriptionId | None = None
-    customer: CustomerId | None = None
-    locale: Locale | None = None
+    url: str
+    customer: str
+    is_checkout: bool = False
 
 
-def portal_session(
-    client: StripeClient,
-    identity: Identity,
-    request: SessionRequest,
-    settings: CreateSessionSettings,
-) -> str:
-    """Answer the address of a fresh session: a credential, never to be logged or stored (it lives for 5 minutes).
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Who asks for what; `back_from_checkout` is where Checkout leads on success, the return URL by default."""
+
+    identity: Identity
+    request: SessionRequest
+    accept_language: str | None = None
+    back_from_checkout: str | None = None
+
+
+def destination(client: StripeClient, visit: Visit, settings: CreateSessionSettings) -> Destination:
+    """Make a fresh session (it lives for 5 minutes).
 
     Raises `InvalidRequest`, `Forbidden`, and for what only the team can mend `OperatorError`.
     """
-    return_url = _return_url(request.return_url, settings)
+    identity, request = visit.identity, visit.request
+    return_url = allowed_return_url(request.return_url, settings)
     customer = identity.pick(request.customer)
-    params: SessionCreateParams = {"customer": customer, "return_url": return_url}
-    if flow_data := _flow_data(client, customer, identity, request, return_url):
-        params["flow_data"] = flow_data
+    wanted = limited(identity.limits, request)
+    wishes = (identity.locale, request.locale, settings.portal_locale, visit.accept_language)
+    if settings.checkout_price and identity.checkout and wanted.flow is None and not is_subscribed(client, customer):
+        success_url = visit.back_from_checkout or return_url
+        params = _checkout_params(customer, settings.checkout_price, success_url, return_url)
+        if locale := granted(wishes, CHECKOUT_LOCALES):
+            params["locale"] = locale
+        return Destination(checkout_url(client, params), customer, is_checkout=True)
+    session: SessionCreateParams = {"customer": customer, "return_url": return_url}
+    if data := flow_data(client, customer, wanted, return_url, settings.retention_coupon):
+        session["flow_data"] = data
     if configuration := _configuration(client, customer, identity.group, settings):
-        params["configuration"] = configuration
-    if locale := request.locale or identity.locale:
-        params["locale"] = locale
-    with stripe_errors():
-        try:
-            return client.v1.billing_portal.sessions.create(params).url
-        except stripe.InvalidRequestError as error:
-            raise _refusal(error) from error
+        session["configuration"] = configuration
+    if locale := granted(wishes):
+        session["locale"] = locale
+    if settings.expired_session_login:
+        session["after_expiration"] = {"type": "customer_login"}
+    return Destination(_portal_url(client, session, wanted), customer)
 
 
-def _return_url(asked: str | None, settings: CreateSessionSettings) -> str:
+def allowed_return_url(asked: str | None, settings: CreateSessionSettings) -> str:
+    """Answer the address asked for, or the default. Raises `InvalidRequest` unless its origin is an allowed one."""
     if asked is None:
         return settings.default_return_url
     if not is_allowed(asked, settings.allowed_return_origins):
@@ -63,42 +79,25 @@ def _return_url(asked: str | None, settings: CreateSessionSettings) -> str:
     return asked
 
 
-def _flow_data(
-    client: StripeClient,
-    customer: str,
-    identity: Identity,
-    request: SessionRequest,
-    return_url: str,
-) -> "SessionCreateParamsFlowData | None":
-    flow = _limited("flow", identity.flow, request.flow)
-    subscription = _limited("subscription", identity.subscription, request.subscription)
-    if flow is None:
-        return None
-    flow_data = {"type": flow, "after_completion": {"type": "redirect", "redirect": {"return_url": return_url}}}
-    if flow.startswith("subscription_"):
-        if subscription is None:
-            raise InvalidRequest("subscription_required", f"The flow {flow} needs a `subscription`")
-        _check_owner(client, customer, subscription)
-        flow_data[flow] = {"subscription": subscription}
-    return flow_data  # type: ignore[return-value]  # the key named by `flow` is a variable
+def _checkout_params(customer: str, price: str, success_url: str, cancel_url: str) -> "CheckoutParams":
+    return {
+        "mode": "subscription",
+        "customer": customer,
+        "line_items": [{"price": price, "quantity": 1}],
+        "success_url": success_url,
+        "cancel_url": cancel_url,
+    }
 
 
-def _limited(name: str, limit: str | None, asked: str | None) -> str | None:
-    """What the token fixes cannot be asked otherwise."""
-    if limit is not None and asked not in {None, limit}:
-        raise Forbidden(f"other_{name}", f"This link is for another {name}")
-    return limit or asked
-
-
-def _check_owner(client: StripeClient, customer: str, subscription: str) -> None:
-    """Raise the same `Forbidden` whether the subscription is somebody else's or nobody's."""
+def _portal_url(client: StripeClient, params: "SessionCreateParams", wanted: FlowClaims) -> str:
     with stripe_errors():
         try:
-            owner = client.v1.subscriptions.retrieve(subscription).customer
-        except stripe.InvalidRequestError:
-            owner = None
-    if owner != customer:
-        raise Forbidden("not_your_subscription", "That subscription is not yours")
+            return client.v1.billing_portal.sessions.create(params).url
+        except stripe.InvalidRequestError as error:
+            refused = refusal(error)
+            if refused.code == "discount_refused" and not wanted.coupon and not wanted.promotion_code:
+                refused = OperatorError("bad_retention_coupon", "RETENTION_COUPON is no coupon that Stripe takes")
+            raise refused from error
 
 
 def _configuration(
@@ -123,22 +122,6 @@ def _group_of_customer(client: StripeClient, customer: str) -> str | None:
         try:
             found = client.v1.customers.retrieve(customer)
         except stripe.InvalidRequestError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
     metadata = getattr(found, "metadata", None)
     return metadata["portal_group"] if metadata and "portal_group" in metadata else None
-
-
-def _refusal(error: stripe.InvalidRequestError) -> PortalError:
-    """Tell apart who can mend it. Stripe's `code` varies for the first case, so its text decides."""
-    text = error.user_message or str(error)
-    if "default configuration has not been created" in text:
-        return OperatorError(
-            "no_default_configuration",
-            "Save the portal's settings once in Stripe's Dashboard (Settings > Billing > Customer portal), "
-            "in the mode of the API key",
-        )
-    if (error.param or "").startswith("flow_data") or "in the portal configuration is disabled" in text:
-        return InvalidRequest("flow_refused", f"Stripe does not offer this flow here: {text}")
-    if error.code == "resource_missing" and (error.param or "") in {"customer", "id"}:
-        return OperatorError("customer_missing", "The customer is deleted, or of the other mode than the API key")
-    return OperatorError("stripe_refused", f"Stripe refused the portal session: {text} ({error.request_id})")

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, Json, model_validator
 
+from functions.create_session.locale import PORTAL_LOCALES
 from functions.create_session.return_url import is_allowed, origin_of
 from shared.errors import InvalidRequest
+from shared.portal_flow import OwnId
 from shared.settings import FunctionSettings
 
 _CONFIGURATION = re.compile(r"^bpc_\w+$")
@@ -33,6 +35,12 @@ def _configurations(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _portal_locale(value: str) -> str:
+    if value not in PORTAL_LOCALES:
+        raise ValueError(f"Stripe's portal has these locales: {', '.join(PORTAL_LOCALES)}")
+    return value
+
+
 class CreateSessionSettings(FunctionSettings):
     """Where a visitor may return to, and how identities map to customers and configurations."""
 
@@ -46,6 +54,18 @@ class CreateSessionSettings(FunctionSettings):
     customer_claim: Annotated[str, Field(min_length=1)]
     group_claim: Annotated[str, Field(min_length=1)]
     allow_verified_email: bool
+    create_missing_customers: bool
+    portal_url: Annotated[str, Field(pattern=r"^https?://")]
+    portal_locale: Annotated[str, AfterValidator(_portal_locale)] | None = None
+    expired_session_login: bool
+    retention_coupon: OwnId | None = None
+    checkout_price: OwnId | None = None
+
+    @model_validator(mode="after")
+    def _creating_needs_an_address(self) -> "CreateSessionSettings":
+        if self.create_missing_customers and not self.allow_verified_email:
+            raise ValueError("CREATE_MISSING_CUSTOMERS also needs ALLOW_VERIFIED_EMAIL")
+        return self
 
     @model_validator(mode="after")
     def _default_is_allowed(self) -> "CreateSessionSettings":

@@ -7,15 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from functions.nightly_audit.page import page_of
 from shared.audit.as_csv import to_csv
 from shared.audit.headline import count
 from shared.audit.report import Report
-from shared.errors import OperatorError, Unavailable
 from shared.money import format_amounts
+from shared.ses import send
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -23,21 +22,7 @@ if TYPE_CHECKING:
 # SES takes 40 MB, counted after base64, which makes 4 bytes (and line ends) of 3. The rest of a mail is far below 1 MB.
 LARGEST_CSV = 28_000_000
 
-# Python folds a header of 70 to 78 characters right after its name, which some readers show as a leading space.
-_ON_THE_WIRE = SMTP.clone(max_line_length=998)
-
-# What a later try cannot mend (SES API v2, SendEmail, "Errors").
-_OPERATORS_FAULTS = frozenset(
-    {
-        "AccessDeniedException",
-        "AccountSuspendedException",
-        "BadRequestException",
-        "MailFromDomainNotVerifiedException",
-        "MessageRejected",
-        "NotFoundException",
-        "SendingPausedException",
-    }
-)
+_MEND = "Verify AUDIT_EMAIL_FROM in SES in this region, and AUDIT_EMAIL_TO too while the account is in the SES sandbox."
 
 
 class Mailer:
@@ -51,15 +36,7 @@ class Mailer:
     def send(self, report: Report) -> None:
         """Send the report. Raises `OperatorError` when SES will never take it, `Unavailable` when it may later."""
         message = compose(report, self._sender, self._recipients)
-        try:
-            self._ses.send_email(
-                FromEmailAddress=self._sender,
-                Destination={"ToAddresses": list(self._recipients)},
-                Content={"Raw": {"Data": message.as_bytes(policy=_ON_THE_WIRE)}},
-            )
-        except (ClientError, BotoCoreError) as error:
-            # `from None`: SES names the addresses that it refuses, and the cause would carry them into the log.
-            raise _refused(error) from None
+        send(self._ses, message, self._sender, self._recipients, mend=_MEND)
 
 
 def compose(
@@ -106,17 +83,6 @@ def _about_the_attachment(report: Report, *, attached: bool) -> str:
     if attached:
         return "The attached CSV file has every paused subscription."
     return "The list is too long for a mail: `portal audit` writes all of it as CSV."
-
-
-def _refused(error: ClientError | BotoCoreError) -> OperatorError | Unavailable:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-    if code in _OPERATORS_FAULTS:
-        return OperatorError(
-            "mail_refused",
-            f"SES refused the audit's mail ({code}). Verify AUDIT_EMAIL_FROM in SES in this region, and AUDIT_EMAIL_TO "
-            "too while the account is in the SES sandbox.",
-        )
-    return Unavailable("mail_unavailable", f"SES did not take the audit's mail ({code})")
 
 
 @cache

@@ -50,7 +50,16 @@ def _check(call: Call) -> None:
     check_url(params["success_url"], "success_url")
     for position, item in enumerate(params["line_items"]):
         if "price" in item:
-            call.store.prices.get(item["price"], f"line_items[{position}][price]")
+            _check_price(call, item["price"], f"line_items[{position}][price]")
+
+
+def _check_price(call: Call, price_id: str, param: str) -> None:
+    price = call.store.prices.get(price_id, param)
+    if not price["active"]:
+        raise ApiError("The price specified is inactive. This field only accepts active prices.", param=param)
+    if price["recurring"] is None:
+        text = "You must provide at least one recurring price in `subscription` mode when using prices."
+        raise ApiError(text, param="line_items")
 
 
 def retrieve(call: Call) -> StripeObject:
@@ -61,14 +70,27 @@ def retrieve(call: Call) -> StripeObject:
     return session
 
 
+def expire(call: Call) -> StripeObject:
+    """`POST /v1/checkout/sessions/{id}/expire`, of an open one only."""
+    session = retrieve(call)
+    if session["status"] != "open":
+        text = f'Only Checkout Sessions with a status in ["open"] can be expired. This one is {session["status"]}.'
+        raise ApiError(text)
+    session |= {"status": "expired", "url": None}
+    emit(call, "checkout.session.expired", session)
+    return session
+
+
 def list_sessions(call: Call) -> StripeObject:
-    """`GET /v1/checkout/sessions`, by customer or subscription."""
-    customer, subscription = call.params.get("customer"), call.params.get("subscription")
+    """`GET /v1/checkout/sessions`, by customer, subscription or status."""
+    for _, _, session_id in call.store.checkout_sessions.positions():
+        retrieve(call.about(session_id))
+    wanted = {name: call.params[name] for name in ("customer", "subscription", "status") if name in call.params}
     return page(
         call.store.checkout_sessions,
         call.params,
         "/v1/checkout/sessions",
-        lambda one: customer in {None, one["customer"]} and subscription in {None, one["subscription"]},
+        lambda one: all(one[name] == value for name, value in wanted.items()),
     )
 
 

@@ -7,6 +7,7 @@ from local.stripe_simulator.events import emit, emit_update, snapshot
 from local.stripe_simulator.ids import new_id, token
 from local.stripe_simulator.lists import page
 from local.stripe_simulator.metadata import apply_fields
+from local.stripe_simulator.search import search
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
 
@@ -92,6 +93,11 @@ def list_customers(call: Call) -> StripeObject:
     """`GET /v1/customers`, by exact e-mail address and time."""
     email = call.params.get("email")
     return page(call.store.customers, call.params, "/v1/customers", lambda one: email in {None, one["email"]})
+
+
+def search_customers(call: Call) -> StripeObject:
+    """`GET /v1/customers/search`, by metadata."""
+    return search(call, call.store.customers, "/v1/customers/search")
 
 
 def delete(call: Call) -> StripeObject:

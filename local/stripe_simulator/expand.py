@@ -37,6 +37,8 @@ def _expand(node: Any, parts: list[str], store: Store) -> None:
         )
     if isinstance(node.get(name), str):
         node[name] = _named(node[name], store)
+    elif isinstance(node.get(name), list):
+        node[name] = [_named(one, store) if isinstance(one, str) else one for one in node[name]]
     _expand(node.get(name), rest, store)
 
 

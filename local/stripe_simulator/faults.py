@@ -13,12 +13,15 @@ _TOO_MANY = 429
 
 @dataclass
 class Failure:
-    """The next `times` API requests that match are answered with `status`."""
+    """The next `times` API requests that match are answered with `status`, in the words and with the code given."""
 
     status: int
     times: int = 1
     method: str | None = None
     path: str = "/"
+    message: str | None = None
+    code: str | None = None
+    param: str | None = None
 
     def matches(self, method: str, path: str) -> bool:
         """Whether this failure is for that request, and is not used up."""
@@ -52,16 +55,18 @@ class Faults:
         for failure in self.fail:
             if failure.matches(method, path):
                 failure.times -= 1
-                raise failure_of(failure.status)
+                raise failure_of(failure)
 
 
-def failure_of(status: int) -> ApiError:
-    """Stripe's body for a status."""
+def failure_of(failure: Failure) -> ApiError:
+    """Stripe's body for a failure."""
+    status = failure.status
     if status == _TOO_MANY:
         return rate_limited("global-rate")
     if status >= _SERVER_ERROR:
         return ApiError("An unknown error occurred", status=status, kind="api_error")
-    return ApiError("A failure that was asked for.", status=status)
+    message = failure.message or "A failure that was asked for."
+    return ApiError(message, status=status, code=failure.code, param=failure.param)
 
 
 class RateLimit:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.stripe_simulator import pauses
+from local.stripe_simulator import coupons, pauses
 from local.stripe_simulator.errors import ApiError, missing
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
@@ -33,6 +33,9 @@ def build_flow(call: Call, given: dict[str, Any], configuration: StripeObject) -
             raise missing(f"flow_data[{kind}]")
         flow[kind] = _details(kind, given[kind])
         _check_subscription(call, kind, flow[kind])
+        _check_discounts(call, kind, given[kind])
+        if kind == "subscription_update_confirm":
+            _check_offered(call, flow[kind]["items"][0], configuration["features"]["subscription_update"])
     elif kind == "customer_update":
         flow[kind] = {}
     return flow
@@ -89,6 +92,26 @@ def _check_subscription(call: Call, kind: str, details: StripeObject) -> None:
             raise ApiError(reason, param=param)
     if kind == "subscription_update_confirm":
         _check_change(subscription, details["items"])
+
+
+def _check_discounts(call: Call, kind: str, given: dict[str, Any]) -> None:
+    if retention := given.get("retention"):
+        coupons.coupon_of(call, retention["coupon_offer"], f"flow_data[{kind}][retention][coupon_offer]")
+    for position, discount in enumerate(given.get("discounts") or []):
+        coupons.coupon_of(call, discount, f"flow_data[{kind}][discounts][{position}]")
+
+
+def _check_offered(call: Call, item: dict[str, Any], feature: StripeObject) -> None:
+    """A new price has to be one of the configuration's."""
+    param = "flow_data[subscription_update_confirm][items][0][price]"
+    if item["price"] is None:
+        return
+    call.store.prices.get(item["price"], param)
+    if item["price"] not in {price for product in feature["products"] or [] for price in product["prices"]}:
+        text = (
+            f"The price {item['price']} is not in the portal configuration's features[subscription_update][products]."
+        )
+        raise ApiError(text, param=param)
 
 
 def _check_change(subscription: StripeObject, items: list[dict[str, Any]]) -> None:

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from local.stripe_simulator import portal_actions, portal_view
+from local.stripe_simulator import portal_actions, portal_discounts, portal_view
 from local.stripe_simulator.errors import ApiError
-from local.stripe_simulator.pages import fields, message, render, visitor
+from local.stripe_simulator.pages import fields, message, price_text, render, visitor
 from local.stripe_simulator.simulator import Call, Visit
 from local.stripe_simulator.store import StripeObject
 
@@ -36,7 +36,7 @@ async def show(request: Request) -> Response:
     context = portal_view.context(replace(call, moment=previewed), visit)
     visit.notice = ""
     if visit.session["flow"] and not visit.is_flow_done:
-        return render("stripe_flow.html", **context, **_flow_context(visit.session["flow"]))
+        return render("stripe_flow.html", **context, **_flow_context(call, visit.session["flow"]))
     return render("stripe_portal.html", **context)
 
 
@@ -47,13 +47,17 @@ async def act(request: Request) -> Response:
     if visit is None or not _touch(call, visit):
         return _expired(call, visit)
     features = portal_view.features_of(call, visit)
+    flow, action = visit.session["flow"], form.get("action")
     try:
-        visit.notice = portal_actions.perform(call, visit.session["customer"], features, form)
+        if action == "accept_offer":
+            visit.notice = portal_discounts.accept(call, visit)
+        else:
+            visit.notice = portal_actions.perform(call, visit.session["customer"], features, form)
     except ApiError as error:
         link = (request.url.path, "Back to the customer portal")
         return message("This did not work", error.message, error.status, link)
-    flow = visit.session["flow"]
-    if flow and not visit.is_flow_done and form.get("action") == _FLOW_ACTIONS[flow["type"]]:
+    if flow and not visit.is_flow_done and action in {_FLOW_ACTIONS[flow["type"]], "accept_offer"}:
+        portal_discounts.apply_confirmed(call, flow)
         return _completed(request, visit, flow)
     return RedirectResponse(request.url.path, 303)
 
@@ -97,13 +101,24 @@ def _expired(call: Call, visit: Visit | None) -> Response:
     return message("This link has expired", "Please go back and ask for a new one.", 410, link)
 
 
-def _flow_context(flow: StripeObject) -> dict[str, Any]:
+def _flow_context(call: Call, flow: StripeObject) -> dict[str, Any]:
     details = flow.get(flow["type"]) or {}
     return {
         "action": _FLOW_ACTIONS[flow["type"]],
         "flow_subscription": details.get("subscription"),
         "confirmed": (details.get("items") or [None])[0],
+        "change": _change_text(call, details) if "items" in details else None,
+        "offer": portal_discounts.offer(call, flow),
+        "discount": portal_discounts.discount(call, flow),
     }
+
+
+def _change_text(call: Call, details: StripeObject) -> str:
+    item, own = details["items"][0], call.store.subscriptions.get(details["subscription"])["items"]["data"][0]
+    price = call.store.prices.get(item["price"]) if item["price"] else own["price"]
+    return (
+        f"{call.store.products.get(price['product'])['name']}, {price_text(price, item['quantity'] or own['quantity'])}"
+    )
 
 
 ROUTES = [

@@ -97,6 +97,9 @@ class Store:
     configurations: Collection = field(default_factory=lambda: Collection("configuration"))
     portal_sessions: Collection = field(default_factory=lambda: Collection("session"))
     checkout_sessions: Collection = field(default_factory=lambda: Collection("checkout.session"))
+    coupons: Collection = field(default_factory=lambda: Collection("coupon"))
+    promotion_codes: Collection = field(default_factory=lambda: Collection("promotion code"))
+    discounts: Collection = field(default_factory=lambda: Collection("discount"))
     webhook_endpoints: Collection = field(default_factory=lambda: Collection("webhook endpoint"))
     events: Collection = field(default_factory=lambda: Collection("event"))
 
@@ -109,4 +112,5 @@ class Store:
             "pm": self.payment_methods,
             "sub": self.subscriptions,
             "bpc": self.configurations,
+            "di": self.discounts,
         }.get(prefix)

@@ -4,8 +4,11 @@ import html
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -117,8 +120,35 @@ def test_the_audit_writes_to_the_team_as_of_the_day_asked_for(stack: RunningStac
     assert "17 days" in mail
     attachment = get(f"{stack.url}/outbox/1/attachments/1")
     assert attachment.headers["content-disposition"].startswith("attachment;")
-    assert get(f"{stack.url}/outbox/1/html").headers["content-security-policy"].startswith("sandbox;")
+    assert get(f"{stack.url}/outbox/1/html").headers["content-security-policy"].startswith("sandbox allow-popups ")
     assert get(f"{stack.url}/outbox/99").status_code == 404
+
+
+def test_a_link_is_mailed_to_the_customer_and_opens_their_portal(stack: RunningStack) -> None:
+    customer = customer_page(stack, "Chloé Dubois").rpartition("/")[2]
+    command = [str(Path(sys.executable).with_name("portal")), "--local", "--local-url", stack.url]
+    sent = subprocess.run(
+        [*command, "link", customer, "--email", "--language", "fr"], capture_output=True, text=True, check=True
+    )
+    assert sent.stdout.startswith("Sent to chloe.dubois@example.com; it opens until 2024-07-16")
+    mail = html.unescape(get(f"{stack.url}/outbox/2").text)
+    assert "Northwind <billing@northwind.example>" in mail
+    link = re.search(rf"{stack.url}/portal\?token=\S+", mail)
+    assert link
+    assert "/p/session/" in get(link[0]).headers["location"]
+
+
+def test_who_has_no_subscription_gets_one_in_checkout_and_comes_back(stack: RunningStack) -> None:
+    answer = get(stack.url + links_of(row_of(stack, "Ingrid Berg"))[0])
+    assert "/c/pay/" in answer.headers["location"]
+    form = {"email": "ingrid.berg@example.com"}
+    paid = requests.post(answer.headers["location"], data=form, timeout=10, allow_redirects=False)
+    back = paid.headers["location"]
+    assert back.startswith(f"{stack.url}/portal/return?customer=cus_")
+    assert get(back).headers["location"] == f"{stack.url}/"
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    assert "Northwind Starter" in requests.get(get(back, Cookie=cookie).headers["location"], timeout=10).text
+    eventually(stack, "Ingrid Berg", ">active</span>")
 
 
 def test_programs_find_the_stack_and_its_clock(stack: RunningStack) -> None:

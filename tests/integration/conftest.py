@@ -89,6 +89,10 @@ class Api:
         event = event_of(HttpRequest(method, path, query, pairs, body, "192.0.2.1", "HTTP/1.1"), route, {})
         if claims is not None:
             event["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
+        return self.invoke(route, event)
+
+    def invoke(self, route: str, event: dict[str, Any]) -> HttpResponse:
+        """A request whose event is the test's own."""
         return response_of(self._functions[self._routes[route]].invoke(event))
 
 

@@ -235,14 +235,7 @@ def test_a_body_that_is_no_object_is_a_bad_request(world: World, body: bytes, co
 
 def test_the_flow_that_the_configuration_does_not_offer_is_the_callers_to_know(world: World) -> None:
     answer = world.post(world.token(), flow="subscription_update", subscription=world.subscription)
-    assert code(answer) == (400, "flow_refused")
-
-
-def test_a_locale_comes_from_the_request_or_the_token(world: World) -> None:
-    world.follow(token=world.token(locale="fr"))
-    assert world.last()["locale"] == "fr"
-    world.follow(token=world.token(locale="fr"), locale="de")
-    assert world.last()["locale"] == "de"
+    assert code(answer) == (400, "flow_disabled")
 
 
 def test_a_signed_in_user_is_the_customer_of_the_claim(world: World) -> None:

@@ -33,7 +33,7 @@ def test_a_token_of_each_language_is_accepted(language: str) -> None:
     assert claims.sub == "cus_Ada1"
     given = {"flow": "subscription_cancel", "subscription": "sub_1", "locale": "fr-CA", "group": "Gästé"}
     read = LinkTokens(SECRET).read(mint(language, "cus_Ada1", given, 60), now=now)
-    assert read.model_dump() == {"sub": "cus_Ada1", **given}
+    assert read.model_dump(include={"sub", *given}) == {"sub": "cus_Ada1", **given}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -16,7 +16,17 @@ from shared.link_token import LinkClaims, LinkTokens
 
 SECRET = "s" * 64
 TOKENS = LinkTokens(SECRET)
-CLAIMS = LinkClaims(sub="cus_1", group="business", flow="subscription_cancel", subscription="sub_1", locale="fr-CA")
+CLAIMS = LinkClaims(
+    checkout=False,
+    coupon="STAY30",
+    after_completion="hosted_confirmation",
+    custom_message="Bis bald!",
+    sub="cus_1",
+    group="business",
+    flow="subscription_cancel",
+    subscription="sub_1",
+    locale="fr-CA",
+)
 
 
 def minted(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
@@ -35,6 +45,22 @@ def test_what_is_minted_is_read() -> None:
 
 def test_any_jwt_library_can_mint_one() -> None:
     assert read(minted()) == LinkClaims(sub="cus_1")
+
+
+def test_a_token_of_another_audience_is_not_taken_for_one() -> None:
+    returning = LinkTokens(SECRET, "portal-return")
+    token = returning.mint(CLAIMS, expires_in=timedelta(minutes=15), now=time.time())
+    assert returning.read(token, now=time.time()) == CLAIMS
+    with pytest.raises(Unauthenticated):
+        read(token)
+    with pytest.raises(Unauthenticated):
+        returning.read(minted(), now=time.time())
+
+
+def test_a_link_that_nobody_could_read_is_not_minted() -> None:
+    claims = CLAIMS.model_copy(update={"custom_message": "\u00e9" * 500})
+    with pytest.raises(InvalidRequest, match="shorten its `custom_message`"):
+        TOKENS.mint(claims, expires_in=timedelta(minutes=15), now=time.time())
 
 
 def test_an_expired_token_says_so() -> None:
@@ -74,6 +100,23 @@ UNSIGNED = jwt.encode({"sub": "cus_1", "aud": "portal", "exp": int(time.time()) 
         minted(flow={"type": "x"}),
         minted(subscription="cus_1"),
         minted(locale="<script>"),
+        minted(price="price_1"),
+        minted(flow="subscription_update", price="price_1"),
+        minted(flow="subscription_update_confirm", price="price 1"),
+        minted(flow="subscription_update_confirm", quantity=0),
+        minted(flow="subscription_update_confirm", quantity="2"),
+        minted(flow="subscription_update_confirm", quantity=True),
+        minted(flow="subscription_update_confirm", price="price_1", item="sub_1"),
+        minted(flow="subscription_update_confirm", coupon="HALF"),
+        minted(flow="subscription_update_confirm", price="p", coupon="HALF", promotion_code="promo_1"),
+        minted(flow="subscription_cancel", promotion_code="promo_1"),
+        minted(flow="payment_method_update", coupon="HALF"),
+        minted(coupon="HALF"),
+        minted(after_completion="portal_homepage"),
+        minted(flow="customer_update", after_completion="elsewhere"),
+        minted(flow="customer_update", custom_message="Hello"),
+        minted(flow="customer_update", after_completion="hosted_confirmation", custom_message="x" * 501),
+        minted(checkout="false"),
         minted(sub="cus_" + "1" * 2000),
     ],
 )

@@ -35,6 +35,9 @@ PORTAL = COMMON | {
     "CUSTOMER_CLAIM": "stripe_customer_id",
     "GROUP_CLAIM": "portal_group",
     "ALLOW_VERIFIED_EMAIL": "false",
+    "PORTAL_URL": "https://api.example/portal",
+    "EXPIRED_SESSION_LOGIN": "true",
+    "CREATE_MISSING_CUSTOMERS": "false",
 }
 
 
@@ -57,6 +60,7 @@ def test_settings_are_read_from_the_environment() -> None:
     assert portal.allowed_return_origins == ("https://shop.example", "https://app.shop.example:8443")
     assert portal.portal_configurations == {"business": "bpc_1"}
     assert portal.allow_verified_email is False
+    assert (portal.portal_locale, portal.retention_coupon, portal.checkout_price) == (None, None, None)
 
 
 @pytest.mark.parametrize("name", WEBHOOK)
@@ -77,6 +81,10 @@ def test_a_missing_or_empty_setting_is_named(name: str) -> None:
         ("PORTAL_CONFIGURATIONS", "{", "PORTAL_CONFIGURATIONS"),
         ("PORTAL_CONFIGURATIONS", '{"business": "prod_1"}', "bpc_123"),
         ("ALLOW_VERIFIED_EMAIL", "perhaps", "ALLOW_VERIFIED_EMAIL"),
+        ("PORTAL_LOCALE", "fr-BE", "Stripe's portal has these locales: auto, bg"),
+        ("CHECKOUT_PRICE", "price 1", "CHECKOUT_PRICE"),
+        ("RETENTION_COUPON", "é", "RETENTION_COUPON"),
+        ("CREATE_MISSING_CUSTOMERS", "true", "also needs ALLOW_VERIFIED_EMAIL"),
         ("STRIPE_API_BASE", "ftp://stripe", "STRIPE_API_BASE"),
     ],
 )

@@ -1,0 +1,171 @@
+"""`portal link`, as the person at the terminal has it: what it prints, what it mails, and to whom."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+import stripe
+from typer.testing import CliRunner, Result
+
+from cli.deployment import Deployment
+from cli.main import app
+from local.outbox import Mail, read_outbox
+from shared.errors import InvalidRequest, OperatorError
+from tests.integration.conftest import LINK_SECRET, SENDER, Aws
+from tests.integration.simulator_fixtures import RunningSimulator
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def client(simulator: RunningSimulator) -> stripe.StripeClient:
+    return simulator.client()
+
+
+@pytest.fixture
+def ada(client: stripe.StripeClient) -> str:
+    return client.v1.customers.create({"email": "ada@example.com", "preferred_locales": ["fr-CA", "en"]}).id
+
+
+@pytest.fixture
+def run(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Run:
+    deployment = Deployment(aws.template.outputs(), stripe_api_base=simulator.url)
+    monkeypatch.setattr(Deployment, "of_stack", lambda _: deployment)
+
+    def command(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["link", *arguments])
+
+    return command
+
+
+@pytest.fixture
+def outbox(aws: Aws) -> Callable[[], list[Mail]]:
+    return lambda: read_outbox(aws.url)
+
+
+def claims_in(text: str) -> dict[str, Any]:
+    found = re.search(r"token=([\w.-]+)", text)
+    assert found
+    claims: dict[str, Any] = jwt.decode(found[1], LINK_SECRET, ["HS256"], audience="portal")
+    return claims
+
+
+def test_it_prints_a_link_that_says_no_more_than_was_asked(run: Run) -> None:
+    claims = claims_in(run("cus_1").stdout)
+    assert claims.keys() == {"sub", "aud", "iat", "exp"}
+    assert claims["exp"] - claims["iat"] == 900
+
+
+def test_every_option_is_a_claim(run: Run) -> None:
+    confirm = ["--flow", "subscription_update_confirm", "--subscription", "sub_1", "--item", "si_1", "--price", "p"]
+    done = ["--after-completion", "hosted_confirmation", "--custom-message", "Merci"]
+    more = ["--quantity", "3", "--coupon", "HALF", "--group", "vip", "--locale", "fr", "--no-checkout"]
+    claims = claims_in(run("cus_1", *confirm, *done, *more, "--expires", "2h").stdout)
+    assert claims["exp"] - claims["iat"] == 7200
+    assert {name: claims[name] for name in claims.keys() - {"aud", "iat", "exp"}} == {
+        "sub": "cus_1",
+        "flow": "subscription_update_confirm",
+        "subscription": "sub_1",
+        "item": "si_1",
+        "price": "p",
+        "quantity": 3,
+        "coupon": "HALF",
+        "group": "vip",
+        "locale": "fr",
+        "checkout": False,
+        "after_completion": "hosted_confirmation",
+        "custom_message": "Merci",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["sub_1"], "bad_link"),
+        (["cus_1", "--coupon", "HALF"], "bad_link"),
+        (["cus_1", "--flow", "subscription_cancel"], "subscription_required"),
+        (["cus_1", "--flow", "subscription_update_confirm", "--subscription", "sub_1"], "change_required"),
+        (["cus_1", "--expires", "8d"], "bad_expiry"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(run: Run, arguments: list[str], code: str) -> None:
+    error = run(*arguments).exception
+    assert isinstance(error, InvalidRequest)
+    assert error.code == code
+    assert "Value error" not in error.message
+
+
+def test_it_mails_the_link_in_the_customers_language(run: Run, ada: str, outbox: Callable[[], list[Mail]]) -> None:
+    answer = run(ada, "--email", "--flow", "payment_method_update")
+    assert answer.stdout.startswith("Sent to ada@example.com; it opens until 20")
+    assert "token" not in answer.stdout
+    (mail,) = outbox()
+    assert (mail.sender, mail.recipients) == (SENDER, "ada@example.com")
+    assert "Changer mon moyen de paiement" in mail.html
+    claims = claims_in(mail.text)
+    assert (claims["sub"], claims["flow"]) == (ada, "payment_method_update")
+    assert claims["exp"] - claims["iat"] == 86_400
+    assert "billing.stripe.com" not in mail.text
+    assert "/p/session/" not in mail.html
+
+
+def test_the_language_can_be_chosen_and_is_english_otherwise(
+    run: Run, client: stripe.StripeClient, ada: str, outbox: Callable[[], list[Mail]]
+) -> None:
+    german = client.v1.customers.create({"email": "eva@example.com", "preferred_locales": ["de"]}).id
+    run(ada, "--email", "--language", "en")
+    run(german, "--email")
+    run(german, "--email", "--language", "fr")
+    subjects = ["Your link" in mail.subject for mail in outbox()]
+    assert subjects == [True, True, False]
+
+
+@pytest.mark.parametrize("arguments", [["--email", "eve@example.com"], ["--email=eve@example.com"]])
+def test_no_address_can_be_named(run: Run, ada: str, arguments: list[str], outbox: Callable[[], list[Mail]]) -> None:
+    assert run(ada, *arguments).exit_code == 2
+    assert outbox() == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "ada", "ada@example.com, eve@example.com", "Ada <ada@example.com>", "ada@example.com\nBcc: eve@example.com"],
+)
+def test_what_is_not_one_plain_address_gets_no_mail(
+    run: Run, client: stripe.StripeClient, address: str, outbox: Callable[[], list[Mail]]
+) -> None:
+    customer = client.v1.customers.create({"email": address}).id
+    error = run(customer, "--email").exception
+    assert isinstance(error, InvalidRequest)
+    assert error.code == "no_email"
+    assert outbox() == []
+
+
+def test_customers_whom_stripe_does_not_have_get_no_mail(run: Run, client: stripe.StripeClient, ada: str) -> None:
+    error = run("cus_nobody", "--email").exception
+    assert isinstance(error, InvalidRequest)
+    assert error.code == "no_such_customer"
+    client.v1.customers.delete(ada)
+    error = run(ada, "--email").exception
+    assert isinstance(error, InvalidRequest)
+    assert error.code == "no_email"
+
+
+def test_a_sender_that_ses_does_not_know_is_the_operators_to_mend(
+    run: Run, aws: Aws, ada: str, outbox: Callable[[], list[Mail]]
+) -> None:
+    aws.clients.sesv2.delete_email_identity(EmailIdentity=SENDER)
+    error = run(ada, "--email").exception
+    assert isinstance(error, OperatorError)
+    assert (error.code, "PortalEmailFrom" in error.message) == ("mail_refused", True)
+    assert "ada@example.com" not in error.message
+    assert outbox() == []
+
+
+def test_the_mailed_link_is_not_longer_lived_than_it_says(run: Run, ada: str, outbox: Callable[[], list[Mail]]) -> None:
+    run(ada, "--email", "--language", "en", "--expires", "7d")
+    (mail,) = outbox()
+    expires = time.gmtime(claims_in(mail.text)["exp"])
+    assert f"{expires.tm_mday} {time.strftime('%B %Y, %H:%M', expires)} UTC" in mail.text

@@ -1,0 +1,422 @@
+"""The portal link under attack: whatever is sent, only a proven customer's own portal opens."""
+
+import base64
+import io
+import json
+import time
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+
+from local.http_event import HttpRequest, event_of
+from tests.integration.conftest import Api
+from tests.integration.simulator_fixtures import RunningSimulator
+from tests.integration.test_portal_link import World, code, configure, header
+
+POST = "POST /portal/sessions"
+
+
+@pytest.fixture
+def world(api: Api, simulator: RunningSimulator) -> World:
+    return World(api, simulator)
+
+
+def event(*headers: tuple[str, str], body: bytes = b"{}", query: str = "") -> dict[str, Any]:
+    """API Gateway's event for a request for a session, whose headers may repeat."""
+    method, path = POST.split(" ")
+    pairs = (("content-type", "application/json"), *headers)
+    return event_of(HttpRequest(method, path, query, pairs, body, "192.0.2.1", "HTTP/1.1"), POST, {})
+
+
+def bearer(token: str) -> tuple[str, str]:
+    return ("authorization", f"Bearer {token}")
+
+
+# ---------------------------------------------------------------- what a JWT authorizer passes on
+
+
+@pytest.mark.parametrize(
+    "authorizer",
+    [
+        {},
+        {"claims": {"stripe_customer_id": "OWN"}},
+        {"lambda": {"jwt": {"claims": {"stripe_customer_id": "OWN"}}}},
+        {"iam": {"jwt": {"claims": {"stripe_customer_id": "OWN"}}}},
+        {"stripe_customer_id": "OWN"},
+        None,
+    ],
+)
+def test_claims_from_anywhere_but_the_jwt_authorizer_are_no_claims(world: World, authorizer: Any) -> None:
+    sent = event()
+    sent["requestContext"]["authorizer"] = json.loads(json.dumps(authorizer).replace("OWN", world.customer))
+    assert code(world.api.invoke(POST, sent)) == (401, "no_token")
+    assert world.sessions() == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (("x-amzn-oidc-data", "{}"), ("x-amzn-oidc-identity", "{}")),
+        (("requestcontext", '{"authorizer": {"jwt": {"claims": {"stripe_customer_id": "{}"}}}}'),),
+        (("x-forwarded-user", "{}"), ("x-stripe-customer", "{}"), ("cookie", "stripe_customer_id={}")),
+    ],
+)
+def test_no_header_is_a_claim(world: World, headers: tuple[tuple[str, str], ...]) -> None:
+    named = tuple((name, value.replace("{}", world.customer)) for name, value in headers)
+    body = json.dumps({"requestContext": {"authorizer": {"jwt": {"claims": {}}}}}).encode()
+    assert code(world.api.invoke(POST, event(*named))) == (401, "no_token")
+    assert code(world.api.invoke(POST, event(*named, body=body))) == (401, "no_token")
+
+
+@pytest.mark.parametrize("jwt_entry", [None, {}, {"claims": None}, {"claims": {}}, {"scopes": ["portal"]}])
+def test_a_jwt_authorizer_without_claims_does_not_fall_back_to_a_link_token(world: World, jwt_entry: Any) -> None:
+    sent = event(bearer(world.token()))
+    sent["requestContext"]["authorizer"] = {"jwt": jwt_entry}
+    assert code(world.api.invoke(POST, sent)) == (403, "no_customer")
+    assert world.sessions() == []
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "[{} {}]x",
+        " {}",
+        "{} ",
+        "{}\n",
+        "[{}\u2003{}]",
+        "[{},{}]",
+        "[{}, {}]",
+        "[{}  {}]",
+        "[ {}]",
+        '["{}"]',
+        "[{}] [{}]",
+        "map[id:{}]",
+        "<nil>",
+        "{}\x00",
+        "CUS_{}",
+        "cus_",
+        ["{}"],
+        [["{}"]],
+        {"0": "{}"},
+        7,
+        1.5,
+        True,
+    ],
+)
+def test_a_claim_that_is_not_exactly_ids_opens_nothing(world: World, claim: Any) -> None:
+    named = json.loads(json.dumps(claim).replace("{}", world.customer))
+    assert code(world.post(claims={"stripe_customer_id": named})) == (403, "no_customer")
+    allowed = {"email": "ada@example.com", "email_verified": "true"}
+    assert code(world.post(claims=allowed | {"stripe_customer_id": named})) == (403, "no_customer")
+    assert world.sessions() == []
+
+
+def test_an_injected_separator_makes_no_second_customer(world: World) -> None:
+    """More than one id counts only in the brackets that API Gateway itself puts round a list."""
+    claims = {"stripe_customer_id": f"{world.customer} {world.other}"}
+    assert code(world.post(claims=claims, customer=world.other)) == (403, "no_customer")
+
+
+def test_a_customer_named_twice_is_one(world: World) -> None:
+    assert world.post(claims={"stripe_customer_id": f"[{world.customer} {world.customer}]"}).status == 201
+
+
+def test_several_customers_in_any_order_are_the_callers_and_nobody_elses(world: World) -> None:
+    third, _ = world.subscriber("grace@example.com")
+    claims = {"stripe_customer_id": f"[{world.customer} {third}]"}
+    for own in (world.customer, third):
+        assert world.post(claims=claims, customer=own).status == 201
+        assert world.last()["customer"] == own
+    for foreign in (world.other, f"[{world.customer} {third}]", f"{world.customer} {third}", ""):
+        assert world.post(claims=claims, customer=foreign).status in {400, 403}
+    assert code(world.post(claims=claims)) == (400, "customer_required")
+
+
+# ---------------------------------------------------------------- the verified e-mail
+
+
+@pytest.mark.parametrize(
+    "verified",
+    ["false", "False", "", "0", "1", "yes", "TRUE", "True", "true ", " true", "[true]", None, True, 1, [], {}],
+)
+def test_only_a_verified_address_counts(world: World, monkeypatch: pytest.MonkeyPatch, verified: Any) -> None:
+    configure(monkeypatch, ALLOW_VERIFIED_EMAIL="true")
+    claims = {"email": "ada@example.com", "email_verified": verified}
+    assert code(world.post(claims=claims)) == (403, "no_customer")
+    assert code(world.post(claims={"email": "ada@example.com"})) == (403, "no_customer")
+    assert world.sessions() == []
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "[ada@example.com eve@example.com]",
+        "ada@example.com,eve@example.com",
+        "ada@example.com eve@example.com",
+        "Ada <ada@example.com>",
+        "ada@example.com\r\nBcc: eve@example.com",
+        "ada@example.com\x00",
+        "ada",
+        "@example.com",
+        "ada@",
+        "a@b@example.com",
+        "",
+        "a" * 250 + "@example.com",
+        ["ada@example.com"],
+        7,
+        None,
+    ],
+)
+def test_what_is_not_one_plain_address_finds_and_makes_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch, email: Any
+) -> None:
+    configure(monkeypatch, ALLOW_VERIFIED_EMAIL="true", CREATE_MISSING_CUSTOMERS="true")
+    before = world.simulator.admin("GET", "requests")
+    claims = {"iss": "https://id.example", "sub": "user-1", "email": email, "email_verified": "true"}
+    assert code(world.post(claims=claims)) == (403, "no_customer")
+    assert world.simulator.admin("GET", "requests") == before
+
+
+def test_an_address_in_other_letters_is_another_address(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, ALLOW_VERIFIED_EMAIL="true")
+    for email in ("ADA@example.com", "ada@EXAMPLE.com", "\u0430da@example.com", "ada@example.co\u217f"):
+        assert code(world.post(claims={"email": email, "email_verified": "true"})) == (403, "no_customer")
+
+
+# ---------------------------------------------------------------- smuggling
+
+
+def test_a_repeated_token_is_no_token(world: World) -> None:
+    """API Gateway joins what is repeated with a comma."""
+    mine, theirs = world.token(), world.token(sub=world.other)
+    for tokens in ((mine, theirs), (mine, mine), (mine, ""), ("", mine), (mine, "x")):
+        answer = world.api.send("GET /portal", query=urlencode([("token", each) for each in tokens]))
+        assert code(answer) == (401, "bad_token")
+    assert world.sessions() == []
+
+
+def test_a_repeated_parameter_is_refused_or_ours(world: World) -> None:
+    token = world.token()
+    for name, values, expected in (
+        ("return_url", ("https://shop.example", "https://evil.example/"), "bad_return_url"),
+        ("return_url", ("https://evil.example/", "https://shop.example/"), "bad_return_url"),
+        ("flow", ("payment_method_update", "subscription_cancel"), "bad_request"),
+        ("subscription", (world.subscription, world.others_subscription), "bad_request"),
+        ("customer", (world.customer, world.other), "bad_request"),
+        ("locale", ("fr", "de"), "bad_request"),
+    ):
+        query = urlencode([("token", token), *((name, value) for value in values)])
+        assert code(world.api.send("GET /portal", query=query)) == (400, expected)
+    assert world.sessions() == []
+
+
+def test_a_comma_in_an_allowed_return_address_stays_in_its_path(world: World) -> None:
+    query = urlencode([("token", world.token()), ("return_url", "https://shop.example/a"), ("return_url", "b")])
+    assert world.api.send("GET /portal", query=query).status == 303
+    assert world.last()["return_url"] == "https://shop.example/a,b"
+
+
+@pytest.mark.parametrize("name", ["Token", "TOKEN", "token[]", "token ", "%74oken%00", "tokеn"])  # noqa: RUF001 - the last has a Cyrillic letter
+def test_only_the_parameter_called_token_is_one(world: World, name: str) -> None:
+    answer = world.api.send("GET /portal", query=urlencode({name: world.token()}))
+    assert "/p/login/" in header(answer, "location")
+    assert world.sessions() == []
+
+
+def test_two_authorization_headers_are_none(world: World) -> None:
+    mine, theirs = bearer(world.token()), bearer(world.token(sub=world.other))
+    for headers in ((mine, theirs), (mine, mine), (("authorization", "Basic YTpi"), mine)):
+        assert world.api.invoke(POST, event(*headers)).status == 401
+    assert world.sessions() == []
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    ["Basic {}", "{}", "Bearer{}", "Bearer", "Bearer Bearer {}", "bearer:{}", "Token {}", "Bearer {} extra", ""],
+)
+def test_only_the_bearer_scheme_is_read(world: World, scheme: str) -> None:
+    sent = event(("authorization", scheme.replace("{}", world.token())))
+    assert world.api.invoke(POST, sent).status == 401
+
+
+@pytest.mark.parametrize("scheme", ["Bearer {}", "bearer {}", "BEARER  {}", "Bearer {} "])
+def test_the_bearer_scheme_is_read_as_http_has_it(world: World, scheme: str) -> None:
+    sent = event(("authorization", scheme.replace("{}", world.token())))
+    assert world.api.invoke(POST, sent).status == 201
+    assert world.last()["customer"] == world.customer
+
+
+def test_a_token_in_the_wrong_place_is_none(world: World) -> None:
+    token = world.token()
+    for query, body, cookie in (
+        (urlencode({"token": token}), b"{}", ""),
+        ("", json.dumps({"token": token}).encode(), ""),
+        ("", b"{}", f"token={token}"),
+        (urlencode({"access_token": token, "authorization": f"Bearer {token}"}), b"{}", ""),
+    ):
+        headers = (("cookie", cookie),) if cookie else ()
+        assert code(world.api.invoke(POST, event(*headers, body=body, query=query))) == (401, "no_token")
+
+
+def test_parameters_of_the_address_do_not_count_where_the_body_does(world: World) -> None:
+    query = urlencode({"customer": world.other, "return_url": "https://evil.example", "flow": "subscription_cancel"})
+    assert world.api.invoke(POST, event(bearer(world.token()), query=query)).status == 201
+    last = world.last()
+    assert (last["customer"], last["return_url"], last["flow"]) == (
+        world.customer,
+        "https://shop.example/account",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"customer": "OWN", "customer": "OTHER"}',
+        '{"return_url": "https://shop.example/", "return_url": "https://evil.example/"}',
+        '{"subscription": "SUB", "subscription": "OTHERS", "flow": "subscription_cancel"}',
+        '{"customer": ["OWN"]}',
+        '{"customer": {"id": "OWN"}}',
+        '{"customer\\u0000": "OTHER"}',
+        '{"Customer": "OTHER"}',
+        '{"__proto__": {"customer": "OTHER"}}',
+        '{"identity": {"customers": ["OTHER"]}}',
+        '{"configuration": "bpc_1"}',
+        '{"group": "business"}',
+        '{"on_behalf_of": "acct_1"}',
+        '{"customer_account": "acct_1"}',
+        '{"flow_data": {"type": "subscription_cancel"}}',
+        '{"return_url": "https://shop.example/\\u0000"}',
+        '[{"customer": "OWN"}]',
+        '[["customer", "OWN"]]',
+        '"customer=OWN"',
+        "null",
+        "true",
+        "1",
+        "",
+        " ",
+        "customer=OWN",
+        "[" * 2000,
+        '{"a":' * 2000,
+        '{"customer": NaN}',
+        "{'customer': 'OWN'}",
+        '{"customer": "OWN"} {"customer": "OTHER"}',
+        "\ufeff{}",
+    ],
+)
+def test_no_body_opens_anothers_portal(world: World, body: str) -> None:
+    names = {
+        "OWN": world.customer,
+        "OTHERS": world.others_subscription,
+        "OTHER": world.other,
+        "SUB": world.subscription,
+    }
+    for name, value in names.items():
+        body = body.replace(name, value)
+    answer = world.api.invoke(POST, event(bearer(world.token()), body=body.encode()))
+    if body == "":
+        assert (answer.status, world.last()["customer"]) == (201, world.customer)
+    else:
+        assert answer.status in {400, 403}
+        assert world.sessions() == []
+        assert len(answer.body) < 2000
+
+
+def test_a_body_in_base64_is_the_same_body(world: World) -> None:
+    sent = event(bearer(world.token()))
+    for text, expected in (("{}", 201), ('{"customer": "cus_else"}', 403), ("[]", 400), ("\x00", 400)):
+        sent |= {"body": base64.b64encode(text.encode()).decode(), "isBase64Encoded": True}
+        assert world.api.invoke(POST, sent).status == expected
+    for broken in ("{}", "e30", "e30=\n", "é"):
+        sent |= {"body": broken, "isBase64Encoded": True}
+        assert world.api.invoke(POST, sent).status in {201, 400}
+    assert {session["customer"] for session in world.sessions()} == {world.customer}
+
+
+def test_a_fields_name_as_long_as_a_body_may_be_comes_back_cut(world: World, log: io.StringIO) -> None:
+    body = json.dumps({"x" * 100_000: 1, **{f"field{n}": 1 for n in range(500)}}).encode()
+    answer = world.api.invoke(POST, event(bearer(world.token()), body=body))
+    assert code(answer) == (400, "bad_request")
+    assert len(answer.body) < 2000
+    assert len(log.getvalue()) < 5000
+
+
+# ---------------------------------------------------------------- another's subscription
+
+
+def test_anothers_subscription_is_not_told_from_nobodys(world: World) -> None:
+    claims = {"stripe_customer_id": world.customer}
+    for flow in ("subscription_cancel", "subscription_update", "subscription_pause"):
+        answers = [
+            world.post(claims=claims, flow=flow, subscription=subscription)
+            for subscription in (world.others_subscription, "sub_nobodys")
+        ]
+        assert {code(answer) for answer in answers} == {(403, "not_your_subscription")}
+        assert len({answer.body for answer in answers}) == 1
+    assert world.sessions() == []
+
+
+def test_a_user_with_two_customers_cannot_mix_them(world: World) -> None:
+    claims = {"stripe_customer_id": f"[{world.customer} {world.other}]"}
+    asked = {"flow": "subscription_cancel", "subscription": world.others_subscription}
+    assert code(world.post(claims=claims, customer=world.customer, **asked)) == (403, "not_your_subscription")
+    assert world.post(claims=claims, customer=world.other, **asked).status == 201
+
+
+# ---------------------------------------------------------------- the login page tells nothing
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "ada@example.com\r\nLocation: https://evil.example",
+        "a@b.example&prefilled_email=eve@example.com",
+        "a@b.example?x=1#y",
+        "a@b.example%0d%0aX: 1",
+        "<script>alert(1)</script>@b.example",
+        "a@b.example,c@d.example",
+        "\x00",
+        "\u202eada@example.com",
+        "é" * 200,
+    ],
+)
+def test_an_address_stays_one_parameter_of_the_login_page(world: World, email: str) -> None:
+    location = header(world.api.send("GET /portal", query=urlencode({"email": email})), "location")
+    assert location.isascii()
+    assert location.isprintable()
+    parts = urlsplit(location)
+    assert parse_qsl(parts.query) == [("prefilled_email", email)]
+    assert parts.fragment == ""
+
+
+def test_the_login_page_is_reached_without_looking_anybody_up(world: World) -> None:
+    """Not a single request about customers, so that neither the answer nor its time tells who is one."""
+    world.follow()
+    world.simulator.admin("DELETE", "requests")
+    answers = [world.follow(email=email) for email in ("ada@example.com", "nobody@example.com")]
+    assert world.simulator.admin("GET", "requests") == {}
+    assert [answer.status for answer in answers] == [303, 303]
+    shapes = [{name: value for name, value in answer.headers if name != "location"} for answer in answers]
+    assert shapes[0] == shapes[1]
+
+
+def test_an_address_is_not_looked_up_for_whoever_has_not_verified_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(monkeypatch, ALLOW_VERIFIED_EMAIL="true")
+    world.simulator.admin("DELETE", "requests")
+    answers = [
+        world.post(claims={"email": email, "email_verified": "false"}) for email in ("ada@example.com", "b@example.com")
+    ]
+    assert answers[0] == answers[1]
+    assert world.simulator.admin("GET", "requests") == {}
+
+
+def test_replay_works_until_the_token_expires_and_never_after(world: World) -> None:
+    token = world.token(exp=int(time.time()) + 2)
+    assert [world.follow(token=token).status for _ in range(2)] == [303, 303]
+    time.sleep(2.1)
+    for answer in (world.follow(token=token), world.post(token)):
+        assert code(answer) == (401, "expired_token")
+    assert len(world.sessions()) == 2

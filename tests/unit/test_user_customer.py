@@ -1,0 +1,194 @@
+"""One user gets one customer, whatever Stripe answers to the first try and whoever asks twice."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import stripe
+
+from functions.create_session.user_customer import User, customer_made_for
+from shared.errors import Forbidden, OperatorError, Unavailable
+
+USER = User("https://id.example/", "user|1", "ada@example.com")
+REPLAYED = {"Idempotent-Replayed": "true"}
+Answer = tuple[int, Mapping[str, Any], Mapping[str, str]]
+
+
+class ScriptedStripe(stripe.HTTPClient):
+    """Answers each kind of request with the next of its answers, the last one again and again."""
+
+    name = "scripted"
+
+    def __init__(self, **answers: list[Answer]) -> None:
+        super().__init__()
+        self._answers = answers
+        self.requests: list[tuple[str, dict[str, list[str]], str | None]] = []
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, **_: Any
+    ) -> tuple[str, int, Mapping[str, str]]:
+        parts = urlsplit(url)
+        kind = {"/v1/customers": "list", "/v1/customers/search": "search"}.get(parts.path, "retrieve")
+        kind = "create" if method == "post" else kind
+        sent = parse_qs(post_data if method == "post" else parts.query)
+        self.requests.append((kind, sent, (headers or {}).get("Idempotency-Key")))
+        mine = self._answers.get(kind, [found()])
+        status, body, answer_headers = mine.pop(0) if len(mine) > 1 else mine[0]
+        return json.dumps(body), status, answer_headers
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+    def keys(self) -> list[str | None]:
+        return [key for kind, _, key in self.requests if kind == "create"]
+
+
+def found(*customers: Mapping[str, Any]) -> Answer:
+    return 200, {"object": "list", "data": list(customers), "has_more": False, "url": "/v1/customers"}, {}
+
+
+def customer(name: str = "cus_1", created: int = 1, **metadata: str) -> dict[str, Any]:
+    mine = {"portal_issuer": USER.issuer, "portal_subject": USER.subject}
+    return {"id": name, "object": "customer", "created": created, "metadata": mine | metadata}
+
+
+def made(name: str = "cus_1", headers: Mapping[str, str] | None = None) -> Answer:
+    return 200, customer(name), headers or {}
+
+
+def failed(status: int, headers: Mapping[str, str] | None = None, **error: str) -> Answer:
+    return status, {"error": {"type": "api_error", "message": "no", **error}}, headers or {}
+
+
+def ask(transport: ScriptedStripe, user: User = USER) -> str:
+    client = stripe.StripeClient("sk_test_1", http_client=transport, max_network_retries=0)
+    return customer_made_for(client, user)
+
+
+def test_a_customer_is_made_with_the_address_and_whom_it_is_for() -> None:
+    transport = ScriptedStripe(create=[made("cus_new")])
+    assert ask(transport) == "cus_new"
+    _, sent, key = transport.requests[-1]
+    assert sent == {
+        "email": ["ada@example.com"],
+        "metadata[portal_issuer]": ["https://id.example/"],
+        "metadata[portal_subject]": ["user|1"],
+    }
+    assert key is not None
+    assert len(key) <= 255
+    assert "user" not in key
+
+
+def test_the_key_is_the_users_own_and_the_same_every_time() -> None:
+    def key_of(user: User) -> str | None:
+        transport = ScriptedStripe(create=[made()])
+        ask(transport, user)
+        return transport.keys()[0]
+
+    others = [
+        User("https://id.example/", "user|2", USER.email),
+        User("https://other.example/", "user|1", USER.email),
+        # Where one ends and the other begins is part of it.
+        User("https://id.example/user|", "1", USER.email),
+    ]
+    assert key_of(USER) == key_of(User(USER.issuer, USER.subject, "new@example.com"))
+    assert len({key_of(user) for user in [USER, *others]}) == 4
+
+
+def test_one_that_was_made_before_is_found_by_its_metadata() -> None:
+    transport = ScriptedStripe(search=[found(customer("cus_2", 2), customer("cus_1", 1))])
+    assert ask(transport) == "cus_1"
+    assert transport.keys() == []
+
+
+@pytest.mark.parametrize(
+    "other", [{"portal_subject": "USER|1"}, {"portal_issuer": "https://ID.example/"}, {"portal_subject": "user|12"}]
+)
+def test_search_is_blind_to_case_and_we_are_not(other: dict[str, str]) -> None:
+    transport = ScriptedStripe(search=[found(customer("cus_others", 1, **other))], create=[made("cus_new")])
+    assert ask(transport) == "cus_new"
+
+
+def test_a_subject_cannot_leave_its_quotes() -> None:
+    transport = ScriptedStripe(create=[made()])
+    ask(transport, User(USER.issuer, "x' OR metadata['portal_subject']:'\\", USER.email))
+    query = transport.requests[0][1]["query"][0]
+    assert query.endswith(r"metadata['portal_subject']:'x\' OR metadata[\'portal_subject\']:\'\\'")
+
+
+def test_where_search_is_not_to_be_had_a_customer_is_made_all_the_same() -> None:
+    refused = failed(400, type="invalid_request_error")
+    assert ask(ScriptedStripe(search=[refused], create=[made("cus_new")])) == "cus_new"
+
+
+def test_a_second_click_gets_the_first_ones_customer() -> None:
+    transport = ScriptedStripe(create=[made("cus_first", REPLAYED)], retrieve=[made("cus_first")])
+    assert ask(transport) == "cus_first"
+
+
+def test_a_first_answer_whose_customer_is_deleted_since_does_not_bind_for_a_day() -> None:
+    gone: Answer = 200, {"id": "cus_gone", "object": "customer", "deleted": True}, {}
+    transport = ScriptedStripe(create=[made("cus_gone", REPLAYED), made("cus_new")], retrieve=[gone])
+    assert ask(transport) == "cus_new"
+    assert len(set(transport.keys())) == 2
+
+
+def test_a_first_answer_that_was_a_500_does_not_bind_for_a_day() -> None:
+    transport = ScriptedStripe(create=[failed(500, REPLAYED), made("cus_new")])
+    assert ask(transport) == "cus_new"
+    assert len(set(transport.keys())) == 2
+
+
+def test_after_such_a_500_a_customer_that_was_made_in_spite_of_it_is_found() -> None:
+    transport = ScriptedStripe(create=[failed(500, REPLAYED)], list=[found(customer("cus_made"))])
+    assert ask(transport) == "cus_made"
+
+
+def test_a_500_of_now_is_left_to_a_later_try_with_the_same_key() -> None:
+    transport = ScriptedStripe(create=[failed(500)])
+    with pytest.raises(Unavailable):
+        ask(transport)
+    assert len(transport.keys()) == 1
+
+
+def test_it_gives_up_after_three_keys() -> None:
+    transport = ScriptedStripe(create=[failed(500, REPLAYED)])
+    with pytest.raises(Unavailable) as caught:
+        ask(transport)
+    assert (caught.value.code, len(set(transport.keys()))) == ("customer_not_made", 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "code"),
+    [
+        # The same key with another address, while the search does not know the first customer yet.
+        (failed(400, type="idempotency_error"), Unavailable, "customer_not_found_yet"),
+        (failed(409, type="invalid_request_error", code="idempotency_key_in_use"), Unavailable, "stripe_unavailable"),
+        (failed(429, type="invalid_request_error"), Unavailable, "stripe_unavailable"),
+        (failed(400, type="invalid_request_error", code="email_invalid", param="email"), Forbidden, "no_customer"),
+        (failed(400, type="invalid_request_error", message="What?"), OperatorError, "stripe_refused"),
+        (failed(401, type="invalid_request_error"), OperatorError, "stripe_key_invalid"),
+        (
+            failed(403, message="Having the 'rak_customer_write' permission would allow this request to continue."),
+            OperatorError,
+            "stripe_key_lacks_permission",
+        ),
+    ],
+)
+def test_what_stripe_refuses_is_told_apart(answer: Answer, kind: type[Exception], code: str) -> None:
+    with pytest.raises(kind) as caught:
+        ask(ScriptedStripe(create=[answer]))
+    assert getattr(caught.value, "code", None) == code
+
+
+def test_the_permission_that_is_lacking_is_named_and_the_key_is_not() -> None:
+    text = (
+        "The provided key 'rk_live_***abcd' does not have the required permissions for this endpoint on account "
+        "'acct_1'. Having the 'rak_customer_write' permission would allow this request to continue."
+    )
+    with pytest.raises(OperatorError) as caught:
+        ask(ScriptedStripe(create=[failed(403, message=text)]))
+    assert "rak_customer_write" in caught.value.message
+    assert "abcd" not in caught.value.message
