@@ -49,6 +49,7 @@ def _read_options() -> Options:
     parser.add_argument("--stripe-port", type=int, default=12111, help="of the Stripe simulator (12111)")
     parser.add_argument("--aws-port", type=int, default=5555, help="of AWS (5555)")
     parser.add_argument("--log-level", default="WARNING", choices=["DEBUG", "INFO", "WARNING"], help="of the functions")
+    parser.add_argument("--oidc", action="store_true", help="users sign in: POST /portal/sessions wants their token")
     given = parser.parse_args()
     key = os.environ.get("STRIPE_API_KEY") or None
     if key and not key.startswith(("sk_test_", "rk_test_")):
@@ -58,7 +59,9 @@ def _read_options() -> Options:
     if key and given.as_of:
         parser.error("--as-of moves the simulator's clock; Stripe's own (STRIPE_API_KEY is set) cannot be moved.")
     places = Places(given.port, None if key else given.stripe_port, given.aws_port)
-    return Options(places, given.as_of, key, os.environ.get("STRIPE_WEBHOOK_SECRET") or None, given.log_level)
+    return Options(
+        places, given.as_of, key, os.environ.get("STRIPE_WEBHOOK_SECRET") or None, given.log_level, given.oidc
+    )
 
 
 def _moment(text: str) -> datetime:

@@ -4,8 +4,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from starlette.types import ASGIApp
+
+from local.backend import Backend
 from local.gateway import Gateway
 from local.options import Options
+from local.places import OIDC_AUDIENCE, OIDC_PATH
 from local.provision import provision, stripe_client_for
 from local.seed import Seed
 from local.serving import serving
@@ -28,7 +32,7 @@ def assembled(options: Options) -> Iterator[threading.Thread]:
             backend.template.routes(),
             backend.functions,
             cors=next(iter(apis), {}).get("CorsConfiguration"),
-            otherwise=make_site(backend),
+            otherwise=_site(options, backend),
         )
         with serving(gateway, places.port) as thread:
             if seed:
@@ -38,3 +42,14 @@ def assembled(options: Options) -> Iterator[threading.Thread]:
             yield thread
     finally:
         clock.stop()
+
+
+def _site(options: Options, backend: Backend) -> ASGIApp:
+    site = make_site(backend)
+    if not options.oidc:
+        return site
+    # Not needed otherwise, and its keys take a moment to make.
+    from local.oidc_issuer import OidcIssuer  # noqa: PLC0415
+    from local.site_sign_in import with_sign_in  # noqa: PLC0415
+
+    return with_sign_in(backend, OidcIssuer(f"{options.places.site_url}{OIDC_PATH}", OIDC_AUDIENCE), site)

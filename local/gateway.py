@@ -13,9 +13,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local.http_event import HttpRequest, HttpResponse, MalformedAnswer, event_of, response_of
+from local.jwt_check import JwtCheck, Unauthorized
 from local.lambda_function import LambdaFunction
 from local.route_table import RouteTable
-from local.template import Route
+from local.template import JwtAuthorizer, Route
 
 
 class Gateway:
@@ -31,6 +32,7 @@ class Gateway:
     ) -> None:
         self._table = RouteTable(routes)
         self._functions = functions
+        self._checks: dict[JwtAuthorizer, JwtCheck] = {}
         self._otherwise = otherwise
         self._api: ASGIApp = self._serve
         if cors:
@@ -51,11 +53,22 @@ class Gateway:
         else:
             route, path_parameters = found
             event = event_of(await _http_request(request), route.key, path_parameters)
-            response = await run_in_threadpool(self._invoke, route, event)
+            response = await run_in_threadpool(self._answer, route, event)
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
         answer = Response(response.body, response.status)
         answer.raw_headers = [*headers, (b"content-length", str(len(response.body)).encode())]
         await answer(scope, receive, send)
+
+    def _answer(self, route: Route, event: dict[str, Any]) -> HttpResponse:
+        """Let the route's authorizer decide first; the function is not called for whom it refuses."""
+        if route.authorizer:
+            check = self._checks.setdefault(route.authorizer, JwtCheck(route.authorizer))
+            try:
+                claims = check.claims(event["headers"].get("authorization"))
+            except Unauthorized:
+                return _message(401, "Unauthorized", ("www-authenticate", "Bearer"))
+            event["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
+        return self._invoke(route, event)
 
     def _invoke(self, route: Route, event: dict[str, Any]) -> HttpResponse:
         try:
@@ -67,8 +80,9 @@ class Gateway:
         return _message(500, "Internal Server Error")
 
 
-def _message(status: int, text: str) -> HttpResponse:
-    return HttpResponse(status, (("content-type", "application/json"),), json.dumps({"message": text}).encode())
+def _message(status: int, text: str, *headers: tuple[str, str]) -> HttpResponse:
+    body = json.dumps({"message": text}).encode()
+    return HttpResponse(status, (("content-type", "application/json"), *headers), body)
 
 
 def _with_cors(application: ASGIApp, cors: Mapping[str, Any]) -> ASGIApp:

@@ -12,6 +12,8 @@ HOST = "127.0.0.1"
 SENDING_DOMAIN = "northwind.example"
 AUDIT_FROM = "billing-audit@northwind.example"
 PORTAL_FROM = "Northwind <billing@northwind.example>"
+OIDC_PATH = "/oidc"
+OIDC_AUDIENCE = "northwind"
 AUDIT_TO = "billing-team@northwind.example"
 
 
@@ -52,6 +54,16 @@ class Places:
             "AuditEmailFrom": AUDIT_FROM,
             "AuditEmailTo": AUDIT_TO,
             "PortalEmailFrom": PORTAL_FROM,
+        }
+
+    @property
+    def oidc_parameters(self) -> dict[str, str]:
+        """Values for the template's parameters about users who sign in."""
+        return {
+            "OidcIssuer": f"{self.site_url}{OIDC_PATH}",
+            "OidcAudience": OIDC_AUDIENCE,
+            "AllowVerifiedEmail": "true",
+            "CreateMissingCustomers": "true",
         }
 
     @property

@@ -42,6 +42,7 @@ def provision(options: Options, client: StripeClient, groups: Mapping[str, str],
     parameters = places.parameters | {
         "PortalConfigurations": json.dumps(dict(groups)),
         "CheckoutPrice": checkout_price,
+        **(places.oidc_parameters if options.oidc else {}),
     }
     template = Template.load(parameters=parameters, names=places.names)
     os.environ.update(process_environment(template, options))

@@ -108,7 +108,7 @@ def make_site(backend: Backend) -> Starlette:
             Route("/audit", actions.audit, methods=["POST"]),
             Route("/customers/{id}/subscriptions/{subscription}", actions.change, methods=["POST"]),
         ],
-        middleware=[Middleware(SiteGuard)],
+        middleware=[Middleware(SiteGuard, places=backend.places)],
         exception_handlers={HTTPException: _refusal, stripe.StripeError: _failure, Exception: _failure},
     )
 

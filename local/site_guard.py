@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp
+
+from local.places import Places
 
 _HOSTS = frozenset({"127.0.0.1", "localhost"})
 _HEADERS = {
@@ -15,13 +18,19 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _POLICY = (
-    "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; "
+    "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self' {}; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
+# Where a form of ours may end up: some browsers hold a form's redirects to `form-action` too.
+_STRIPES_PAGES = "https://billing.stripe.com https://checkout.stripe.com"
 
 
 class SiteGuard(BaseHTTPMiddleware):
     """Refuses other host names (DNS rebinding) and writes that another site's page sends (CSRF)."""
+
+    def __init__(self, app: ASGIApp, places: Places) -> None:
+        super().__init__(app)
+        self._policy = _POLICY.format(places.stripe_url if places.stripe_port else _STRIPES_PAGES)
 
     async def dispatch(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         """Answer 400 to a foreign host, 403 to a foreign write, else pass on with safe headers."""
@@ -33,7 +42,7 @@ class SiteGuard(BaseHTTPMiddleware):
         response = await call_next(request)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
-        response.headers.setdefault("Content-Security-Policy", _POLICY)
+        response.headers.setdefault("Content-Security-Policy", self._policy)
         return response
 
 

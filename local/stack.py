@@ -53,6 +53,8 @@ def _summary(options: Options, seconds: float) -> str:
         ("AWS", f"{places.aws_url}  (moto; key and secret: local, region eu-west-1)"),
         ("Clock", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" + (" (moved by --as-of)" if options.as_of else "")),
     ]
+    if options.oidc:
+        rows.insert(1, ("Sign in (OIDC)", f"{places.site_url}/sign-in"))
     lines = [f"  {name:<20}{value}" for name, value in rows]
     if options.stripe_key:
         lines += ["", f"  Webhooks need: stripe listen --forward-to {places.site_url}/webhooks/stripe"]

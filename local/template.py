@@ -29,11 +29,20 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
+class JwtAuthorizer:
+    """What a route's token must be: of this issuer, for one of these audiences."""
+
+    issuer: str
+    audience: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the HTTP API, such as `GET /portal`, and the function behind it."""
+    """A route of the HTTP API, such as `GET /portal`, the function behind it, and who stands before it."""
 
     key: str
     function_id: str
+    authorizer: JwtAuthorizer | None = None
 
 
 class Template:
@@ -103,12 +112,20 @@ class Template:
             behind[f"integrations/{logical_id}"] = functions[integration["IntegrationUri"]]
         routes = []
         for logical_id, route in self.resources("AWS::ApiGatewayV2::Route").items():
-            if route.get("AuthorizationType", "NONE") != "NONE":
-                raise TemplateError(f"The local gateway has no authorizers: see {logical_id}")
             if route.get("Target") not in behind:
                 raise TemplateError(f"The route {logical_id} leads to no integration: {route.get('Target')}")
-            routes.append(Route(route["RouteKey"], behind[route["Target"]]))
+            routes.append(Route(route["RouteKey"], behind[route["Target"]], self._authorizer(logical_id, route)))
         return routes
+
+    def _authorizer(self, logical_id: str, route: Mapping[str, Any]) -> JwtAuthorizer | None:
+        kind = route.get("AuthorizationType", "NONE")
+        if kind == "NONE":
+            return None
+        found = self.resources("AWS::ApiGatewayV2::Authorizer").get(route.get("AuthorizerId", ""), {})
+        if kind != "JWT" or found.get("IdentitySource") != ["$request.header.Authorization"]:
+            raise TemplateError(f"The local gateway only has JWT authorizers for `Authorization`: see {logical_id}")
+        configuration = found["JwtConfiguration"]
+        return JwtAuthorizer(configuration["Issuer"], tuple(configuration["Audience"]))
 
     def outputs(self) -> dict[str, str]:
         """Answer every output with its local value."""

@@ -80,7 +80,7 @@ def visitor_page(error: PortalError, visitor: Visitor) -> str:
     elif visitor.has_token and error.code not in _LOGIN_IS_NO_WAY_OUT:
         rest.append(f'<p><a href="?">{escape(SIGN_IN.say(language))}</a></p>')
     if isinstance(error, OperatorError | Unavailable):
-        rest.append(f"<p><small>{escape(REFERENCE.say(language))} {escape(visitor.reference)}</small></p>")
+        rest.append(f"<p><small>{escape(REFERENCE.say(language))}<br>{escape(visitor.reference)}</small></p>")
     return _PAGE.format(
         language=language,
         title=escape(title.say(language)),

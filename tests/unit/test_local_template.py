@@ -6,7 +6,7 @@ import pytest
 
 from local.intrinsics import TemplateError
 from local.physical_names import PhysicalNames
-from local.template import Route, Template
+from local.template import JwtAuthorizer, Route, Template
 
 PARAMETERS = {
     "AllowedReturnOrigins": "https://a.example,https://b.example",
@@ -127,7 +127,7 @@ def test_the_projects_own_template_is_understood_as_a_whole() -> None:
     )
 
 
-def test_a_route_with_an_authorizer_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_route_with_an_authorizer_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
     text = SMALL.replace(
         "  Queue: {",
         """  Integration:
@@ -138,5 +138,16 @@ def test_a_route_with_an_authorizer_is_refused_by_name(tmp_path: Path) -> None:
     Properties: { RouteKey: GET /x, AuthorizationType: JWT, Target: !Sub "integrations/${Integration}" }
   Queue: {""",
     )
-    with pytest.raises(TemplateError, match="no authorizers: see GuardedRoute"):
+    with pytest.raises(TemplateError, match="only has JWT authorizers for `Authorization`: see GuardedRoute"):
         load(tmp_path, text).routes()
+
+
+def test_with_an_issuer_the_sessions_route_has_a_jwt_authorizer_and_no_other_has() -> None:
+    oidc = {"OidcIssuer": "https://id.example", "OidcAudience": "shop"}
+    guarded = {
+        route.key: route.authorizer
+        for route in Template.load(parameters=PARAMETERS | oidc).routes()
+        if route.authorizer
+    }
+    assert guarded == {"POST /portal/sessions": JwtAuthorizer("https://id.example", ("shop",))}
+    assert not any(route.authorizer for route in Template.load(parameters=PARAMETERS).routes())

@@ -1,0 +1,69 @@
+"""The demo with users who sign in, as a person walks it."""
+
+import html
+import re
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.end_to_end.stack_fixture import RunningStack, get, links_of, row_of
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    running = RunningStack.start("--oidc").wait_until_ready()
+    yield running
+    running.stop()
+
+
+def sign_in(stack: RunningStack, email: str, **form: str) -> str:
+    answer = requests.post(f"{stack.url}/sign-in", data={"email": email} | form, timeout=20)
+    assert answer.ok
+    return html.unescape(answer.text)
+
+
+def portal_of(page: str) -> str:
+    found = re.search(r'class="button" href="(http://[^"]+/p/session/[^"]+)"', page)
+    assert found, page
+    return requests.get(found[1], timeout=10).text
+
+
+def test_where_to_sign_in_is_said_at_the_start(stack: RunningStack) -> None:
+    assert f"{stack.url}/sign-in" in stack.said
+    assert "amelie.laurent@example.com" in get(f"{stack.url}/sign-in").text
+
+
+def test_a_customer_who_signs_in_gets_the_own_portal(stack: RunningStack) -> None:
+    page = sign_in(stack, "amelie.laurent@example.com", verified="yes")
+    assert "Go where it leads amelie.laurent@example.com" in page
+    assert '"amelie.laurent@example.com"' in page
+    assert "Northwind Starter" in portal_of(page)
+
+
+def test_somebody_new_is_made_a_customer_once(stack: RunningStack) -> None:
+    for _ in range(2):
+        sign_in(stack, "new.user@example.com", verified="yes")
+    assert html.unescape(get(stack.url).text).count(">new.user@example.com</a>") == 1
+
+
+def test_an_address_that_is_not_verified_opens_nothing(stack: RunningStack) -> None:
+    assert "403 no_customer" in sign_in(stack, "amelie.laurent@example.com", verified="no")
+
+
+def test_the_api_itself_wants_a_users_token_for_sessions_and_takes_links_as_before(stack: RunningStack) -> None:
+    answer = requests.post(f"{stack.url}/portal/sessions", json={}, timeout=10)
+    assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
+    assert get(stack.url + links_of(row_of(stack, "Amélie Laurent"))[0]).status_code == 303
+
+
+def test_the_pages_let_their_forms_end_at_stripe(stack: RunningStack) -> None:
+    """A browser holds the redirect of the home page's form for the login page to it."""
+    policy = get(stack.url).headers["content-security-policy"]
+    login_page = get(f"{stack.url}/portal").headers["location"]
+    assert f"form-action 'self' {login_page.partition('/p/')[0]};" in policy
+
+
+def test_another_sites_page_cannot_sign_anybody_in(stack: RunningStack) -> None:
+    answer = requests.post(f"{stack.url}/sign-in", headers={"Origin": "https://evil.example"}, timeout=10)
+    assert answer.status_code == 403
