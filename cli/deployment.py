@@ -1,5 +1,6 @@
 """Finds the deployment that a command is about: a CloudFormation stack, or the one that runs on this machine."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -98,6 +99,11 @@ class Deployment:
         """Answer the deployment's clock in Unix seconds, which a local stack may have moved."""
         ahead = 0.0 if self.clock is None else self.clock - time.time()
         return lambda: time.time() + ahead
+
+    @property
+    def portal_configurations(self) -> dict[str, str]:
+        """The deployed groups, each with its portal configuration; none of a stack that does not tell."""
+        return dict(json.loads(self.parameters.get("PortalConfigurations") or "{}"))
 
     @property
     def link_tokens(self) -> LinkTokens:

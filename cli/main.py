@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 from rich.console import Console
 
-from cli import audit, mirror_view, recover, treat
+from cli import audit, configure, mirror_view, recover, treat
 from cli.deployment import Deployment
 from cli.durations import duration
 from shared.errors import InvalidRequest, PortalError
@@ -21,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(audit.app)
 app.add_typer(treat.app)
 app.add_typer(recover.app)
+app.add_typer(configure.app)
 
 Customer = Annotated[str, typer.Argument(help="The Stripe customer, cus_...")]
 

@@ -1,0 +1,125 @@
+"""Writes a portal.yaml from an account, so that a plan made from it finds no difference."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from cli.configuration.features import Features
+from cli.configuration.model import MARK, Portal
+from cli.configuration.normal import actual
+from cli.configuration.planning import Raw
+
+PriceOf = Callable[[str], Mapping[str, Any] | None]
+_HEAD = """\
+# The portal configurations of this account, as `portal import` found them. See docs/configuration.md.
+# `portal lint` checks this file, `portal plan` compares it with the account, `portal apply` makes the account so.
+"""
+# What a file need not say.
+_UNSAID = {
+    "billing_cycle_anchor": "unchanged",
+    "trial_update_behavior": "end_trial",
+    "proration_behavior": "none",
+    "schedule_at_period_end": {},
+    "cancellation_reason": {"enabled": False},
+}
+
+
+def as_yaml(
+    configurations: Sequence[Raw], groups: Mapping[str, str], price_of: PriceOf, *, project: str | None, version: str
+) -> str:
+    """Write a file of configurations; `groups` are the deployed ones, `price_of` reads a price for its interval."""
+    top: dict[str, Any] = {"api_version": version} | ({"project": project} if project else {})
+    entries: dict[str, Any] = {}
+    for each in sorted(configurations, key=lambda one: (not one.get("is_default"), one.get("created", 0), one["id"])):
+        own = _own_name(each, project)
+        name = _free(own or _name(each), entries)
+        using = sorted(group for group, used in groups.items() if used == each["id"])
+        entries[name] = _entry(actual(each), name, using, price_of, by_mark=name == own)
+    top["configurations"] = entries
+    return _HEAD + yaml.safe_dump(top, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+
+
+def _own_name(configuration: Raw, project: str | None) -> str | None:
+    """Answer the name in the mark of a configuration that is this project's."""
+    mark = (configuration.get("metadata") or {}).get(MARK)
+    if not mark or configuration.get("is_default"):
+        return None
+    return Portal.model_construct(project=project, configurations={}).name_of(mark)
+
+
+def _name(configuration: Raw) -> str:
+    if configuration.get("is_default"):
+        return "default"
+    word = re.sub(r"[^a-z0-9]+", "-", str(configuration.get("name") or "").lower()).strip("-")[:30]
+    return word or str(configuration["id"])[:40]
+
+
+def _free(name: str, taken: Iterable[str]) -> str:
+    number = 1
+    free = name
+    while free in taken:
+        number += 1
+        free = f"{name[:36]}-{number}"
+    return free
+
+
+def _entry(found: dict[str, Any], name: str, groups: list[str], price_of: PriceOf, *, by_mark: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    if found.get("is_default"):
+        entry["default"] = True
+    elif not by_mark:
+        entry["id"] = found["id"]
+    if not found.get("active", True):
+        entry["active"] = False
+    if found.get("name") and not (by_mark and found["name"] == name):
+        entry["name"] = found["name"]
+    if groups:
+        entry["groups"] = groups
+    for key in ("business_profile", "default_return_url"):
+        if found.get(key):
+            entry[key] = found[key]
+    if found["login_page"]["enabled"] or found.get("is_default"):
+        entry["login_page"] = {"enabled": found["login_page"]["enabled"]}
+    entry["features"] = _features(found["features"], price_of)
+    metadata = {key: value for key, value in found.get("metadata", {}).items() if key != MARK}
+    return entry | ({"metadata": metadata} if metadata else {})
+
+
+def _features(found: Mapping[str, Any], price_of: PriceOf) -> dict[str, Any]:
+    """Answer what is on; a feature that is off is not named."""
+    features = {}
+    for name in Features.model_fields:
+        if found[name]["enabled"]:
+            kept = {key: _said(value) for key, value in found[name].items()}
+            features[name] = {key: value for key, value in kept.items() if value not in ([], _UNSAID.get(key))}
+    update = features.get("subscription_update", {})
+    if "products" in update:
+        update["products"] = [_product(each, price_of) for each in update["products"]]
+    return features
+
+
+def _said(value: Any) -> Any:
+    """Answer a value without what is empty, or off beside its details."""
+    if not isinstance(value, Mapping):
+        return value
+    if value.get("enabled") is False:
+        return {"enabled": False}
+    return {key: _said(item) for key, item in value.items() if item != []}
+
+
+def _product(product: Mapping[str, Any], price_of: PriceOf) -> dict[str, Any]:
+    result = {"product": product["product"], "prices": [_price(each, price_of) for each in product["prices"]]}
+    quantity = product["adjustable_quantity"]
+    return result | ({"adjustable_quantity": quantity} if quantity["enabled"] else {})
+
+
+def _price(price_id: str, price_of: PriceOf) -> Any:
+    """Answer a price with its interval and currency, so that `portal lint` can compare without the account."""
+    raw = price_of(price_id) or {}
+    recurring = raw.get("recurring")
+    if not recurring:
+        return price_id
+    count = {"interval_count": recurring["interval_count"]} if recurring.get("interval_count", 1) != 1 else {}
+    return {"price": price_id, "interval": recurring["interval"], **count, "currency": raw["currency"]}
