@@ -58,7 +58,7 @@ class Deployment:
         except (requests.RequestException, ValueError) as error:
             raise Unavailable("not_running", f"Nothing answers at {site_url}: start it with `make dev`") from error
         os.environ.update(found["environment"])
-        return cls(found["outputs"], found["stripe_api_base"], found["clock"])
+        return cls(found["outputs"], found["stripe_api_base"], found["clock"], found["parameters"])
 
     @property
     def api_url(self) -> str:

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 from rich.console import Console
 
-from cli import audit, configure, mirror_view, recover, treat
+from cli import audit, configure, mirror_view, recover, scan, treat
 from cli.deployment import Deployment
 from cli.durations import duration
 from shared.errors import InvalidRequest, PortalError
@@ -22,6 +22,7 @@ app.add_typer(audit.app)
 app.add_typer(treat.app)
 app.add_typer(recover.app)
 app.add_typer(configure.app)
+app.add_typer(scan.app)
 
 Customer = Annotated[str, typer.Argument(help="The Stripe customer, cus_...")]
 

@@ -73,6 +73,7 @@ class Site:
                 "environment": self._backend.places.aws_environment,
                 "stripe_api_base": self._backend.places.stripe_url,
                 "outputs": self._backend.template.outputs(),
+                "parameters": self._backend.template.parameters(),
                 "clock": time.time(),
             },
         )

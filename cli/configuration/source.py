@@ -30,11 +30,10 @@ class Source:
     def of(cls, context: typer.Context) -> "Source":
         """Take the key of the environment, unless `--local` is given, or else the deployment's."""
         key = os.environ.get(KEY_VARIABLE)
-        local = bool(context.find_root().params.get("local"))
-        if key and not local:
+        if key and not context.find_root().params.get("local"):
             return cls(stripe_client(key, STRIPE_API_BASE), key.startswith(("sk_live_", "rk_live_")), None)
         deployment: Deployment = context.obj()
-        return cls(deployment.stripe, deployment.livemode, None if local else deployment.portal_configurations)
+        return cls(deployment.stripe, deployment.livemode, deployment.portal_configurations)
 
     def account(self, version: str) -> Account:
         """Answer the account at an API version."""

@@ -21,9 +21,37 @@ _UNSAID = {
     "billing_cycle_anchor": "unchanged",
     "trial_update_behavior": "end_trial",
     "proration_behavior": "none",
+    "mode": "at_period_end",
     "schedule_at_period_end": {},
     "cancellation_reason": {"enabled": False},
 }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes short lists and mappings in one line, and `enabled` first, as a person would."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        super().increase_indent(flow, indentless=False)
+
+
+def _mapping(dumper: yaml.SafeDumper, data: dict[str, Any]) -> yaml.Node:
+    ordered = dict(sorted(data.items(), key=lambda item: _FIRST.get(item[0], len(_FIRST))))
+    return dumper.represent_mapping("tag:yaml.org,2002:map", ordered, flow_style=_is_short(data))
+
+
+def _sequence(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=_is_short(data))
+
+
+def _is_short(data: dict[str, Any] | list[Any]) -> bool:
+    values = list(data.values()) if isinstance(data, dict) else data
+    return not any(isinstance(value, dict | list) for value in values) and len(str(data)) <= _ONE_LINE
+
+
+_ONE_LINE = 90
+_FIRST = {name: place for place, name in enumerate(("enabled", "type", "product", "price", "interval"))}
+_Dumper.add_representer(dict, _mapping)
+_Dumper.add_representer(list, _sequence)
 
 
 def as_yaml(
@@ -38,7 +66,7 @@ def as_yaml(
         using = sorted(group for group, used in groups.items() if used == each["id"])
         entries[name] = _entry(actual(each), name, using, price_of, by_mark=name == own)
     top["configurations"] = entries
-    return _HEAD + yaml.safe_dump(top, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    return _HEAD + yaml.dump(top, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _own_name(configuration: Raw, project: str | None) -> str | None:
