@@ -38,7 +38,7 @@ class Use:
 _NAME = re.compile(
     r"(?:(?<=%5B)|(?<=%5b)|(?<![A-Za-z0-9_-]))"
     r"(?P<name>subscription_pause|subscription-pause|subscriptionPause|SubscriptionPause|(?:set|with)SubscriptionPause)"
-    r"(?![A-Za-z0-9_-])"
+    r"(?![A-Za-z0-9_]|-[A-Za-z0-9])"
 )
 # What follows where the path goes on: `][enabled]`, `"]["enabled"]`, `.enabled`, `?.enabled`, `->enabled`, `%5D%5B`.
 _INNER = re.compile(
@@ -52,9 +52,10 @@ _TURNED_OFF = re.compile(
 # What stands between the name and its value.
 _SEPARATOR = re.compile(r"[\"']?\s*\]?\s*(?:\?\s*:|=>|:=|:|=(?![=~]))\s*")
 _BLOCK = re.compile(r"[\"']?\s*(?=[{(])")
-_OPENING = re.compile(r"[^\n,;{(\[\])}]{0,120}?(?=[{(\[])")
+# `new Options {`, `&stripe.Params{`, `dict(`, or C#'s brace on the next line.
+_OPENING = re.compile(r"[^\n,;{(\[\])}]{0,200}?(?:\s*\n\s*(?=\{)|(?=[{(\[]))")
 _BUILDER = re.compile(r"\s*\.\s*(?:builder|newBuilder)\s*\(\s*\)")
-_VARIABLE = re.compile(r"[&*]?[A-Za-z_$@][\w.$]*\s*(?:[,;)}\n]|$)")
+_VARIABLE = re.compile(r"[&*$@]{0,2}(?P<variable>[A-Za-z_][\w.$]*)\s*(?:[,;)}\n]|$)")
 _ENABLED = re.compile(r"(?:\b|_)(?:set)?enabled\b", re.IGNORECASE)
 _DURATION = re.compile(r"\b(?:set_?)?duration\b", re.IGNORECASE)
 _FLOW = re.compile(r"\b(?:set)?subscription[\"']?\s*(?:=>|[:=(])", re.IGNORECASE)
@@ -63,9 +64,6 @@ _PORTAL = re.compile(
     re.IGNORECASE,
 )
 _DURATION_PATH = re.compile(r"subscription[_-]?pause[\"'\]>?.%5DB\[:\s-]{1,12}duration", re.IGNORECASE)
-_CHAIN_END = re.compile(r"\.\s*build\s*\(\s*\)|;")
-_PAIRS = {"{": "}", "(": ")", "[": "]"}
-_LONGEST_VALUE = 4000
 # Form parameters of one request stand near each other.
 _NEAR_LINES = 25
 
@@ -81,8 +79,9 @@ def uses(text: str, language: Language) -> Iterator[Use]:
         if found.start() < after:  # inside the value of the one before
             continue
         kind, after = _classify(source, found)
-        certain = found["name"] != "subscriptionPause" and kind in FAULTS
-        if kind and (certain or about_the_portal):
+        if kind in FAULTS and found["name"] == "subscriptionPause":  # no name of Stripe's, but perhaps made into one
+            kind = Kind.UNCLEAR
+        if kind in FAULTS or (kind and about_the_portal):
             line = source.line(found.start())
             yield Use(line, source.column(found.start()), kind, source.line_text(line).strip()[:200])
 
@@ -95,13 +94,10 @@ def _classify(source: Source, found: re.Match[str]) -> tuple[Kind | None, int]:
     start, end = _value(source, found)
     value = source.code[start:end]
     if not value:
-        return _bare(source.code, found), found.end()
-    if _DURATION.search(value):
-        return None, end
-    enabled = _ENABLED.search(value)
-    if not enabled:
-        return (None if _FLOW.search(value) else _bare(source.code, found)), end
-    return (Kind.SWITCHES_OFF if _TURNED_OFF.match(value, enabled.end()) else Kind.OLD_FORM), end
+        return _bare(source, found), found.end()
+    if _ENABLED.search(value) or _DURATION.search(value) or _FLOW.search(value):
+        return _judge(value), end
+    return _bare(source, found), end
 
 
 def _path(source: Source, found: re.Match[str], inner: re.Match[str]) -> Kind | None:
@@ -123,53 +119,34 @@ def _value(source: Source, found: re.Match[str]) -> tuple[int, int]:
     code, end = source.code, found.end()
     builder = _BUILDER.match(code, end)
     if builder:
-        return end, _end_of_chain(code, builder.end())
+        return end, source.chain_end(builder.end())
     separator = _SEPARATOR.match(code, end) or _BLOCK.match(code, end)
     if not separator:
         return end, end
     if source.language.name == "YAML" and "\n" in separator[0]:
-        return _indented(code, found.start(), separator.end())
+        return source.indented(found.start(), separator.end())
     opening = _OPENING.match(code, separator.end())
     if not opening:
         return end, end
-    return separator.end(), _closing(code, opening.end())
+    return separator.end(), source.closing(opening.end())
 
 
-def _closing(code: str, opening: int) -> int:
-    """Answer where the bracket at `opening` is closed, brackets in short strings aside."""
-    open_ones: list[str] = []
-    place = opening
-    for place in range(opening, min(len(code), opening + _LONGEST_VALUE)):
-        character = code[place]
-        if character in _PAIRS:
-            open_ones.append(_PAIRS[character])
-        elif open_ones and character == open_ones[-1]:
-            open_ones.pop()
-            if not open_ones:
-                return place + 1
-    return place + 1
-
-
-def _end_of_chain(code: str, start: int) -> int:
-    """Answer where a chain of builder calls ends: at its `build()`, or at the statement's end."""
-    found = _CHAIN_END.search(code, start, start + _LONGEST_VALUE)
-    return found.end() if found else min(len(code), start + _LONGEST_VALUE)
-
-
-def _indented(code: str, key: int, start: int) -> tuple[int, int]:
-    """Answer the lines below a YAML key that are indented more than it."""
-    own = key - code.rfind("\n", 0, key) - 1
-    end = code.rfind("\n", 0, start) + 1
-    for line in code[end : end + _LONGEST_VALUE].splitlines(keepends=True):
-        if line.strip() and len(line) - len(line.lstrip()) <= own:
-            break
-        end += len(line)
-    return start, max(start, end)
-
-
-def _bare(code: str, found: re.Match[str]) -> Kind | None:
-    """Judge a name whose value is written elsewhere."""
-    separator = _SEPARATOR.match(code, found.end())
+def _bare(source: Source, found: re.Match[str]) -> Kind | None:
+    """Judge a name whose value is written elsewhere; in the same file it can be looked up."""
+    code, separator = source.code, _SEPARATOR.match(source.code, found.end())
     called = found["name"].startswith(("set", "with")) and code[found.end() : found.end() + 1] == "("
     start = found.end() + 1 if called else separator.end() if separator else None
-    return Kind.UNCLEAR if start is not None and _VARIABLE.match(code, start) else None
+    variable = _VARIABLE.match(code, start) if start is not None else None
+    if not variable:
+        return None
+    value = source.value_of(variable["variable"])
+    told = value is not None and (_ENABLED.search(value) or _DURATION.search(value))
+    return _judge(value or "") if told else Kind.UNCLEAR
+
+
+def _judge(value: str) -> Kind | None:
+    """Judge a value by the keys in it."""
+    enabled = _ENABLED.search(value)
+    if _DURATION.search(value) or not enabled:
+        return None
+    return Kind.SWITCHES_OFF if _TURNED_OFF.match(value, enabled.end()) else Kind.OLD_FORM
