@@ -16,6 +16,7 @@ LARGEST_BYTES = 256 * 1024
 MOST_VALUES = 20_000
 
 _TAG = "tag:yaml.org,2002:"
+_COLLECTIONS = frozenset({f"{_TAG}map", f"{_TAG}seq"})
 _SCALARS = SafeConstructor()
 
 
@@ -102,6 +103,8 @@ class _Reading:
             raise _TooMuchError
         self.lines.setdefault(path, node.start_mark.line + 1)
         around = (*above, id(node))
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTIONS:
+            self._refuse(node, path)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, around)
         if isinstance(node, yaml.SequenceNode):
@@ -166,7 +169,12 @@ class _Reading:
                     return str(node.value)
         except ValueError:
             pass
-        line = node.start_mark.line + 1
-        message = f"{node.tag} is not plain YAML." if node.tag == kind else f"This cannot be read as {kind}."
-        self.problems.append(_problem("bad_value", line, message, "Write text, a number, true or false.", path))
+        self._refuse(node, path)
         return None
+
+    def _refuse(self, node: yaml.Node, path: Path) -> None:
+        kind = node.tag.removeprefix(_TAG)
+        plain = isinstance(node, yaml.ScalarNode) and kind in {"int", "float"}
+        message = f"This cannot be read as {kind}." if plain else f"{node.tag} is not plain YAML."
+        mend = "Write text, a number, true or false, a list or a mapping."
+        self.problems.append(_problem("bad_value", node.start_mark.line + 1, message, mend, path))

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 _Item = TypeVar("_Item")
 # A YAML list, kept as a tuple; `strict` is for its items.
@@ -110,11 +111,18 @@ def _price(value: Any) -> Any:
     return {"price": value} if isinstance(value, str) else value
 
 
+def _not_empty(value: tuple[Price, ...]) -> tuple[Price, ...]:
+    # A minimal length of pydantic's own is also told when an item of the list is wrong.
+    if not value:
+        raise PydanticCustomError("too_short", "is empty")
+    return value
+
+
 class Product(Part):
     """A product that a customer can change to."""
 
     product: Id
-    prices: Annotated[Listed[Annotated[Price, BeforeValidator(_price)]], Field(min_length=1)]
+    prices: Annotated[Listed[Annotated[Price, BeforeValidator(_price)]], AfterValidator(_not_empty)]
     adjustable_quantity: AdjustableQuantity = AdjustableQuantity(enabled=False)
 
 

@@ -61,9 +61,7 @@ def _of_entry(entry: Entry, version: str, path: Path, today: date) -> Iterator[P
     yield from _cancellation(entry.features, (*path, "features"))
     yield from _empty_features(entry.features, (*path, "features"))
     yield from _versions(entry.features, version, path)
-    yield from pause_problems(
-        entry.features.subscription_pause, version, (*path, "features", "subscription_pause"), today
-    )
+    yield from pause_problems(entry.features, version, (*path, "features"), today)
     yield from update_problems(entry.features, (*path, "features"))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date
 
-from cli.configuration.features import PauseDuration, PauseOption, SubscriptionPause
+from cli.configuration.features import Features, PauseDuration, PauseOption
 from cli.configuration.normal import SINCE
 from cli.configuration.problems import Path, Problem, Severity
 from shared.audit.text import count, format_date
@@ -14,9 +14,12 @@ RETURNED_IN = SINCE["features.subscription_pause"]
 LONGEST = {"day": 3 * 365, "week": 3 * 52, "month": 3 * 12, "year": 3}
 
 
-def pause_problems(pause: SubscriptionPause, version: str, path: Path, today: date) -> Iterator[Problem]:
-    """Answer what is wrong with `features.subscription_pause`."""
-    if version < RETURNED_IN and "enabled" in pause.model_fields_set:
+def pause_problems(features: Features, version: str, path: Path, today: date) -> Iterator[Problem]:
+    """Answer what is wrong with `features.subscription_pause`, if the file says it."""
+    pause, path = features.subscription_pause, (*path, "subscription_pause")
+    if "subscription_pause" not in features.model_fields_set:
+        return
+    if version < RETURNED_IN:
         yield Problem(
             "pause_version", path, _not_yet(version, today), f"Take it out, or raise api_version to {RETURNED_IN}."
         )
