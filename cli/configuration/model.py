@@ -1,7 +1,8 @@
 """What a portal.yaml may say: portal configurations by name, and which of the bundle's groups use them."""
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import stripe
@@ -31,7 +32,8 @@ def _url(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_url)]
-Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+Word = Annotated[str, Field(pattern=rf"^{_WORD.pattern}$")]
 MetadataKey = Annotated[str, Field(pattern=r"^[^\[\]]{1,40}$")]
 MetadataValue = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -91,7 +93,10 @@ class Portal(Part):
         """Answer what stands under `MARK` in the metadata of an entry's configuration."""
         return f"{self.project}/{name}" if self.project else name
 
-    def name_of(self, mark: str) -> str | None:
-        """Answer the entry's name of a mark, or nothing if it is another file's."""
-        project, _, name = mark.rpartition("/")
-        return name if project == (self.project or "") else None
+    def name_of(self, configuration: Mapping[str, Any]) -> str | None:
+        """Answer the entry's name in a configuration's mark, or nothing if it has none, or another file's."""
+        mark = (configuration.get("metadata") or {}).get(MARK)
+        if not isinstance(mark, str) or configuration.get("is_default"):
+            return None
+        name = mark.rpartition("/")[2]
+        return name if _WORD.fullmatch(name) and self.mark(name) == mark else None

@@ -81,8 +81,8 @@ def _own(portal: Portal, configurations: Sequence[Raw]) -> dict[str, list[Raw]]:
     """Answer the configurations that carry this file's mark, by the name in it."""
     own: dict[str, list[Raw]] = {}
     for each in configurations:
-        name = portal.name_of((each.get("metadata") or {}).get(MARK, "/"))
-        if name is not None and not each.get("is_default"):
+        name = portal.name_of(each)
+        if name is not None:
             own.setdefault(name, []).append(each)
     return own
 

@@ -60,21 +60,14 @@ def as_yaml(
     """Write a file of configurations; `groups` are the deployed ones, `price_of` reads a price for its interval."""
     top: dict[str, Any] = {"api_version": version} | ({"project": project} if project else {})
     entries: dict[str, Any] = {}
+    marks = Portal.model_construct(project=project, configurations={})
     for each in sorted(configurations, key=lambda one: (not one.get("is_default"), one.get("created", 0), one["id"])):
-        own = _own_name(each, project)
+        own = marks.name_of(each)
         name = _free(own or _name(each), entries)
         using = sorted(group for group, used in groups.items() if used == each["id"])
         entries[name] = _entry(actual(each), name, using, price_of, by_mark=name == own)
     top["configurations"] = entries
     return _HEAD + yaml.dump(top, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-
-
-def _own_name(configuration: Raw, project: str | None) -> str | None:
-    """Answer the name in the mark of a configuration that is this project's."""
-    mark = (configuration.get("metadata") or {}).get(MARK)
-    if not mark or configuration.get("is_default"):
-        return None
-    return Portal.model_construct(project=project, configurations={}).name_of(mark)
 
 
 def _name(configuration: Raw) -> str:
