@@ -1,6 +1,5 @@
 """The demo site: the pages of a company that uses the bundle, and a look behind them."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -76,7 +75,7 @@ class Site:
                 "environment": self._backend.places.aws_environment,
                 "stripe_api_base": self._backend.places.stripe_url,
                 "outputs": self._backend.template.outputs(),
-                "parameters": {"PortalConfigurations": json.dumps(dict(self._backend.groups))},
+                "parameters": self._backend.template.parameters(),
                 "clock": time.time(),
             },
         )

@@ -36,7 +36,9 @@ def all_subscriptions(client: StripeClient) -> Iterator[dict[str, Any]]:
 def all_configurations(client: StripeClient) -> Iterator[dict[str, Any]]:
     """Answer every portal configuration, inactive ones too."""
     with stripe_errors():
-        for each in client.v1.billing_portal.configurations.list({"limit": PAGE}).auto_paging_iter():
+        # Stripe leaves the products out unless they are asked for.
+        expand = ["data.features.subscription_update.products"]
+        for each in client.v1.billing_portal.configurations.list({"limit": PAGE, "expand": expand}).auto_paging_iter():
             yield each.to_dict(for_json=True)
 
 
