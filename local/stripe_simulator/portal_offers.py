@@ -6,6 +6,7 @@ from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
 from local.stripe_simulator.subscription_schedules import plans_update
 from local.stripe_simulator.subscriptions import ENDED
+from shared.pause import is_paused
 from shared.portal_rules.answer import Answer
 from shared.portal_rules.cancellation import cancellation
 from shared.portal_rules.facts import PortalFacts, Price
@@ -79,6 +80,12 @@ def quantity_limits(features: StripeObject, subscription: StripeObject) -> tuple
     if not adjustable["enabled"]:
         return 1, None
     return adjustable.get("minimum") or 0, adjustable.get("maximum")
+
+
+def is_collection_paused(call: Call, subscription: StripeObject) -> bool:
+    """Whether payments are suspended now; a `resumes_at` that has passed ends that."""
+    read = read_subscription(subscription)
+    return read.pause_kind == "collection" and is_paused(read, datetime.fromtimestamp(call.now, UTC))
 
 
 def may_remove_payment_method(call: Call, customer: str) -> bool:

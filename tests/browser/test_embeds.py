@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.embeds import EMBEDS
@@ -127,6 +128,13 @@ def test_the_links_lead_to_the_login_page_with_the_address_or_without(page: Page
     page.locator("#link-with-email a").click()
     page.wait_for_url(LOGIN)
     expect(page.get_by_label("E-mail")).to_have_value("amelie.laurent@example.com")
+
+
+def test_another_site_cannot_have_a_token_made(shop: str) -> None:
+    token = shop.removesuffix("/shop") + "/portal-token"
+    foreign = {"Origin": "https://evil.example"}
+    assert requests.post(token, headers=foreign, timeout=10).status_code == 403
+    assert requests.get(token, timeout=10).status_code == 405
 
 
 @pytest.fixture

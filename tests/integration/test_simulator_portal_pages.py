@@ -370,6 +370,18 @@ def test_a_quantity_stays_within_what_the_product_allows(
     assert page.press("update", subscription=subscription.id, quantity=quantity).status_code == status
 
 
+def test_a_suspension_whose_time_has_passed_is_none(
+    simulator: RunningSimulator, client: stripe.StripeClient, portal: Open, subscribe: Subscribe
+) -> None:
+    subscription = subscribe()
+    end = subscription.created + 86_400
+    client.v1.subscriptions.update(subscription.id, {"pause_collection": {"behavior": "void", "resumes_at": end}})
+    page = portal()
+    assert "Payments for this subscription are paused until" in page.page()
+    simulator.admin("POST", "clock", {"now": end})
+    assert "are paused" not in portal().page()
+
+
 def test_the_last_payment_method_is_said_to_stay(portal: Open, subscribe: Subscribe) -> None:
     subscribe()
     page = portal({"payment_method_update": {"enabled": True}})
