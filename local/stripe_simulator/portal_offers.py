@@ -50,8 +50,7 @@ def refusals(call: Call, features: StripeObject, subscription: StripeObject) -> 
     if subscription["status"] in ENDED:
         return []
     facts = facts_of(call, features, subscription)
-    is_paused = facts.subscription.pause_kind is not None
-    pause = resuming(facts) if is_paused else pausing(facts)
+    pause = resuming(facts) if is_paused(facts.subscription, facts.now) else pausing(facts)
     gone = {reason.code for reason in pause.reasons} & {"button_removed", "pause_not_yet"}
     return [each for each in (plan_change(facts), cancellation(facts), *(() if gone else (pause,))) if each.limits]
 
