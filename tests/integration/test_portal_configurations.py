@@ -599,6 +599,18 @@ def test_a_key_that_may_not_is_told_which_permission_it_lacks() -> None:
         account(lacking).create({})
 
 
+def test_a_key_that_may_read_prices_and_not_products_is_enough(client: stripe.StripeClient, shop: Shop) -> None:
+    def read(price_id: str, params: Any, options: Any) -> stripe.Price:
+        if "expand" in params:
+            raise stripe.PermissionError("rak_product_read", http_status=403)
+        return client.v1.prices.retrieve(price_id, params, options)
+
+    lacking: Any = SimpleNamespace(v1=SimpleNamespace(prices=SimpleNamespace(retrieve=read)))
+    found = account(lacking).price(shop.monthly.id)
+    assert found
+    assert found["product"] == shop.monthly.product
+
+
 def test_a_price_that_is_not_there_is_nothing_and_another_refusal_is_told(
     client: stripe.StripeClient, simulator: RunningSimulator
 ) -> None:
