@@ -73,7 +73,7 @@ def plan(
     form: Form = "text",
 ) -> None:
     """Show the difference between a portal.yaml and the account; ends with 3 when there is one."""
-    planned = Planned.of(lambda: Source.of(context), file, Asked(default, deactivate), _today(None))
+    planned = Planned.of(lambda: Source.of(context), file, Asked(default, deactivate))
     if form == "json":
         found = view.plan_json(planned.steps, planned.groups, livemode=planned.source.livemode)
         found |= {"problems": [view.problem_json(each) for each in planned.problems]}
@@ -94,7 +94,7 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Make the account's portal configurations as a portal.yaml says; shows the plan and asks first."""
-    planned = Planned.of(lambda: Source.of(context), file, Asked(default, deactivate), _today(None))
+    planned = Planned.of(lambda: Source.of(context), file, Asked(default, deactivate))
     planned.show()
     planned.check()
     if planned.acts and not yes:
@@ -127,7 +127,7 @@ def import_(
         return
     output.write_text(text, "utf-8")
     sys.stdout.write(f"{output}: {len(kept)} written, {len(every) - len(kept)} inactive left out.\n")
-    say(lint_file(load(output), _today(None)), output)
+    say(lint_file(load(output), source.today), output)
 
 
 def _prices(account: "Account") -> "Any":

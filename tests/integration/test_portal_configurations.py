@@ -37,7 +37,7 @@ CHANGES, CREATES = "POST /v1/billing_portal/configurations/{id}", "POST /v1/bill
 @pytest.fixture
 def deployment(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A deployment without groups, whose Stripe is the simulator."""
-    made = SimpleNamespace(stripe=simulator.client(), livemode=False, portal_configurations={})
+    made = SimpleNamespace(stripe=simulator.client(), livemode=False, portal_configurations={}, clock=None)
     monkeypatch.setattr(Deployment, "of_stack", lambda _: made)
     monkeypatch.setattr(source, "_PER_SECOND", 100)
     return made
