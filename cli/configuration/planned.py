@@ -15,6 +15,7 @@ from cli.configuration.problems import Problem, errors
 from cli.configuration.rules import lint, placed
 from cli.configuration.rules_updates import price_problems
 from cli.configuration.source import Source
+from cli.printable import printable
 from shared.audit.text import count
 from shared.errors import InvalidRequest
 
@@ -120,7 +121,7 @@ def with_prices(loaded: Loaded, problems: Sequence[Problem], account: Account) -
 
 def say(problems: Sequence[Problem], file: Path) -> None:
     """Write problems to standard error."""
-    sys.stderr.writelines(f"{view.problem_line(str(file), each)}\n" for each in problems)
+    sys.stderr.writelines(f"{printable(view.problem_line(str(file), each))}\n" for each in problems)
 
 
 def _done_line(done: Applied) -> str:
@@ -129,7 +130,7 @@ def _done_line(done: Applied) -> str:
 
 
 def _write(*lines: str) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
     sys.stdout.flush()
 
 

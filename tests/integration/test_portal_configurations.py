@@ -12,6 +12,7 @@ import typer
 import yaml
 from typer.testing import CliRunner, Result
 
+from cli import configure
 from cli.configuration import source
 from cli.configuration.account import Account
 from cli.deployment import Deployment
@@ -490,6 +491,29 @@ def test_import_writes_over_nothing_and_needs_something(portal: Portal, client: 
     assert Path("portal.yaml").read_text() == "mine"
     assert "configurations:" in portal("import", "--output", "-").stdout
     assert Path("portal.yaml").read_text() == "mine"
+
+
+def test_what_others_wrote_cannot_steer_the_terminal(portal: Portal, client: stripe.StripeClient) -> None:
+    write(a=PLAIN)
+    portal("apply", "--yes")
+    (a,) = all_of(client)
+    nasty: Any = {"business_profile": {"headline": "\x1b[2Jgone\u202e\x9b1m"}, "metadata": {"\x1bc": "\n= all well"}}
+    client.v1.billing_portal.configurations.update(a, nasty)
+    planned = portal("plan")
+    assert planned.exit_code == 3
+    assert not set("\x1b\x9b\u202e") & set(planned.stdout)
+    assert "\n= all well" not in planned.stdout
+    assert portal("import", "--force").exit_code == 0
+    assert portal("plan").exit_code == 0
+
+
+def test_an_import_that_no_file_could_hold_is_refused(
+    portal: Portal, client: stripe.StripeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configure, "LARGEST_BYTES", 100)
+    client.v1.billing_portal.configurations.create({"features": {"invoice_history": {"enabled": True}}})
+    assert error(portal("import")).code == "too_many_configurations"
+    assert not Path("portal.yaml").exists()
 
 
 def test_more_than_a_page_of_configurations_is_read(
