@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli.configuration import view
+from cli.configuration.document import LARGEST_BYTES
 from cli.configuration.loading import load
 from cli.configuration.model import PINNED_VERSION
 from cli.configuration.planned import Planned, lines_to_deploy, say, with_prices
@@ -18,6 +19,7 @@ from cli.configuration.problems import Problem, Severity, errors
 from cli.configuration.rules import lint as lint_file
 from cli.configuration.source import Source
 from cli.configuration.writing import as_yaml
+from cli.printable import printable
 from cli.times import day
 from shared.errors import InvalidRequest, OperatorError
 
@@ -58,7 +60,7 @@ def lint(  # noqa: PLR0913 - each an option of the command
     if form == "json":
         sys.stdout.write(json.dumps([view.problem_json(each) for each in problems], indent=2) + "\n")
     else:
-        sys.stdout.writelines(f"{view.problem_line(str(file), each)}\n" for each in problems)
+        sys.stdout.writelines(f"{printable(view.problem_line(str(file), each))}\n" for each in problems)
         sys.stdout.write(f"{file}: {_counted(problems)}.\n")
     raise typer.Exit(int(bool(problems if strict else errors(problems))))
 
@@ -73,7 +75,7 @@ def plan(
     form: Form = "text",
 ) -> None:
     """Show the difference between a portal.yaml and the account; ends with 3 when there is one."""
-    planned = Planned.of(lambda: Source.of(context), file, Asked(default, deactivate), _today(None))
+    planned = Planned.of(lambda: Source.of(context), file, Asked(default, deactivate))
     if form == "json":
         found = view.plan_json(planned.steps, planned.groups, livemode=planned.source.livemode)
         found |= {"problems": [view.problem_json(each) for each in planned.problems]}
@@ -94,7 +96,7 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Make the account's portal configurations as a portal.yaml says; shows the plan and asks first."""
-    planned = Planned.of(lambda: Source.of(context), file, Asked(default, deactivate), _today(None))
+    planned = Planned.of(lambda: Source.of(context), file, Asked(default, deactivate))
     planned.show()
     planned.check()
     if planned.acts and not yes:
@@ -122,12 +124,14 @@ def import_(
     if not kept:
         raise InvalidRequest("nothing_to_import", "The account has no portal configuration")
     text = as_yaml(kept, source.deployed or {}, _prices(account), project=project, version=PINNED_VERSION)
+    if len(text.encode()) > LARGEST_BYTES:
+        raise InvalidRequest("too_many_configurations", f"{len(kept)} configurations do not fit into one file")
     if str(output) == "-":
         sys.stdout.write(text)
         return
     output.write_text(text, "utf-8")
     sys.stdout.write(f"{output}: {len(kept)} written, {len(every) - len(kept)} inactive left out.\n")
-    say(lint_file(load(output), _today(None)), output)
+    say(lint_file(load(output), source.today), output)
 
 
 def _prices(account: "Account") -> "Any":

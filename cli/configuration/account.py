@@ -63,14 +63,22 @@ class Account:
         return self._prices[price_id]
 
     def _read_price(self, price_id: str) -> Raw | None:
-        read = self._client.v1.prices.retrieve
         try:
-            answer = self._ask("prices", lambda options: read(price_id, {"expand": ["product"]}, options))
+            try:
+                return self._retrieved(price_id, {"expand": ["product"]})
+            except OperatorError as error:
+                if error.code != _LACKS_PERMISSION:
+                    raise
+                # A key may read prices and not products.
+                return self._retrieved(price_id, {})
         except InvalidRequest as error:
             if getattr(error.__cause__, "code", None) == "resource_missing":
                 return None
             raise
-        return _raw(answer)
+
+    def _retrieved(self, price_id: str, params: Any) -> Raw:
+        read = self._client.v1.prices.retrieve
+        return _raw(self._ask("prices", lambda options: read(price_id, params, options)))
 
     @property
     def _portal(self) -> Any:
@@ -89,17 +97,16 @@ class Account:
             return self._retries.of_stripe(ask_once)
         except OperatorError as error:
             if isinstance(error.__cause__, stripe.PermissionError):
-                raise OperatorError(
-                    "no_portal_permission", f"The API key lacks the permission {_NEEDED[what]}"
-                ) from error
+                raise OperatorError(_LACKS_PERMISSION, f"The API key lacks the permission {_NEEDED[what]}") from error
             raise
 
 
+_LACKS_PERMISSION = "no_portal_permission"
 _NEEDED = {
     "configurations": "Customer portal: Read",
     "create": "Customer portal: Write",
     "update": "Customer portal: Write",
-    "prices": "Products and Prices: Read",
+    "prices": "Prices: Read",
 }
 
 

@@ -11,9 +11,9 @@ from yaml.constructor import SafeConstructor
 from cli.configuration.problems import Path, Problem
 from shared.errors import InvalidRequest
 
-LARGEST_BYTES = 256 * 1024
+LARGEST_BYTES = 512 * 1024
 # A few anchors that name each other can stand for billions of values.
-MOST_VALUES = 20_000
+MOST_VALUES = 50_000
 
 _TAG = "tag:yaml.org,2002:"
 _COLLECTIONS = frozenset({f"{_TAG}map", f"{_TAG}seq"})
@@ -40,7 +40,8 @@ def read_document(path: FilePath) -> Document:
     try:
         text = _text(path)
     except OSError as error:
-        raise InvalidRequest("unreadable_file", f"Cannot read {path}: {error.strerror}") from error
+        hint = ". `portal import` writes one" if isinstance(error, FileNotFoundError) else ""
+        raise InvalidRequest("unreadable_file", f"Cannot read {path}: {error.strerror}{hint}") from error
     reading = _Reading()
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from cli.configuration import view
@@ -16,6 +15,8 @@ from cli.configuration.problems import Problem, errors
 from cli.configuration.rules import lint, placed
 from cli.configuration.rules_updates import price_problems
 from cli.configuration.source import Source
+from cli.printable import printable
+from shared.audit.text import count
 from shared.errors import InvalidRequest
 
 _UNKNOWN_YET = "(known after apply)"
@@ -41,18 +42,17 @@ class Planned:
     seen: Mapping[str, Raw]
 
     @classmethod
-    def of(cls, source: Callable[[], Source], file: Path, asked: Asked, today: date) -> "Planned":
+    def of(cls, source: Callable[[], Source], file: Path, asked: Asked) -> "Planned":
         """Read both sides. Raises `InvalidRequest` for a file that is no portal.yaml, after saying why."""
         loaded = load(file)
-        problems = lint(loaded, today)
         if loaded.portal is None:
-            say(problems, file)
+            say(loaded.problems, file)
             raise InvalidRequest("bad_portal_file", f"{file} cannot be used before its errors are mended")
         found = source()
         account = found.account(loaded.portal.api_version)
         configurations = account.configurations()
         steps = plan(loaded.portal, configurations, asked)
-        problems = with_prices(loaded, problems, account)
+        problems = with_prices(loaded, lint(loaded, found.today), account)
         return cls(file, found, account, loaded.portal, problems, steps, {each["id"]: each for each in configurations})
 
     @property
@@ -87,7 +87,8 @@ class Planned:
         wrong = [each for each in errors(self.problems) if each.entry in changing | {None} or each.code in _OF_THE_FILE]
         if wrong:
             raise InvalidRequest(
-                "lint_errors", f"{self.file}: {len(wrong)} to mend before this can be applied, see above"
+                "lint_errors",
+                f"{self.file}: {count(len(wrong), 'error')} to mend before this can be applied, see above",
             )
         shut = still_deployed(self.steps, self.source.deployed or {})
         if shut:
@@ -120,7 +121,7 @@ def with_prices(loaded: Loaded, problems: Sequence[Problem], account: Account) -
 
 def say(problems: Sequence[Problem], file: Path) -> None:
     """Write problems to standard error."""
-    sys.stderr.writelines(f"{view.problem_line(str(file), each)}\n" for each in problems)
+    sys.stderr.writelines(f"{printable(view.problem_line(str(file), each))}\n" for each in problems)
 
 
 def _done_line(done: Applied) -> str:
@@ -129,7 +130,7 @@ def _done_line(done: Applied) -> str:
 
 
 def _write(*lines: str) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
     sys.stdout.flush()
 
 

@@ -1,8 +1,10 @@
 """Which Stripe account a command is about: the deployment's, or that of a key in the environment."""
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 import typer
 from stripe import StripeClient
@@ -25,6 +27,7 @@ class Source:
     client: StripeClient
     livemode: bool
     deployed: Mapping[str, str] | None
+    clock: float | None = None
 
     @classmethod
     def of(cls, context: typer.Context) -> "Source":
@@ -33,11 +36,16 @@ class Source:
         if key and not context.find_root().params.get("local"):
             return cls(stripe_client(key, STRIPE_API_BASE), key.startswith(("sk_live_", "rk_live_")), None)
         deployment: Deployment = context.obj()
-        return cls(deployment.stripe, deployment.livemode, deployment.portal_configurations)
+        return cls(deployment.stripe, deployment.livemode, deployment.portal_configurations, deployment.clock)
 
     def account(self, version: str) -> Account:
         """Answer the account at an API version."""
         return Account(self.client, version, Retries(RateLimit(_PER_SECOND)))
+
+    @property
+    def today(self) -> date:
+        """The day there, which a local stack may have moved."""
+        return datetime.fromtimestamp(self.clock or time.time(), UTC).date()
 
     @property
     def mode(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.configuration.rules_pause import RETURNED_IN, what_it_means
+from cli.printable import printable
 from cli.scanning.files import Files
 from cli.scanning.languages import Language
 from cli.scanning.uses import FAULTS, Kind, Use
@@ -45,7 +46,7 @@ class Found:
 def text_lines(found: Sequence[Found], files: Files, today: date) -> Iterator[str]:
     """Write each use with what to do, and what it comes to."""
     for each in found:
-        yield f"{each.path}:{each.use.line}: {each.use.kind}: {each.use.text}"
+        yield printable(f"{each.path}:{each.use.line}: {each.use.kind}: {each.use.text}")
         yield f"    {each.advice}"
     faults = [each for each in found if each.is_fault]
     if found:

@@ -12,6 +12,7 @@ import typer
 import yaml
 from typer.testing import CliRunner, Result
 
+from cli import configure
 from cli.configuration import source
 from cli.configuration.account import Account
 from cli.deployment import Deployment
@@ -37,7 +38,7 @@ CHANGES, CREATES = "POST /v1/billing_portal/configurations/{id}", "POST /v1/bill
 @pytest.fixture
 def deployment(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A deployment without groups, whose Stripe is the simulator."""
-    made = SimpleNamespace(stripe=simulator.client(), livemode=False, portal_configurations={})
+    made = SimpleNamespace(stripe=simulator.client(), livemode=False, portal_configurations={}, clock=None)
     monkeypatch.setattr(Deployment, "of_stack", lambda _: made)
     monkeypatch.setattr(source, "_PER_SECOND", 100)
     return made
@@ -492,6 +493,29 @@ def test_import_writes_over_nothing_and_needs_something(portal: Portal, client: 
     assert Path("portal.yaml").read_text() == "mine"
 
 
+def test_what_others_wrote_cannot_steer_the_terminal(portal: Portal, client: stripe.StripeClient) -> None:
+    write(a=PLAIN)
+    portal("apply", "--yes")
+    (a,) = all_of(client)
+    nasty: Any = {"business_profile": {"headline": "\x1b[2Jgone\u202e\x9b1m"}, "metadata": {"\x1bc": "\n= all well"}}
+    client.v1.billing_portal.configurations.update(a, nasty)
+    planned = portal("plan")
+    assert planned.exit_code == 3
+    assert not set("\x1b\x9b\u202e") & set(planned.stdout)
+    assert "\n= all well" not in planned.stdout
+    assert portal("import", "--force").exit_code == 0
+    assert portal("plan").exit_code == 0
+
+
+def test_an_import_that_no_file_could_hold_is_refused(
+    portal: Portal, client: stripe.StripeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configure, "LARGEST_BYTES", 100)
+    client.v1.billing_portal.configurations.create({"features": {"invoice_history": {"enabled": True}}})
+    assert error(portal("import")).code == "too_many_configurations"
+    assert not Path("portal.yaml").exists()
+
+
 def test_more_than_a_page_of_configurations_is_read(
     portal: Portal, client: stripe.StripeClient, simulator: RunningSimulator
 ) -> None:
@@ -597,6 +621,18 @@ def test_a_key_that_may_not_is_told_which_permission_it_lacks() -> None:
         account(lacking).configurations()
     with pytest.raises(OperatorError, match="Customer portal: Write"):
         account(lacking).create({})
+
+
+def test_a_key_that_may_read_prices_and_not_products_is_enough(client: stripe.StripeClient, shop: Shop) -> None:
+    def read(price_id: str, params: Any, options: Any) -> stripe.Price:
+        if "expand" in params:
+            raise stripe.PermissionError("rak_product_read", http_status=403)
+        return client.v1.prices.retrieve(price_id, params, options)
+
+    lacking: Any = SimpleNamespace(v1=SimpleNamespace(prices=SimpleNamespace(retrieve=read)))
+    found = account(lacking).price(shop.monthly.id)
+    assert found
+    assert found["product"] == shop.monthly.product
 
 
 def test_a_price_that_is_not_there_is_nothing_and_another_refusal_is_told(

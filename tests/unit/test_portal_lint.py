@@ -1,6 +1,7 @@
 """What `portal lint` says of a file before Stripe would."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from cli.configuration.features import Features
-from cli.configuration.loading import load
+from cli.configuration.loading import _CODES, load
 from cli.configuration.problems import Problem, Severity, dotted
 from cli.configuration.rules import lint
 from cli.configuration.rules_updates import price_problems
@@ -332,3 +333,13 @@ def test_programs_get_json(file: Path, check: Lint) -> None:
     assert found["code"] == "old_pause_form"
     assert found["path"] == "configurations.a.features.subscription_pause"
     assert file.read_text().splitlines()[found["line"] - 1].strip() == "subscription_pause:"
+
+
+def test_every_code_is_in_the_docs() -> None:
+    root = Path(__file__).parents[2]
+    sources = "\n".join(path.read_text() for path in (root / "cli" / "configuration").glob("*.py"))
+    codes = set(re.findall(r'(?:Problem|_problem|InvalidRequest)\(\s*"([a-z_]+)"', sources))
+    codes |= set(re.findall(r'^        \("([a-z_]+)", ', sources, re.MULTILINE)) | set(_CODES.values())
+    assert {"no_such_price", "same_interval", "key_twice", "unknown_key"} <= codes
+    text = "\n".join(path.read_text() for path in (root / "docs").glob("*.md"))
+    assert sorted(code for code in codes if f"`{code}`" not in text) == []

@@ -146,6 +146,18 @@ def test_what_may_not_be_read_is_counted(tmp_path: Path, monkeypatch: pytest.Mon
     assert "1 skipped (unreadable)" in scan(tmp_path).stdout
 
 
+def test_names_and_lines_of_others_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    nasty = tmp_path / "a\n\x1b[2J.py"
+    nasty.write_text('x = {"subscription_pause": {"enabled": True}}  # \x1b]0;owned\x07\n')
+    (tmp_path / os.fsdecode(b"\xff.py")).write_text('x = {"subscription_pause": {"enabled": True}}')
+    answer = scan(tmp_path)
+    assert answer.exit_code == 1
+    assert "\x1b" not in answer.stdout
+    assert r"a\n\x1b[2J.py:1: old form" in answer.stdout
+    assert r"\udcff.py:1: old form" in answer.stdout
+    assert json.loads(scan(tmp_path, "--format", "json").stdout)["files_read"] == 2
+
+
 def test_a_long_file_takes_no_time_that_grows_with_its_square() -> None:
     """Two thousand and twenty thousand uses: ten times the work, not a hundred times."""
     for text in ("features[subscription_pause][enabled]=true\n", "subscription_pause: {enabled: true}\n"):
