@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check format lint types validate lock lock-check build bench
+.PHONY: help dev test check format lint types validate lock lock-check openapi build bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ lock: $(BIN)/portal ## renew the locks; UPGRADE=--upgrade takes the newest relea
 	$(COMPILE) $(UPGRADE) --group uv --python-version 3.11 -c requirements-dev.txt -o requirements-uv.txt
 	for name in $(FUNCTIONS); do $(COMPILE) --group $$name --python-version $(LAMBDA_PYTHON) \
 		-c requirements-dev.txt -o functions/$$name/requirements.txt || exit 1; done
+
+openapi: $(BIN)/portal ## write docs/openapi.json from the portal link's own routes
+	$(BIN)/python -m functions.create_session.openapi > docs/openapi.json
 
 bench: $(BIN)/portal ## measure; the figures go to bench/README.md
 	$(BIN)/python -m bench.histories
