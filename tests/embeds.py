@@ -46,7 +46,7 @@ _PROGRAMS = {
 LANGUAGES = tuple(_PROGRAMS)
 
 
-def mint(language: str, customer: str, claims: Mapping[str, str] | None = None, seconds: int = 900) -> str:
+def mint(language: str, customer: str, claims: Mapping[str, str | int] | None = None, seconds: int = 900) -> str:
     """Have the language's snippet make a token; skips the test where the language is not installed."""
     program = sys.executable if language == "python" else shutil.which(language)
     if program is None:

@@ -1,7 +1,7 @@
 <?php
 // PHP 8, without a dependency.
 
-/** A token for one customer ("cus_..."). $claims may hold group, flow, subscription and locale. */
+/** A token for one customer ("cus_..."). $claims: the optional ones, such as flow and locale. */
 function portal_token(string $linkSecret, string $customer, array $claims = [], int $seconds = 900): string
 {
     $encoded = fn (string $bytes): string => rtrim(strtr(base64_encode($bytes), '+/', '-_'), '=');

@@ -5,7 +5,9 @@ import time
 import jwt
 
 
-def portal_token(link_secret: str, customer: str, claims: dict[str, str] | None = None, seconds: int = 900) -> str:
-    """A token for one customer ("cus_..."). `claims` may hold group, flow, subscription and locale."""
+def portal_token(
+    link_secret: str, customer: str, claims: dict[str, str | int] | None = None, seconds: int = 900
+) -> str:
+    """A token for one customer ("cus_..."). `claims`: the optional ones, such as flow and locale."""
     fixed = {"aud": "portal", "sub": customer, "exp": int(time.time()) + seconds}
     return jwt.encode((claims or {}) | fixed, link_secret, algorithm="HS256")

@@ -31,7 +31,8 @@ def test_a_token_of_each_language_is_accepted(language: str) -> None:
     now = time.time()
     claims = LinkTokens(SECRET).read(mint(language, "cus_Ada1"), now=now)
     assert claims.sub == "cus_Ada1"
-    given = {"flow": "subscription_cancel", "subscription": "sub_1", "locale": "fr-CA", "group": "Gästé"}
+    given: dict[str, str | int] = {"flow": "subscription_update_confirm", "subscription": "sub_1", "price": "price_1"}
+    given |= {"quantity": 3, "locale": "fr-CA", "group": "Gästé"}
     read = LinkTokens(SECRET).read(mint(language, "cus_Ada1", given, 60), now=now)
     assert read.model_dump(include={"sub", *given}) == {"sub": "cus_Ada1", **given}
 
