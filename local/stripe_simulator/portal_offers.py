@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
 from local.stripe_simulator.subscription_schedules import plans_update
@@ -15,6 +16,11 @@ from shared.portal_rules.pausing import pausing, resuming
 from shared.portal_rules.payment_methods import keeps_last
 from shared.portal_rules.plan_change import allows_quantity, choices, plan_change
 from shared.stripe_shapes import read_subscription
+
+
+def not_offered() -> ApiError:
+    """What who presses a button that is not there is told."""
+    return ApiError("This is not available in your customer portal.", status=403)
 
 
 def facts_of(call: Call, features: StripeObject, subscription: StripeObject) -> PortalFacts:
