@@ -121,9 +121,9 @@ def test_a_configuration_is_made_found_again_and_left_alone(
     applied = portal("apply", "--yes")
     made = only(client)
     assert applied.exit_code == 0
-    assert f"done: create business ({made['id']})" in applied.stdout
-    value = json.dumps({"business": made["id"], "reseller": made["id"]}, separators=(",", ":"))
-    assert f"sam deploy --parameter-overrides 'PortalConfigurations={value}'" in applied.stdout
+    assert f"done: create business ({made['id']}); its login page: {made['login_page']['url']}\n" in applied.stdout
+    value = f'{{\\"business\\":\\"{made["id"]}\\",\\"reseller\\":\\"{made["id"]}\\"}}'
+    assert f"sam deploy --parameter-overrides 'PortalConfigurations=\"{value}\"'" in applied.stdout
     assert made["metadata"] == {"portal_yaml": "business", "team": "growth"}
     assert made["features"]["subscription_update"]["products"][0]["adjustable_quantity"]["maximum"] == 9
     assert made["features"]["subscription_pause"]["duration"]["interval_options"][0]["interval"] == "week"
@@ -287,7 +287,7 @@ def test_what_the_deployment_uses_is_not_switched_off(
     portal("apply", "--yes")
     (two,) = [each["id"] for each in all_of(client).values() if each["metadata"]["portal_yaml"] == "two"]
     deployment.portal_configurations = {"business": two}
-    assert "is deployed as it should be" in portal("apply", "--yes").stdout
+    assert "is already deployed so" in portal("apply", "--yes").stdout
     for entries in ({"one": PLAIN}, {"one": PLAIN, "two": PLAIN | {"active": False}}):
         write(**entries)
         refused = error(portal("apply", "--yes", "--deactivate"))
@@ -539,6 +539,24 @@ def test_programs_get_the_plan_as_json(portal: Portal, client: stripe.StripeClie
     assert (found["livemode"], found["differences"], found["portal_configurations"]) == (False, 2, {"x": a})
     change = {"path": "name", "before": "a", "after": "A"}
     assert found["steps"][0] == {"name": "a", "id": a, "act": "update", "only_with": None, "changes": [change]}
+
+
+def test_what_is_off_is_not_sent_to_be_made(
+    portal: Portal, client: stripe.StripeClient, simulator: RunningSimulator
+) -> None:
+    """Older versions require more of a feature than `enabled`, even to say that it is off."""
+    sent: list[Any] = []
+    create = Account.create
+
+    def listening(account: Account, params: Any) -> Any:
+        sent.append(params)
+        return create(account, params)
+
+    monkeypatch.setattr(Account, "create", listening)
+    write(a=PLAIN, b={**LINKS})
+    assert portal("apply", "--yes").exit_code == 0
+    assert [params["features"] for params in sent] == [{"invoice_history": ON}, {"invoice_history": {"enabled": False}}]
+    assert len(all_of(client)) == 2
 
 
 def test_an_older_version_is_sent_nothing_that_it_does_not_know(
