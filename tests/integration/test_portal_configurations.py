@@ -280,6 +280,39 @@ def test_what_is_gone_from_the_file_is_switched_off_when_told_and_comes_back(
     assert all_of(client)[ids["two"]]["active"]
 
 
+def test_one_of_its_own_that_is_now_named_by_id_is_not_gone(portal: Portal, client: stripe.StripeClient) -> None:
+    write(one=PLAIN)
+    portal("apply", "--yes")
+    (one,) = all_of(client)
+    write(uno=PLAIN | {"id": one})
+    assert portal("apply", "--yes", "--deactivate").exit_code == 0
+    assert all_of(client)[one]["active"]
+
+
+def test_what_stripe_fills_in_of_a_feature_that_is_off_is_no_difference(
+    portal: Portal, client: stripe.StripeClient
+) -> None:
+    write(a=PLAIN)
+    portal("apply", "--yes")
+    (a,) = all_of(client)
+    reason = {"enabled": False, "options": ["too_expensive", "other"]}
+    filled: Any = {
+        "subscription_cancel": {"enabled": False, "mode": "immediately", "cancellation_reason": reason},
+        "subscription_update": {"enabled": False, "proration_behavior": "always_invoice"},
+        "subscription_pause": {"enabled": False, "duration": {"type": "indefinite"}},
+        "customer_update": {"enabled": False, "allowed_updates": ["email"]},
+    }
+    client.v1.billing_portal.configurations.update(a, {"features": filled})
+    assert portal("plan").exit_code == 0
+    write(
+        a={
+            **LINKS,
+            "features": {"invoice_history": ON, "subscription_cancel": {"enabled": False, "mode": "at_period_end"}},
+        }
+    )
+    assert 'subscription_cancel.mode: "immediately" -> "at_period_end"' in portal("plan").stdout
+
+
 def test_what_the_deployment_uses_is_not_switched_off(
     portal: Portal, client: stripe.StripeClient, deployment: SimpleNamespace
 ) -> None:
@@ -542,7 +575,7 @@ def test_programs_get_the_plan_as_json(portal: Portal, client: stripe.StripeClie
 
 
 def test_what_is_off_is_not_sent_to_be_made(
-    portal: Portal, client: stripe.StripeClient, simulator: RunningSimulator
+    portal: Portal, client: stripe.StripeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Older versions require more of a feature than `enabled`, even to say that it is off."""
     sent: list[Any] = []
