@@ -12,11 +12,15 @@ from shared.errors import InvalidRequest, PortalError
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a step: `id` is its configuration's; `failure` says why it was not done, or not wholly."""
+    """What became of a step: `id` is its configuration's; `failure` says why it was not done, or not wholly.
+
+    `login_page` is the address that a step switched on.
+    """
 
     step: Step
     id: str | None
     failure: str | None = None
+    login_page: str | None = None
 
 
 def apply(account: Account, steps: Sequence[Step], seen: Mapping[str, Raw]) -> Iterator[Applied]:
@@ -48,7 +52,8 @@ def _do(account: Account, step: Step, seen: Mapping[str, Raw]) -> Applied:
     if left:
         names = ", ".join(change.path for change in left)
         failure = f"Stripe took the request, and still shows something else for: {names}"
-    return Applied(step, str(answer["id"]), failure)
+    on = any(change.path == "login_page.enabled" and change.after for change in step.changes)
+    return Applied(step, str(answer["id"]), failure, (answer.get("login_page") or {}).get("url") if on else None)
 
 
 def _check_unchanged(account: Account, step: Step, seen: Mapping[str, Raw]) -> None:

@@ -86,7 +86,7 @@ def _words(error: ErrorDetails, path: Path) -> tuple[str, str, str]:
     """Answer the code, the message and the mend."""
     kind, given, last = error["type"], error["input"], str(path[-1]) if path else ""
     if kind == "string_pattern_mismatch":
-        last = last if last in _MENDS else "word" if len(path) == _AN_ENTRY else "key"
+        last = last if last in _MENDS else "word" if len(path) == _AN_ENTRY else "group" if "groups" in path else "key"
     found: dict[str, tuple[str, str]] = {
         "extra_forbidden": (f"There is no {last!r} here.", _suggestion(last, _keys_at(path[:-1]))),
         "missing": (f"{last!r} is missing.", f"Write `{last}:` here."),
@@ -121,6 +121,7 @@ _MENDS = {
     "id": "An id of a portal configuration looks like bpc_123.",
     "prices": "List the prices that customers can change to, or take the product out.",
     "configurations": _BEGIN,
+    "group": "Groups have at most 100 characters, no quotation marks and no backslashes.",
     "word": "Names are letters, digits, - and _, at most 40 of them.",
     "key": "Keys of metadata have at most 40 characters and no square brackets; ids have no spaces.",
     "currency": "Write three small letters, such as eur.",

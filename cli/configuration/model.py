@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from cli.configuration.features import Features, Listed, Part
-from shared.link_token import Group
 
 # The version that the locked library speaks.
 PINNED_VERSION = stripe.api_version
@@ -34,6 +33,8 @@ def _url(value: str) -> str:
 Url = Annotated[str, AfterValidator(_url)]
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 Word = Annotated[str, Field(pattern=rf"^{_WORD.pattern}$")]
+# Quotation marks and backslashes would not survive the way into the stack's parameter.
+Group = Annotated[str, Field(pattern=r'^[^"\\\x00-\x1f]{1,100}$')]
 MetadataKey = Annotated[str, Field(pattern=r"^[^\[\]]{1,40}$")]
 MetadataValue = Annotated[str, Field(min_length=1, max_length=500)]
 

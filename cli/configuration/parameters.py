@@ -5,12 +5,17 @@ from typing import Any
 
 from cli.configuration.planning import Change
 
+_OFF = {"enabled": False}
+
 
 def of_creation(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer the parameters of a new configuration: what is empty is left out, and it is active by itself."""
+    """Answer the parameters of a new configuration: it is active by itself, and what is empty or off is left out."""
     params: dict[str, Any] = _without_empty(asked)
     params.pop("active", None)
-    reason = params["features"]["subscription_cancel"].get("cancellation_reason")
+    features = {name: feature for name, feature in params["features"].items() if feature != _OFF}
+    # Stripe requires the features, if only to say that there are none.
+    params["features"] = features or {"invoice_history": _OFF}
+    reason = features.get("subscription_cancel", {}).get("cancellation_reason")
     if reason is not None:
         # Stripe requires the options beside it, if only to say that there are none.
         reason.setdefault("options", "")

@@ -126,7 +126,8 @@ def say(problems: Sequence[Problem], file: Path) -> None:
 
 def _done_line(done: Applied) -> str:
     what = f"{done.step.act} {done.step.name}{f' ({done.id})' if done.id else ''}"
-    return f"failed: {what}: {done.failure}" if done.failure else f"done: {what}"
+    page = f"; its login page: {done.login_page}" if done.login_page else ""
+    return f"failed: {what}: {done.failure}" if done.failure else f"done: {what}{page}"
 
 
 def _write(*lines: str) -> None:

@@ -1,5 +1,6 @@
 """What `portal lint` knows of a whole file, and of each configuration but its plan changes and its pause."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
@@ -8,12 +9,16 @@ from cli.configuration.features import Features, Part
 from cli.configuration.loading import Loaded
 from cli.configuration.model import Entry, Portal
 from cli.configuration.normal import SINCE
+from cli.configuration.planning import groups
 from cli.configuration.problems import Path, Problem, Severity
 from cli.configuration.rules_pause import pause_problems
 from cli.configuration.rules_updates import update_problems
 
 # docs.stripe.com/api/customer_portal/configurations/update
 LONGEST_HEADLINE = 60
+# The variables of a function have 4 KB in all, and the parameter is one of them.
+MOST_OF_PARAMETER = 3000
+_AN_ID = "bpc_" + "x" * 24
 
 
 def lint(loaded: Loaded, today: date) -> list[Problem]:
@@ -37,6 +42,10 @@ def _of_file(portal: Portal) -> Iterator[Problem]:
     for name in defaults[1:]:
         message = f"The account has one default configuration, and {defaults[0]!r} is it already."
         yield Problem("two_defaults", ("configurations", name, "default"), message, "Keep one `default: true`.")
+    parameter = len(json.dumps(groups(portal, dict.fromkeys(portal.configurations, _AN_ID))))
+    if parameter > MOST_OF_PARAMETER:
+        message = f"The groups make a PortalConfigurations of about {parameter} characters: too many for Lambda."
+        yield Problem("too_many_groups", ("configurations",), message, f"Stay below {MOST_OF_PARAMETER}: fewer groups.")
     yield from _owned_once(portal, "group", "groups")
     yield from _owned_once(portal, "configuration", "id")
 

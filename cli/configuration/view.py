@@ -73,14 +73,18 @@ def plan_json(steps: Sequence[Step], groups: Mapping[str, str], *, livemode: boo
 
 def deployment_lines(groups: Mapping[str, str], deployed: Mapping[str, str] | None) -> Iterator[str]:
     """Write the parameter to deploy with, and whether it is already deployed, which `None` does not tell."""
-    value = json.dumps(dict(groups), separators=(",", ":"))
+    value = json.dumps(dict(groups), separators=(",", ":"), ensure_ascii=False)
     if groups == (deployed or {}):
-        yield (
-            f"PortalConfigurations is deployed as it should be: {value}" if groups else "No group has a configuration."
-        )
+        yield f"PortalConfigurations is already deployed so: {value}" if groups else "No group has a configuration."
         return
     yield "Deploy the stack with:"
-    yield f"  sam deploy --parameter-overrides {shlex.quote(f'PortalConfigurations={value}')}"
+    yield f"  sam deploy --parameter-overrides {shlex.quote(parameter_override(value))}"
+
+
+def parameter_override(value: str) -> str:
+    """Write the parameter as `sam deploy` reads it: unquoted, JSON would end at its first quotation mark."""
+    escaped = value.replace('"', '\\"')
+    return f'PortalConfigurations="{escaped}"'
 
 
 def _only_with(step: Step) -> str:

@@ -121,9 +121,9 @@ def test_a_configuration_is_made_found_again_and_left_alone(
     applied = portal("apply", "--yes")
     made = only(client)
     assert applied.exit_code == 0
-    assert f"done: create business ({made['id']})" in applied.stdout
-    value = json.dumps({"business": made["id"], "reseller": made["id"]}, separators=(",", ":"))
-    assert f"sam deploy --parameter-overrides 'PortalConfigurations={value}'" in applied.stdout
+    assert f"done: create business ({made['id']}); its login page: {made['login_page']['url']}\n" in applied.stdout
+    value = f'{{\\"business\\":\\"{made["id"]}\\",\\"reseller\\":\\"{made["id"]}\\"}}'
+    assert f"sam deploy --parameter-overrides 'PortalConfigurations=\"{value}\"'" in applied.stdout
     assert made["metadata"] == {"portal_yaml": "business", "team": "growth"}
     assert made["features"]["subscription_update"]["products"][0]["adjustable_quantity"]["maximum"] == 9
     assert made["features"]["subscription_pause"]["duration"]["interval_options"][0]["interval"] == "week"
@@ -280,6 +280,39 @@ def test_what_is_gone_from_the_file_is_switched_off_when_told_and_comes_back(
     assert all_of(client)[ids["two"]]["active"]
 
 
+def test_one_of_its_own_that_is_now_named_by_id_is_not_gone(portal: Portal, client: stripe.StripeClient) -> None:
+    write(one=PLAIN)
+    portal("apply", "--yes")
+    (one,) = all_of(client)
+    write(uno=PLAIN | {"id": one})
+    assert portal("apply", "--yes", "--deactivate").exit_code == 0
+    assert all_of(client)[one]["active"]
+
+
+def test_what_stripe_fills_in_of_a_feature_that_is_off_is_no_difference(
+    portal: Portal, client: stripe.StripeClient
+) -> None:
+    write(a=PLAIN)
+    portal("apply", "--yes")
+    (a,) = all_of(client)
+    reason = {"enabled": False, "options": ["too_expensive", "other"]}
+    filled: Any = {
+        "subscription_cancel": {"enabled": False, "mode": "immediately", "cancellation_reason": reason},
+        "subscription_update": {"enabled": False, "proration_behavior": "always_invoice"},
+        "subscription_pause": {"enabled": False, "duration": {"type": "indefinite"}},
+        "customer_update": {"enabled": False, "allowed_updates": ["email"]},
+    }
+    client.v1.billing_portal.configurations.update(a, {"features": filled})
+    assert portal("plan").exit_code == 0
+    write(
+        a={
+            **LINKS,
+            "features": {"invoice_history": ON, "subscription_cancel": {"enabled": False, "mode": "at_period_end"}},
+        }
+    )
+    assert 'subscription_cancel.mode: "immediately" -> "at_period_end"' in portal("plan").stdout
+
+
 def test_what_the_deployment_uses_is_not_switched_off(
     portal: Portal, client: stripe.StripeClient, deployment: SimpleNamespace
 ) -> None:
@@ -287,7 +320,7 @@ def test_what_the_deployment_uses_is_not_switched_off(
     portal("apply", "--yes")
     (two,) = [each["id"] for each in all_of(client).values() if each["metadata"]["portal_yaml"] == "two"]
     deployment.portal_configurations = {"business": two}
-    assert "is deployed as it should be" in portal("apply", "--yes").stdout
+    assert "is already deployed so" in portal("apply", "--yes").stdout
     for entries in ({"one": PLAIN}, {"one": PLAIN, "two": PLAIN | {"active": False}}):
         write(**entries)
         refused = error(portal("apply", "--yes", "--deactivate"))
@@ -539,6 +572,24 @@ def test_programs_get_the_plan_as_json(portal: Portal, client: stripe.StripeClie
     assert (found["livemode"], found["differences"], found["portal_configurations"]) == (False, 2, {"x": a})
     change = {"path": "name", "before": "a", "after": "A"}
     assert found["steps"][0] == {"name": "a", "id": a, "act": "update", "only_with": None, "changes": [change]}
+
+
+def test_what_is_off_is_not_sent_to_be_made(
+    portal: Portal, client: stripe.StripeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older versions require more of a feature than `enabled`, even to say that it is off."""
+    sent: list[Any] = []
+    create = Account.create
+
+    def listening(account: Account, params: Any) -> Any:
+        sent.append(params)
+        return create(account, params)
+
+    monkeypatch.setattr(Account, "create", listening)
+    write(a=PLAIN, b={**LINKS})
+    assert portal("apply", "--yes").exit_code == 0
+    assert [params["features"] for params in sent] == [{"invoice_history": ON}, {"invoice_history": {"enabled": False}}]
+    assert len(all_of(client)) == 2
 
 
 def test_an_older_version_is_sent_nothing_that_it_does_not_know(

@@ -106,6 +106,8 @@ def test_a_missing_file_is_named(file: Path) -> None:
         ("features: {invoice_history: }", "wrong_type", INVOICES, "take the line out"),
         ("features: [1]", "wrong_type", "features", "key: value"),
         ("groups: team", "wrong_type", "groups", "a dash"),
+        ("groups: ['a\"b']", "bad_form", "groups[0]", "no quotation marks"),
+        (r"groups: ['a\b']", "bad_form", "groups[0]", "no backslashes"),
         ("groups: [on]", "wrong_type", "groups[0]", "in quotes"),
         ("metadata: {a: 1}", "wrong_type", "metadata.a", "in quotes"),
         ("metadata: {'a[b]': x}", "bad_form", "metadata.a[b]", "square brackets"),

@@ -144,6 +144,12 @@ def test_what_stands_twice_is_told(check: Lint) -> None:
     assert codes(check(a=defaults, b=defaults)) == [("error", "two_defaults")]
 
 
+def test_the_groups_have_to_fit_into_the_parameter(check: Lint) -> None:
+    assert check(a={"groups": [f"group-{number}" for number in range(60)]}) == []
+    found = check(a={"groups": [f"group-{number}" for number in range(80)]})
+    assert codes(found) == [("error", "too_many_groups")]
+
+
 @pytest.mark.parametrize("missing", ["default_return_url", "terms_of_service_url", "privacy_policy_url"])
 @pytest.mark.parametrize(
     ("features", "severity"),
