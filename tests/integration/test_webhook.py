@@ -268,9 +268,14 @@ def test_a_key_that_stripe_refuses_is_the_operators_to_mend(
     made = subscribed(simulator)
     facts = {"id": made.id, "customer": made.customer}
     world.post(event(id="evt_a", snapshot=facts))
-    simulator.admin("POST", "faults", {"fail": [{"status": 401, "times": 1}]})
-    assert world.post(event(id="evt_b", snapshot=facts))[0] == 500
-    assert "Give the restricted key the permissions" in log.getvalue()
+    for status, code, mend in (
+        (401, "stripe_key_invalid", "put a new one into stripe_api_key"),
+        (403, "stripe_key_lacks_permission", "Give the restricted key"),
+    ):
+        simulator.admin("POST", "faults", {"fail": [{"status": status, "times": 1}]})
+        answered, answer = world.post(event(id="evt_b", snapshot=facts))
+        assert (answered, answer["code"]) == (500, code)
+        assert mend in log.getvalue()
 
 
 def envelope(detail: Any, source: str = "aws.partner/stripe.com/ed_test_1") -> dict[str, Any]:
