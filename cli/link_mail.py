@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from shared.audit.text import NO_BREAK_SPACE, Language, Text, format_date
 from shared.portal_flow import Flow
+from shared.ses import SEVEN_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def compose(link: Link, *, sender: str, recipient: str, language: Language) -> E
     """Write the mail as text and HTML. `sender` is an address, or `Name <address>`: the name says who writes."""
     name, address = parseaddr(sender)
     subject = Text(f"{name}: {_SUBJECT.en}", f"{name} : {_SUBJECT.fr}") if name else _SUBJECT
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=SEVEN_BITS)
     message["Subject"] = subject.say(language)
     message["From"] = sender
     message["To"] = recipient

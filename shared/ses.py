@@ -1,5 +1,6 @@
 """Hands a mail to SES, and tells apart what a later try may mend from what only the team can."""
 
+from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formataddr, parseaddr
@@ -10,12 +11,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shared.errors import OperatorError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from types_boto3_sesv2 import SESV2Client
 
+# What to compose with. SES wants 7 bits (developer guide, "Sending raw email"); Python's default for French is 8.
+SEVEN_BITS = SMTP.clone(cte_type="7bit")
 # Python folds a header of 70 to 78 characters right after its name, which some readers show as a leading space.
-_ON_THE_WIRE = SMTP.clone(max_line_length=998)
+_UNFOLDED = SEVEN_BITS.clone(max_line_length=998)
 
 # What a later try cannot mend (SES API v2, SendEmail, "Errors").
 _OPERATORS_FAULTS = frozenset(
@@ -31,8 +32,8 @@ _OPERATORS_FAULTS = frozenset(
 )
 
 
-def send(ses: "SESV2Client", message: EmailMessage, sender: str, recipients: "Sequence[str]", *, mend: str) -> None:
-    """Send a mail; `mend` says what to look at when SES refuses it.
+def send(ses: "SESV2Client", message: EmailMessage, sender: str, recipients: Sequence[str], *, mend: str) -> None:
+    """Send a mail; `sender` may be `Name <address>`, and `mend` says what to look at when SES refuses.
 
     Raises `OperatorError` when SES will never take it, `Unavailable` when it may later. Neither names an address,
     because errors are logged.
@@ -41,11 +42,16 @@ def send(ses: "SESV2Client", message: EmailMessage, sender: str, recipients: "Se
         ses.send_email(
             FromEmailAddress=formataddr(parseaddr(sender)),
             Destination={"ToAddresses": list(recipients)},
-            Content={"Raw": {"Data": message.as_bytes(policy=_ON_THE_WIRE)}},
+            Content={"Raw": {"Data": on_the_wire(message)}},
         )
     except (ClientError, BotoCoreError) as error:
         # `from None`: SES names the addresses that it refuses, and the cause would carry them into the log.
         raise _refused(error, mend) from None
+
+
+def on_the_wire(message: EmailMessage) -> bytes:
+    """A subject in ASCII stays on one line; one with other letters is folded, for an encoded word has 75 characters."""
+    return message.as_bytes(policy=_UNFOLDED if str(message["Subject"]).isascii() else SEVEN_BITS)
 
 
 def _refused(error: ClientError | BotoCoreError, mend: str) -> OperatorError | Unavailable:
