@@ -13,10 +13,11 @@ MOST_PER_SECOND = 100
 
 
 class RateLimit:
-    """Starts requests at least `1 / per_second` apart, whichever threads they come from.
+    """Starts requests `1 / per_second` apart, whichever threads they come from.
 
-    Nothing is saved up: after a break the next requests are as far apart as ever. `clock` answers nanoseconds that
-    never go back; `sleep` takes seconds.
+    One that starts late, because the system woke it late, does not put off those after it: no second has more than one
+    request beyond the rate. Nothing else is saved up: after a break the next requests are as far apart as ever. `clock`
+    answers nanoseconds that never go back; `sleep` takes seconds.
     """
 
     def __init__(
@@ -42,7 +43,8 @@ class RateLimit:
             while now < self._next:
                 self.sleep((self._next - now) / _SECOND)
                 now = self._clock()
-            self._next = now + self._apart
+            late = now - self._next
+            self._next = (self._next if late < self._apart else now) + self._apart
 
     def seconds(self) -> float:
         """Answer the time of the limit's own clock, in seconds from an unknown beginning."""
