@@ -58,7 +58,7 @@ class Deployment:
         except (requests.RequestException, ValueError) as error:
             raise Unavailable("not_running", f"Nothing answers at {site_url}: start it with `make dev`") from error
         os.environ.update(found["environment"])
-        return cls(found["outputs"], found["stripe_api_base"], found["clock"], found.get("parameters", {}))
+        return cls(found["outputs"], found["stripe_api_base"], found["clock"], found["parameters"])
 
     @property
     def api_url(self) -> str:
@@ -86,12 +86,6 @@ class Deployment:
         return Mirror(table, read, uncertainty=self.uncertainty, retention=self.retention)
 
     @property
-    def portal_configurations(self) -> Mapping[str, str]:
-        """Group to portal configuration, as the deployment has it."""
-        configurations: dict[str, str] = json.loads(self.parameters.get("PortalConfigurations", "{}"))
-        return configurations
-
-    @property
     def dead_letter_queue(self) -> DeadLetterQueue:
         """The genuine events that could not be understood."""
         return DeadLetterQueue(boto3.client("sqs"), self._output("DeadLetterQueueUrl"))
@@ -105,6 +99,11 @@ class Deployment:
         """Answer the deployment's clock in Unix seconds, which a local stack may have moved."""
         ahead = 0.0 if self.clock is None else self.clock - time.time()
         return lambda: time.time() + ahead
+
+    @property
+    def portal_configurations(self) -> dict[str, str]:
+        """The deployed groups, each with its portal configuration; none of a stack that does not tell."""
+        return dict(json.loads(self.parameters.get("PortalConfigurations") or "{}"))
 
     @property
     def link_tokens(self) -> LinkTokens:

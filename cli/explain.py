@@ -1,5 +1,6 @@
 """`portal explain`: what the customer portal does with one subscription, and why not more."""
 
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from rich.console import Console
 from cli import explain_view
 from cli.times import noon, zone
 from shared.audit.text import Language
+from shared.errors import InvalidRequest
 from shared.portal_rules.reading import explain as explained
 from shared.portal_rules.which_configuration import Through
 
@@ -35,6 +37,8 @@ def explain(  # noqa: PLR0913 - each an option of the command
     language: Annotated[Language, typer.Option(help="In which language.")] = "en",
 ) -> None:
     """Say what the portal lets the customer do with a subscription, why not more, and what would lift it."""
+    if country and not re.fullmatch("[A-Za-z]{2}", country):
+        raise InvalidRequest("bad_country", f"{country!r} is no country: write two letters, such as FR")
     deployment: Deployment = context.obj()
     moment = noon(as_of, zone("UTC")) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC)
     through = Through(deployment.portal_configurations, group, configuration, country)

@@ -8,7 +8,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from cli import audit, explain, link, mirror_view, recover, treat
+from cli import audit, configure, explain, link, mirror_view, recover, scan, treat
 from cli.deployment import Deployment
 from shared.errors import InvalidRequest, PortalError
 
@@ -18,6 +18,8 @@ app.add_typer(audit.app)
 app.add_typer(explain.app)
 app.add_typer(treat.app)
 app.add_typer(recover.app)
+app.add_typer(configure.app)
+app.add_typer(scan.app)
 
 Customer = Annotated[str, typer.Argument(help="The Stripe customer, cus_...")]
 

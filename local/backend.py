@@ -1,7 +1,7 @@
 """What the demo site's own server side has: Stripe's key, the link secret, the mirror. A real site's has the same."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,9 @@ from shared.link_token import LinkClaims, LinkTokens
 from shared.mirror_item import MirroredSubscription
 from shared.mirror_table import MirrorTable
 from shared.portal_flow import Flow
+from shared.portal_rules.limits import limits_of
+from shared.portal_rules.pausable import pause_refusals
+from shared.subscription import Subscription
 
 _LINK_AGE = timedelta(hours=1)
 _SHOWN_CUSTOMERS = 50
@@ -66,14 +69,11 @@ class Backend:
         return f"/portal?token={token}"
 
     def deep_links(self, customer: Customer, mirrored: Sequence[MirroredSubscription]) -> dict[str, str]:
-        """Answer links to single pages of the portal, those that Stripe would open for the first live subscription."""
+        """Answer links to single pages of the portal: what the mirror knows no limit of, for the first live one."""
         links = {"payment method": self.portal_link(customer, flow="payment_method_update")}
         live = [one.subscription for one in mirrored if not one.subscription.ended]
-        if live:
-            first = live[0]
-            links["cancel"] = self.portal_link(customer, flow="subscription_cancel", subscription=first.id)
-            if first.billing_mode == "flexible" and first.status not in {"paused", "trialing"}:
-                links["pause"] = self.portal_link(customer, flow="subscription_pause", subscription=first.id)
+        for name, flow in _flows(live[0]) if live else ():
+            links[name] = self.portal_link(customer, flow=flow, subscription=live[0].id)
         return links
 
     def run_audit(self) -> Any:
@@ -105,6 +105,16 @@ class Backend:
                 VisibilityTimeout=0,
             ).get("Messages", [])
         ]
+
+
+def _flows(subscription: Subscription) -> Iterator[tuple[str, Flow]]:
+    limits = tuple(limits_of(subscription))
+    if not limits and subscription.status in {"active", "past_due", "trialing"}:
+        yield "change plan", "subscription_update"
+    if not subscription.cancel_at and not any(limit.forbids_cancelling for limit in limits):
+        yield "cancel", "subscription_cancel"
+    if not any(pause_refusals(subscription)):
+        yield "pause", "subscription_pause"
 
 
 def _customer(raw: Mapping[str, Any]) -> Customer:

@@ -1,6 +1,5 @@
 """The demo site: the pages of a company that uses the bundle, and a look behind them."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from local.site_actions import SiteActions
 from local.site_explain import SiteExplain
 from local.site_guard import SiteGuard
 from local.site_mails import SiteMails
+from local.site_shop import SiteShop
 
 _SHOWN_DELIVERIES = 200
 
@@ -75,7 +75,7 @@ class Site:
                 "environment": self._backend.places.aws_environment,
                 "stripe_api_base": self._backend.places.stripe_url,
                 "outputs": self._backend.template.outputs(),
-                "parameters": {"PortalConfigurations": json.dumps(dict(self._backend.groups))},
+                "parameters": self._backend.template.parameters(),
                 "clock": time.time(),
             },
         )
@@ -84,7 +84,7 @@ class Site:
 def make_site(backend: Backend) -> Starlette:
     """Build the application; synchronous pages run in worker threads."""
     site, mails, actions = Site(backend), SiteMails(backend), SiteActions(backend)
-    explain = SiteExplain(backend)
+    explain, shop = SiteExplain(backend), SiteShop(backend)
 
     def get(path: str, endpoint: Callable[[Request], Response]) -> Route:
         return Route(path, endpoint, methods=["GET"])
@@ -102,6 +102,8 @@ def make_site(backend: Backend) -> Starlette:
             get("/outbox/{number:int}/attachments/{place:int}", mails.attachment),
             get("/customers/{id}/subscriptions/{subscription}", explain.subscription),
             get("/customers/{id}/portal", explain.portal_then),
+            get("/customers/{id}/shop", shop.shop),
+            Route("/customers/{id}/portal-token", shop.token, methods=["POST"]),
             Route("/audit", actions.audit, methods=["POST"]),
             Route("/customers/{id}/subscriptions/{subscription}", actions.change, methods=["POST"]),
         ],

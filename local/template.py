@@ -140,6 +140,11 @@ class Template:
             if "Condition" not in output or self._intrinsics.holds(output["Condition"])
         }
 
+    def parameters(self) -> dict[str, str]:
+        """Answer the value of every parameter, as CloudFormation tells it."""
+        values = self._parameters.items()
+        return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in values}
+
     def create_tables(self, client: "DynamoDBClient") -> list[str]:
         """Create every table as the template says, and answer their names."""
         tables = self.resources("AWS::DynamoDB::Table")

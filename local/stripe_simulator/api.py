@@ -89,8 +89,7 @@ def _result(call: Call, route: routes.ApiRoute, tree: Tree) -> dict[str, Any]:
     params = schema.check(tree, route.shape)
     call = Call(call.simulator, params, call.ids, call.version, call.request_id, call.idempotency_key)
     answer = route.handler(call)
-    paths = params.get("expand")
-    return expanded(answer, paths, call.store) if paths else answer
+    return expanded(answer, params.get("expand", ()), call.store)
 
 
 def _wrap_anchor(tree: Tree) -> None:

@@ -1,24 +1,45 @@
 """`expand[]`: identifiers in an answer replaced by the objects that they name."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.store import Store, StripeObject
 
 _DEEPEST = 4
+# Portal configurations only carry it when it is asked for.
+_PORTAL = frozenset(
+    {"billing_portal.configuration", "billing_portal.session", "/v1/billing_portal/configurations"},
+)
+_PRODUCTS = ["features", "subscription_update", "products"]
 
 
-def expanded(answer: StripeObject, paths: Iterable[str], store: Store) -> StripeObject:
-    """A copy of the answer with every path expanded."""
+def expanded(answer: StripeObject, paths: Collection[str], store: Store) -> StripeObject:
+    """The answer with every path expanded, and without what is only shown when it is."""
+    if not paths and not _PORTAL.intersection((answer.get("object"), answer.get("url"))):
+        return answer
     result = copy.deepcopy(answer)
     for path in paths:
         parts = path.split(".")
         if len(parts) > _DEEPEST:
             raise ApiError(f"You cannot expand more than {_DEEPEST} levels of a property: {path}.", param="expand")
         _expand(result, parts, store)
+    _leave_out(result, [path.split(".") for path in paths])
     return result
+
+
+def _leave_out(node: Any, asked: list[list[str]]) -> None:
+    """Take the products out of a configuration, in a list or a session too, unless they were asked for there."""
+    if isinstance(node, list):
+        for item in node:
+            _leave_out(item, asked)
+    if not isinstance(node, dict):
+        return
+    if node.get("object") == "billing_portal.configuration" and _PRODUCTS not in asked:
+        node["features"]["subscription_update"].pop("products", None)
+    for name in {"list": ["data"], "billing_portal.session": ["configuration"]}.get(str(node.get("object")), ()):
+        _leave_out(node[name], [rest for first, *rest in asked if first == name])
 
 
 def _expand(node: Any, parts: list[str], store: Store) -> None:

@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-from local.stripe_simulator import customers, pauses, payment_methods, subscription_updates, subscriptions
+from local.stripe_simulator import (
+    customers,
+    pauses,
+    payment_methods,
+    portal_plan_change,
+    subscription_updates,
+    subscriptions,
+)
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.periods import add_interval
-from local.stripe_simulator.portal_offers import (
-    may_change_quantity,
-    may_remove_payment_method,
-    offers,
-    plan_options,
-    quantity_limits,
-)
+from local.stripe_simulator.portal_offers import may_remove_payment_method, not_offered, offers
 from local.stripe_simulator.portal_pause import is_old_form
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
@@ -23,23 +24,19 @@ _ADDRESS = ("line1", "city", "postal_code", "country")
 _SHIPPING = "shipping_"
 
 
-def _refused() -> ApiError:
-    return ApiError("This is not available in your customer portal.", status=403)
-
-
 def perform(call: Call, customer: str, features: StripeObject, form: Form) -> str:
     """Carry out `form["action"]` and say what was done; raises 403 for what is not offered."""
     action = form.get("action", "")
     if action in _ON_SUBSCRIPTION:
         subscription = call.store.subscriptions.find(form.get("subscription", ""))
         if subscription is None or subscription["customer"] != customer:
-            raise _refused()
+            raise not_offered()
         if action not in offers(call, features, subscription):
-            raise _refused()
+            raise not_offered()
         return _ON_SUBSCRIPTION[action](call, features, subscription, form)
     if action in _ON_CUSTOMER:
         return _ON_CUSTOMER[action](call, features, call.store.customers.get(customer), form)
-    raise _refused()
+    raise not_offered()
 
 
 def _cancel(call: Call, features: StripeObject, subscription: StripeObject, form: Form) -> str:
@@ -59,39 +56,6 @@ def _uncancel(call: Call, _: StripeObject, subscription: StripeObject, __: Form)
     return "Your subscription will not be canceled."
 
 
-def _update(call: Call, features: StripeObject, subscription: StripeObject, form: Form) -> str:
-    item = subscription["items"]["data"][0]
-    wanted: dict[str, Any] = {"id": item["id"]}
-    price = form.get("price", item["price"]["id"])
-    if price != item["price"]["id"]:
-        if price not in {one["id"] for one in plan_options(call, features, subscription)}:
-            raise _refused()
-        wanted["price"] = price
-    if form.get("quantity", "").isdigit() and int(form["quantity"]) != item["quantity"]:
-        wanted["quantity"] = _quantity(call, features, subscription, int(form["quantity"]))
-    if wanted.keys() == {"id"}:
-        raise ApiError("Choose another plan or another quantity.", status=400)
-    extra = _timing(features["subscription_update"], subscription)
-    subscription_updates.update(call.about(subscription["id"], items=[wanted], **extra))
-    return "Your subscription has been updated."
-
-
-def _timing(feature: StripeObject, subscription: StripeObject) -> dict[str, Any]:
-    """What a change does to a trial and to the billing cycle."""
-    if subscription["status"] == "trialing":
-        return {"trial_end": "now"} if feature["trial_update_behavior"] == "end_trial" else {}
-    return {"billing_cycle_anchor": {"type": "now"}} if feature["billing_cycle_anchor"] == "now" else {}
-
-
-def _quantity(call: Call, features: StripeObject, subscription: StripeObject, quantity: int) -> int:
-    if not may_change_quantity(call, features, subscription):
-        raise _refused()
-    least, most = quantity_limits(features, subscription)
-    if quantity < least or (most is not None and quantity > most):
-        raise ApiError("This quantity is not available.", status=403)
-    return quantity
-
-
 def _pause(call: Call, features: StripeObject, subscription: StripeObject, form: Form) -> str:
     target, feature = subscription["id"], features["subscription_pause"]
     if is_old_form(feature):
@@ -101,7 +65,7 @@ def _pause(call: Call, features: StripeObject, subscription: StripeObject, form:
     choices = pause_choices(feature)
     choice = form.get("duration", choices[0])
     if choice not in choices:
-        raise _refused()
+        raise not_offered()
     pauses.pause(call.about(target))
     if choice != "indefinite":
         count, _, interval = choice.partition(" ")
@@ -128,7 +92,7 @@ def _resume(call: Call, features: StripeObject, subscription: StripeObject, _: F
 
 def _require(features: StripeObject, name: str) -> None:
     if not features[name]["enabled"]:
-        raise _refused()
+        raise not_offered()
 
 
 def _add_payment_method(call: Call, features: StripeObject, customer: StripeObject, form: Form) -> str:
@@ -158,7 +122,7 @@ def _own_method(call: Call, features: StripeObject, customer: StripeObject, form
     _require(features, "payment_method_update")
     method = call.store.payment_methods.find(form.get("payment_method", ""))
     if method is None or method["customer"] != customer["id"]:
-        raise _refused()
+        raise not_offered()
     return method
 
 
@@ -172,7 +136,7 @@ def _update_customer(call: Call, features: StripeObject, customer: StripeObject,
         address = {name: form.get(_SHIPPING + name) for name in _ADDRESS}
         params["shipping"] = {"name": form.get(f"{_SHIPPING}name"), "phone": None, "address": address}
     if not params.keys() <= set(allowed):
-        raise _refused()
+        raise not_offered()
     customers.update(call.about(customer["id"], **params))
     return "Your information has been updated."
 
@@ -181,7 +145,7 @@ _Action = Callable[[Call, StripeObject, StripeObject, Form], str]
 _ON_SUBSCRIPTION: dict[str, _Action] = {
     "cancel": _cancel,
     "uncancel": _uncancel,
-    "update": _update,
+    "update": portal_plan_change.update,
     "pause": _pause,
     "resume": _resume,
 }

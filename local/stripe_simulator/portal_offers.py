@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 
+from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
 from local.stripe_simulator.subscription_schedules import plans_update
 from local.stripe_simulator.subscriptions import ENDED
+from shared.pause import is_paused
 from shared.portal_rules.answer import Answer
 from shared.portal_rules.cancellation import cancellation
 from shared.portal_rules.facts import PortalFacts, Price
@@ -14,6 +16,11 @@ from shared.portal_rules.pausing import pausing, resuming
 from shared.portal_rules.payment_methods import keeps_last
 from shared.portal_rules.plan_change import allows_quantity, choices, plan_change
 from shared.stripe_shapes import read_subscription
+
+
+def not_offered() -> ApiError:
+    """What who presses a button that is not there is told."""
+    return ApiError("This is not available in your customer portal.", status=403)
 
 
 def facts_of(call: Call, features: StripeObject, subscription: StripeObject) -> PortalFacts:
@@ -49,8 +56,7 @@ def refusals(call: Call, features: StripeObject, subscription: StripeObject) -> 
     if subscription["status"] in ENDED:
         return []
     facts = facts_of(call, features, subscription)
-    is_paused = facts.subscription.pause_kind is not None
-    pause = resuming(facts) if is_paused else pausing(facts)
+    pause = resuming(facts) if is_paused(facts.subscription, facts.now) else pausing(facts)
     gone = {reason.code for reason in pause.reasons} & {"button_removed", "pause_not_yet"}
     return [each for each in (plan_change(facts), cancellation(facts), *(() if gone else (pause,))) if each.limits]
 
@@ -79,6 +85,12 @@ def quantity_limits(features: StripeObject, subscription: StripeObject) -> tuple
     if not adjustable["enabled"]:
         return 1, None
     return adjustable.get("minimum") or 0, adjustable.get("maximum")
+
+
+def is_collection_paused(call: Call, subscription: StripeObject) -> bool:
+    """Whether payments are suspended now; a `resumes_at` that has passed ends that."""
+    read = read_subscription(subscription)
+    return read.pause_kind == "collection" and is_paused(read, datetime.fromtimestamp(call.now, UTC))
 
 
 def may_remove_payment_method(call: Call, customer: str) -> bool:

@@ -67,7 +67,7 @@ def _shown(call: Call, features: StripeObject, subscription: StripeObject) -> di
         "price_id": items[0]["price"]["id"],
         "quantity": items[0]["quantity"],
         "status": subscription["status"],
-        "is_collection_paused": subscription["pause_collection"] is not None,
+        "is_collection_paused": portal_offers.is_collection_paused(call, subscription),
         "period_end": date_text(min(item["current_period_end"] for item in items)),
         "cancel_at": date_text(subscription["cancel_at"]) if subscription["cancel_at"] else None,
         "resumes": _resumption(call, subscription),

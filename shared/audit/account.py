@@ -28,7 +28,9 @@ MOST_PRODUCTS_READ = 50
 
 def all_configurations(client: StripeClient, retries: Retries) -> Iterator[Raw]:
     """Answer every portal configuration, inactive ones too."""
-    for page in pages(client, retries, "/v1/billing_portal/configurations"):
+    # Stripe leaves the products out unless they are asked for.
+    expand = {"expand": ["data.features.subscription_update.products"]}
+    for page in pages(client, retries, "/v1/billing_portal/configurations", expand):
         yield from page.data
 
 

@@ -77,7 +77,10 @@ class Explanation:
             return Text(
                 f"Its status is {status}: not paid, no access.", f"Son statut est {status} : impayé, pas d'accès."
             )
-        return Text(f"Its status is {status}: it has access.", f"Son statut est {status} : il donne accès au service.")
+        return Text(
+            f"Its status is {status}: a service that goes by the status serves it.",
+            f"Son statut est {status} : un service qui s'en tient au statut le sert.",
+        )
 
     @property
     def payment_methods(self) -> tuple[tuple[Supported, Support], ...]:

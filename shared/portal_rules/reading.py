@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -112,16 +113,22 @@ def _offered(reader: _Reader, features: PortalFeatures) -> tuple[Price, ...] | N
         return None
     found: list[Price] = []
     for product, wanted in features.products.items():
-        listed = reader.permitted("Prices", lambda product=product: _prices(reader.client, product))  # type: ignore[misc]  # bound at once
+        listed = reader.permitted("Prices", partial(_prices, reader.client, product, wanted))
         if listed is None:
             return None
-        found += [price for price in listed if price.id in wanted]
+        found += listed
     return tuple(found)
 
 
-def _prices(client: StripeClient, product: str) -> list[Price]:
-    listed = client.v1.prices.list({"product": product, "active": True, "limit": _PAGE}).data
-    return [_price(each.to_dict(for_json=True)) for each in listed]
+def _prices(client: StripeClient, product: str, wanted: tuple[str, ...]) -> list[Price]:
+    """Stop once all are found: a product may have hundreds of prices."""
+    found: list[Price] = []
+    for each in client.v1.prices.list({"product": product, "active": True, "limit": _PAGE}).auto_paging_iter():
+        if each.id in wanted:
+            found.append(_price(each.to_dict(for_json=True)))
+        if len(found) == len(wanted):
+            break
+    return found
 
 
 def _current(raw: Raw) -> Price | None:

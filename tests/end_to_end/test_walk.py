@@ -159,6 +159,26 @@ def test_programs_find_the_stack_and_its_clock(stack: RunningStack) -> None:
     assert 0 <= found["clock"] - 1721001600 < 600  # 2024-07-15
 
 
+def test_the_portal_configurations_are_imported_and_make_no_difference(stack: RunningStack, tmp_path: Path) -> None:
+    def portal(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-c",
+            "from cli.main import main; main()",
+            "--local",
+            "--local-url",
+            stack.url,
+            *words,
+        ]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert "portal.yaml: 2 written" in portal("import").stdout
+    planned = portal("plan", "--default", "--deactivate")
+    assert (planned.returncode, "No difference." in planned.stdout) == (0, True)
+    assert "until 1 August 2024 (17 days left)" in planned.stderr
+    assert '"legacy": "bpc_' in planned.stdout
+
+
 def test_every_delivery_of_the_seed_was_taken_at_the_first_attempt(stack: RunningStack) -> None:
     attempts = requests.get(f"http://127.0.0.1:{stack.ports[1]}/_simulator/deliveries", timeout=10).json()["data"]
     assert {(one["status_code"], one["attempt"]) for one in attempts} == {(200, 1)}

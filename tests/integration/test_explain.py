@@ -210,6 +210,7 @@ def test_a_deleted_customers_subscription_is_explained_too(explainer: Explainer,
         (["{}", "--configuration", "bpc_none"], "no_configuration"),
         (["{}", "--group", "gold"], "unknown_group"),
         (["{}", "--as-of", "yesterday"], "bad_date"),
+        (["{}", "--country", "France"], "bad_country"),
     ],
 )
 def test_what_does_not_exist_is_named(explainer: Explainer, subscribe: Subscribe, words: list[str], code: str) -> None:

@@ -118,6 +118,37 @@ def test_configurations_keep_stripes_rules(client: stripe.StripeClient, shop: Sh
     assert "must be one of none or create_prorations" in refused(features={"subscription_cancel": invoiced})
 
 
+def test_products_of_a_configuration_are_only_shown_when_asked_for(client: stripe.StripeClient, shop: Shop) -> None:
+    products = [{"product": str(shop.monthly.product), "prices": [shop.monthly.id]}]
+    update = {"enabled": True, "default_allowed_updates": ["price"], "products": products}
+    wanted: Any = {"features": {"payment_method_update": {"enabled": True}, "subscription_update": update}}
+    portal, path = client.v1.billing_portal, "features.subscription_update.products"
+    asking: Any = {"expand": [path]}
+    made = portal.configurations.create(wanted)
+    silent = [
+        made,
+        portal.configurations.update(made.id, {"name": "Plans"}),
+        portal.configurations.retrieve(made.id),
+        portal.configurations.list().data[0],
+    ]
+    assert [hasattr(each.features.subscription_update, "products") for each in silent] == [False] * 4
+    telling = [
+        portal.configurations.create(wanted | asking),
+        portal.configurations.update(made.id, asking),
+        portal.configurations.retrieve(made.id, asking),
+        portal.configurations.list({"expand": [f"data.{path}"]}).data[-1],
+    ]
+    for each in telling:
+        assert each.features.subscription_update.products
+        assert each.features.subscription_update.products[0].prices == [shop.monthly.id]
+    asked: Any = {"customer": shop.customer.id, "configuration": made.id, "expand": ["configuration"]}
+    session = portal.sessions.create(asked).to_dict()
+    assert "products" not in session["configuration"]["features"]["subscription_update"]
+    asked["expand"].append(f"configuration.{path}")
+    session = portal.sessions.create(asked).to_dict()
+    assert session["configuration"]["features"]["subscription_update"]["products"][0]["prices"] == [shop.monthly.id]
+
+
 def test_a_session_needs_a_configuration_that_is_active(simulator: RunningSimulator, shop: Shop) -> None:
     client, customer = simulator.client(), shop.customer.id
     create = client.v1.billing_portal.sessions.create

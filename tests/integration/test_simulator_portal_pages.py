@@ -356,6 +356,45 @@ def test_a_change_of_nothing_is_no_change(portal: Open, subscribe: Subscribe, sh
     assert (answer.status_code, "Choose another plan" in answer.text) == (400, True)
 
 
+@pytest.mark.parametrize(
+    ("conditions", "is_deferred"),
+    [
+        ([], False),
+        (["shortening_interval"], True),
+        (["decreasing_item_amount"], True),
+        (["decreasing_item_amount", "shortening_interval"], True),
+    ],
+)
+def test_a_downgrade_waits_for_the_period_where_the_configuration_says_so(
+    portal: Open, subscribe: Subscribe, shop: Shop, conditions: list[str], *, is_deferred: bool
+) -> None:
+    subscription = subscribe(items=[{"price": shop.yearly.id}])
+    features = limited(shop)
+    features["subscription_update"]["schedule_at_period_end"] = {"conditions": [{"type": kind} for kind in conditions]}
+    page = portal(features)
+    page.press("update", subscription=subscription.id, price=shop.monthly.id)
+    client, text = page.simulator.client(), page.page()
+    now = client.v1.subscriptions.retrieve(subscription.id)
+    assert now["items"].data[0].price.id == (shop.yearly.id if is_deferred else shop.monthly.id)
+    assert ("You can neither change nor cancel" in text) is is_deferred
+    assert ("Your subscription will change on" in text) is is_deferred
+    page.simulator.admin("POST", "clock", {"now": now["items"].data[0].current_period_end})
+    later = client.v1.subscriptions.retrieve(subscription.id)
+    assert later["items"].data[0].price.id == shop.monthly.id
+
+
+def test_an_upgrade_is_never_deferred(
+    client: stripe.StripeClient, portal: Open, subscribe: Subscribe, shop: Shop
+) -> None:
+    subscription = subscribe()
+    features = limited(shop)
+    kinds = [{"type": "decreasing_item_amount"}, {"type": "shortening_interval"}]
+    features["subscription_update"]["schedule_at_period_end"] = {"conditions": kinds}
+    portal(features).press("update", subscription=subscription.id, price=shop.yearly.id)
+    changed = client.v1.subscriptions.retrieve(subscription.id)
+    assert (changed["items"].data[0].price.id, changed.schedule) == (shop.yearly.id, None)
+
+
 @pytest.mark.parametrize(("quantity", "status"), [("1", 403), ("2", 303), ("5", 303), ("6", 403)])
 def test_a_quantity_stays_within_what_the_product_allows(
     portal: Open, subscribe: Subscribe, shop: Shop, quantity: str, status: int
@@ -368,6 +407,20 @@ def test_a_quantity_stays_within_what_the_product_allows(
     page = portal(features)
     assert 'name="quantity" min="2" max="5"' in page.page()
     assert page.press("update", subscription=subscription.id, quantity=quantity).status_code == status
+
+
+def test_a_suspension_whose_time_has_passed_is_none(
+    simulator: RunningSimulator, client: stripe.StripeClient, portal: Open, subscribe: Subscribe
+) -> None:
+    subscription = subscribe()
+    end = subscription.created + 86_400
+    client.v1.subscriptions.update(subscription.id, {"pause_collection": {"behavior": "void", "resumes_at": end}})
+    old = {"subscription_pause": {"enabled": True}}
+    assert "Payments for this subscription are paused until" in portal(old).page()
+    simulator.admin("POST", "clock", {"now": end})
+    text = portal(old).page()
+    assert "are paused" not in text
+    assert "You cannot resume" not in text
 
 
 def test_the_last_payment_method_is_said_to_stay(portal: Open, subscribe: Subscribe) -> None:

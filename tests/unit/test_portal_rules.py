@@ -213,7 +213,7 @@ def test_a_pause_of_collection_is_not_ended_by_the_feature_of_today() -> None:
 def test_a_pause_of_collection_that_is_over_is_none() -> None:
     over = plain(pause_collection=PauseCollection("void", int(TODAY.timestamp()) - 1))
     assert codes(resuming(facts(over))) == ["not_paused"]
-    assert "it has access" in Explanation(facts(over)).access.en
+    assert "goes by the status serves it." in Explanation(facts(over)).access.en
 
 
 def test_a_pause_that_nobody_asked_for_is_not_promised_to_end_in_the_portal() -> None:

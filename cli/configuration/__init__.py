@@ -1,0 +1,1 @@
+"""`portal.yaml`: the account's portal configurations as code."""

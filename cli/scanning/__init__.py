@@ -1,0 +1,1 @@
+"""Finds the withdrawn parameter `features.subscription_pause` in a code base."""

@@ -1,0 +1,52 @@
+"""A real Chromium, and the whole stack for it to look at."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.end_to_end.stack_fixture import RunningStack
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_ARGUMENTS = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-sandbox",
+]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Chromium of this machine; `CHROMIUM` names another."""
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine: install it, or name one in CHROMIUM")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="package")
+def stack(browser: Browser) -> Iterator[RunningStack]:
+    """`make dev` of today; started only where a browser can look at it."""
+    assert browser.is_connected()
+    running = RunningStack.start().wait_until_ready()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh tab; nothing here keeps cookies, so that a profile for each test would only take time."""
+    context = browser.contexts[0] if browser.contexts else browser.new_context()
+    context.set_default_timeout(10_000)
+    tab = context.new_page()
+    yield tab
+    tab.close()
