@@ -63,6 +63,8 @@ bench: $(BIN)/portal ## measure; the figures go to bench/README.md
 	$(BIN)/python -m bench.histories
 	$(BIN)/python -m bench.webhook_cpu
 	$(BIN)/python -m bench.cold_start
+	$(BIN)/python -m bench.audit_scale
+	$(BIN)/python -m bench.audit_scale --memory 10000 100000 1000000
 
 lock-check: $(BIN)/portal ## whether the locks are what pyproject.toml asks for
 	$(BIN)/python -m tests.lock_check

@@ -10,13 +10,17 @@ from rich.console import Console
 
 from cli import audit_view
 from cli.times import day, noon, zone
-from shared.audit.as_csv import to_csv
+from shared.audit.as_csv import write_csv
+from shared.audit.as_html import to_html
 from shared.audit.as_json import to_json
-from shared.audit.report import Report, Severity
+from shared.audit.day import AuditDay
+from shared.audit.finding import Severity
+from shared.audit.report import Report
 from shared.audit.run import run_audit
-from shared.audit.since import collection_paused_since
+from shared.audit.sources import Sources
 from shared.audit.text import Language, count
 from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
+from shared.rate_limit import MOST_PER_SECOND, RateLimit
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment
@@ -24,6 +28,12 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _MILDEST_FIRST = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
+
+
+Rate = Annotated[
+    float,
+    typer.Option("--requests-per-second", min=0.1, max=MOST_PER_SECOND, help="At most so many requests to Stripe."),
+]
 
 
 @app.command()
@@ -34,27 +44,32 @@ def audit(  # noqa: PLR0913 - each an option of the command
         str | None, typer.Option(help="The day that the audit speaks of, YYYY-MM-DD (default: today).")
     ] = None,
     timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
-    format: Annotated[Literal["table", "json", "csv"], typer.Option(help="How to write it.")] = "table",  # noqa: A002
+    format: Annotated[Literal["table", "json", "csv", "html"], typer.Option(help="How to write it.")] = "table",  # noqa: A002
     language: Annotated[Language, typer.Option(help="In which language.")] = "en",
     fail_on: Annotated[
         Literal["info", "warning", "critical"] | None,
         typer.Option(help="End with 1 when there is a finding of this severity or a worse one."),
     ] = None,
     webhook_url: Annotated[str | None, typer.Option(help="The deployment's own webhook endpoint.")] = None,
+    requests_per_second: Rate = 10,
     button_removed_on: Annotated[str, typer.Option(help="PAUSE_BUTTON_REMOVED_ON.")] = str(PAUSE_BUTTON_REMOVED_ON),
     cutoff_on: Annotated[str, typer.Option(help="PAUSE_CUTOFF_ON.")] = str(PAUSE_CUTOFF_ON),
 ) -> None:
     """Find every paused subscription and what else is wrong, and say what it means and what to do."""
     deployment: Deployment = context.obj()
     team = zone(timezone)
+    now = noon(as_of, team) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC)
     with Console(stderr=True).status("Reading Stripe") as status:
         report = run_audit(
-            deployment.stripe,
-            collection_paused_since(deployment.mirror),
-            now=noon(as_of, team) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC),
-            timezone=team,
-            button_removed_on=day(button_removed_on),
-            cutoff_on=day(cutoff_on),
+            Sources(
+                deployment.stripe,
+                deployment.mirror,
+                RateLimit(requests_per_second),
+                deployment.uncertainty,
+                deployment.retention,
+                repair=False,
+            ),
+            AuditDay.at(now, team, button_removed_on=day(button_removed_on), cutoff_on=day(cutoff_on)),
             webhook_url=webhook_url,
             progress=lambda read: status.update(f"Reading Stripe: {count(read, 'subscription')}"),
         )
@@ -66,7 +81,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
 def fails(report: Report, mildest: Severity) -> bool:
     """Whether a finding is of this severity or a worse one."""
     enough = _MILDEST_FIRST[_MILDEST_FIRST.index(mildest) :]
-    return any(finding.severity in enough for finding in report.findings)
+    return not report.severities().isdisjoint(enough)
 
 
 def _write(report: Report, form: str, language: Language) -> None:
@@ -74,6 +89,8 @@ def _write(report: Report, form: str, language: Language) -> None:
         case "json":
             sys.stdout.write(to_json(report, language) + "\n")
         case "csv":
-            sys.stdout.write(to_csv(report, language))
+            write_csv(report.paused, sys.stdout, language)
+        case "html":
+            sys.stdout.write(to_html(report, language))
         case _:
             Console().print(audit_view.as_text(report, language))

@@ -6,13 +6,18 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from shared.audit.finding import PausedSubscription
+from shared.audit.groups import Group as FindingGroup
+from shared.audit.groups import groups_of
 from shared.audit.headline import headline
+from shared.audit.page_text import and_more, left_out
 from shared.audit.registry import title_of
-from shared.audit.report import Finding, FindingKind, PausedSubscription, Report
-from shared.audit.text import Language, Text, count, format_date, format_number
+from shared.audit.report import Report
+from shared.audit.text import NOTHING, Language, Text, count, format_date, format_number
 from shared.money import format_amounts
 
-# The worst first.
+# More than anybody reads; `--format csv` writes all.
+ROWS = 1000
 _COLOUR = {"critical": "red", "warning": "yellow", "info": "blue"}
 _TO_DO = Text("To do:", "À faire :")
 _UNKNOWN_AMOUNT = Text("amount unknown", "montant inconnu")
@@ -35,39 +40,34 @@ def _when(report: Report) -> Text:
 
 
 def _groups(report: Report, language: Language) -> Iterator[RenderableType]:
-    groups: dict[FindingKind, list[Finding]] = {}
-    for finding in report.findings:
-        groups.setdefault(finding.kind, []).append(finding)
-    worst_first = sorted(groups.items(), key=lambda group: list(_COLOUR).index(group[0][1]))
-    for (check, severity, meaning, action), findings in worst_first:
-        colour = _COLOUR[severity]
-        title = escape(title_of(check).say(language))
-        yield f"\n[{colour}]{severity.label.say(language)}[/{colour}] [bold]{title}[/bold] ({escape(check)})"
-        yield escape(meaning.say(language))
-        yield f"[bold]{_TO_DO.say(language)}[/bold] {escape(action.say(language))}"
-        yield _subjects(findings, language)
+    for group in groups_of(report, ROWS):
+        finding = group.example
+        colour = _COLOUR[finding.severity]
+        title = escape(title_of(finding.check).say(language))
+        label = finding.severity.label.say(language)
+        yield f"\n[{colour}]{label}[/{colour}] [bold]{title}[/bold] ({escape(finding.check)})"
+        yield escape(finding.meaning.say(language))
+        yield f"[bold]{_TO_DO.say(language)}[/bold] {escape(finding.action.say(language))}"
+        yield _subjects(group, report, language)
 
 
-def _subjects(findings: list[Finding], language: Language) -> Table:
+def _subjects(group: FindingGroup, report: Report, language: Language) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2))
-    for finding in findings:
+    for finding in group.findings:
         if finding.paused:
-            table.add_row(*_paused(finding.paused, language))
+            table.add_row(*_paused(finding.paused, report, language))
         elif finding.subjects:
-            table.add_row(escape(", ".join(finding.subjects)) + _more(finding).say(language))
+            more = and_more(finding.more, any_named=True).say(language)
+            table.add_row(escape(" ".join((", ".join(finding.subjects), more)).rstrip()))
+    if group.example.paused and group.size > len(group.findings):
+        table.add_row(left_out(group.size - len(group.findings), shown=len(group.findings)).say(language))
     return table
 
 
-def _more(finding: Finding) -> Text:
-    if not finding.more:
-        return Text("", "")
-    return Text(f" and {format_number(finding.more)} more", f" et {format_number(finding.more, 'fr')} de plus")
-
-
-def _paused(paused: PausedSubscription, language: Language) -> tuple[str, str, str]:
-    since = Text("", "")
+def _paused(paused: PausedSubscription, report: Report, language: Language) -> tuple[str, str, str]:
+    since = NOTHING
     if paused.paused_since:
-        day = paused.paused_since.date()
+        day = paused.paused_since.astimezone(report.timezone).date()
         since = Text(f"since {format_date(day)}", f"depuis le {format_date(day, 'fr')}")
     amount = format_amounts(paused.monthly.amounts, language) or _UNKNOWN_AMOUNT.say(language)
     return f"{escape(paused.subscription_id)}\n{escape(paused.customer_id)}", amount, since.say(language)

@@ -12,6 +12,7 @@ from local.template import Template
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
     from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_sesv2 import SESV2Client
     from types_boto3_sqs import SQSClient
@@ -26,6 +27,7 @@ class AwsClients:
 
     dynamodb: "DynamoDBClient"
     secretsmanager: "SecretsManagerClient"
+    s3: "S3Client"
     sesv2: "SESV2Client"
     sqs: "SQSClient"
 
@@ -36,16 +38,20 @@ class AwsClients:
         return cls(
             session.client("dynamodb", endpoint_url=url),
             session.client("secretsmanager", endpoint_url=url),
+            session.client("s3", endpoint_url=url),
             session.client("sesv2", endpoint_url=url),
             session.client("sqs", endpoint_url=url),
         )
 
 
 def create_resources(template: Template, clients: AwsClients, *, sender: str, secret: Mapping[str, object]) -> None:
-    """Create tables and queues as the template says, the secret with its content, and the sender's identity."""
+    """Create tables, queues and buckets as in the template, the secret with its content, and the sender's identity."""
     template.create_tables(clients.dynamodb)
     for queue_id, properties in template.resources("AWS::SQS::Queue").items():
         clients.sqs.create_queue(QueueName=queue_id, Attributes=_queue_attributes(properties))
+    for bucket_id in template.resources("AWS::S3::Bucket"):
+        region: Any = {"LocationConstraint": REGION}
+        clients.s3.create_bucket(Bucket=template.ref(bucket_id), CreateBucketConfiguration=region)
     for secret_id in template.resources(_SECRET):
         clients.secretsmanager.create_secret(Name=secret_id, SecretString=json.dumps(secret))
     clients.sesv2.create_email_identity(EmailIdentity=sender)

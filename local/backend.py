@@ -76,7 +76,8 @@ class Backend:
 
     def run_audit(self) -> Any:
         """Invoke the audit's real handler, as the schedule would."""
-        return self.functions[self.template.outputs()["NightlyAuditFunctionName"]].invoke({})
+        name, _, _alias = self.template.outputs()["NightlyAuditFunctionName"].partition(":")
+        return self.functions[name].invoke({"send_again": True})
 
     def deliveries(self) -> list[dict[str, Any]]:
         """Answer the simulator's attempts to deliver events, newest first; nothing when it is Stripe itself."""

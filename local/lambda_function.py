@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
+from local.durable_execution import run_durably
 from local.physical_names import ACCOUNT_ID, REGION
 from local.template import Function
 
@@ -42,5 +43,7 @@ class LambdaFunction:
     def invoke(self, event: dict[str, Any]) -> Any:
         """Call the handler with a copy of the event and answer what it returns, both as JSON would carry them."""
         with self._lock:
+            if self._function.durable:
+                return run_durably(self._handler, self._function.logical_id, event)
             answer = self._handler(json.loads(json.dumps(event)), LambdaContext(self._function))
             return json.loads(json.dumps(answer))

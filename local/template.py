@@ -20,12 +20,16 @@ FUNCTION = "AWS::Serverless::Function"
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A Lambda function of the template; `handler` is `package.module.function`, times are in seconds."""
+    """A Lambda function of the template; `handler` is `package.module.function`, times are in seconds.
+
+    A `durable` one is run as Lambda runs a durable execution.
+    """
 
     logical_id: str
     handler: str
     timeout: int
     memory_size: int
+    durable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Template:
                 properties["Handler"],
                 int(properties.get("Timeout", 3)),
                 int(properties.get("MemorySize", 128)),
+                "DurableConfig" in properties,
             )
         return functions
 

@@ -1,6 +1,6 @@
 """The DynamoDB table `Subscriptions`: one item per subscription, and the conditional writes that keep it true."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 BY_PAUSE = "by_pause"
+ATTEMPTS = 5
 
 
 class MirrorTable:
@@ -34,6 +35,28 @@ class MirrorTable:
             raise _unavailable(error) from error
         return read_item(answer["Item"]) if "Item" in answer else None
 
+    def get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], MirroredSubscription]:
+        """Read up to 100 subscriptions by (customer, subscription) in one request, eventually consistent.
+
+        What DynamoDB leaves out for now (a throttled table) is asked for again, a few times. Raises `Unavailable`.
+        """
+        wanted: list[Any] = [item_key(*key) for key in keys]
+        found: dict[tuple[str, str], MirroredSubscription] = {}
+        for _ in range(ATTEMPTS):
+            if not wanted:
+                return found
+            try:
+                answer = self._client.batch_get_item(RequestItems={self._table_name: {"Keys": wanted}})
+            except (ClientError, BotoCoreError) as error:
+                raise _unavailable(error) from error
+            for mirrored in map(read_item, answer["Responses"].get(self._table_name, [])):
+                found[mirrored.subscription.customer_id, mirrored.subscription.id] = mirrored
+            left = answer.get("UnprocessedKeys", {})
+            wanted = list(left[self._table_name]["Keys"]) if left else []
+        if wanted:
+            raise Unavailable("mirror_unavailable", "The table of subscriptions left out keys again and again")
+        return found
+
     def of_customer(self, customer_id: str) -> Iterator[MirroredSubscription]:
         """Read all subscriptions of a customer, consistently."""
         condition = {":id": customer_id}
@@ -50,6 +73,25 @@ class MirrorTable:
                 yield from map(read_item, page["Items"])
         except (ClientError, BotoCoreError) as error:
             raise _unavailable(error) from error
+
+    def page(self, start: Mapping[str, Any] | None) -> tuple[list[MirroredSubscription], Mapping[str, Any] | None]:
+        """Read a megabyte of the table after `start` (`None`: from the beginning), eventually consistent.
+
+        Answers what has not ended, and where the next page starts (`None`: this was the last). Raises `Unavailable`.
+        """
+        request: dict[str, Any] = {
+            "TableName": self._table_name,
+            "FilterExpression": "NOT #status IN (:canceled, :incomplete_expired)",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {f":{status}": serialize(status) for status in ENDED_STATUSES},
+        }
+        if start:
+            request["ExclusiveStartKey"] = start
+        try:
+            answer = self._client.scan(**request)
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+        return [read_item(item) for item in answer["Items"]], answer.get("LastEvaluatedKey")
 
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
         """Write, unless the item stands in the way (`stands_in_the_way` says when); answer that item, or `None`."""

@@ -81,6 +81,16 @@ def in_major_units(amount: Decimal, currency: str) -> Decimal:
         return amount.scaleb(-places).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
 
 
+def price_in_major_units(unit_amount_decimal: str | None, currency: str | None) -> Decimal | None:
+    """Turn a price's amount into the main unit, exactly: it may have more places than the currency. `None`: unknown."""
+    if unit_amount_decimal is None or currency is None or not _AMOUNT.fullmatch(unit_amount_decimal):
+        return None
+    with localcontext(_EXACT):
+        exact = Decimal(unit_amount_decimal).scaleb(-_places(currency))
+    rounded = in_major_units(Decimal(unit_amount_decimal), currency)
+    return rounded if rounded == exact else exact.normalize(_EXACT)
+
+
 def format_amount(amount: Decimal, currency: str, language: Language = "en") -> str:
     """Write an amount given in the smallest unit for people: `1,234.50 EUR`, in French `1 234,50 EUR` (no breaks)."""
     number = f"{in_major_units(amount, currency):,f}"
@@ -90,9 +100,10 @@ def format_amount(amount: Decimal, currency: str, language: Language = "en") -> 
 
 
 def format_amounts(amounts: Mapping[str, Decimal], language: Language = "en") -> str:
-    """Write one amount per currency, such as `1,234.50 EUR and 500 JPY`; empty when there is none."""
+    """Write one amount per currency, such as `15.00 CHF, 1,234.50 EUR and 500 JPY`; empty when there is none."""
+    *others, last = [format_amount(amount, currency, language) for currency, amount in amounts.items()] or [""]
     between = " et " if language == "fr" else " and "
-    return between.join(format_amount(amount, currency, language) for currency, amount in amounts.items())
+    return between.join(filter(None, (", ".join(others), last)))
 
 
 def _places(currency: str) -> int:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -26,3 +27,21 @@ class FunctionSettings(BaseModel):
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise OperatorError("bad_settings", f"Mend these settings in template.yaml's parameters: {wrong}") from None
+
+
+class MirrorSettings(BaseModel):
+    """Where the mirror is, and the two spans of its rule."""
+
+    table_name: Annotated[str, Field(min_length=1)]
+    event_clock_uncertainty_seconds: Annotated[int, Field(ge=2, le=60)]
+    ended_retention_days: Annotated[int, Field(ge=60)]
+
+    @property
+    def uncertainty(self) -> timedelta:
+        """Two event times closer than this cannot be ordered."""
+        return timedelta(seconds=self.event_clock_uncertainty_seconds)
+
+    @property
+    def retention(self) -> timedelta:
+        """How long an ended subscription is kept; longer than Stripe keeps (and can replay) events."""
+        return timedelta(days=self.ended_retention_days)

@@ -1,10 +1,17 @@
 """Stand-ins with state; each passes the same tests as what it stands for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
 
+from shared.audit.finding import Finding
+from shared.audit.paused_findings import PausedFindings
+from shared.audit.report import Report
 from shared.errors import Unavailable
 from shared.mirror_item import MirroredSubscription, Write, stands_in_the_way
+from shared.pause import Phase
 from shared.stripe_gateway import SubscriptionRead
 from shared.subscription import Subscription
 
@@ -21,6 +28,18 @@ class FakeTable:
     def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
         self._request()
         return self.items.get((customer_id, subscription_id))
+
+    def get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], MirroredSubscription]:
+        self._request()
+        return {key: self.items[key] for key in keys if key in self.items}
+
+    def page(self, start: Mapping[str, Any] | None) -> tuple[list[MirroredSubscription], Mapping[str, Any] | None]:
+        """Two items a page."""
+        self._request()
+        first = int(start["number"]) if start else 0
+        then = first + 2 if first + 2 < len(self.items) else None
+        found = [each for each in list(self.items.values())[first : first + 2] if not each.subscription.ended]
+        return found, None if then is None else {"number": then}
 
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
         self._request()
@@ -87,3 +106,17 @@ class FakeStripe:
 def subscription(status: str = "active", **fields: object) -> Subscription:
     """A subscription of customer cus_1."""
     return replace(Subscription("sub_1", "cus_1", status, livemode=False), **fields)  # type: ignore[arg-type]
+
+
+def audit_report(*findings: Finding, livemode: bool | None = True, timezone: str = "Europe/Paris") -> Report:
+    """The report of a run after the cutoff that read 7 subscriptions."""
+    return Report(
+        datetime(2026, 11, 22, 6, tzinfo=UTC),
+        ZoneInfo(timezone),
+        Phase.STRANDED,
+        0,
+        livemode,
+        7,
+        tuple(finding for finding in findings if not finding.paused),
+        PausedFindings.of(finding for finding in findings if finding.paused),
+    )

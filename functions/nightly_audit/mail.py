@@ -3,28 +3,31 @@
 from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
-from functools import cache
-from pathlib import Path
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from functions.nightly_audit.page import page_of
-from shared.audit.as_csv import to_csv
-from shared.audit.headline import count
-from shared.audit.report import Report
+from shared.audit.as_csv import write_csv
+from shared.audit.as_html import mail_bodies
+from shared.audit.edition import Edition, ListLink
+from shared.audit.page import Medium
+from shared.audit.subject import subject
 from shared.errors import OperatorError, Unavailable
-from shared.money import format_amounts
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
 
-# SES takes 40 MB, counted after base64, which makes 4 bytes (and line ends) of 3. The rest of a mail is far below 1 MB.
-LARGEST_CSV = 28_000_000
+__all__ = ["Edition", "ListLink", "Mailer", "compose", "subject"]
 
+# SES takes 40 MB, but readers' servers take less: many 10 MB, counted after base64, which makes 4 bytes (and line ends)
+# of 3.
+LARGEST_CSV = 5_000_000
+
+# SES wants 7 bits (developer guide, "Sending raw email"). Python's default for French is 8.
+_SEVEN_BITS = SMTP.clone(cte_type="7bit")
 # Python folds a header of 70 to 78 characters right after its name, which some readers show as a leading space.
-_ON_THE_WIRE = SMTP.clone(max_line_length=998)
+_UNFOLDED = _SEVEN_BITS.clone(max_line_length=998)
 
 # What a later try cannot mend (SES API v2, SendEmail, "Errors").
 _OPERATORS_FAULTS = frozenset(
@@ -48,14 +51,14 @@ class Mailer:
         self._sender = sender
         self._recipients = recipients
 
-    def send(self, report: Report) -> None:
-        """Send the report. Raises `OperatorError` when SES will never take it, `Unavailable` when it may later."""
-        message = compose(report, self._sender, self._recipients)
+    def send(self, edition: Edition) -> None:
+        """Send the mail. Raises `OperatorError` when SES will never take it, `Unavailable` when it may later."""
+        message = compose(edition, self._sender, self._recipients)
         try:
             self._ses.send_email(
                 FromEmailAddress=self._sender,
                 Destination={"ToAddresses": list(self._recipients)},
-                Content={"Raw": {"Data": message.as_bytes(policy=_ON_THE_WIRE)}},
+                Content={"Raw": {"Data": _on_the_wire(message)}},
             )
         except (ClientError, BotoCoreError) as error:
             # `from None`: SES names the addresses that it refuses, and the cause would carry them into the log.
@@ -63,49 +66,64 @@ class Mailer:
 
 
 def compose(
-    report: Report,
+    edition: Edition,
     sender: str,
     recipients: Sequence[str],
     *,
     largest_csv: int = LARGEST_CSV,
 ) -> EmailMessage:
-    """Write the mail: text, HTML, and the CSV of all paused subscriptions if it has at most `largest_csv` bytes."""
-    csv = to_csv(report).encode() if report.paused else b""
-    attached = 0 < len(csv) <= largest_csv
-    page = page_of(report, _about_the_attachment(report, attached=attached))
-    message = EmailMessage(policy=SMTP)
-    message["Subject"] = subject(report)
+    """Write the mail: text, HTML, and the CSV of all paused subscriptions.
+
+    The CSV is left out when `edition` has a link to it, and when it has more than `largest_csv` bytes.
+    """
+    report = edition.report
+    csv = _csv(edition, largest_csv) if report.paused and not edition.list_link else None
+    text, html = mail_bodies(edition, Medium.MAIL_WITH_LIST if csv else Medium.MAIL)
+    message = EmailMessage(policy=_SEVEN_BITS)
+    message["Subject"] = subject(edition)
     message["From"] = sender
     message["To"] = ", ".join(recipients)
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(_templates().get_template("report.txt.j2").render(page=page))
-    message.add_alternative(_templates().get_template("report.html.j2").render(page=page), subtype="html")
-    if attached:
-        name = f"paused-subscriptions-{report.as_of.astimezone(report.timezone):%Y-%m-%d}.csv"
+    message.set_content(text)
+    message.add_alternative(html, subtype="html")
+    if csv:
+        name = f"paused-subscriptions-{edition.night:%Y-%m-%d}.csv"
         message.add_attachment(csv, "text", "csv", filename=name, params={"charset": "utf-8"})
+    # Last: what begins with Content- moves into the first part when a second one is added.
+    message["Content-Language"] = edition.language
     return message
 
 
-def subject(report: Report) -> str:
-    """The subject line: what matters first, so that a phone's list shows it."""
-    name = "Stripe audit (test mode)" if report.livemode is False else "Stripe audit"
-    if not report.complete:
-        return f"{name}: incomplete, please look"
-    if not report.served_free:
-        paused = f", {len(report.paused):,} paused" if report.paused else ""
-        return f"{name}: nobody is served for free{paused}"
-    least = "at least " if report.unknown_amounts else ""
-    amounts = format_amounts(report.totals)
-    money = f", {least}{amounts} a month" if amounts else ""
-    return f"{name}: {count(report.customers_served_free, 'customer')} served for free{money}"
+def _on_the_wire(message: EmailMessage) -> bytes:
+    """A subject in ASCII stays on one line; one with other letters is folded, for an encoded word has 75 characters."""
+    return message.as_bytes(policy=_UNFOLDED if str(message["Subject"]).isascii() else _SEVEN_BITS)
 
 
-def _about_the_attachment(report: Report, *, attached: bool) -> str:
-    if not report.paused:
-        return ""
-    if attached:
-        return "The attached CSV file has every paused subscription."
-    return "The list is too long for a mail: `portal audit` writes all of it as CSV."
+class _TooLargeError(Exception):
+    """Raised to stop writing what will not be sent."""
+
+
+class _Bounded(StringIO):
+    """Keeps at most so many bytes, however long the list is."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(newline="")
+        self._left = most
+
+    def write(self, text: str, /) -> int:
+        self._left -= len(text.encode())
+        if self._left < 0:
+            raise _TooLargeError
+        return super().write(text)
+
+
+def _csv(edition: Edition, largest: int) -> bytes | None:
+    file = _Bounded(largest)
+    try:
+        write_csv(edition.report.paused, file, edition.language)
+    except _TooLargeError:
+        return None
+    return file.getvalue().encode()
 
 
 def _refused(error: ClientError | BotoCoreError) -> OperatorError | Unavailable:
@@ -117,15 +135,3 @@ def _refused(error: ClientError | BotoCoreError) -> OperatorError | Unavailable:
             "too while the account is in the SES sandbox.",
         )
     return Unavailable("mail_unavailable", f"SES did not take the audit's mail ({code})")
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )

@@ -4,9 +4,11 @@ from enum import StrEnum
 
 
 class AuditMetric(StrEnum):
-    """One value each a run. A night without `AuditMails` is one in which the team heard nothing: alarm on that."""
+    """One value each a run. A night without `AuditReports` is one of which nobody knows anything: alarm on that."""
 
     AUDIT_RUNS = "AuditRuns"
+    AUDIT_REPORTS = "AuditReports"
+    AUDIT_FAILURES = "AuditFailures"
     AUDIT_MAILS = "AuditMails"
     AUDIT_FINDINGS = "AuditFindings"
     PAUSED_SUBSCRIPTIONS = "PausedSubscriptions"

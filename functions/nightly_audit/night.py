@@ -1,63 +1,161 @@
-"""One night: read, check, mail. What it needs is put together here, once."""
+"""One night in steps that can each be done again: read, compare with the mirror, look at the account, tell."""
 
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
-
-import boto3
-from botocore.config import Config
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from tempfile import TemporaryFile
+from typing import Any
+from uuid import uuid4
 
 from functions.nightly_audit.mail import Mailer
+from functions.nightly_audit.nights import Mail, Nights, last_of
 from functions.nightly_audit.settings import NightlyAuditSettings
-from shared.audit.run import run_audit
-from shared.audit.since import collection_paused_since
-from shared.aws import AWS_CONFIG
+from functions.nightly_audit.shelf import Part, Shelf, Stretch
+from shared.audit.as_csv import write_csv
+from shared.audit.day import AuditDay
+from shared.audit.edition import Edition, ListLink
+from shared.audit.headline import is_all_clear
+from shared.audit.history import Change, PastNight
+from shared.audit.paused_findings import PausedFindings
+from shared.audit.reading import Reading
+from shared.audit.registry import CHECKS
+from shared.audit.report import Report
+from shared.audit.sources import Sources
+from shared.audit.window import Window
 from shared.mirror_table import MirrorTable
+from shared.rate_limit import RateLimit
+from shared.recovery.seen import Seen
 from shared.secret_store import SecretStore
 from shared.stripe_gateway import stripe_client
 
-if TYPE_CHECKING:
-    from types_boto3_sesv2 import SESV2Client
+# A longer list would make a mail that some servers refuse; it is linked to instead.
+LARGEST_ATTACHMENT = 2_000_000
 
-# A mail may be large. A time-out here can mean that it was sent: only a longer wait keeps it from being sent twice.
-MAIL_CONFIG = Config(connect_timeout=2, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 2})
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: its name, and the time that all of its steps speak of."""
+
+    name: str
+    as_of: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """What a night works with."""
+    """What a night works with. A step reads for `stretch_seconds` at most, far less than Lambda's 15 minutes."""
 
     settings: NightlyAuditSettings
     secrets: SecretStore
     table: MirrorTable
+    nights: Nights
+    shelf: Shelf
     mailer: Mailer
+    clock: Callable[[], float] = time.time
+    stretch_seconds: float = 120
 
-    def run(self, now: datetime) -> dict[str, int]:
-        """Audit at `now` (aware), send the report, and count. Raises `PortalError`s; then no mail was sent."""
-        settings = self.settings
-        report = run_audit(
+    def begin(self) -> Run:
+        """Name the run and its time, once."""
+        return Run(uuid4().hex, datetime.fromtimestamp(self.clock(), UTC))
+
+    def read(self, run: Run, number: int, windows: Sequence[Window]) -> tuple[Window, ...]:
+        """Read subscriptions from Stripe, compare each with the mirror; answer what is left to be read.
+
+        Each step is the one after `number - 1`. Raises `PortalError`s: nothing is kept of the step then.
+        """
+        seen = Seen()
+        with self.shelf.part(run.name, number) as part:
+            reading = self._go_on(run, number, part, seen)
+            left = reading.subscriptions(windows, self._for_a_while())
+            self._keep(run, number, reading)
+        self.shelf.put_seen(run.name, number, seen)
+        return left
+
+    def compare(self, run: Run, number: int, steps: int, start: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """Ask Stripe for what the mirror has beside the subscriptions that the first `steps` steps saw."""
+        reading = self._go_on(run, number, PausedFindings(), self.shelf.seen(run.name, steps))
+        left = reading.mirrored(start, self._for_a_while())
+        self._keep(run, number, reading)
+        return left
+
+    def look(self, run: Run, number: int) -> None:
+        """Look at what the account has once."""
+        reading = self._go_on(run, number, PausedFindings(), Seen())
+        reading.account(self.settings.webhook_url)
+        self._keep(run, number, reading)
+
+    def tell(self, run: Run, number: int, steps: int, *, again: bool) -> dict[str, Any]:
+        """Send the report, unless the night's mail went out before; answer counts and what became of the mail."""
+        paused = PausedFindings.of(self.shelf.findings(run.name, steps))
+        reading = self._go_on(run, number, paused, Seen())
+        report = reading.report(paused)
+        night = self._day(run).today
+        nights = self.nights.before(night)
+        change = self._change(paused, last_of(nights))
+        edition = Edition(report, self.settings.audit_language, nights, change, self._list(report))
+        return self._counts(report) | {"mail": self._send(run, edition, again=again)}
+
+    def _send(self, run: Run, edition: Edition, *, again: bool) -> str:
+        """The mail goes out before it is noted: a crash in between sends it twice, and never loses it."""
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        if not self.nights.claim(edition.night, run.name, edition.report, now=now, again=again):
+            return "sent_before"
+        silent = self.settings.audit_all_clear == "silence" and is_all_clear(edition.report)
+        if not silent:
+            self.mailer.send(edition)
+        self.nights.told(edition.night, mail := Mail.SILENT if silent else Mail.SENT)
+        return mail.value
+
+    def _change(self, paused: PausedFindings, last: PastNight | None) -> Change | None:
+        return None if last is None else paused.change_since(last.night, self.shelf.listed(last.night))
+
+    def _list(self, report: Report) -> ListLink | None:
+        """Keep the list for the next night and for people; link to it when it is long."""
+        night = report.as_of.astimezone(report.timezone).date()
+        with TextIOWrapper(TemporaryFile(), "utf-8", newline="") as text:
+            write_csv(report.paused, text, self.settings.audit_language)
+            size = text.tell()
+            text.seek(0)
+            self.shelf.put_list(night, text.buffer)
+        return ListLink(self.shelf.link(night), self.shelf.place(night)) if size > LARGEST_ATTACHMENT else None
+
+    def _go_on(self, run: Run, number: int, paused: Part, seen: Seen) -> Reading:
+        settings, before = self.settings, self.shelf.stretch(run.name, number - 1)
+        sources = Sources(
             stripe_client(self.secrets.get().api_key, settings.stripe_api_base),
-            collection_paused_since(self.table),
-            now=now,
-            timezone=settings.audit_timezone,
+            self.table,
+            RateLimit(settings.audit_requests_per_second),
+            settings.uncertainty,
+            settings.retention,
+            repair=True,
+        )
+        reading = Reading(sources, self._day(run), CHECKS, paused.add, seen, before.drift)
+        reading.looking.load(before.looked)
+        return reading
+
+    def _keep(self, run: Run, number: int, reading: Reading) -> None:
+        drift = reading.drift()
+        self.shelf.put_stretch(run.name, number, Stretch(reading.looking.dump(), drift))
+
+    def _day(self, run: Run) -> AuditDay:
+        settings = self.settings
+        return AuditDay.at(
+            run.as_of,
+            settings.audit_timezone,
             button_removed_on=settings.pause_button_removed_on,
             cutoff_on=settings.pause_cutoff_on,
         )
-        self.mailer.send(report)
+
+    def _for_a_while(self) -> Callable[[], bool]:
+        until = time.monotonic() + self.stretch_seconds
+        return lambda: time.monotonic() < until
+
+    @staticmethod
+    def _counts(report: Report) -> dict[str, Any]:
         return {
             "subscriptions_read": report.subscriptions_read,
             "subscriptions_paused": len(report.paused),
             "customers_served_free": report.customers_served_free,
-            "findings": len(report.findings),
+            "findings": report.findings_count,
         }
-
-
-def wire(settings: NightlyAuditSettings) -> Night:
-    """Make the AWS clients; Stripe's is made at each run, from the secret as it is then."""
-    ses: SESV2Client = boto3.client("sesv2", config=MAIL_CONFIG)
-    return Night(
-        settings,
-        SecretStore(settings.secret_id, boto3.client("secretsmanager", config=AWS_CONFIG)),
-        MirrorTable(boto3.client("dynamodb", config=AWS_CONFIG), settings.table_name),
-        Mailer(ses, settings.audit_email_from, settings.audit_email_to),
-    )

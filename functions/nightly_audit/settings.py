@@ -2,12 +2,13 @@
 
 import re
 from datetime import date
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from shared.settings import FunctionSettings
+from shared.audit.text import Language
+from shared.settings import FunctionSettings, MirrorSettings
 
 _ADDRESS = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
 
@@ -23,10 +24,15 @@ def _zone(value: Any) -> Any:
         raise ValueError("must be an IANA time zone, such as Europe/Paris") from None
 
 
-class NightlyAuditSettings(FunctionSettings):
-    """Where the mirror is, who writes to whom, and the calendar that the audit's phase comes from."""
+class NightlyAuditSettings(FunctionSettings, MirrorSettings):
+    """Where things are kept, how fast to read, who writes to whom and how, and the calendar of the audit's phase."""
 
-    table_name: Annotated[str, Field(min_length=1)]
+    audits_table_name: Annotated[str, Field(min_length=1)]
+    audit_bucket: Annotated[str, Field(min_length=1)]
+    audit_requests_per_second: Annotated[float, Field(ge=1, le=25)]
+    audit_language: Language
+    audit_all_clear: Literal["mail", "silence"]
+    webhook_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     audit_email_from: str
     audit_email_to: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1, max_length=50)]
     audit_timezone: Annotated[ZoneInfo, BeforeValidator(_zone)]

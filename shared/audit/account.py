@@ -4,20 +4,20 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import stripe
 from stripe import StripeClient
 
 from shared.audit.check import Raw
-from shared.audit.report import MISSING_PERMISSION, Finding, Severity
+from shared.audit.finding import MISSING_PERMISSION, Finding, Severity
 from shared.audit.text import Text
 from shared.errors import OperatorError
-from shared.stripe_gateway import stripe_errors
+from shared.recovery.pages import EVENT_TYPES, pages
+from shared.recovery.retries import Retries
 
 _Answer = TypeVar("_Answer")
 
-PAGE = 100
 # Enough to see that something is wrong; what a broken endpoint left behind may be endless.
 MOST_EVENTS = 1000
 # A delivery that is still under way is no fault.
@@ -26,49 +26,36 @@ TIME_TO_DELIVER = timedelta(hours=1)
 MOST_PRODUCTS_READ = 50
 
 
-def all_subscriptions(client: StripeClient) -> Iterator[dict[str, Any]]:
-    """Without a `status` Stripe lists all that are not canceled."""
-    with stripe_errors():
-        for each in client.v1.subscriptions.list({"limit": PAGE}).auto_paging_iter():
-            yield each.to_dict(for_json=True)
-
-
-def all_configurations(client: StripeClient) -> Iterator[dict[str, Any]]:
+def all_configurations(client: StripeClient, retries: Retries) -> Iterator[Raw]:
     """Answer every portal configuration, inactive ones too."""
-    with stripe_errors():
-        # Stripe leaves the products out unless they are asked for.
-        expand = ["data.features.subscription_update.products"]
-        for each in client.v1.billing_portal.configurations.list({"limit": PAGE, "expand": expand}).auto_paging_iter():
-            yield each.to_dict(for_json=True)
+    # Stripe leaves the products out unless they are asked for.
+    expand = {"expand": ["data.features.subscription_update.products"]}
+    for page in pages(client, retries, "/v1/billing_portal/configurations", expand):
+        yield from page.data
 
 
-def webhook_endpoints(client: StripeClient) -> list[Raw]:
+def webhook_endpoints(client: StripeClient, retries: Retries) -> Sequence[Raw]:
     """Answer the account's webhook endpoints, of which Stripe allows 16."""
-    with stripe_errors():
-        return [each.to_dict(for_json=True) for each in client.v1.webhook_endpoints.list({"limit": PAGE}).data]
+    return next(pages(client, retries, "/v1/webhook_endpoints")).data
 
 
-def undelivered_events(client: StripeClient, now: datetime) -> list[Raw]:
+def undelivered_events(client: StripeClient, retries: Retries, now: datetime) -> list[Raw]:
     """Answer up to `MOST_EVENTS` + 1 events about subscriptions that some endpoint has not taken within an hour."""
-    before = int((now - TIME_TO_DELIVER).timestamp())
-    with stripe_errors():
-        events = client.v1.events.list(
-            {
-                "limit": PAGE,
-                "type": "customer.subscription.*",
-                "delivery_success": False,
-                "created": {"lte": before},
-            }
-        )
-        found = islice(events.auto_paging_iter(), MOST_EVENTS + 1)
-        return [{"id": each.id, "created": each.created} for each in found]
+    params = {
+        "types": list(EVENT_TYPES),
+        "delivery_success": False,
+        "created": {"lte": int((now - TIME_TO_DELIVER).timestamp())},
+    }
+    events = (each for page in pages(client, retries, "/v1/events", params) for each in page.data)
+    return [{"id": each["id"], "created": each["created"]} for each in islice(events, MOST_EVENTS + 1)]
 
 
 class Prices:
     """The prices of products, each product's read once, and not more than `MOST_PRODUCTS_READ` of them."""
 
-    def __init__(self, client: StripeClient) -> None:
+    def __init__(self, client: StripeClient, retries: Retries) -> None:
         self._client = client
+        self._retries = retries
         self._known: dict[str, Sequence[Raw]] = {}
 
     def __call__(self, product_id: str) -> Sequence[Raw]:
@@ -76,9 +63,9 @@ class Prices:
         if product_id not in self._known:
             if len(self._known) >= MOST_PRODUCTS_READ:
                 return ()
-            with stripe_errors():
-                found = self._client.v1.prices.list({"product": product_id, "limit": PAGE})
-            self._known[product_id] = [each.to_dict(for_json=True) for each in found.data]
+            self._known[product_id] = next(
+                pages(self._client, self._retries, "/v1/prices", {"product": product_id})
+            ).data
         return self._known[product_id]
 
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from shared.audit.finding import Finding, PausedSubscription
 from shared.audit.headline import headline
 from shared.audit.registry import title_of
-from shared.audit.report import Finding, PausedSubscription, Report
+from shared.audit.report import Report
 from shared.audit.text import Language
 from shared.money import in_major_units
 
@@ -36,7 +37,7 @@ def to_json(report: Report, language: Language = "en") -> str:
             "customers_served_free": report.customers_served_free,
             "not_collected_monthly": _amounts(report.totals),
             "unknown_amounts": report.unknown_amounts,
-            "findings": [_finding(finding, language) for finding in report.findings],
+            "findings": [_finding(finding, language) for finding in report.every_finding()],
         },
         indent=2,
     )

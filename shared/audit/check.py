@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from shared.audit.customers import SeenCustomers
-from shared.audit.report import Finding, Severity
+from shared.audit.drift_seen import DriftSeen
+from shared.audit.finding import Finding, Severity
 from shared.audit.text import Text
 from shared.pause import Phase
 from shared.subscription import Subscription
@@ -23,15 +24,15 @@ class AuditContext:
     """What every check may look at besides its subject.
 
     `now` is aware. `paused_since`: subscription id to the Unix second at which, or before which, its collection was
-    paused, as the mirror knows it. `prices_of`: a product's prices, at the cost of a request. `customers`: who was
-    seen before in this run.
+    paused, as the mirror knows it of those that are looked at. `prices_of`: a product's prices, at the cost of a
+    request. `customers`: who was seen before in this run.
     """
 
     now: datetime
     phase: Phase
     days_left: int
     cutoff_on: date
-    paused_since: Mapping[str, int]
+    paused_since: Mapping[str, int] = field(default_factory=dict)
     prices_of: Callable[[str], Sequence[Raw]] = _no_prices
     customers: SeenCustomers = field(default_factory=SeenCustomers)
 
@@ -40,7 +41,8 @@ class AuditContext:
 class Account:
     """What the account has once, or few of, as Stripe's raw JSON; `None` is what the key may not read.
 
-    `undelivered`: events about subscriptions, the newest first; `undelivered_whole`: whether these are all.
+    `undelivered`: events about subscriptions, the newest first; `undelivered_whole`: whether these are all. `drift`:
+    what the comparison with the mirror found, if there was one.
     """
 
     subscriptions_read: int
@@ -49,6 +51,7 @@ class Account:
     undelivered: Sequence[Raw] | None
     undelivered_whole: bool = True
     webhook_url: str | None = None
+    drift: DriftSeen | None = None
 
 
 def nothing(_subject: object, _audit: AuditContext) -> tuple[Finding, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from shared.audit.check import AuditContext, Check, Raw
-from shared.audit.report import Finding, Severity
+from shared.audit.finding import Finding, Severity
 from shared.audit.text import Text
 
 NAME = "configuration_updates"

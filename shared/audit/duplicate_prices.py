@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from shared.audit.check import AuditContext, Check, Raw
 from shared.audit.configuration_updates import MOST_PRODUCTS
-from shared.audit.report import Finding, Severity
+from shared.audit.finding import Finding, Severity
 from shared.audit.text import Text
 
 NAME = "duplicate_prices"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from shared.audit.report import Finding, FindingKind
+from shared.audit.finding import Finding, FindingKind
 
 SAMPLE = 5
 

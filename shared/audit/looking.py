@@ -2,57 +2,71 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from shared.audit.account import is_refused, missing_permission
 from shared.audit.check import Account, AuditContext, Check
+from shared.audit.customers import KnownCustomers
+from shared.audit.finding import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, Severity
 from shared.audit.findings import Findings
-from shared.audit.report import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, Severity
 from shared.audit.text import Text
-from shared.errors import OperatorError, PortalError, UnreadableEvent
-from shared.stripe_shapes import read_subscription
+from shared.errors import OperatorError, PortalError
+from shared.recovery.drift import Failure
+from shared.stripe_gateway import SubscriptionRead
 
 logger = logging.getLogger(__name__)
 
-_Subject = TypeVar("_Subject")
-_Look = Callable[[_Subject, AuditContext], Iterable[Finding]]
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How far an audit has come; of bounded size, however large the account is."""
+
+    subscriptions_read: int = 0
+    livemode: bool | None = None
+    own: tuple[Finding, ...] = ()
+    found: tuple[Finding, ...] = ()
+    customers: KnownCustomers = field(default_factory=KnownCustomers)
 
 
 class Looking:
-    """One run's checks, and what they found so far."""
+    """One run's checks, and what they found so far; a finding about a paused subscription is handed on at once."""
 
-    def __init__(self, checks: tuple[Check, ...], context: AuditContext) -> None:
+    def __init__(self, checks: tuple[Check, ...], context: AuditContext, paused: Callable[[Finding], None]) -> None:
         self._checks = checks
         self._context = context
+        self._paused = paused
         self._found = Findings()
         self._own = Findings()
         self._crashed: set[tuple[str, str]] = set()
         self.subscriptions_read = 0
         self.livemode: bool | None = None
 
-    def at_subscription(self, raw: Mapping[str, Any]) -> None:
-        """Show a subscription, if it can be read."""
-        self.subscriptions_read += 1
-        try:
-            subscription = read_subscription(raw)
-        except UnreadableEvent as error:
-            self._found.add(_unreadable(raw, error))
-            return
-        self.livemode = subscription.livemode
-        for check in self._checks:
-            self._look(check.name, check.of_subscription, subscription, subscription.id)
+    def at_subscriptions(self, read: Iterable[SubscriptionRead | Failure], paused_since: Mapping[str, int]) -> None:
+        """Show subscriptions, those that could be read; `paused_since` is as in `AuditContext`."""
+        context = replace(self._context, paused_since=paused_since)
+        for each in read:
+            self.subscriptions_read += 1
+            if isinstance(each, Failure):
+                self._found.add(_unreadable(each))
+                continue
+            subscription = each.subscription
+            self.livemode = subscription.livemode
+            for check in self._checks:
+                self._look(check.name, partial(check.of_subscription, subscription, context), subscription.id)
 
     def at_configuration(self, raw: Mapping[str, Any]) -> None:
         """Show a portal configuration."""
         if isinstance(raw.get("livemode"), bool):
             self.livemode = raw["livemode"]
         for check in self._checks:
-            self._look(check.name, check.of_configuration, raw, str(raw.get("id")))
+            self._look(check.name, partial(check.of_configuration, raw, self._context), str(raw.get("id")))
 
     def at_account(self, account: Account) -> None:
         """Show what the account has once."""
         for check in self._checks:
-            self._look(check.name, check.of_account, account, "")
+            self._look(check.name, partial(check.of_account, account, self._context), "")
 
     def note(self, finding: Finding) -> None:
         """Keep a finding of the audit about itself; the same is kept once."""
@@ -60,13 +74,27 @@ class Looking:
             self._own.add(finding)
 
     def findings(self) -> tuple[Finding, ...]:
-        """Answer all: what the audit has to say of itself comes first."""
+        """Answer all but those about paused subscriptions: what the audit has to say of itself comes first."""
         return (*self._own.all(), *self._found.all())
 
-    def _look(self, name: str, look: _Look[_Subject], subject: _Subject, subject_id: str) -> None:
+    def dump(self) -> "Looked":
+        """Answer what another run of the same audit needs to go on from here."""
+        customers = self._context.customers.dump()
+        return Looked(self.subscriptions_read, self.livemode, self._own.all(), self._found.all(), customers)
+
+    def load(self, looked: "Looked") -> None:
+        """Go on from where another run was."""
+        self.subscriptions_read, self.livemode = looked.subscriptions_read, looked.livemode
+        for finding in looked.own:
+            self._own.add(finding)
+        for finding in looked.found:
+            self._found.add(finding)
+        self._context.customers.load(looked.customers)
+
+    def _look(self, name: str, look: Callable[[], Iterable[Finding]], subject_id: str) -> None:
         try:
-            for finding in look(subject, self._context):
-                self._found.add(finding)
+            for finding in look():
+                (self._paused if finding.paused else self._found.add)(finding)
         except OperatorError as error:
             if not is_refused(error):
                 raise
@@ -98,14 +126,14 @@ def _crash(name: str, error_name: str, subject_id: str) -> Finding:
     )
 
 
-def _unreadable(raw: Mapping[str, Any], error: UnreadableEvent) -> Finding:
+def _unreadable(failure: Failure) -> Finding:
     return Finding(
         UNREADABLE_SUBSCRIPTION,
         Severity.CRITICAL,
-        (str(raw.get("id")),),
+        (failure.subject,),
         Text(
-            f"{error.message}. Whether it is paused is not known.",
-            f"Abonnement illisible ({error.message}). Nul ne sait s'il est en pause.",
+            f"{failure.reason}. Whether it is paused is not known.",
+            f"Abonnement illisible ({failure.reason}). Nul ne sait s'il est en pause.",
         ),
         Text(
             "Look at it in the Dashboard, and report its shape.",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.audit.check import AuditContext, Check
-from shared.audit.report import Finding, Severity
+from shared.audit.finding import Finding, Severity
 from shared.audit.text import Text, count, format_date, joined
 from shared.pause import Phase
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from shared.audit import paused_collection_text as text
 from shared.audit.check import AuditContext, Check, at
-from shared.audit.report import Finding, PausedSubscription, Severity
+from shared.audit.finding import Finding, PausedSubscription, Severity
 from shared.audit.text import joined
 from shared.money import monthly_amount
 from shared.pause import Phase, is_paused
@@ -46,6 +46,11 @@ def _facts(subscription: Subscription, pause: PauseCollection, audit: AuditConte
         cause=None,
         monthly=monthly,
         served_free=subscription.status in SERVED_STATUSES and not monthly.is_zero,
+        created=at(subscription.created),
+        current_period_end=at(subscription.current_period_end),
+        trial_end=at(subscription.trial_end),
+        canceled_at=at(subscription.canceled_at),
+        items=subscription.items,
     )
 
 

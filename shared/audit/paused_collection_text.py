@@ -1,7 +1,7 @@
 """The words for a pause of collection: what it means on a day of the old button's calendar, and what to do."""
 
 from shared.audit.check import AuditContext
-from shared.audit.report import PausedSubscription
+from shared.audit.finding import PausedSubscription
 from shared.audit.text import Text, count, format_date, joined
 from shared.pause import Phase
 from shared.subscription import PauseCollection

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from shared.audit.check import AuditContext, Check, at
-from shared.audit.report import Finding, PausedSubscription, Severity
+from shared.audit.finding import Finding, PausedSubscription, Severity
 from shared.audit.text import Text, joined
 from shared.money import monthly_amount
 from shared.pause import is_paused
@@ -104,6 +104,11 @@ def _facts(subscription: Subscription) -> PausedSubscription:
         cause=subscription.paused_reason or UNKNOWN,
         monthly=monthly_amount(subscription),
         served_free=False,
+        created=at(subscription.created),
+        current_period_end=at(subscription.current_period_end),
+        trial_end=at(subscription.trial_end),
+        canceled_at=at(subscription.canceled_at),
+        items=subscription.items,
     )
 
 

@@ -4,6 +4,7 @@ from shared.audit import (
     configuration_links,
     configuration_updates,
     default_configuration,
+    drift,
     duplicate_prices,
     old_portal_pause,
     paused_collection,
@@ -15,7 +16,7 @@ from shared.audit import (
     webhook_endpoints,
 )
 from shared.audit.check import Check
-from shared.audit.report import CRASHED_CHECK, MISSING_PERMISSION, UNREADABLE_SUBSCRIPTION
+from shared.audit.finding import CRASHED_CHECK, MIRROR_UNREADABLE, MISSING_PERMISSION, UNREADABLE_SUBSCRIPTION
 from shared.audit.text import Text, same
 
 CHECKS: tuple[Check, ...] = (
@@ -31,11 +32,13 @@ CHECKS: tuple[Check, ...] = (
     several_subscriptions.CHECK,
     webhook_endpoints.CHECK,
     undelivered_events.CHECK,
+    drift.CHECK,
 )
 
 # What the audit says of itself.
 OWN_TITLES = {
     CRASHED_CHECK: Text("A check that crashed", "Un contrôle a échoué"),
+    MIRROR_UNREADABLE: Text("The mirror could not be read", "Le miroir n'a pas pu être lu"),
     MISSING_PERMISSION: Text("A permission is missing", "Une autorisation manque"),
     UNREADABLE_SUBSCRIPTION: Text("A subscription that cannot be read", "Un abonnement illisible"),
 }

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from shared.audit.check import AuditContext, Check
 from shared.audit.customers import MOST_CUSTOMERS
-from shared.audit.report import Finding, Severity
+from shared.audit.finding import Finding, Severity
 from shared.audit.text import Text, format_number
 from shared.subscription import Subscription
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
+from decimal import Decimal
 from typing import Literal
 
 Language = Literal["en", "fr"]
@@ -38,6 +39,7 @@ _ENGLISH_MONTHS = (
 )
 NARROW_NO_BREAK_SPACE = "\u202f"
 NO_BREAK_SPACE = "\u00a0"
+MINUS = "\u2212"
 
 # French as a person types it, to French as it is printed.
 _FRENCH_TYPOGRAPHY = (
@@ -58,6 +60,9 @@ class Text:
     def say(self, language: Language) -> str:
         """Answer the words of one language, ready to be read."""
         return french(self.fr) if language == "fr" else self.en
+
+
+NOTHING = Text("", "")
 
 
 def same(words: str) -> Text:
@@ -85,12 +90,27 @@ def format_date(day: date, language: Language = "en") -> str:
     return f"{day.day} {_ENGLISH_MONTHS[day.month - 1]} {day.year}"
 
 
+def format_time(at: time, language: Language = "en") -> str:
+    """Write a time of day for people: `07:05`, `7 h 05`."""
+    if language == "en":
+        return f"{at:%H:%M}"
+    return f"{at.hour}{NO_BREAK_SPACE}h" + (f"{NO_BREAK_SPACE}{at:%M}" if at.minute else "")
+
+
 def format_number(number: int, language: Language = "en") -> str:
     """Write a whole number for people: `1,234`, and with a narrow no-break space in French."""
     return f"{number:,}" if language == "en" else f"{number:,}".replace(",", NARROW_NO_BREAK_SPACE)
 
 
-def count(number: int, noun: str, language: Language = "en") -> str:
-    """Write a number with its noun, given in the singular: `1 customer`, `2,000 customers`; French zero is singular."""
+def count(number: int, noun: str, language: Language = "en", *, plural: str | None = None) -> str:
+    """Write a number with its noun, given in the singular: `1 customer`, `2,000 customers`; French zero is singular.
+
+    `plural` is for a noun that does more than take an s.
+    """
     singular = number in (0, 1) if language == "fr" else number == 1
-    return f"{format_number(number, language)} {noun}{'' if singular else 's'}"
+    return f"{format_number(number, language)} {noun if singular else plural or f'{noun}s'}"
+
+
+def signed(number: Decimal | int, written: str) -> str:
+    """Put the sign of a number before what is written of its size: `+2`, `\u22122`."""
+    return f"{'+' if number >= 0 else MINUS}{written}"

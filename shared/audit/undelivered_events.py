@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from shared.audit.check import Account, AuditContext, Check, at
-from shared.audit.report import Finding, Severity
+from shared.audit.finding import Finding, Severity
 from shared.audit.text import Text, format_date, format_number
 
 NAME = "undelivered_events"

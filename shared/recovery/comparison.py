@@ -1,8 +1,7 @@
 """One comparison under way: what differs, whether it still does after a while, and what is done about it."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -26,8 +25,8 @@ class Table(Protocol):
     def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
         """Read one subscription, consistently."""
 
-    def all(self) -> Iterator[MirroredSubscription]:
-        """Read all."""
+    def get_many(self, keys: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], MirroredSubscription]:
+        """Read up to 100 subscriptions by (customer, subscription), those that there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,11 @@ class _Suspect:
 
     found: SubscriptionRead
     seen_at: float
+
+
+def key_of(found: SubscriptionRead) -> tuple[str, str]:
+    """Answer the table's key of what was read."""
+    return found.subscription.customer_id, found.subscription.id
 
 
 class Comparison:
@@ -59,17 +63,23 @@ class Comparison:
         # In the order of sighting; at most what is listed within the uncertainty.
         self._suspects: deque[_Suspect] = deque()
 
-    def see_page(self, page: Page, pool: ThreadPoolExecutor) -> None:
+    def see_page(self, page: Page) -> None:
         """Compare a page of Stripe's list with the table."""
-        every = read_each(page)
-        self.tally.read += len(every)
-        read = [each for each in every if isinstance(each, SubscriptionRead)]
-        for failure in every:
-            if isinstance(failure, Failure):
-                self.tally.fail(failure)
-        self._seen.add((each.subscription.customer_id, each.subscription.id) for each in read)
-        for found, held in zip(read, pool.map(self._held, read), strict=True):
-            self._look(found, held)
+        read = []
+        for each in read_each(page):
+            if isinstance(each, Failure):
+                self.tally.read += 1
+                self.tally.fail(each)
+            else:
+                read.append(each)
+        self.see(read, self.retries.of(lambda: self._table.get_many(map(key_of, read))))
+
+    def see(self, read: Sequence[SubscriptionRead], held: Mapping[tuple[str, str], MirroredSubscription]) -> None:
+        """Compare what Stripe listed with what the table has of it."""
+        self.tally.read += len(read)
+        self._seen.add(map(key_of, read))
+        for found in read:
+            self._look(found, held.get(key_of(found)))
         self.judge()
 
     def see_mirrored(self, held: MirroredSubscription) -> bool:

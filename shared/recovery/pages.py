@@ -1,18 +1,17 @@
 """Stripe's lists page by page, each with the time that its state is of."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
-from stripe import StripeClient, StripeObject, StripeResponse
+from stripe import StripeClient
 
 from shared.recovery.retries import Retries
 from shared.stripe_gateway import date_of
 
 PAGE = 100
-# `Retries` tries again, and within the rate limit; the library would not keep to it.
-_ONE_TRY: Any = {"max_network_retries": 0}
 # `GET /v1/events` takes up to 20 concrete types (docs.stripe.com/api/events/list).
 EVENT_TYPES = tuple(
     f"customer.subscription.{what}"
@@ -44,32 +43,31 @@ class Page:
         return str(self.data[-1]["id"])
 
 
-class _List(Protocol):
-    @property
-    def data(self) -> Sequence[StripeObject]: ...
-
-    @property
-    def has_more(self) -> bool: ...
-
-    @property
-    def last_response(self) -> StripeResponse | None: ...
-
-
 def subscription_pages(client: StripeClient, retries: Retries, *, starting_after: str | None = None) -> Iterator[Page]:
     """Read every subscription of the account, canceled ones too, newest first.
 
     Stripe hides those of test clocks from this list. Raises as `Retries.of_stripe` does; no page is ever skipped.
     """
+    return pages(client, retries, "/v1/subscriptions", {"status": "all"}, starting_after=starting_after)
 
-    def read(starting_after: str | None) -> Page:
-        params: Any = {"status": "all", "limit": PAGE} | _after(starting_after)
-        return retries.of_stripe(lambda: _page(lambda: client.v1.subscriptions.list(params, _ONE_TRY)))
 
-    page = read(starting_after)
-    yield page
-    while page.has_more and page.data:
-        page = read(page.last_id)
+def pages(
+    client: StripeClient,
+    retries: Retries,
+    path: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    starting_after: str | None = None,
+) -> Iterator[Page]:
+    """Read a list to its end, or as far as is asked for; at least one page. Raises as `Retries.of_stripe` does."""
+    wanted = {"limit": PAGE, **(params or {})}
+    while True:
+        asked = wanted | _after(starting_after)
+        page = retries.of_stripe(partial(read_page, client, path, asked))
         yield page
+        if not page.has_more or not page.data:
+            return
+        starting_after = page.last_id
 
 
 def undelivered_events(
@@ -83,13 +81,13 @@ def undelivered_events(
     """
 
     def read(starting_after: str | None) -> Page:
-        params: Any = {
+        params = {
             "delivery_success": False,
             "types": list(EVENT_TYPES),
             "created": {"gte": since},
             "limit": PAGE,
         } | _after(starting_after)
-        return retries.of_stripe(lambda: _page(lambda: client.v1.events.list(params, _ONE_TRY)))
+        return retries.of_stripe(lambda: read_page(client, "/v1/events", params))
 
     cursors: list[str | None] = []
     page = read(None)
@@ -105,9 +103,12 @@ def _after(starting_after: str | None) -> dict[str, str]:
     return {"starting_after": starting_after} if starting_after else {}
 
 
-def _page(ask: Callable[[], _List]) -> Page:
+def read_page(client: StripeClient, path: str, params: Mapping[str, Any]) -> Page:
+    """Ask for one page of a list, once: `Retries` tries again, and within the rate limit.
+
+    The answer stays JSON. The library's objects would take several times as long as all that is done with them.
+    """
     began = time.monotonic()
-    found = ask()
+    answer = client.raw_request("get", path, max_network_retries=0, **params)
     took = time.monotonic() - began
-    data = tuple(each.to_dict(for_json=True) for each in found.data)
-    return Page(data, found.has_more, date_of(found.last_response), took)
+    return Page(tuple(answer.data["data"]), answer.data["has_more"], date_of(answer), took)

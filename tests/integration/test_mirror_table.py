@@ -1,7 +1,7 @@
 """The fake table and the real one keep the same contract."""
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,9 @@ from shared.mirror_table import MirrorTable
 from shared.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import FakeTable, subscription
 from tests.integration.dynamodb_fixtures import Subscriptions
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
 
 WHOLE = Subscription(
     id="sub_1",
@@ -151,6 +154,57 @@ def test_only_an_ended_item_has_a_time_to_live(real: MirrorTable, subscriptions:
     assert attribute == "expires_at"
 
 
+def test_many_are_read_at_once_and_the_absent_are_absent(real: MirrorTable) -> None:
+    for number in range(3):
+        real.put_if_older(write(10, id=f"sub_{number}"), than=0)
+    found = real.get_many([("cus_1", "sub_0"), ("cus_1", "sub_2"), ("cus_1", "sub_9"), ("cus_2", "sub_1")])
+    assert {key: each.subscription.id for key, each in found.items()} == {
+        ("cus_1", "sub_0"): "sub_0",
+        ("cus_1", "sub_2"): "sub_2",
+    }
+    assert real.get_many([]) == {}
+
+
+class Throttled:
+    """Leaves out all but one key of each request; `times` requests are answered at all."""
+
+    def __init__(self, client: "DynamoDBClient", times: int) -> None:
+        self._client = client
+        self.times = times
+
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> Any:  # noqa: N803 - DynamoDB's name
+        ((table, wanted),) = RequestItems.items()
+        self.times -= 1
+        given = wanted["Keys"][:1] if self.times >= 0 else []
+        answer: Any = self._client.batch_get_item(RequestItems={table: {"Keys": given}}) if given else {"Responses": {}}
+        rest = wanted["Keys"][len(given) :]
+        return answer | {"UnprocessedKeys": {table: {"Keys": rest}} if rest else {}}
+
+
+@pytest.mark.parametrize("times", [3, 1])
+def test_keys_that_dynamodb_leaves_out_are_asked_for_again_and_never_forgotten(
+    real: MirrorTable, subscriptions: Subscriptions, times: int
+) -> None:
+    keys = [("cus_1", f"sub_{number}") for number in range(3)]
+    for _, name in keys:
+        real.put_if_older(write(10, id=name), than=0)
+    throttled: Any = Throttled(subscriptions.dynamodb.client(), times)
+    table = MirrorTable(throttled, subscriptions.name)
+    if times == 3:
+        assert set(table.get_many(keys)) == set(keys)
+    else:
+        with pytest.raises(Unavailable):
+            table.get_many(keys)
+
+
+def test_the_table_is_walked_without_what_has_ended(real: MirrorTable) -> None:
+    for number, status in enumerate(("active", "canceled", "paused", "incomplete_expired")):
+        real.put_if_older(write(10, status, id=f"sub_{number}"), than=0)
+    found, start = real.page(None)
+    assert {each.subscription.id for each in found} == {"sub_0", "sub_2"}
+    assert start is None
+
+
 def test_a_table_that_does_not_answer_is_unavailable(subscriptions: Subscriptions) -> None:
     missing = MirrorTable(subscriptions.dynamodb.client(), "NoSuchTable")
     for attempt in (
@@ -158,6 +212,8 @@ def test_a_table_that_does_not_answer_is_unavailable(subscriptions: Subscription
         lambda: missing.put_if_older(write(10), than=7),
         lambda: missing.put_if_unchanged(write(10), None),
         lambda: list(missing.paused("collection")),
+        lambda: missing.get_many([("cus_1", "sub_1")]),
+        lambda: missing.page(None),
     ):
         with pytest.raises(Unavailable, match="ResourceNotFoundException"):
             attempt()

@@ -638,7 +638,7 @@ def test_the_audit_reads_the_products_too(client: stripe.StripeClient, shop: Sho
     products = [{"product": str(shop.monthly.product), "prices": [shop.monthly.id]}]
     update = {**ON, "default_allowed_updates": ["price"], "products": products}
     account(client).create({"features": {"payment_method_update": ON, "subscription_update": update}})
-    (read,) = all_configurations(client)
+    (read,) = all_configurations(client, Retries(RateLimit(100)))
     assert read["features"]["subscription_update"]["products"][0]["prices"] == [shop.monthly.id]
 
 

@@ -221,3 +221,15 @@ def test_the_audit_passes_a_build_on_what_is_milder_than_named(
     # The simulator's account has no default portal configuration: a warning.
     assert portal("audit", "--fail-on", "warning").exit_code == 1
     assert portal("audit", "--fail-on", "critical").exit_code == 0
+
+
+def test_the_audit_is_a_page_for_a_browser_too(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    paused = subscribe()
+    pause_collection(client, paused)
+    answer = portal("audit", "--language", "fr", "--format", "html")
+    assert answer.exit_code == 0
+    assert answer.stdout.startswith("<!DOCTYPE html>")
+    assert '<html lang="fr">' in answer.stdout
+    assert paused.id in answer.stdout

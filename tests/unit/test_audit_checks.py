@@ -5,7 +5,7 @@ import pytest
 
 from shared.audit import old_portal_pause, paused_collection, paused_status
 from shared.audit.check import AuditContext
-from shared.audit.report import Finding, Severity
+from shared.audit.finding import Finding, Severity
 from shared.pause import PAUSE_CUTOFF_ON, Phase
 from shared.subscription import PauseCollection, Subscription, SubscriptionItem
 

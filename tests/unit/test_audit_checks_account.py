@@ -18,8 +18,8 @@ from shared.audit import (
 )
 from shared.audit.check import Account, AuditContext
 from shared.audit.customers import SeenCustomers
+from shared.audit.finding import Finding, Severity
 from shared.audit.findings import SAMPLE, Findings
-from shared.audit.report import Finding, Severity
 from shared.audit.text import same
 from shared.pause import PAUSE_CUTOFF_ON, Phase
 from shared.subscription import SubscriptionItem

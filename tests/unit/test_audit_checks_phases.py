@@ -4,12 +4,10 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-import stripe
 
-from shared.audit.report import Severity
-from shared.audit.run import run_audit
-from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
-from tests.unit.test_audit_run import VOID, FakeAccount, subscription
+from shared.audit.finding import Severity
+from shared.pause import Phase
+from tests.unit.test_audit_run import VOID, FakeAccount, audit, subscription
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -54,15 +52,9 @@ PARIS = ZoneInfo("Europe/Paris")
 def test_an_endless_void_means_what_the_day_in_paris_makes_of_it(
     now: str, phase: Phase, severity: Severity, words: str, mots: str
 ) -> None:
-    report = run_audit(
-        stripe.StripeClient("sk_test_audit", http_client=FakeAccount([subscription(pause_collection=VOID)])),
-        {},
-        now=datetime.fromisoformat(now).astimezone(UTC),
-        timezone=PARIS,
-        button_removed_on=PAUSE_BUTTON_REMOVED_ON,
-        cutoff_on=PAUSE_CUTOFF_ON,
-    )
-    (finding,) = report.findings
+    account = FakeAccount([subscription(pause_collection=VOID)])
+    report = audit(account, now=datetime.fromisoformat(now).astimezone(UTC), timezone="Europe/Paris")
+    (finding,) = report.every_finding()
     assert (report.phase, finding.severity) == (phase, severity)
     assert words in finding.meaning.say("en")
     assert mots in finding.meaning.say("fr")

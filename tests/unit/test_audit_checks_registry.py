@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.audit.finding import Severity
 from shared.audit.registry import CHECKS, OWN_TITLES, title_of
-from shared.audit.report import Severity
 from shared.audit.text import Text, count, format_date, joined, same
 from shared.money import format_amount, format_amounts
 

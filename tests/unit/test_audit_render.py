@@ -9,15 +9,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.audit.as_csv import to_csv
+from shared.audit.as_csv import write_csv
 from shared.audit.as_json import to_json
+from shared.audit.finding import Finding, PausedSubscription, Severity
 from shared.audit.headline import headline
-from shared.audit.report import Finding, PausedSubscription, Report, Severity
+from shared.audit.report import Report
 from shared.audit.text import same
 from shared.money import MonthlyAmount
-from shared.pause import Phase
+from shared.subscription import SubscriptionItem
+from tests.fakes import audit_report
 
-NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 PAUSED = PausedSubscription(
     subscription_id="sub_1",
     customer_id="cus_1",
@@ -40,8 +41,10 @@ def finding(paused: PausedSubscription | None = PAUSED, **changes: Any) -> Findi
     )
 
 
-def report(*findings: Finding) -> Report:
-    return Report(NOW, ZoneInfo("Europe/Paris"), Phase.STRANDED, 0, True, 7, findings)
+def to_csv(report: Report) -> str:
+    file = StringIO(newline="")
+    write_csv(report.paused, file)
+    return file.getvalue()
 
 
 def paused(number: int, **changes: Any) -> PausedSubscription:
@@ -75,19 +78,21 @@ def paused(number: int, **changes: Any) -> PausedSubscription:
     ],
 )
 def test_the_headline_is_never_more_certain_than_the_report(findings: list[Finding], sentence: str) -> None:
-    assert headline(report(*findings)) == sentence
+    assert headline(audit_report(*findings)) == sentence
 
 
 def test_a_subscription_with_two_findings_is_counted_once() -> None:
-    twice = report(finding(), finding(check="another"))
+    twice = audit_report(finding(), finding(check="another"))
     assert twice.totals == {"eur": Decimal(123450)}
     assert twice.customers_served_free == 1
 
 
 def test_the_json_has_the_documented_shape() -> None:
     resumes_at = datetime(2026, 12, 1, tzinfo=ZoneInfo("Europe/Paris"))
-    answer = json.loads(to_json(report(finding(replace(PAUSED, resumes_at=resumes_at)), finding(None, check="old"))))
-    first, second = answer.pop("findings")
+    answer = json.loads(
+        to_json(audit_report(finding(replace(PAUSED, resumes_at=resumes_at)), finding(None, check="old")))
+    )
+    second, first = answer.pop("findings")
     assert answer == {
         "version": 1,
         "language": "en",
@@ -132,7 +137,7 @@ def test_the_json_has_the_documented_shape() -> None:
 
 def test_the_csv_has_one_row_per_paused_subscription_and_a_number_to_add_up() -> None:
     real = paused(2, kind="subscription", cause="system", status="paused", served_free=False, paused_since=None)
-    rows = list(csv.DictReader(StringIO(to_csv(report(finding(), finding(None), finding(real))))))
+    rows = list(csv.DictReader(StringIO(to_csv(audit_report(finding(), finding(None), finding(real))))))
     assert [row["id"] for row in rows] == ["sub_1", "sub_2"]
     assert rows[0]["Customer ID"] == "cus_1"
     assert rows[0]["Status"] == "active"
@@ -147,10 +152,78 @@ def test_the_csv_has_one_row_per_paused_subscription_and_a_number_to_add_up() ->
 @pytest.mark.parametrize("cell", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
 def test_no_cell_of_the_csv_is_a_formula(cell: str) -> None:
     hostile = replace(PAUSED, customer_id=cell, behavior=cell, cause=cell)
-    (row,) = csv.DictReader(StringIO(to_csv(report(finding(hostile, meaning=same(cell)))), newline=""))
+    (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(hostile, meaning=same(cell)))), newline=""))
     assert [row[name] for name in ("Customer ID", "Collection Behavior", "Cause", "Meaning")] == [f"'{cell}"] * 4
 
 
+DASHBOARD_COLUMNS = (
+    "id",
+    "Customer ID",
+    "Plan",
+    "Product",
+    "Quantity",
+    "Currency",
+    "Interval",
+    "Amount",
+    "Status",
+    "Created (UTC)",
+    "Current Period End (UTC)",
+    "Trial End (UTC)",
+    "Canceled At (UTC)",
+)
+ITEM = SubscriptionItem("si_1", "price_1", "prod_1", 3, "1250", "eur", "month")
+
+
+def only_row(facts: PausedSubscription) -> dict[str, str]:
+    (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(facts))), newline=""))
+    return row
+
+
+def test_the_csv_begins_with_the_columns_of_the_dashboards_export() -> None:
+    at = datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC)
+    row = only_row(
+        replace(PAUSED, created=at, current_period_end=at, trial_end=None, canceled_at=at, items=(ITEM,)),
+    )
+    assert tuple(row)[: len(DASHBOARD_COLUMNS)] == DASHBOARD_COLUMNS
+    assert [row[name] for name in DASHBOARD_COLUMNS] == [
+        *("sub_1", "cus_1", "price_1", "prod_1", "3", "eur", "month", "12.50", "active"),
+        *("2024-02-29 23:59", "2024-02-29 23:59", "", "2024-02-29 23:59"),
+    ]
+
+
+def test_several_items_stand_side_by_side_in_their_order() -> None:
+    other = replace(ITEM, price_id="price_2", quantity=None, unit_amount_decimal="0.05", interval_count=3)
+    row = only_row(replace(PAUSED, items=(ITEM, other), monthly=MonthlyAmount({}, (same("a usage-based price"),))))
+    assert (row["Plan"], row["Quantity"], row["Interval"]) == ("price_1 + price_2", "3 + ", "month + 3 month")
+    assert row["Amount"] == "12.50 + 0.0005"
+    assert row["Currency"] == "eur"
+
+
+def test_what_a_subscription_does_not_tell_is_an_empty_cell() -> None:
+    row = only_row(replace(PAUSED, items=(SubscriptionItem("si_1", unit_amount_decimal="nonsense", currency="jpy"),)))
+    assert [row[name] for name in ("Plan", "Product", "Quantity", "Interval", "Amount")] == [""] * 5
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "written"),
+    [
+        ("500", "jpy", "500"),
+        ("12345", "kwd", "12.345"),
+        ("0.5", "usd", "0.005"),
+        ("100", "usd", "1.00"),
+        ("0", "usd", "0.00"),
+    ],
+)
+def test_a_price_is_written_exactly_in_the_currencys_main_unit(amount: str, currency: str, written: str) -> None:
+    item = replace(ITEM, unit_amount_decimal=amount, currency=currency)
+    assert only_row(replace(PAUSED, items=(item,)))["Amount"] == written
+
+
+def test_a_price_of_stripe_that_is_a_formula_is_text() -> None:
+    row = only_row(replace(PAUSED, items=(replace(ITEM, price_id="=1", product_id="@x", interval="+month"),)))
+    assert (row["Plan"], row["Product"], row["Interval"]) == ("'=1", "'@x", "'+month")
+
+
 def test_commas_and_quotes_stay_in_their_cells() -> None:
-    (row,) = csv.DictReader(StringIO(to_csv(report(finding(replace(PAUSED, customer_id='a,"b'))))))
+    (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(replace(PAUSED, customer_id='a,"b'))))))
     assert row["Customer ID"] == 'a,"b'

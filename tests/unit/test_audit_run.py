@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
@@ -10,15 +11,24 @@ import stripe
 
 from shared.audit import old_portal_pause
 from shared.audit.check import AuditContext, Check
-from shared.audit.report import Finding, Report, Severity
+from shared.audit.day import AuditDay
+from shared.audit.finding import Finding, Severity
+from shared.audit.report import Report
 from shared.audit.run import run_audit
+from shared.audit.sources import Sources
 from shared.audit.text import same
-from shared.errors import OperatorError, Unavailable
+from shared.errors import OperatorError, Unavailable, UnreadableEvent
+from shared.mirror_item import MirroredSubscription
 from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
+from shared.rate_limit import RateLimit
+from shared.stripe_shapes import read_subscription
 from shared.subscription import Subscription
+from tests.fakes import FakeTable
+from tests.unit.test_rate_limit import Clock
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 SECOND = int(NOW.timestamp())
+DATED = {"Date": format_datetime(NOW, usegmt=True)}
 
 
 DEFAULT = {
@@ -46,6 +56,7 @@ class FakeAccount(stripe.HTTPClient):
             "/v1/webhook_endpoints": [],
             "/v1/events": [],
         }
+        self.canceled: list[Any] = []
         self.refused: set[str] = set()
         self.status = 200
         self.requests: list[str] = []
@@ -59,18 +70,38 @@ class FakeAccount(stripe.HTTPClient):
     ) -> tuple[str, int, dict[str, str]]:
         self.requests.append(url)
         if self.status != 200:
-            return json.dumps({"error": {"type": "invalid_request_error", "message": "no"}}), self.status, {}
+            return json.dumps({"error": {"type": "invalid_request_error", "message": "no"}}), self.status, DATED
         parts = urlsplit(url)
         if parts.path in self.refused:
             message = "Having the 'rak_some_read' permission would allow this request to continue."
-            return json.dumps({"error": {"type": "invalid_request_error", "message": message}}), 403, {}
+            return json.dumps({"error": {"type": "invalid_request_error", "message": message}}), 403, DATED
         query = parse_qs(parts.query)
+        if parts.path.startswith("/v1/subscriptions/"):
+            return self._one(parts.path.rpartition("/")[2])
         everything = self.lists[parts.path]
         after = query.get("starting_after", [""])[0]
         start = [each["id"] for each in everything].index(after) + 1 if after else 0
         limit = int(query["limit"][0])
         page = {"object": "list", "url": parts.path, "data": everything[start : start + limit]}
-        return json.dumps({**page, "has_more": start + limit < len(everything)}), 200, {}
+        return json.dumps({**page, "has_more": start + limit < len(everything)}), 200, DATED
+
+    def _one(self, subscription_id: str) -> tuple[str, int, dict[str, str]]:
+        for raw in (*self.lists["/v1/subscriptions"], *self.canceled):
+            if raw["id"] == subscription_id:
+                return json.dumps(raw), 200, DATED
+        return json.dumps({"error": {"type": "invalid_request_error", "code": "resource_missing"}}), 404, DATED
+
+    def mirrored(self, paused_since: Mapping[str, int] | None = None) -> FakeTable:
+        """A mirror that is as this account is."""
+        table = FakeTable()
+        for raw in self.lists["/v1/subscriptions"]:
+            try:
+                read = read_subscription(raw)
+            except UnreadableEvent:
+                continue
+            since = (paused_since or {}).get(read.id)
+            table.items[read.customer_id, read.id] = MirroredSubscription(read, SECOND - 60, 1, "evt_1", since)
+        return table
 
     def close(self) -> None:
         """Nothing is open."""
@@ -102,23 +133,30 @@ def subscription(number: int = 1, **changes: Any) -> dict[str, Any]:
 VOID = {"behavior": "void", "resumes_at": None}
 
 
-def audit(
+def audit(  # noqa: PLR0913 - each a fact that a test is about
     account: FakeAccount,
-    paused_since: Mapping[str, int] | None = None,
+    table: FakeTable | None = None,
     *,
     now: datetime = NOW,
     timezone: str = "UTC",
+    button_removed_on: date = PAUSE_BUTTON_REMOVED_ON,
+    cutoff_on: date = PAUSE_CUTOFF_ON,
+    repair: bool = False,
     **more: Any,
 ) -> Report:
-    return run_audit(
+    """By default the mirror has what Stripe has; no pause takes time."""
+    clock = Clock()
+    sources = Sources(
         stripe.StripeClient("sk_test_audit", http_client=account),
-        paused_since or {},
-        now=now,
-        timezone=ZoneInfo(timezone),
-        button_removed_on=PAUSE_BUTTON_REMOVED_ON,
-        cutoff_on=PAUSE_CUTOFF_ON,
-        **more,
+        table or account.mirrored(),
+        RateLimit(100, clock=clock, sleep=clock.sleep),
+        timedelta(seconds=3),
+        timedelta(days=400),
+        repair=repair,
+        streams=1,
     )
+    day = AuditDay.at(now, ZoneInfo(timezone), button_removed_on=button_removed_on, cutoff_on=cutoff_on)
+    return run_audit(sources, day, **more)
 
 
 def test_an_empty_account_has_no_findings_and_no_mode() -> None:
@@ -151,13 +189,15 @@ def test_the_sum_counts_customers_once_and_adds_by_currency() -> None:
     )
     assert report.customers_served_free == 2
     assert {currency: str(amount) for currency, amount in report.totals.items()} == {"eur": "3750"}
-    assert [paused.subscription_id for paused in report.paused] == ["sub_1", "sub_2", "sub_3", "sub_4", "sub_6"]
+    assert sorted(paused.subjects[0] for paused in report.paused) == ["sub_1", "sub_2", "sub_3", "sub_4", "sub_6"]
     assert report.livemode is False
 
 
 def test_what_the_mirror_knows_dates_a_pause_of_collection() -> None:
     account = FakeAccount([subscription(1, pause_collection=VOID), subscription(2, pause_collection=VOID)])
-    known, unknown = audit(account, {"sub_1": SECOND - 86400}).paused
+    known, unknown = (each.paused for each in audit(account, account.mirrored({"sub_1": SECOND - 86400})).paused)
+    assert known
+    assert unknown
     assert known.paused_since == datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
     assert not known.paused_since_is_exact
     assert unknown.paused_since is None
@@ -174,7 +214,7 @@ def test_the_day_of_the_teams_time_zone_decides_the_phase(timezone: str, phase: 
 
 def test_an_unreadable_subscription_is_a_finding_and_the_rest_goes_on() -> None:
     report = audit(FakeAccount([subscription(1, status=None), subscription(2, pause_collection=VOID)]))
-    unreadable, paused = report.findings
+    unreadable, paused = report.every_finding()
     assert (unreadable.check, unreadable.severity) == ("unreadable_subscription", Severity.CRITICAL)
     assert unreadable.subjects == ("sub_1",)
     assert "status" in unreadable.meaning.en
@@ -241,14 +281,7 @@ def test_a_time_without_a_zone_is_refused() -> None:
 
 
 def test_the_cutoffs_are_arguments() -> None:
-    report = run_audit(
-        stripe.StripeClient("sk_test_audit", http_client=FakeAccount([])),
-        {},
-        now=NOW,
-        timezone=ZoneInfo("UTC"),
-        button_removed_on=date(2026, 11, 1),
-        cutoff_on=date(2026, 12, 1),
-    )
+    report = audit(FakeAccount([]), button_removed_on=date(2026, 11, 1), cutoff_on=date(2026, 12, 1))
     assert (report.phase, report.days_left) == (Phase.RESUME_ONLY, 9)
 
 
@@ -263,7 +296,7 @@ def test_the_cutoffs_are_arguments() -> None:
 def test_a_list_that_the_key_may_not_read_is_a_finding_that_names_the_permission(path: str, permission: str) -> None:
     account = FakeAccount([subscription(1, pause_collection=VOID)])
     account.refused = {path}
-    missing, paused = audit(account).findings
+    missing, paused = audit(account).every_finding()
     assert (missing.check, missing.severity) == ("missing_permission", Severity.WARNING)
     assert f"{permission} (rak_some_read)" in missing.meaning.en
     assert paused.check == "paused_collection"
@@ -301,4 +334,4 @@ def test_a_healthy_account_costs_four_requests_and_gives_no_finding() -> None:
 def test_progress_is_told_after_each_page_and_at_the_end() -> None:
     told: list[int] = []
     audit(FakeAccount([subscription(number) for number in range(250)]), progress=told.append)
-    assert told == [100, 200, 250]
+    assert told == [0, 100, 200, 250]

@@ -10,6 +10,13 @@ GOOD = {
     "SECRET_ID": "stripe",
     "STRIPE_API_BASE": "https://api.stripe.com",
     "TABLE_NAME": "Subscriptions",
+    "AUDITS_TABLE_NAME": "Audits",
+    "AUDIT_BUCKET": "audit-reports",
+    "AUDIT_REQUESTS_PER_SECOND": "10",
+    "AUDIT_LANGUAGE": "fr",
+    "AUDIT_ALL_CLEAR": "mail",
+    "EVENT_CLOCK_UNCERTAINTY_SECONDS": "3",
+    "ENDED_RETENTION_DAYS": "400",
     "AUDIT_EMAIL_FROM": "audit@example.com",
     "AUDIT_EMAIL_TO": "one@example.com, two@example.com",
     "AUDIT_TIMEZONE": "Europe/Paris",
@@ -22,6 +29,7 @@ def test_good_settings_are_read() -> None:
     settings = NightlyAuditSettings.from_environment(GOOD)
     assert settings.audit_email_to == ("one@example.com", "two@example.com")
     assert settings.audit_timezone == ZoneInfo("Europe/Paris")
+    assert settings.webhook_url is None
     assert settings.pause_button_removed_on == date(2024, 3, 29)
     assert settings.pause_cutoff_on == date(2024, 8, 1)
 
@@ -30,6 +38,14 @@ def test_good_settings_are_read() -> None:
     ("name", "value"),
     [
         ("TABLE_NAME", ""),
+        ("AUDITS_TABLE_NAME", ""),
+        ("AUDIT_BUCKET", ""),
+        ("AUDIT_REQUESTS_PER_SECOND", "0.5"),
+        ("AUDIT_REQUESTS_PER_SECOND", "26"),
+        ("AUDIT_LANGUAGE", "klingon"),
+        ("AUDIT_ALL_CLEAR", "perhaps"),
+        ("EVENT_CLOCK_UNCERTAINTY_SECONDS", "1"),
+        ("WEBHOOK_URL", "shop.example"),
         ("AUDIT_EMAIL_FROM", "nobody"),
         ("AUDIT_EMAIL_FROM", "a@b\r\nBcc: c@d"),
         ("AUDIT_EMAIL_TO", ","),

@@ -2,8 +2,9 @@
 
 import io
 import json
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
@@ -12,13 +13,13 @@ from typer.testing import CliRunner
 from cli import audit_view, mirror_view
 from cli.durations import duration
 from cli.main import app, main
-from shared.audit.report import Finding, Report, Severity
+from shared.audit.finding import Finding, Severity
 from shared.audit.text import same
 from shared.errors import InvalidRequest
 from shared.mirror_item import MirroredSubscription
-from shared.pause import Phase
 from shared.subscription import PauseCollection
-from tests.fakes import subscription
+from tests.audit_findings import finding
+from tests.fakes import audit_report, subscription
 
 HELD = MirroredSubscription(
     subscription(pause_collection=PauseCollection("void", 1_800_000_000)), 1_790_000_000, 3, "evt_1", 1_700_000_000
@@ -66,7 +67,7 @@ def test_findings_of_one_kind_are_explained_once_and_markup_is_not_obeyed() -> N
         for n in (1, 2)
     )
     now = datetime(2024, 7, 31, 23, tzinfo=UTC)
-    report = Report(now, ZoneInfo("Europe/Paris"), Phase.STRANDED, 0, None, 1, findings)
+    report = replace(audit_report(*findings), as_of=now, subscriptions_read=1)
     text = printed(audit_view.as_text(report))
     assert text.count("It means [bold]this") == 1
     assert "bpc_1[red]" in text
@@ -79,9 +80,18 @@ def test_the_worst_comes_first() -> None:
     findings = tuple(
         Finding("old_portal_pause", each, (), same(f"This is {each}."), same("Do that")) for each in Severity
     )
-    now = datetime(2026, 11, 23, tzinfo=UTC)
-    text = printed(audit_view.as_text(Report(now, ZoneInfo("UTC"), Phase.STRANDED, 0, None, 1, findings)))
+    text = printed(audit_view.as_text(audit_report(*findings)))
     assert text.index("This is critical.") < text.index("This is warning.") < text.index("This is info.")
+
+
+def test_the_terminal_shows_a_thousand_pauses_and_counts_the_others() -> None:
+    text = printed(audit_view.as_text(audit_report(*(finding(number) for number in range(1003)))))
+    assert len(re.findall(r"cus_\d+", text)) == 1000
+    assert "and 3 more, not shown here." in text
+
+
+def test_the_terminal_speaks_of_the_teams_days_as_the_mail_does() -> None:
+    assert "since 2 March 2024" in printed(audit_view.as_text(audit_report(finding())))
 
 
 def test_without_a_stack_the_mend_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

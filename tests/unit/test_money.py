@@ -158,6 +158,8 @@ def test_an_amount_is_written_with_the_places_of_its_currency(amount: str, curre
 def test_no_amounts_are_written_as_nothing_and_several_are_joined() -> None:
     assert format_amounts({}) == ""
     assert format_amounts({"eur": Decimal(100), "jpy": Decimal(5)}) == "1.00 EUR and 5 JPY"
+    three = {"eur": Decimal(100), "jpy": Decimal(5), "usd": Decimal(700)}
+    assert format_amounts(three) == "1.00 EUR, 5 JPY and 7.00 USD"
 
 
 def test_rounding_happens_once_after_the_sum() -> None:

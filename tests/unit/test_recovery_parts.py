@@ -16,7 +16,7 @@ from shared.recovery.drift import Difference, Drift, DriftKind, Failure, differe
 from shared.recovery.dry_run import DryRunTable
 from shared.recovery.replay import event_in
 from shared.recovery.retries import LONGEST_PAUSE_SECONDS, TRIES, Retries
-from shared.recovery.seen import nothing_seen
+from shared.recovery.seen import CHUNK, Seen
 from shared.recovery.summary import MOST_RECORDS, Tally
 from shared.subscription import PauseCollection, SubscriptionItem
 from tests.fakes import FakeTable, subscription
@@ -164,10 +164,24 @@ def test_a_dry_run_answers_as_the_table_does_and_writes_nothing(history: list[An
 
 
 def test_what_was_seen_is_known_by_customer_and_subscription() -> None:
-    with nothing_seen() as seen:
-        seen.add([("cus_1", "sub_1"), ("cus_1", "sub_2"), ("cus_1", "sub_1")])
-        assert ("cus_1", "sub_2") in seen
-        assert ("cus_2", "sub_2") not in seen
+    seen = Seen()
+    seen.add([("cus_1", "sub_1"), ("cus_1", "sub_2"), ("cus_1", "sub_1")])
+    assert ("cus_1", "sub_2") in seen
+    assert ("cus_2", "sub_2") not in seen
+    assert ("cus_1sub", "_2") not in seen
+
+
+def test_what_was_seen_is_known_beyond_a_chunk_and_in_another_process() -> None:
+    first, second = Seen(), Seen()
+    keys = [("cus_1", f"sub_{number}") for number in range(CHUNK + CHUNK // 2)]
+    first.add(keys[:CHUNK])
+    first.add(keys[CHUNK:])
+    dumped = first.dump()
+    assert len(dumped) == 8 * len(keys)
+    second.load(dumped)
+    assert all(key in first for key in keys[::1000])
+    assert all(key in second for key in keys[::1000])
+    assert ("cus_1", "sub_x") not in second
 
 
 def test_a_summary_counts_all_and_holds_the_first_thousand() -> None:

@@ -1,0 +1,131 @@
+"""The DynamoDB table `Audits`: one item a night, with what was found and whether the mail went out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.audit.history import PastNight
+from shared.audit.report import Report
+from shared.errors import Unavailable
+from shared.mirror_item import serialize
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+REMEMBERED_NIGHTS = 29
+KEPT_FOR = timedelta(days=400)
+# A run that began to send and was not heard of since has died.
+SENDING_TAKES = timedelta(minutes=15)
+
+
+# `:mail` is "sending" here.
+_MAY_SEND = "attribute_not_exists(#mail) OR (#mail = :mail AND (#run = :run OR #claimed_at < :dead))"
+
+
+class Mail(StrEnum):
+    """What became of a night's mail."""
+
+    SENDING = "sending"
+    SENT = "sent"
+    SILENT = "silent"
+
+
+class Nights:
+    """Remembers nights, and lets one run a night send its mail."""
+
+    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+        self._client = client
+        self._table_name = table_name
+
+    def before(self, night: date) -> tuple[PastNight, ...]:
+        """Answer up to 29 nights before this one, oldest first; nights without a report are gaps.
+
+        Raises `Unavailable`.
+        """
+        keys = [_key(night - timedelta(days=days)) for days in range(1, REMEMBERED_NIGHTS + 1)]
+        try:
+            answer = self._client.batch_get_item(RequestItems={self._table_name: {"Keys": keys}})
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+        if answer.get("UnprocessedKeys"):
+            raise Unavailable("nights_unavailable", "The table of nights left out keys")
+        nights = map(_past_night, answer["Responses"].get(self._table_name, []))
+        return tuple(sorted(nights, key=lambda each: each.night))
+
+    def claim(self, night: date, run: str, report: Report, *, now: datetime, again: bool) -> bool:
+        """Answer whether this run may send the night's mail, and keep what the night found if so.
+
+        One run may, and may begin again if it was interrupted; another one only when that one has died, or when asked
+        to send `again`. Raises `Unavailable`.
+        """
+        values = {
+            ":run": run,
+            ":claimed_at": int(now.timestamp()),
+            ":mail": Mail.SENDING.value,
+            ":expires_at": int((now + KEPT_FOR).timestamp()),
+            ":complete": report.complete,
+            ":subscriptions_paused": len(report.paused),
+            ":customers_served_free": report.customers_served_free,
+            ":totals": {currency: str(amount) for currency, amount in report.totals.items()},
+        }
+        if again:
+            return self._update(night, values)
+        dead = {":dead": int((now - SENDING_TAKES).timestamp())}
+        return self._update(night, values, _MAY_SEND, dead)
+
+    def told(self, night: date, mail: Mail) -> None:
+        """Keep what became of the mail. Raises `Unavailable`."""
+        self._update(night, {":mail": mail.value})
+
+    def _update(
+        self,
+        night: date,
+        values: Mapping[str, Any],
+        condition: str | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Set attributes, each named as its value is; answer whether the condition held."""
+        request: dict[str, Any] = {
+            "TableName": self._table_name,
+            "Key": _key(night),
+            "UpdateExpression": "SET " + ", ".join(f"#{name[1:]} = {name}" for name in values),
+            "ExpressionAttributeNames": {f"#{name[1:]}": name[1:] for name in values},
+            "ExpressionAttributeValues": {name: serialize(value) for name, value in {**values, **(more or {})}.items()},
+        }
+        if condition:
+            request["ConditionExpression"] = condition
+        try:
+            self._client.update_item(**request)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+        return True
+
+
+def last_of(nights: Sequence[PastNight]) -> PastNight | None:
+    """Answer the last night whose report was complete: only from such a one can a change be told."""
+    return next((each for each in reversed(nights) if each.complete), None)
+
+
+def _key(night: date) -> dict[str, Any]:
+    return {"night": {"S": night.isoformat()}}
+
+
+def _past_night(item: Mapping[str, Any]) -> PastNight:
+    return PastNight(
+        date.fromisoformat(item["night"]["S"]),
+        item["complete"]["BOOL"],
+        int(item["subscriptions_paused"]["N"]),
+        int(item["customers_served_free"]["N"]),
+        {currency: Decimal(amount["S"]) for currency, amount in item["totals"]["M"].items()},
+    )
+
+
+def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    return Unavailable("nights_unavailable", f"The table of nights did not answer ({code})")

@@ -1,0 +1,45 @@
+"""Puts together what a night works with."""
+
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from functions.nightly_audit.mail import Mailer
+from functions.nightly_audit.night import Night
+from functions.nightly_audit.nights import Nights
+from functions.nightly_audit.settings import NightlyAuditSettings
+from functions.nightly_audit.shelf import Shelf
+from shared.aws import AWS_CONFIG
+from shared.mirror_table import MirrorTable
+from shared.secret_store import SecretStore
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_sesv2 import SESV2Client
+
+# A mail may be large. A time-out here can mean that it was sent: only a longer wait keeps it from being sent twice.
+MAIL_CONFIG = Config(connect_timeout=2, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 2})
+# Parts may be large as well; a signed address has to be of the bucket's own region.
+BUCKET_CONFIG = Config(
+    connect_timeout=2,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 5},
+    signature_version="s3v4",
+    s3={"addressing_style": "virtual"},
+)
+
+
+def wire(settings: NightlyAuditSettings) -> Night:
+    """Make the AWS clients; Stripe's is made at each step, from the secret as it is then."""
+    ses: SESV2Client = boto3.client("sesv2", config=MAIL_CONFIG)
+    s3: S3Client = boto3.client("s3", config=BUCKET_CONFIG)
+    dynamodb = boto3.client("dynamodb", config=AWS_CONFIG)
+    return Night(
+        settings,
+        SecretStore(settings.secret_id, boto3.client("secretsmanager", config=AWS_CONFIG)),
+        MirrorTable(dynamodb, settings.table_name),
+        Nights(dynamodb, settings.audits_table_name),
+        Shelf(s3, settings.audit_bucket),
+        Mailer(ses, settings.audit_email_from, settings.audit_email_to),
+    )

@@ -1,0 +1,74 @@
+"""Tells how far the mirror had drifted from Stripe, and what the audit repaired of it."""
+
+from collections.abc import Iterator
+
+from shared.audit.check import Account, AuditContext, Check
+from shared.audit.drift_seen import DriftSeen
+from shared.audit.finding import Finding, Severity
+from shared.audit.text import Text, count, joined
+
+NAME = "drift"
+
+
+def of_account(account: Account, _audit: AuditContext) -> Iterator[Finding]:
+    """Say how many subscriptions differed: repaired or not, an event was lost on its way."""
+    seen = account.drift
+    if seen is None:
+        return
+    if seen.drifted:
+        yield _drifted(seen)
+    odd = sum(seen.found.values()) - seen.drifted
+    if odd:
+        yield Finding(NAME, Severity.INFO, seen.odd, _ODD, _LEAVE, more=odd - len(seen.odd))
+
+
+def _drifted(seen: DriftSeen) -> Finding:
+    drifted = seen.drifted
+    how_many = Text(
+        f"{count(drifted, 'subscription')} differed from Stripe in the mirror.",
+        f"{count(drifted, 'abonnement', 'fr')} {'différait' if drifted == 1 else 'différaient'} de Stripe dans le "
+        "miroir.",
+    )
+    whole = seen.repaired == drifted and not seen.failed
+    return Finding(
+        NAME,
+        Severity.WARNING,
+        seen.subjects,
+        joined((how_many, _REPAIRED if whole else _NOT_REPAIRED)),
+        _LOOK if whole else _RECONCILE,
+        more=drifted - len(seen.subjects),
+    )
+
+
+_REPAIRED = Text(
+    "The audit has repaired that; until then services were told what was no longer so.",
+    "L'audit l'a réparé ; jusque-là, vos services recevaient une information périmée.",
+)
+_NOT_REPAIRED = Text(
+    "Not all of that is repaired: services are told what is not so.",
+    "Tout n'est pas réparé : vos services reçoivent une information inexacte.",
+)
+_LOOK = Text(
+    "Look at the webhook endpoint's failed deliveries (Dashboard, Webhooks), and at the webhook's log.",
+    "Consultez les envois en échec du point de terminaison (Dashboard, Webhooks) et le journal du webhook.",
+)
+_RECONCILE = Text(
+    "Run `portal reconcile --repair`, which names what it cannot repair.",
+    "Lancez `portal reconcile --repair`, qui nomme ce qu'il ne peut pas réparer.",
+)
+_ODD = Text(
+    "The mirror holds subscriptions that Stripe does not have, or has of another customer.",
+    "Le miroir contient des abonnements que Stripe ne connaît pas, ou attribue à un autre client.",
+)
+_LEAVE = Text(
+    "Nothing, if test clocks were deleted or another account was used before; else look at each in the Dashboard.",
+    "Rien, si des horloges de test ont été supprimées ou si un autre compte était utilisé auparavant ; sinon, "
+    "consultez chacun d'eux dans le Dashboard.",
+)
+
+CHECK = Check(
+    NAME,
+    Text("The mirror had drifted", "Le miroir avait dérivé"),
+    (Severity.WARNING, Severity.INFO),
+    of_account=of_account,
+)

@@ -1,0 +1,309 @@
+"""A whole night: Stripe, the mirror, the table of nights, the bucket and the mail, as a durable execution of Lambda."""
+
+import csv
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP
+from io import StringIO
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import requests
+
+from functions.nightly_audit import app, night, wiring
+from local.durable_execution import ExecutionFailed, run_durably
+from shared.mirror_item import Write
+from shared.mirror_table import MirrorTable
+from shared.rate_limit import RateLimit
+from shared.stripe_gateway import stripe_client
+from shared.stripe_shapes import read_subscription
+from tests.integration.audit_account import Account, serve, subscription
+from tests.integration.conftest import SENDER, Aws
+from tests.unit.test_rate_limit import Clock
+
+READER = "team@shop.example"
+SECRET_KEY = "sk_test_1"
+PAUSED_SINCE = 1_709_300_000
+
+
+@pytest.fixture
+def account(aws: Aws) -> Account:
+    return Account(endpoint=aws.template.outputs()["WebhookUrl"])
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> StringIO:
+    """All that the function logs."""
+    text = StringIO()
+    monkeypatch.setattr(app.logger.registered_handler, "stream", text)
+    return text
+
+
+@pytest.fixture(autouse=True)
+def table(aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[MirrorTable]:
+    """The function's environment; no pause of the audit takes time."""
+    with serve(account) as stripe_base:
+        overrides = {
+            "STRIPE_API_BASE": stripe_base,
+            "AUDIT_TIMEZONE": "Europe/Paris",
+            "AUDIT_REQUESTS_PER_SECOND": "25",
+        }
+        for name, value in aws.template.environment("NightlyAuditFunction", overrides).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(app.metrics.provider, "namespace", "StripePortal")
+        clock = Clock()
+        monkeypatch.setattr(night, "RateLimit", lambda rate: RateLimit(rate, clock=clock, sleep=clock.sleep))
+        app._wire.cache_clear()
+        yield MirrorTable(aws.clients.dynamodb, aws.template.ref("Subscriptions"))
+        app._wire.cache_clear()
+        stripe_client.cache_clear()
+
+
+def run(**event: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = run_durably(app.handler, "nightly_audit", event)
+    return answer
+
+
+def sent(aws: Aws) -> list[EmailMessage]:
+    data = requests.get(f"{aws.url}/moto-api/data.json", timeout=10).json()
+    return [
+        message_from_bytes(each["raw_data"].encode(), policy=SMTP) for each in data.get("ses", {}).get("RawMessage", [])
+    ]
+
+
+def only_mail(aws: Aws) -> EmailMessage:
+    (mail,) = sent(aws)
+    return mail
+
+
+def body(mail: EmailMessage, kind: str) -> str:
+    part = mail.get_body((kind,))
+    assert part
+    return " ".join(str(part.get_content()).split())
+
+
+def kept(aws: Aws) -> dict[str, Any]:
+    """The one item of the table of nights."""
+    (item,) = aws.clients.dynamodb.scan(TableName=aws.template.ref("Audits"))["Items"]
+    return item
+
+
+def test_a_quiet_account_gets_an_all_clear(aws: Aws) -> None:
+    assert run() == {
+        "subscriptions_read": 0,
+        "subscriptions_paused": 0,
+        "customers_served_free": 0,
+        "findings": 0,
+        "mail": "sent",
+    }
+    mail = only_mail(aws)
+    assert mail["Subject"] == "Stripe audit: all clear"
+    assert (mail["From"], mail["To"]) == (SENDER, READER)
+
+
+def test_every_pause_reaches_the_team_as_text_html_and_csv(aws: Aws, account: Account, table: MirrorTable) -> None:
+    account.subscriptions = [
+        *(subscription(number) for number in range(130)),
+        subscription(200, pause_collection=None),
+        subscription(201, pause_collection={"behavior": "void", "resumes_at": 1}),
+        subscription(202, pause_collection=None, status="paused"),
+    ]
+    mirrored = read_subscription(account.subscriptions[0])
+    table.put_if_older(Write(mirrored, PAUSED_SINCE, "evt_1", PAUSED_SINCE), than=PAUSED_SINCE)
+
+    counts = run()
+
+    assert counts["subscriptions_read"] == 133
+    assert counts["subscriptions_paused"] == 131
+    assert counts["customers_served_free"] == 130
+    mail = only_mail(aws)
+    for kind in ("plain", "html"):
+        assert "1,625.00" in body(mail, kind)
+    (attachment,) = mail.iter_attachments()
+    rows = list(csv.DictReader(StringIO(attachment.get_content())))
+    assert {row["id"] for row in rows} == {f"sub_{number}" for number in (*range(130), 202)}
+    assert {row["Paused Since (UTC)"] for row in rows if row["id"] == "sub_0"} == {"2024-03-01 13:33"}
+    assert account.keys == {SECRET_KEY}
+
+
+def test_the_night_repairs_a_mirror_that_had_drifted(aws: Aws, account: Account, table: MirrorTable) -> None:
+    lost, changed, dead = (subscription(number, pause_collection=None) for number in range(3))
+    account.subscriptions = [lost, changed, dead | {"status": "canceled", "ended_at": 1_700_000_000}]
+    for raw in (changed | {"status": "past_due"}, dead):
+        table.put_if_older(Write(read_subscription(raw), PAUSED_SINCE, "evt_1"), than=PAUSED_SINCE)
+
+    run()
+
+    states = {each.subscription.id: each.subscription.status for each in table.all()}
+    assert states == {"sub_0": "active", "sub_1": "active", "sub_2": "canceled"}
+    text = body(only_mail(aws), "plain")
+    assert "3 subscriptions differed from Stripe in the mirror." in text
+    assert "has repaired that" in text
+
+
+def test_a_mirror_that_does_not_answer_costs_no_mail(
+    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.subscriptions = [subscription(1)]
+    monkeypatch.setenv("TABLE_NAME", "NoSuchTable")
+    counts = run()
+    assert (counts["customers_served_free"], counts["mail"]) == (1, "sent")
+    assert "The table of subscriptions did not answer" in body(only_mail(aws), "plain")
+
+
+def test_an_account_of_many_stretches_is_read_whole(
+    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.subscriptions = [subscription(number) for number in range(1450)]
+    monkeypatch.setenv("TABLE_NAME", "NoSuchTable")
+    monkeypatch.setattr(app, "wire", lambda settings: replace(wiring.wire(settings), stretch_seconds=0.05))
+    assert run()["subscriptions_paused"] == 1450
+    assert len({key.split("/")[2] for key in keys(aws, "parts/")}) > 4
+
+
+def keys(aws: Aws, prefix: str) -> list[str]:
+    found = aws.clients.s3.list_objects_v2(Bucket=aws.template.ref("AuditReports"), Prefix=prefix)
+    return [each["Key"] for each in found.get("Contents", [])]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_stripe_refuses_for_now_only_slows_it_down(aws: Aws, account: Account, status: int) -> None:
+    account.subscriptions = [subscription(number) for number in range(120)]
+    account.status, account.failures = status, 20
+    assert run()["subscriptions_paused"] == 120
+    assert only_mail(aws)
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "stripe_key_refused"), (500, "stripe_unavailable")])
+def test_no_mail_at_all_goes_out_when_stripe_cannot_be_read(  # noqa: PLR0913, PLR0917 - fixtures
+    aws: Aws, account: Account, status: int, code: str, capsys: pytest.CaptureFixture[str], log: StringIO
+) -> None:
+    account.status = status
+    with pytest.raises(ExecutionFailed):
+        run()
+    assert sent(aws) == []
+    output = capsys.readouterr().out + log.getvalue()
+    assert '"AuditRuns"' in output
+    assert '"AuditFailures"' in output
+    assert '"AuditReports"' not in output
+    assert code in output
+
+
+def test_a_second_run_of_a_night_sends_nothing_unless_it_is_told_to(aws: Aws, account: Account) -> None:
+    account.subscriptions = [subscription(1)]
+    assert [run()["mail"], run()["mail"]] == ["sent", "sent_before"]
+    assert len(sent(aws)) == 1
+    assert run(send_again=True)["mail"] == "sent"
+    assert len(sent(aws)) == 2
+
+
+def test_a_run_that_died_while_sending_leaves_the_mail_to_another_one_only_after_a_while(
+    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.subscriptions = [subscription(1)]
+    with monkeypatch.context() as broken:
+        broken.setenv("AUDIT_EMAIL_FROM", "nobody@elsewhere.example")
+        with pytest.raises(ExecutionFailed):
+            run()
+    app._wire.cache_clear()
+    assert kept(aws)["mail"] == {"S": "sending"}
+    assert run()["mail"] == "sent_before"
+    assert sent(aws) == []
+    later(monkeypatch, minutes=16)
+    assert run()["mail"] == "sent"
+
+
+def test_silence_is_kept_on_a_night_on_which_all_is_well_and_only_then(
+    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_ALL_CLEAR", "silence")
+    assert run()["mail"] == "silent"
+    assert sent(aws) == []
+    assert kept(aws)["mail"] == {"S": "silent"}
+    account.subscriptions = [subscription(1)]
+    assert run(send_again=True)["mail"] == "sent"
+
+
+def test_the_next_night_tells_what_changed(aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    account.subscriptions = [subscription(1), subscription(2)]
+    run()
+    later(monkeypatch, days=1)
+    account.subscriptions = [subscription(2), subscription(3), subscription(4)]
+    run()
+    first, second = sent(aws)
+    text = body(second, "plain")
+    assert "sub_3" in text
+    assert "yesterday" in text
+    assert "yesterday" not in body(first, "plain")
+
+
+def later(monkeypatch: pytest.MonkeyPatch, **span: int) -> None:
+    wire, ahead = wiring.wire, timedelta(**span).total_seconds()
+    monkeypatch.setattr(app, "wire", lambda settings: replace(wire(settings), clock=lambda: time.time() + ahead))
+    app._wire.cache_clear()
+
+
+def test_a_list_too_long_for_a_mail_is_linked_to(aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(night, "LARGEST_ATTACHMENT", 1000)
+    account.subscriptions = [subscription(number) for number in range(20)]
+    run()
+    mail = only_mail(aws)
+    assert list(mail.iter_attachments()) == []
+    (url,) = {
+        found.replace("&amp;", "&")
+        for found in re.findall(r'href="(http[^"]+X-Amz-Signature=[^"]+)"', body(mail, "html"))
+    }
+    fetched = requests.get(url, timeout=10)
+    assert len(list(csv.DictReader(StringIO(fetched.text)))) == 20
+    today = datetime.now(ZoneInfo("Europe/Paris")).date()
+    assert f"lists/{today}.csv" in body(mail, "plain")
+
+
+def test_the_mail_speaks_french_where_it_is_told_to(
+    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_LANGUAGE", "fr")
+    account.subscriptions = [subscription(1)]
+    run()
+    assert "client" in body(only_mail(aws), "plain")
+    assert "served for free" not in body(only_mail(aws), "plain")
+
+
+def test_the_log_and_the_metrics_hold_counts_and_no_address_key_or_customer(
+    account: Account, capsys: pytest.CaptureFixture[str], log: StringIO
+) -> None:
+    account.subscriptions = [subscription(1)]
+    run()
+    output = capsys.readouterr().out
+    assert "customers_served_free" in log.getvalue()
+    for private in (SENDER, READER, SECRET_KEY, "cus_1"):
+        assert private not in output + log.getvalue()
+    counted = [line for line in map(json.loads, output.splitlines()) if "_aws" in line]
+    everything = {name: value for line in counted for name, value in line.items()}
+    assert everything["AuditRuns"] == everything["AuditMails"] == everything["AuditReports"] == [1.0]
+    assert everything["PausedSubscriptions"] == [1.0]
+    assert everything["CustomersServedFree"] == [1.0]
+
+
+def test_an_unverified_sender_is_the_operators_to_mend_and_is_not_named_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], log: StringIO
+) -> None:
+    monkeypatch.setenv("AUDIT_EMAIL_FROM", "nobody@elsewhere.example")
+    with pytest.raises(ExecutionFailed, match="Verify AUDIT_EMAIL_FROM"):
+        run()
+    assert "mail_refused" in log.getvalue()
+    assert "nobody@elsewhere" not in capsys.readouterr().out + log.getvalue()
+
+
+def test_the_parts_and_the_list_of_a_night_are_kept_apart(aws: Aws, account: Account) -> None:
+    account.subscriptions = [subscription(1)]
+    run()
+    assert [key.rpartition("/")[2] for key in keys(aws, "lists/")] == [f"{kept(aws)['night']['S']}.csv"]
+    assert {key.split("/")[3] for key in keys(aws, "parts/")} == {"paused.jsonl.gz", "seen", "stretch.json.gz"}

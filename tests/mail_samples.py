@@ -1,0 +1,191 @@
+"""Writes the mail in all its moods, to be looked at: `python -m tests.mail_samples FOLDER`."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import get_args
+
+from functions.nightly_audit.mail import compose
+from shared.audit import paused_collection, paused_status, portal_limits, webhook_endpoints
+from shared.audit.as_html import to_html
+from shared.audit.check import Account, AuditContext
+from shared.audit.edition import Edition, ListLink
+from shared.audit.finding import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, Severity
+from shared.audit.history import Change, PastNight
+from shared.audit.report import Report
+from shared.audit.text import Language, Text
+from shared.pause import PAUSE_CUTOFF_ON, Phase
+from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+from tests.fakes import audit_report
+
+NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
+SINCE = {f"sub_1QkW7eL{number:017d}": 1_709_300_000 + number * 86_400 for number in range(400)}
+
+
+def context(phase: Phase = Phase.STRANDED, days_left: int = 0) -> AuditContext:
+    """What the checks look at besides their subject."""
+    return AuditContext(NOW, phase, days_left, PAUSE_CUTOFF_ON, SINCE)
+
+
+def paused(  # noqa: PLR0913 - each a fact that a sample shows
+    number: int,
+    *,
+    amount: str | None = "1250",
+    currency: str = "eur",
+    behavior: str = "void",
+    resumes_at: int | None = None,
+    status: str = "active",
+) -> Subscription:
+    """A subscription whose collection is paused."""
+    item = SubscriptionItem(
+        f"si_{number}", "price_1Plan", "prod_1Plan", 1, amount, currency, "month", usage_type="licensed"
+    )
+    return Subscription(
+        f"sub_1QkW7eL{number:017d}",
+        f"cus_Rk7e{number:010d}",
+        status,
+        livemode=True,
+        created=1_690_000_000,
+        currency=currency,
+        pause_collection=PauseCollection(behavior, resumes_at),
+        items=(item,),
+    )
+
+
+def findings(*subscriptions: Subscription, audit: AuditContext | None = None) -> Iterator[Finding]:
+    """What the two checks of pauses say of them."""
+    for each in subscriptions:
+        yield from paused_collection.of_subscription(each, audit or context())
+        yield from paused_status.of_subscription(each, audit or context())
+        yield from portal_limits.of_subscription(each, audit or context())
+
+
+def nights(numbers: str, totals: Mapping[str, int]) -> tuple[PastNight, ...]:
+    """One digit a night up to yesterday, `-` for none; the tenth was incomplete."""
+    first = date(2026, 11, 22) - timedelta(days=len(numbers))
+    return tuple(
+        PastNight(
+            first + timedelta(days=day),
+            day != 9,
+            int(digit) + 1,
+            int(digit),
+            {currency: Decimal(each * int(digit)) for currency, each in totals.items()},
+        )
+        for day, digit in enumerate(numbers)
+        if digit != "-"
+    )
+
+
+def _several() -> tuple[Report, tuple[PastNight, ...], Change]:
+    real = replace(paused(4), status="paused", pause_collection=None, paused_reason="final_payment_failure")
+    endpoint = {"id": "we_1Hook", "status": "enabled", "enabled_events": ["customer.subscription.updated"]}
+    account_ = Account(2431, (), [{**endpoint, "api_version": "2024-06-20"}], ())
+    report = audit_report(
+        *findings(
+            paused(1),
+            paused(2),
+            paused(3, behavior="keep_as_draft", resumes_at=1_796_000_000),
+            real,
+            paused(5, status="trialing"),
+        ),
+        *webhook_endpoints.of_account(account_, context()),
+    )
+    new = (paused(2).id, paused(3).id)
+    return (
+        replace(report, subscriptions_read=2431),
+        nights("11-1222--1102233344221100111-1", {"eur": 1250})[1:],
+        Change(date(2026, 11, 21), new, 2, (paused(9).id,), 1),
+    )
+
+
+def _warning() -> Report:
+    endpoint = {"id": "we_1Hook", "status": "disabled", "enabled_events": ["*"]}
+    return audit_report(*webhook_endpoints.of_account(Account(7, (), [endpoint], ()), context()))
+
+
+def _incomplete() -> Report:
+    crash = Finding(
+        CRASHED_CHECK,
+        Severity.CRITICAL,
+        ("bpc_1",),
+        Text("The check duplicate_prices crashed (KeyError).", "Le contrôle duplicate_prices a échoué (KeyError)."),
+        Text("Look into the audit's log.", "Consultez le journal de l'audit."),
+    )
+    unreadable = Finding(
+        UNREADABLE_SUBSCRIPTION,
+        Severity.CRITICAL,
+        ("sub_odd",),
+        Text("Not a subscription that can be read: id.", "Abonnement illisible (id)."),
+        Text("Look at it in the Dashboard.", "Consultez-le dans le Dashboard."),
+    )
+    return audit_report(crash, unreadable, *findings(paused(1)))
+
+
+def _currencies() -> Report:
+    amounts = (("eur", "123450"), ("jpy", "500"), ("kwd", "12345"), ("usd", "99900"), ("chf", "1500"))
+    return audit_report(
+        *findings(*(paused(number, amount=amount, currency=code) for number, (code, amount) in enumerate(amounts)))
+    )
+
+
+def _long_ids() -> Report:
+    long = replace(paused(1), id="sub_" + "A1b2" * 62, customer_id="cus_" + "X9y8" * 62)
+    return audit_report(*findings(long))
+
+
+def samples() -> dict[str, tuple[Report, tuple[PastNight, ...], Change | None, ListLink | None]]:
+    """Every mood by its name."""
+    report, before, change = _several()
+    many = audit_report(*findings(*(paused(number, amount=str(900 + number * 100)) for number in range(150))))
+    resume_only = context(Phase.RESUME_ONLY, 17)
+    link = ListLink(
+        "https://audits.s3.eu-west-1.amazonaws.com/lists/2026-11-22.csv?X-Amz-Signature=" + "0" * 64,
+        "s3://audits/lists/2026-11-22.csv",
+    )
+    unknown = audit_report(*findings(paused(1), paused(2, amount=None)))
+    return {
+        "nothing": (audit_report(), nights("000", {}), Change(date(2026, 11, 21)), None),
+        "one": (audit_report(*findings(paused(1))), (), None, None),
+        "several": (report, before, change, None),
+        "many": (many, nights("12", {"eur": 900}), Change(date(2026, 11, 21), tuple(SINCE)[:5], 148), link),
+        "warning": (
+            _warning(),
+            nights("11", {"eur": 1250}),
+            Change(date(2026, 11, 20), (), 0, (paused(1).id,), 1),
+            None,
+        ),
+        "incomplete": (_incomplete(), before, change, None),
+        "test_mode": (replace(unknown, livemode=False), (), None, None),
+        "currencies": (_currencies(), nights("2-3", {"eur": 100, "jpy": 500}), Change(date(2026, 11, 21)), None),
+        "unknown_only": (audit_report(*findings(paused(2, amount=None))), (), None, None),
+        "resume_only": (
+            replace(audit_report(*findings(paused(1), audit=resume_only)), phase=Phase.RESUME_ONLY, days_left=17),
+            (),
+            None,
+            None,
+        ),
+        "long_ids": (_long_ids(), (), None, None),
+    }
+
+
+def main(folder: Path) -> None:
+    """Write each sample in each language as a mail, as its two bodies, and as a page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (report, before, change, link) in samples().items():
+        for language in get_args(Language):
+            edition = Edition(report, language, before, change, link)
+            message = compose(edition, "audit@example.com", ("team@example.com",))
+            stem = folder / f"{name}-{language}"
+            stem.with_suffix(".eml").write_bytes(message.as_bytes())
+            for kind, suffix in (("plain", ".txt"), ("html", ".html")):
+                part = message.get_body((kind,))
+                assert part
+                stem.with_suffix(suffix).write_text(part.get_content())
+            stem.with_name(f"{stem.name}-file").with_suffix(".html").write_text(to_html(report, language))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,476 @@
+"""What a reader of the mail sees, hears and can do, in both languages and both colour schemes."""
+
+import re
+from dataclasses import asdict, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from shared.audit.as_html import LARGEST_HTML, mail_bodies, to_html
+from shared.audit.edition import Edition
+from shared.audit.finding import Finding, Severity
+from shared.audit.history import Change, PastNight
+from shared.audit.page import Medium, page_of
+from shared.audit.palette import BANDS, DARK, LIGHT, ON_BAND
+from shared.audit.text import Language, Text, same
+from shared.money import MonthlyAmount
+from shared.pause import Phase
+from tests.audit_findings import finding
+from tests.fakes import audit_report
+from tests.mail_samples import samples
+
+TONIGHT = date(2026, 11, 22)
+YESTERDAY = TONIGHT - timedelta(days=1)
+LANGUAGES: tuple[Language, ...] = ("en", "fr")
+EDITIONS = [
+    pytest.param(Edition(report, language, nights, change, link), id=f"{name}-{language}")
+    for name, (report, nights, change, link) in samples().items()
+    for language in LANGUAGES
+]
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and the text of every link."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.links: list[str] = []
+        self._in_link = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "a":
+            self._in_link = True
+            self.links.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_link = self._in_link and tag != "a"
+
+    def handle_data(self, data: str) -> None:
+        if self._in_link:
+            self.links[-1] += data
+
+    def of(self, *tags: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+
+def plain(words: str) -> str:
+    """Without the typography of French."""
+    return words.replace("\u202f", " ").replace("\u00a0", " ").replace("\u2019", "'")
+
+
+def night(days_ago: int, customers: int, *, complete: bool = True, **totals: int) -> PastNight:
+    amounts = {currency: Decimal(amount) for currency, amount in totals.items()}
+    return PastNight(TONIGHT - timedelta(days=days_ago), complete, customers, customers, amounts)
+
+
+def page(*findings: Finding, language: Language = "en", **facts: Any) -> Any:
+    return page_of(Edition(audit_report(*findings), language, **facts), Medium.MAIL)
+
+
+# ------------------------------------------------------------------ what mail clients and readers need
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_the_page_is_what_mail_clients_render(edition: Edition) -> None:
+    _, html = mail_bodies(edition, Medium.MAIL)
+    parsed = Elements(html)
+    assert not {"img", "link", "script", "svg", "iframe", "form", "video"} & {tag for tag, _ in parsed.elements}
+    assert not re.search(r"url\(|@import|display:\s*(?:flex|grid)|position:|background-image", html)
+    assert all(table["role"] == "presentation" for table in parsed.of("table"))
+    assert parsed.of("html") == [{"lang": edition.language}]
+    assert {"name": "color-scheme", "content": "light dark"} in parsed.of("meta")
+    assert "max-width:600px" in html
+    assert '<!--[if mso]><table role="presentation" width="600"' in html
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_a_screen_reader_finds_headings_in_order_and_links_that_say_something(edition: Edition) -> None:
+    parsed = Elements(mail_bodies(edition, Medium.MAIL)[1])
+    headings = [tag for tag, _ in parsed.elements if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == "h1"
+    assert set(headings[1:]) == {"h2"}
+    assert all(text.strip() for text in parsed.links)
+    assert len(parsed.of("a")) == len(parsed.links)
+    assert all(str(each["href"]).startswith("https://") for each in parsed.of("a"))
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_the_text_stands_alone_in_78_columns(edition: Edition) -> None:
+    text, _ = mail_bodies(edition, Medium.MAIL)
+    too_long = [line for line in text.splitlines() if len(line) > 78 and " " in line.strip("- ")]
+    assert too_long == []
+    assert "\n\n\n\n" not in text
+    assert not re.search(r"<[a-z/]|&[a-z#]+;", text)
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_the_audit_s_own_words_are_in_one_language(edition: Edition) -> None:
+    text, html = mail_bodies(edition, Medium.MAIL_WITH_LIST)
+    other = re.compile(
+        r"\b(?:To do|What to do|Since|Then|night|not shown|subscriptions? read|Times are|CRITICAL|warning)\b"
+        if edition.language == "fr"
+        else r"\b(?:À faire|Depuis|Ensuite|nuit|non affichés|Abonnements|Heures|CRITIQUE|avertissement)\b"
+    )
+    words = re.sub(r"(?s)<style>.*</style>|<[^>]+>", "", html)
+    assert other.findall(text) == other.findall(words) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_hundred_rows_stay_below_what_gmail_cuts_off(language: Language) -> None:
+    edition = Edition(audit_report(*(finding(10**22 + number) for number in range(150))), language)
+    _, html = mail_bodies(edition, Medium.MAIL_WITH_LIST)
+    assert html.count("<a href") == 100
+    assert len(html.encode()) <= LARGEST_HTML < 102_000
+
+
+def test_a_page_that_would_be_cut_off_shows_fewer_rows_and_says_so() -> None:
+    long = [
+        finding(number, customer_id=f"cus_{number}" + "x" * 240, subscription_id="sub_" + "y" * 240 + str(number))
+        for number in range(150)
+    ]
+    text, html = mail_bodies(Edition(audit_report(*long), "fr"), Medium.MAIL_WITH_LIST)
+    assert len(html.encode()) <= LARGEST_HTML
+    assert html.count("<a href") == text.count("https://dashboard") == 50
+    assert "et 100 de plus, non affichés ici." in plain(html)
+
+
+def test_however_many_kinds_of_finding_there_are_the_mail_stays_whole() -> None:
+    meaning = Text("Means something. " * 40, "Cela signifie quelque chose. " * 40)
+    many = [
+        Finding(
+            "links",
+            Severity.WARNING,
+            tuple(f"bpc_{number}{each}" + "z" * 200 for each in range(50)),
+            Text(f"{number} {meaning.en}", f"{number} {meaning.fr}"),
+            meaning,
+        )
+        for number in range(60)
+    ]
+    _, html = mail_bodies(Edition(audit_report(*many), "fr"), Medium.MAIL)
+    assert len(html.encode()) <= LARGEST_HTML
+    assert html.rstrip().endswith("</html>")
+    assert "Et 35 autres types de constats" in plain(html)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_contrast_is_computed_as_wcag_says() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
+def test_all_text_has_the_contrast_of_wcag_aa(scheme: Any) -> None:
+    colours = asdict(scheme)
+    texts = ("text", "muted", "link", "critical", "warning", "info")
+    low = [
+        (name, ground) for name in texts for ground in ("card", "box") if contrast(colours[name], colours[ground]) < 4.5
+    ]
+    assert low == []
+    # A bar is a graphic: 3 to 1.
+    assert min(contrast(colours[name], colours["card"]) for name in ("bar", "tonight", "warning")) >= 3
+
+
+def test_the_bars_are_seen_where_a_client_inverts_the_colours_by_itself() -> None:
+    assert min(contrast(colour, "#121212") for colour in (LIGHT.bar, LIGHT.tonight, LIGHT.warning)) >= 3
+
+
+@pytest.mark.parametrize("band", BANDS)
+def test_the_first_lines_have_the_contrast_of_wcag_aa(band: str) -> None:
+    assert contrast(BANDS[band], ON_BAND) >= 4.5
+
+
+# ------------------------------------------------------------------ what is said first
+
+
+def test_green_means_that_nobody_has_to_look() -> None:
+    crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
+    deaf = Finding("webhook_endpoints", Severity.WARNING, ("we_1",), same("Deaf."), same("Mend."))
+    know = Finding("portal_limits", Severity.INFO, ("sub_1",), same("Limited."), same("Nothing."))
+    assert page(know).band == "good"
+    assert page(deaf).band == "attention"
+    assert page(replace(deaf, severity=Severity.CRITICAL)).band == "alarm"
+    assert page(crash).band == page(finding()).band == "alarm"
+
+
+def test_an_incomplete_audit_says_so_beside_its_numbers() -> None:
+    crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
+    for body in mail_bodies(Edition(audit_report(crash, finding()), "en"), Medium.MAIL):
+        assert "The audit is incomplete: see its critical findings." in " ".join(body.split())
+        assert BANDS["good"] not in body
+
+
+def test_the_numbers_of_an_incomplete_audit_are_at_least_so_many() -> None:
+    crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
+    assert [each.numbers for each in page(crash, finding()).figures] == [
+        ("at least 1 customer",),
+        ("at least 12.50 EUR",),
+    ]
+    assert page(crash).figures[0].numbers == ("No customer served for free was found",)
+
+
+def test_of_many_currencies_three_are_read_first_and_all_are_in_the_facts() -> None:
+    amounts = {code: Decimal(1000) for code in ("chf", "eur", "jpy", "kwd", "usd")}
+    shown = page(finding(monthly=MonthlyAmount(amounts)))
+    assert shown.figures[1].numbers == ("10.00 CHF", "10.00 EUR", "1,000 JPY")
+    assert shown.figures[1].words == "and 2 other currencies a month not collected"
+    assert "Not collected a month: 10.00 CHF, 10.00 EUR, 1,000 JPY, 1.000 KWD and 10.00 USD." in shown.facts
+
+
+def test_the_worst_findings_come_first_and_of_these_the_ones_that_cost_money() -> None:
+    shown = page(
+        Finding("old_portal_pause", Severity.WARNING, ("bpc_1",), same("Old."), same("Stop.")),
+        finding(1, Severity.INFO, "Mild.", served_free=False),
+        finding(2, Severity.WARNING, "Real pause.", served_free=False),
+        finding(3, Severity.WARNING, "Free."),
+        finding(4, Severity.CRITICAL, "Grave."),
+        finding(5, Severity.INFO, "Mild.", served_free=False),
+    )
+    assert [group.meaning for group in shown.groups] == ["Grave.", "Free.", "Real pause.", "Old.", "Mild."]
+    assert [row.subject for row in shown.groups[-1].rows] == ["sub_1", "sub_5"]
+
+
+def test_a_kind_of_finding_is_told_even_when_the_rows_are_used_up() -> None:
+    paused = [finding(number) for number in range(100)]
+    shown = page(
+        *paused,
+        finding(200, Severity.INFO, "Mild.", served_free=False),
+        Finding("old_portal_pause", Severity.WARNING, ("bpc_1",), same("Old."), same("Stop.")),
+    )
+    assert [(group.meaning, len(group.rows), group.left_out) for group in shown.groups] == [
+        ("Meaning.", 100, ""),
+        ("Old.", 1, ""),
+        ("Mild.", 0, "1, not shown here."),
+    ]
+
+
+# ------------------------------------------------------------------ what to do today
+
+
+@pytest.mark.parametrize(
+    ("facts", "phase", "english", "french"),
+    [
+        (
+            {},
+            Phase.STRANDED,
+            "Resume or cancel 2 subscriptions: their customers cannot resume without you.",
+            "Reprenez ou résiliez 2 abonnements : leurs clients ne peuvent pas reprendre les paiements sans vous.",
+        ),
+        (
+            {},
+            Phase.RESUME_ONLY,
+            "Ask the customers of 2 subscriptions to resume in the portal within 17 days.",
+            "Invitez les clients de 2 abonnements à reprendre leurs paiements dans le portail d'ici 17 jours.",
+        ),
+        (
+            {},
+            Phase.BUTTON_AVAILABLE,
+            "Ask the customers of 2 subscriptions whether to resume or cancel.",
+            "Interrogez les clients de 2 abonnements : reprendre ou résilier ?",
+        ),
+        (
+            {"behavior": "keep_as_draft"},
+            Phase.STRANDED,
+            "Resume or cancel 2 subscriptions: without you the pause has no end.",
+            "Reprenez ou résiliez 2 abonnements : sans vous, la suspension n'a pas de fin.",
+        ),
+        (
+            {"resumes_at": datetime(2026, 12, 1, tzinfo=UTC)},
+            Phase.STRANDED,
+            "Check the date on which collection starts again for 2 subscriptions.",
+            "Vérifiez la date de reprise des paiements de 2 abonnements.",
+        ),
+        (
+            {"kind": "subscription", "cause": "final_payment_failure", "served_free": False},
+            Phase.STRANDED,
+            "Ask for a payment method that works: 2 subscriptions are paused without one.",
+            "Demandez un moyen de paiement valable : 2 abonnements en pause faute de paiement.",
+        ),
+        (
+            {"kind": "subscription", "cause": "system", "served_free": False},
+            Phase.STRANDED,
+            "Find out why 2 subscriptions are paused.",
+            "Cherchez pourquoi 2 abonnements sont en pause.",
+        ),
+    ],
+)
+def test_what_to_do_today_is_one_sentence_with_its_count(
+    facts: dict[str, Any], phase: Phase, english: str, french: str
+) -> None:
+    # Two kinds that ask for the same are one task.
+    report = audit_report(finding(1, meaning="One.", **facts), finding(2, meaning="Two.", **facts))
+    report = replace(report, phase=phase, days_left=17)
+    assert page_of(Edition(report, "en"), Medium.MAIL).to_do == english
+    assert plain(page_of(Edition(report, "fr"), Medium.MAIL).to_do) == french
+
+
+def test_a_pause_that_ends_by_itself_waits_for_the_others() -> None:
+    by_itself = datetime(2026, 12, 1, tzinfo=UTC)
+    one = [finding(number, Severity.WARNING, "By itself.", resumes_at=by_itself) for number in range(5)]
+    other = finding(9, Severity.WARNING, "Draft.", behavior="keep_as_draft")
+    assert page(*one, other).to_do == "Resume or cancel 1 subscription: without you the pause has no end."
+
+
+def test_any_other_finding_says_itself_what_to_do() -> None:
+    deaf = Finding(
+        "webhook_endpoints",
+        Severity.WARNING,
+        ("we_1",),
+        same("Deaf."),
+        Text("Add these types to the endpoint. Then wait.", "Ajoutez ces types. Puis attendez."),
+    )
+    assert page(deaf).to_do == "Webhook endpoints: Add these types to the endpoint."
+    assert plain(page(deaf, language="fr").to_do) == "Points de terminaison de webhook : Ajoutez ces types."
+
+
+def test_what_waits_behind_the_first_task_is_counted() -> None:
+    deaf = Finding("webhook_endpoints", Severity.WARNING, ("we_1", "we_2"), same("Deaf."), same("Mend."))
+    lost = [finding(number, meaning=f"{number}") for number in range(3)]
+    other = replace(deaf, severity=Severity.CRITICAL, subjects=())
+    mild = finding(9, Severity.INFO, "Mild.", served_free=False)
+    assert page(*lost, mild).then == ""
+    assert page(*lost, deaf).then == "Then: 2 warnings."
+    assert plain(page(*lost, deaf, other, language="fr").then) == "Ensuite : 1 constat critique et 2 avertissements."
+    # Two that say themselves what to do are two tasks.
+    shown = page(other, replace(other, meaning=same("Off.")))
+    assert (shown.to_do, shown.then) == ("Webhook endpoints: Mend.", "Then: 1 critical finding.")
+
+
+def test_information_asks_for_nothing() -> None:
+    assert page(finding(1, Severity.INFO, served_free=False)).to_do == "Nothing."
+    assert page(language="fr").to_do == "Rien."
+
+
+def test_a_phone_previews_what_to_do_and_what_changed() -> None:
+    shown = page(finding(1), nights=(night(1, 0),), change=Change(YESTERDAY, ("sub_1",), 1))
+    _, html = mail_bodies(Edition(audit_report(finding(1)), "en"), Medium.MAIL)
+    assert shown.preheader == (
+        "To do today: Resume or cancel 1 subscription: its customer cannot resume without you. "
+        "Since yesterday: +1 customer, +12.50 EUR a month."
+    )
+    assert html.index("To do today: Resume") < html.index("Stripe audit")
+
+
+# ------------------------------------------------------------------ what changed
+
+
+def test_the_change_names_customers_money_and_the_first_new_ones() -> None:
+    change = Change(YESTERDAY, ("sub_1", "sub_2"), 5, ("sub_8",), 1)
+    before = night(1, 3, eur=5000, jpy=700)
+    shown = page(finding(1), nights=(before,), change=change)
+    assert shown.change == "Since yesterday: \u22122 customers, \u221237.50 EUR, \u2212700 JPY a month."
+    new, gone = shown.names
+    assert (new.words, [row.subject for row in new.rows], new.more) == (
+        "Newly paused since yesterday:",
+        ["sub_1", "sub_2"],
+        "and 3 more",
+    )
+    assert (gone.words, [row.subject for row in gone.rows], gone.more) == (
+        "No longer paused since yesterday:",
+        ["sub_8"],
+        "",
+    )
+    french = page(finding(1), language="fr", nights=(before,), change=change)
+    assert plain(french.change) == "Depuis hier : \u22122 clients, \u221237,50 EUR, \u2212700 JPY par mois."
+    assert plain(french.names[0].more) == "et 3 de plus"
+
+
+@pytest.mark.parametrize(
+    ("change", "nights", "words"),
+    [
+        (None, (), ""),
+        (Change(YESTERDAY), (night(1, 1, eur=1250),), "No change since yesterday."),
+        (Change(YESTERDAY, ("sub_1",), 1), (night(1, 1, eur=1250),), "Since yesterday: the same sums."),
+        (Change(date(2026, 11, 1)), (), "No change since 1 November 2026."),
+        (Change(YESTERDAY, ("sub_1",), 1), (), ""),
+        (Change(YESTERDAY, ("sub_1",), 1), (night(1, 0, complete=False),), ""),
+        (Change(YESTERDAY, ("sub_1",), 1), (night(2, 0),), ""),
+    ],
+)
+def test_nothing_is_said_of_a_change_that_is_not_known(
+    change: Change | None, nights: tuple[PastNight, ...], words: str
+) -> None:
+    assert page(finding(1), nights=nights, change=change).change == words
+
+
+def test_an_incomplete_audit_is_compared_with_nothing() -> None:
+    crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
+    shown = page(crash, nights=(night(1, 5),), change=Change(YESTERDAY, (), 0, ("sub_1",), 5))
+    assert (shown.change, shown.names) == ("", ())
+
+
+# ------------------------------------------------------------------ the trend
+
+
+def test_each_night_is_a_bar_and_a_night_without_an_audit_is_a_gap() -> None:
+    trend = page(finding(1), nights=(night(5, 8), night(4, 0), night(2, 3, complete=False), night(1, 1))).trend
+    assert [bar.eighths for bar in trend.bars] == [8, 0, None, 3, 1, 1]
+    assert [bar.complete for bar in trend.bars] == [True, True, True, False, True, True]
+    assert trend.since == "Since 17 November 2026:"
+    assert trend.lines[0] == "1 customer tonight; fewest 0, most 8. No audit: 1 night. Incomplete: 1 night."
+
+
+def test_the_text_shows_the_bars_as_blocks() -> None:
+    nights = (night(5, 8), night(4, 0), night(2, 3), night(1, 1))
+    text, html = mail_bodies(Edition(audit_report(finding(1)), "en", nights), Medium.MAIL)
+    assert "\n\u2588_\u00b7\u2583\u2581\u2581\n" in text
+    assert html.count('class="gap"') == 1
+    assert html.count('class="now"') == 1
+    # Bars say nothing to a screen reader: the sentence does.
+    assert '<table role="presentation" width="20%"' in html
+    assert html.count('aria-hidden="true"') == 1
+
+
+def test_the_trend_goes_back_thirty_nights_at_most() -> None:
+    trend = page(finding(1), nights=tuple(night(days, 1) for days in range(45, 0, -1))).trend
+    assert len(trend.bars) == 30
+    assert trend.lines[0] == "1 customer every night."
+
+
+def test_the_first_night_has_no_trend_and_a_quiet_account_no_bars() -> None:
+    assert page(finding(1)).trend is None
+    assert page(finding(1), nights=(night(0, 3), night(30, 3))).trend is None
+    quiet = page(nights=(night(2, 0), night(1, 0)), language="fr").trend
+    assert quiet.bars == ()
+    assert quiet.lines[0] == "personne, chaque nuit."
+
+
+def test_money_is_told_then_and_now_for_a_few_currencies() -> None:
+    few = page(finding(1), nights=(night(2, 1, jpy=500), night(1, 9, eur=9))).trend
+    assert few.lines[1:] == (
+        "0.00 EUR a month on 20 November 2026, 12.50 EUR tonight.",
+        "500 JPY a month on 20 November 2026, 0 JPY tonight.",
+    )
+    many = page(finding(1), nights=(night(1, 1, jpy=1, usd=1, chf=1),)).trend
+    assert len(many.lines) == 1
+
+
+def test_one_customer_among_thousands_is_still_a_bar() -> None:
+    trend = page(finding(1), nights=(night(1, 5000),)).trend
+    assert [bar.eighths for bar in trend.bars] == [8, 1]
+
+
+# ------------------------------------------------------------------ the page as a file
+
+
+def test_a_file_has_all_rows_and_no_word_about_mail() -> None:
+    report = audit_report(*(finding(number) for number in range(150)))
+    html = to_html(report)
+    assert len(Elements(html).links) == 150
+    assert not re.search("this mail|attached|display:none", html)

@@ -1,0 +1,118 @@
+"""Windows of `created`: whatever the times are, each subscription is read once, and an interrupted walk goes on."""
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import stripe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.audit.window import Window, WindowReader
+from shared.errors import OperatorError, Unavailable
+from shared.rate_limit import RateLimit
+from tests.unit.test_rate_limit import Clock
+
+
+class FakeList(stripe.HTTPClient):
+    """Stripe's list of subscriptions: newest first, `created` ranges, cursors, at most 100 a page."""
+
+    name = "fake"
+
+    def __init__(self, created: list[int]) -> None:
+        super().__init__()
+        newest_first = sorted(enumerate(created), key=lambda each: (-each[1], each[0]))
+        self.all = [{"id": f"sub_{number}", "created": second} for number, second in newest_first]
+        self.failures: list[int] = []
+        self.queries: list[dict[str, list[str]]] = []
+        self._lock = threading.Lock()
+
+    def request(  # type: ignore[override]
+        self, _method: str, url: str, _headers: Mapping[str, str] | None, _post_data: Any = None
+    ) -> tuple[str, int, dict[str, str]]:
+        query = parse_qs(urlsplit(url).query)
+        with self._lock:
+            self.queries.append(query)
+            if self.failures:
+                status = self.failures.pop(0)
+                return json.dumps({"error": {"type": "api_error", "message": "no"}}), status, {}
+        gte, lt = int(query["created[gte]"][0]), int(query.get("created[lt]", ["99999999999"])[0])
+        after = query.get("starting_after", [""])[0]
+        start = [each["id"] for each in self.all].index(after) + 1 if after else 0
+        found = [each for each in self.all[start:] if gte <= int(str(each["created"])) < lt]
+        body = {"object": "list", "data": found[:100], "has_more": len(found) > 100}
+        return json.dumps(body), 200, {"Date": "Tue, 24 Nov 2026 06:00:00 GMT"}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def reader(stripe_list: FakeList, *windows: Window, streams: int = 4) -> WindowReader:
+    clock = Clock()
+    client = stripe.StripeClient("sk_test_audit", http_client=stripe_list)
+    limit = RateLimit(100, clock=clock, sleep=clock.sleep)
+    return WindowReader(client, limit, windows or (Window(),), streams=streams)
+
+
+def ids(pages: WindowReader, **how: Any) -> list[str]:
+    return [str(each["id"]) for page in pages.pages(**how) for each in page.data]
+
+
+SPREAD = [1_600_000_000 + 5_000 * number for number in range(2_000)]
+
+
+@given(
+    st.lists(st.integers(1_300_000_000, 1_300_000_400) | st.integers(0, 2_000_000_000), max_size=900),
+    st.integers(1, 8),
+)
+def test_each_subscription_is_read_once_whatever_the_times_are(created: list[int], streams: int) -> None:
+    stripe_list = FakeList(created)
+    assert sorted(ids(reader(stripe_list, streams=streams))) == sorted(str(each["id"]) for each in stripe_list.all)
+
+
+def test_a_small_account_costs_one_request_and_a_large_one_little_more_than_its_pages() -> None:
+    small, large = FakeList(SPREAD[:100]), FakeList(SPREAD)
+    assert len(ids(reader(small))) == 100
+    assert len(small.queries) == 1
+    assert len(ids(reader(large))) == 2_000
+    assert len(large.queries) <= 20 + 15
+    larger = FakeList([1_600_000_000 + 500 * number for number in range(20_000)])
+    assert len(ids(reader(larger, streams=8))) == 20_000
+    assert len(larger.queries) <= 200 + 40
+
+
+def test_canceled_subscriptions_are_not_asked_for() -> None:
+    stripe_list = FakeList(SPREAD)
+    ids(reader(stripe_list))
+    assert all("status" not in query and query["limit"] == ["100"] for query in stripe_list.queries)
+
+
+@given(st.integers(1, 12))
+def test_a_walk_that_is_stopped_again_and_again_reads_each_once(requests: int) -> None:
+    stripe_list = FakeList(SPREAD)
+    windows: tuple[Window, ...] = (Window(),)
+    found: list[str] = []
+    while windows:
+        before = len(stripe_list.queries)
+        stretch = reader(stripe_list, *windows)
+        found += ids(stretch, more=lambda before=before: len(stripe_list.queries) - before < requests)
+        windows = stretch.left
+    assert sorted(found) == sorted(str(each["id"]) for each in stripe_list.all)
+
+
+def test_what_fails_for_now_is_asked_for_again_and_no_page_is_left_out() -> None:
+    stripe_list = FakeList(SPREAD)
+    stripe_list.failures = [429, 500, 503, 429]
+    assert len(set(ids(reader(stripe_list)))) == 2_000
+    assert len(stripe_list.queries) >= 24
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, OperatorError), (403, OperatorError), (500, Unavailable)])
+def test_what_does_not_pass_ends_the_walk(status: int, error: type[Exception]) -> None:
+    stripe_list = FakeList(SPREAD)
+    stripe_list.failures = [status] * 100
+    with pytest.raises(error):
+        ids(reader(stripe_list))
