@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TEMPLATE_PATH = Path(__file__).parents[1] / "template.yaml"
 FUNCTION = "AWS::Serverless::Function"
+TABLE = "AWS::DynamoDB::Table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +148,12 @@ class Template:
 
     def create_tables(self, client: "DynamoDBClient") -> list[str]:
         """Create every table as the template says, and answer their names."""
-        tables = self.resources("AWS::DynamoDB::Table")
-        for logical_id, properties in tables.items():
-            create_table(client, self.ref(logical_id), properties)
-        return [self.ref(logical_id) for logical_id in tables]
+        return [self.create_table(client, logical_id) for logical_id in self.resources(TABLE)]
+
+    def create_table(self, client: "DynamoDBClient", logical_id: str) -> str:
+        """Create one table, and answer its name."""
+        create_table(client, self.ref(logical_id), self.resources(TABLE)[logical_id])
+        return self.ref(logical_id)
 
     def _function_globals(self) -> dict[str, Any]:
         found = self._intrinsics.resolve(self._document.get("Globals", {}).get("Function", {}))

@@ -15,7 +15,6 @@ import uvicorn
 
 from local.gateway import Gateway
 from local.lambda_function import LambdaFunction
-from local.tables import create_table
 from shared.dead_letter_body import unpacked
 from shared.errors import Unavailable
 from shared.mirror_item import MirroredSubscription
@@ -373,16 +372,12 @@ def test_the_mirror_follows_stripe_through_a_subscriptions_life(world: World, si
 def test_when_the_database_refuses_the_next_delivery_heals_the_mirror(
     world: World, simulator: RunningSimulator
 ) -> None:
-    for table in world.aws.template.resources("AWS::DynamoDB::Table"):
-        world.aws.clients.dynamodb.delete_table(TableName=world.aws.template.ref(table))
+    world.aws.clients.dynamodb.delete_table(TableName=world.aws.template.ref("Subscriptions"))
     made = subscribed(simulator)
     attempts = [each for each in simulator.settle() if each["type"].startswith("customer.subscription")]
     assert [each["status_code"] for each in attempts] == [503]
 
-    name = world.aws.template.ref("Subscriptions")
-    create_table(
-        world.aws.clients.dynamodb, name, world.aws.template.resources("AWS::DynamoDB::Table")["Subscriptions"]
-    )
+    world.aws.template.create_table(world.aws.clients.dynamodb, "Subscriptions")
     simulator.admin("POST", "deliveries/retry")
     simulator.settle()
     item = world.table.get(str(made.customer), made.id)
