@@ -1,29 +1,32 @@
 """Measures the warm webhook's CPU per event against a floor in the same run (`python -m bench.webhook_cpu`).
 
-The floor: Stripe's signature check, `json.loads`, and one `update_item` that writes the same attributes. No network:
-each client's requests are answered before they are sent, so that only the work of this process counts.
+The floor: Stripe's signature check, `json.loads`, and one `update_item` of the same request, with boto3's usual client;
+and again with the handler's, which leaves some of botocore's work out. Each client's requests are answered before they
+are sent, so that only the work of this process counts; with `--send` they go to another process, as a request has to.
 """
 
 import argparse
-import io
 import json
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from contextlib import ExitStack, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import boto3
 import stripe
-from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.config import Config
+
+from bench.aws_answers import answer_before_sending, empty_answers_from_beside
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+MAKE_CLIENT = boto3.client
 SIGNING = "whsec_bench"
 SECRET = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING], "link_secret": "l" * 43}
 ENVIRONMENT = {
@@ -38,20 +41,6 @@ ENVIRONMENT = {
     "STRIPE_API_BASE": "https://api.stripe.com",
     "TABLE_NAME": "Subscriptions",
 }
-
-
-class Body(io.BytesIO):
-    """What botocore reads an answer from."""
-
-    def stream(self) -> list[bytes]:
-        """All at once."""
-        return [self.read()]
-
-
-def answer(content: dict[str, Any], request: AWSRequest, **_: object) -> AWSResponse:
-    """AWS's answer, instead of sending the request."""
-    headers: Any = {"Content-Type": "application/x-amz-json-1.0"}
-    return AWSResponse(str(request.url), 200, headers, Body(json.dumps(content).encode()))
 
 
 def event_body(items: int) -> bytes:
@@ -94,30 +83,38 @@ def event_body(items: int) -> bytes:
     return json.dumps(event | {"data": {"object": subscription, "previous_attributes": {"metadata": {}}}}).encode()
 
 
-def handler_of(body: bytes, header: str) -> tuple[Callable[[], object], list[dict[str, Any]]]:
+def client_of(name: str, **options: Any) -> Any:
+    """A client whose requests are answered, unless they go to a server on this machine."""
+    client = MAKE_CLIENT(name, **options)
+    if not client.meta.endpoint_url.startswith("http://127.0.0.1"):
+        answer_before_sending(client, {"SecretString": json.dumps(SECRET)} if name == "secretsmanager" else {})
+    return client
+
+
+def handler_of(body: bytes, header: str) -> tuple[Callable[[], object], dict[str, Any]]:
     """The real handler, given API Gateway's event; and the `update_item` that it makes."""
-    from functions.webhook import app  # noqa: PLC0415 - it reads the environment when imported
-    from functions.webhook.app import handler  # noqa: PLC0415
+    from functions.webhook.app import handler  # noqa: PLC0415 - it reads the environment when imported
 
-    app.logger.registered_handler.stream = io.StringIO()  # type: ignore[attr-defined]
+    # Of the first event only: what is kept for longer, the garbage collector walks in every later block.
     made: list[dict[str, Any]] = []
-    client = boto3.client
+    named = "provide-client-params.dynamodb.UpdateItem"
 
-    def stubbed(name: str, **options: Any) -> Any:
-        one = client(name, **options)
-        content = {"SecretString": json.dumps(SECRET)} if name == "secretsmanager" else {}
-        one.meta.events.register(
-            f"before-send.{one.meta.service_model.service_id.hyphenize()}", partial(answer, content)
-        )
+    def note(params: dict[str, Any], **_: object) -> None:
+        made.append(params)
+
+    def noted(name: str, **options: Any) -> Any:
+        client = client_of(name, **options)
         if name == "dynamodb":
-            one.meta.events.register(
-                "provide-client-params.dynamodb.UpdateItem", lambda params, **_: made.append(params)
-            )
-        return one
+            client.meta.events.register(named, note)
+            clients.append(client)
+        return client
 
-    patch.object(boto3, "client", stubbed).start()
+    clients: list[Any] = []
     event = {"body": body.decode(), "headers": {"stripe-signature": header}, "isBase64Encoded": False}
-    return lambda: handler(event, _context()), made
+    with patch.object(boto3, "client", noted):
+        handler(event, _context())
+    clients[0].meta.events.unregister(named, note)
+    return lambda: handler(event, _context()), made[0]
 
 
 def _context() -> "LambdaContext":
@@ -132,8 +129,7 @@ def _context() -> "LambdaContext":
 
 def floor_of(body: bytes, header: str, update: dict[str, Any], config: Config) -> Callable[[], object]:
     """What no webhook of this kind can do without."""
-    client = boto3.client("dynamodb", config=config)
-    client.meta.events.register("before-send.dynamodb", partial(answer, {}))
+    client = client_of("dynamodb", config=config)
 
     def floor() -> None:
         stripe.WebhookSignature.verify_header(body, header, SIGNING, 300)
@@ -152,28 +148,38 @@ def cpu(work: Callable[[], object], times: int) -> float:
 
 
 def main() -> None:
-    """Run both in turn, and print the medians."""
+    """Run all in turn, and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=30)
     parser.add_argument("--events", type=int, default=50, help="events in a block")
     parser.add_argument("--items", type=int, default=1, help="items of the subscription")
+    parser.add_argument("--send", action="store_true", help="send the requests, over HTTP, to another process")
     options = parser.parse_args()
     os.environ |= ENVIRONMENT
-    from shared.aws import AWS_CONFIG  # noqa: PLC0415 - nothing of AWS before the environment
-
     body = event_body(options.items)
-    header = stripe.WebhookSignature.generate_signature_header(body.decode(), SIGNING, int(time.time()))
-    handler, made = handler_of(body, header)
-    stdout, sys.stdout = sys.stdout, io.StringIO()  # the metrics go to the standard output
-    handler()
-    floor = floor_of(body, header, made[0], AWS_CONFIG)
-    cpu(floor, options.events), cpu(handler, options.events)
-    pairs = [(cpu(floor, options.events), cpu(handler, options.events)) for _ in range(options.blocks)]
-    sys.stdout = stdout
-    floors, handlers = zip(*pairs, strict=True)
-    low, high = statistics.median(floors), statistics.median(handlers)
+    with ExitStack() as stack:
+        # The log and the metrics go nowhere.
+        stack.enter_context(redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
+        if options.send:
+            os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = stack.enter_context(empty_answers_from_beside())
+        works = _works(body)
+        for work in works:
+            cpu(work, options.events)
+        blocks = [[cpu(work, options.events) for work in works] for _ in range(options.blocks)]
+    handler, floor, same = (statistics.median(times) for times in zip(*blocks, strict=True))
     sys.stdout.write(f"event of {len(body):,} bytes, {options.blocks} blocks of {options.events}, CPU per event\n")
-    sys.stdout.write(f"floor {low:,.0f} us, handler {high:,.0f} us, ratio {high / low:.2f}\n")
+    sys.stdout.write(f"floor {floor:,.0f} us, handler {handler:,.0f} us, ratio {handler / floor:.2f}\n")
+    sys.stdout.write(f"floor with the handler's client {same:,.0f} us, ratio {handler / same:.2f}\n")
+
+
+def _works(body: bytes) -> tuple[Callable[[], object], ...]:
+    """The handler, the floor with boto3's usual client, and the floor with the handler's client."""
+    from functions.webhook.wiring import MIRROR_CONFIG  # noqa: PLC0415 - nothing of AWS before the environment
+    from shared.aws import AWS_CONFIG  # noqa: PLC0415
+
+    header = stripe.WebhookSignature.generate_signature_header(body.decode(), SIGNING, int(time.time()))
+    handler, update = handler_of(body, header)
+    return handler, *(floor_of(body, header, update, config) for config in (AWS_CONFIG, MIRROR_CONFIG))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -16,7 +18,11 @@ _FIELD = {attribute: field for field, attribute in _ATTRIBUTE.items()}
 _PLAIN = tuple(
     field.name for field in fields(Subscription) if field.name not in {"id", "customer_id", "pause_collection", "items"}
 )
+_plain = attrgetter(*_PLAIN)
 _ITEM_FIELDS = tuple(field.name for field in fields(SubscriptionItem))
+_item_values = attrgetter(*_ITEM_FIELDS)
+# DynamoDB reserves these two words; each other attribute stands in expressions under its own name.
+NAMES = {"#items": "items", "#status": "status"}
 
 _deserialize = TypeDeserializer().deserialize
 
@@ -58,33 +64,42 @@ def stands_in_the_way(old: MirroredSubscription, write: Write, than: int) -> boo
     return old.as_of >= than
 
 
-def update_expression(write: Write) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Build the update: its expression, its names, and its values in plain Python.
+def update_expression(write: Write) -> tuple[str, dict[str, Any]]:
+    """Build the update: its expression, which names attributes as `NAMES` says, and its values in DynamoDB's types.
 
     What is known is set, what is not is removed, and the revision counts up.
     """
     attributes = _attributes(write)
-    names = {f"#{name}": name for name in attributes}
-    values = {f":{name}": value for name, value in attributes.items() if value is not None}
-    assignments = [f"#{name} = :{name}" for name in attributes if f":{name}" in values]
-    removed = [f"#{name}" for name in attributes if f":{name}" not in values]
-    if write.paused_since is None and write.subscription.pause_kind:
+    values = {f":{name}": serialize(value) for name, value in attributes.items() if value is not None}
+    unknown = tuple(name for name, value in attributes.items() if value is None)
+    return _expression(tuple(attributes), unknown), {**values, ":zero": {"N": "0"}, ":one": {"N": "1"}}
+
+
+@lru_cache
+def _expression(names: tuple[str, ...], unknown: tuple[str, ...]) -> str:
+    """Subscriptions differ little in what is known of them, so that almost every event finds its expression ready."""
+    assignments = [f"{_alias(name)} = :{name}" for name in names if name not in unknown]
+    removed = [_alias(name) for name in unknown]
+    if "paused_since" in removed and "pause_kind" not in removed:
         # Not known to begin with this write: it began earlier, or is first seen now.
-        removed.remove("#paused_since")
-        assignments.append("#paused_since = if_not_exists(#paused_since, :as_of)")
+        removed.remove("paused_since")
+        assignments.append("paused_since = if_not_exists(paused_since, :as_of)")
     assignments.append("revision = if_not_exists(revision, :zero) + :one")
     remove = f" REMOVE {', '.join(removed)}" if removed else ""
-    return f"SET {', '.join(assignments)}{remove}", names, {**values, ":zero": 0, ":one": 1}
+    return f"SET {', '.join(assignments)}{remove}"
+
+
+def _alias(name: str) -> str:
+    return f"#{name}" if name in NAMES.values() else name
 
 
 def _attributes(write: Write) -> dict[str, Any]:
     subscription = write.subscription
     pause, pause_kind = subscription.pause_collection, subscription.pause_kind
-    return {
-        **{name: getattr(subscription, name) for name in _PLAIN},
+    return dict(zip(_PLAIN, _plain(subscription), strict=True)) | {
         "pause_collection": asdict(pause) if pause else None,
         "items": [
-            {name: value for name in _ITEM_FIELDS if (value := getattr(item, name)) is not None}
+            {name: value for name, value in zip(_ITEM_FIELDS, _item_values(item), strict=True) if value is not None}
             for item in subscription.items
         ],
         "pause_kind": pause_kind,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import Unavailable
-from shared.mirror_item import MirroredSubscription, Write, item_key, read_item, serialize, update_expression
+from shared.mirror_item import NAMES, MirroredSubscription, Write, item_key, read_item, serialize, update_expression
 from shared.subscription import ENDED_STATUSES, PauseKind
 
 if TYPE_CHECKING:
@@ -112,15 +112,15 @@ class MirrorTable:
         return self._update(write, "revision = :revision", {":revision": since.revision})
 
     def _update(self, write: Write, condition: str, values: Mapping[str, Any]) -> MirroredSubscription | None:
-        expression, names, assigned = update_expression(write)
+        expression, assigned = update_expression(write)
         try:
             self._client.update_item(
                 TableName=self._table_name,
                 Key=item_key(write.subscription.customer_id, write.subscription.id),
                 UpdateExpression=expression,
                 ConditionExpression=condition,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues={name: serialize(value) for name, value in {**assigned, **values}.items()},
+                ExpressionAttributeNames=NAMES,
+                ExpressionAttributeValues=assigned | {name: serialize(value) for name, value in values.items()},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException as failed:

@@ -63,6 +63,7 @@ class SecretStore:
         self._provider = SecretsProvider(boto3_client=client)
         self._monotonic = monotonic
         self._reread_at = float("-inf")
+        self._understood: tuple[str, Secrets] | None = None
 
     def get(self) -> Secrets:
         """Answer the secret. Raises `OperatorError` when it is malformed, `Unavailable` when it cannot be read."""
@@ -78,11 +79,17 @@ class SecretStore:
 
     def _read(self, *, force: bool) -> Secrets:
         try:
-            text = self._provider.get(self._secret_id, max_age=CACHE_SECONDS, force_fetch=force)
+            text = str(self._provider.get(self._secret_id, max_age=CACHE_SECONDS, force_fetch=force) or "")
         except GetParameterError as error:
             raise Unavailable("secret_unreadable", f"Cannot read the secret {self._secret_id}") from error
+        # Asked twice for each event: the same text is not parsed again.
+        if self._understood is None or self._understood[0] != text:
+            self._understood = text, self._understand(text)
+        return self._understood[1]
+
+    def _understand(self, text: str) -> Secrets:
         try:
-            return Secrets.model_validate_json(str(text or ""))
+            return Secrets.model_validate_json(text)
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the text'}: {e['msg']}" for e in error.errors())
             # `from None`: the cause would carry the secret's text into the log.

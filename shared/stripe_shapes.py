@@ -146,22 +146,20 @@ def read_subscription(raw: Mapping[str, Any]) -> Subscription:
     customer_id = shape.customer or shape.customer_account
     if customer_id is None:
         raise UnreadableEvent("subscription_without_customer", "The subscription names no customer")
-    own = shape.model_dump(exclude={"customer", "customer_account", "items", "pause_collection", "schedule"})
+    # Not `model_dump`: the fields are plain values already, and this runs for each event.
+    own = vars(shape).copy()
+    del own["customer"], own["customer_account"]
+    own["customer_id"] = customer_id
+    own["schedule_id"] = own.pop("schedule")
     ends = [item.current_period_end for item in shape.items if item.current_period_end is not None]
     own["current_period_end"] = max(ends, default=shape.current_period_end)
     own["cancel_at_period_end"] = bool(shape.cancel_at_period_end)
     pause = shape.pause_collection
-    return Subscription(
-        **own,
-        customer_id=customer_id,
-        schedule_id=shape.schedule,
-        pause_collection=PauseCollection(pause.behavior, pause.resumes_at) if pause else None,
-        items=tuple(_item(item, shape.current_period_end) for item in shape.items),
-    )
+    own["pause_collection"] = PauseCollection(pause.behavior, pause.resumes_at) if pause else None
+    own["items"] = tuple(_item(item, shape.current_period_end) for item in shape.items)
+    return Subscription(**own)
 
 
 def _item(item: _Item, period_end: int | None) -> SubscriptionItem:
     """Before 2025-03-31.basil the period was the subscription's, and so that of every item."""
-    own = item.model_dump()
-    own["current_period_end"] = item.current_period_end or period_end
-    return SubscriptionItem(**own)
+    return SubscriptionItem(**(vars(item) | {"current_period_end": item.current_period_end or period_end}))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.config import Config
 
 from local.template import Template
 from shared.aws import AWS_CONFIG
@@ -31,9 +32,9 @@ class DynamoDb:
     secret_key: str
     token: str | None = None
 
-    def client(self) -> "DynamoDBClient":
+    def client(self, config: Config = AWS_CONFIG) -> "DynamoDBClient":
         session = boto3.Session(self.access_key, self.secret_key, self.token, region_name=self.region)
-        client: DynamoDBClient = session.client("dynamodb", endpoint_url=self.url, config=AWS_CONFIG)
+        client: DynamoDBClient = session.client("dynamodb", endpoint_url=self.url, config=config)
         return client
 
     @classmethod

@@ -4,7 +4,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.config import Config
 
+from functions.webhook.wiring import MIRROR_CONFIG
+from shared.aws import AWS_CONFIG
 from shared.errors import Unavailable
 from shared.mirror import Table
 from shared.mirror_item import MirroredSubscription, Write
@@ -235,3 +238,19 @@ def test_the_largest_item_fits_into_dynamodb(real: MirrorTable) -> None:
     found = real.get("cus_1", "sub_1")
     assert found
     assert found.subscription == huge
+
+
+@pytest.mark.parametrize("config", [AWS_CONFIG, MIRROR_CONFIG], ids=["botocore checks", "only DynamoDB checks"])
+def test_a_request_that_is_refused_is_unavailable_whoever_refuses_it(
+    subscriptions: Subscriptions, config: Config
+) -> None:
+    client = subscriptions.dynamodb.client(config)
+    refused: list[tuple[str, dict[str, Any]]] = [
+        ("", {}),
+        (subscriptions.name, {"id": None}),
+        (subscriptions.name, {"customer_id": 7}),
+    ]
+    for name, wrong in refused:
+        with pytest.raises(Unavailable, match="did not answer"):
+            MirrorTable(client, name).put_if_older(write(1, **wrong), than=0)
+    assert list(subscriptions.table().all()) == []
