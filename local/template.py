@@ -21,10 +21,7 @@ TABLE = "AWS::DynamoDB::Table"
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A Lambda function of the template; `handler` is `package.module.function`, times are in seconds.
-
-    A `durable` one is run as Lambda runs a durable execution.
-    """
+    """A Lambda function of the template; `handler` is `package.module.function`, times are in seconds."""
 
     logical_id: str
     handler: str
