@@ -155,14 +155,18 @@ def test_a_name_has_to_be_a_word_that_fits_a_mark(file: Path, name: str) -> None
     assert "letters, digits" in problem.mend
 
 
-@pytest.mark.parametrize("version", ["2026-10-28", "2024-09-30", "2024-10-01", "2025-01-27", "endive", "2026-10.endive"])
+@pytest.mark.parametrize(
+    "version", ["2026-10-28", "2024-09-30", "2024-10-01", "2025-01-27", "endive", "2026-10.endive"]
+)
 def test_a_version_without_its_name_is_none_of_stripes(file: Path, version: str) -> None:
     (problem,) = read(file, f"api_version: '{version}'\nconfigurations: {{a: {{}}}}").problems
     assert problem.code == "bad_form"
     assert "2026-10-28.endive" in problem.mend
 
 
-@pytest.mark.parametrize("version", ["2019-12-03", "2023-10-16", "2024-06-20", "2024-09-30.acacia", "2026-10-28.endive"])
+@pytest.mark.parametrize(
+    "version", ["2019-12-03", "2023-10-16", "2024-06-20", "2024-09-30.acacia", "2026-10-28.endive"]
+)
 def test_stripes_versions_are_taken(file: Path, version: str) -> None:
     assert read(file, f"api_version: {version}\nconfigurations: {{a: {{}}}}").problems == ()
 
