@@ -177,8 +177,9 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file(file: Path) -> N
 
 
 def test_anchors_and_merges_are_read_and_days_and_windows_files_are_text(file: Path) -> None:
-    text = "\ufeffapi_version: 2026-10-28.endive\r\nx-on: &on {enabled: true}\r\nconfigurations:\r\n  a:\r\n    features:\r\n"
+    text = "\ufeffapi_version: 2026-10-28.endive\r\nx-on: &on {enabled: true}\r\n"
     text += (
+        "configurations:\r\n  a:\r\n    features:\r\n"
         "      invoice_history: *on\r\n      customer_update: {<<: *on, enabled: false, allowed_updates: [email]}\r\n"
     )
     portal = read(file, text).portal
