@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from cli import audit_view
+from cli.rate import Rate
 from cli.times import day, noon, zone
 from shared.audit.as_csv import write_csv
 from shared.audit.as_html import to_html
@@ -20,7 +21,7 @@ from shared.audit.run import run_audit
 from shared.audit.sources import Sources
 from shared.audit.text import Language, count
 from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
-from shared.rate_limit import MOST_PER_SECOND, RateLimit
+from shared.rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _MILDEST_FIRST = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
-
-
-Rate = Annotated[
-    float,
-    typer.Option("--requests-per-second", min=0.1, max=MOST_PER_SECOND, help="At most so many requests to Stripe."),
-]
 
 
 @app.command()

@@ -39,6 +39,12 @@ def explain(  # noqa: PLR0913 - each an option of the command
     """Say what the portal lets the customer do with a subscription, why not more, and what would lift it."""
     if country and not re.fullmatch("[A-Za-z]{2}", country):
         raise InvalidRequest("bad_country", f"{country!r} is no country: write two letters, such as FR")
+    if not subscription.startswith("sub_"):
+        raise InvalidRequest(
+            "no_subscription",
+            f"{subscription!r} is no subscription: an id such as sub_123 is wanted. `portal show cus_...` lists a "
+            "customer's",
+        )
     deployment: Deployment = context.obj()
     moment = noon(as_of, zone("UTC")) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC)
     through = Through(deployment.portal_configurations, group, configuration, country)

@@ -21,6 +21,7 @@ from shared.audit.text import Language
 from shared.errors import InvalidRequest
 from shared.link_token import LinkClaims
 from shared.portal_flow import AfterCompletion, Flow
+from shared.portal_rules.which_configuration import configuration_of_group
 from shared.stripe_gateway import stripe_errors
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def link(  # noqa: PLR0913 - each an option of the command
     given = {name: value for name, value in locals().items() if name in LinkClaims.model_fields}
     claims = _claims(given | {"sub": customer})
     deployment: Deployment = context.obj()
+    configuration_of_group(group, deployment.portal_configurations)
     now, life = deployment.clock or time.time(), duration(expires or ("1d" if email else "15m"))
     token = deployment.link_tokens.mint(claims, expires_in=life, now=now)
     query = {"token": token} | ({"return_url": return_url} if return_url else {})
@@ -80,15 +82,24 @@ def _claims(given: dict[str, Any]) -> LinkClaims:
     try:
         claims = LinkClaims(**given)
     except ValidationError as error:
-        names = {"sub": "customer", "": "the options"}
-        wrong = [(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
-        said = sorted({f"{names.get(place, place)}: {text}" for place, text in wrong})
-        raise InvalidRequest("bad_link", f"These are not as Stripe writes them: {'; '.join(said)}") from None
+        said = sorted({_wrong(dict(each)) for each in error.errors()})
+        raise InvalidRequest("bad_link", "; ".join(said)) from None
     if claims.flow and claims.flow.startswith("subscription_") and not claims.subscription:
         raise InvalidRequest("subscription_required", f"The flow {claims.flow} needs --subscription sub_...")
     if claims.flow == "subscription_update_confirm" and claims.price is None and claims.quantity is None:
         raise InvalidRequest("change_required", f"The flow {claims.flow} needs --price or --quantity")
     return claims
+
+
+def _wrong(error: dict[str, Any]) -> str:
+    """What is wrong with an option, and what is wanted instead."""
+    if not error["loc"]:
+        return f"These options cannot be used: {error['msg']}"
+    name, given = str(error["loc"][0]), error["input"]
+    if name == "sub":
+        return f"{given!r} is no customer of Stripe: an id such as cus_123 is wanted"
+    said = "this is not how Stripe writes it" if error["type"] == "string_pattern_mismatch" else error["msg"]
+    return f"--{name.replace('_', '-')} {given!r}: {said}"
 
 
 def _mail(deployment: "Deployment", customer: str, link: link_mail.Link, language: Language | None) -> None:

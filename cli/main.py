@@ -5,7 +5,7 @@ from functools import cache
 from typing import Annotated
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 from rich.console import Console
 
 from cli import audit, configure, explain, link, mirror_view, recover, scan, treat
@@ -21,6 +21,7 @@ app.add_typer(recover.app)
 app.add_typer(configure.app)
 app.add_typer(scan.app)
 
+_WHICH_AWS = "Say which account and region by AWS_PROFILE and AWS_REGION; `portal --local` asks the stack of `make dev`"
 Customer = Annotated[str, typer.Argument(help="The Stripe customer, cus_...")]
 
 
@@ -63,5 +64,7 @@ def main() -> None:
         app()
     except PortalError as error:
         sys.exit(f"portal: {error.message}")
+    except (NoRegionError, NoCredentialsError) as error:
+        sys.exit(f"portal: AWS: {str(error).rstrip('.')}. {_WHICH_AWS}")
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"portal: AWS: {error}")

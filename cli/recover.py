@@ -12,8 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import recovery_view as view
 from cli.durations import duration
+from cli.rate import Rate
 from shared.intake import Intake
-from shared.rate_limit import MOST_PER_SECOND, RateLimit
+from shared.rate_limit import RateLimit
 from shared.recovery import backfill as filling
 from shared.recovery.bring import limited_reads
 from shared.recovery.reconcile import reconcile as compare
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from cli.deployment import Deployment
 
 app = typer.Typer()
-
-Rate = Annotated[
-    float,
-    typer.Option("--requests-per-second", min=0.1, max=MOST_PER_SECOND, help="At most so many requests to Stripe."),
-]
 
 
 @app.command()

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.rate import Rate
 from cli.times import day, zone
 from shared import treatment
 from shared.errors import InvalidRequest
 from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase, phase_on
-from shared.rate_limit import MOST_PER_SECOND, RateLimit
+from shared.rate_limit import RateLimit
 from shared.stripe_gateway import read_from_stripe
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ app = typer.Typer()
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this nothing is changed.")]
 OneCustomer = Annotated[str | None, typer.Option("--customer", help="Only this customer's, cus_...")]
 OneSubscription = Annotated[str | None, typer.Option("--subscription", help="Only this one, sub_...")]
-Rate = Annotated[
-    float,
-    typer.Option("--requests-per-second", min=0.1, max=MOST_PER_SECOND, help="At most so many requests to Stripe."),
-]
 _Planner = Callable[["Subscription", datetime], treatment.Plan | None]
 
 

@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
+from aws_lambda_powertools import Metrics
+
 from local.durable_execution import run_durably
 from local.physical_names import ACCOUNT_ID, REGION
 from local.template import Function
@@ -45,5 +47,9 @@ class LambdaFunction:
         with self._lock:
             if self._function.durable:
                 return run_durably(self._handler, self._function.logical_id, event)
-            answer = self._handler(json.loads(json.dumps(event)), LambdaContext(self._function))
+            try:
+                answer = self._handler(json.loads(json.dumps(event)), LambdaContext(self._function))
+            finally:
+                # Metrics that are switched off are kept all the same, and the hundredth writes all of them.
+                Metrics().clear_metrics()
             return json.loads(json.dumps(answer))

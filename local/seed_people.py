@@ -129,13 +129,13 @@ PEOPLE = (
     Person(
         "Oliver Smith",
         "oliver.smith@example.com",
-        "Usage-based: the portal can only cancel it",
+        "Usage-based: no change of plan in the portal",
         prices=("api_calls_eur_month",),
     ),
     Person(
         "Mia Andersson",
         "mia.andersson@example.com",
-        "Two products in one subscription: the portal can only cancel it",
+        "Two products in one subscription: no change of plan in the portal",
         prices=("team_eur_month", "starter_eur_month"),
         in_one=True,
     ),
@@ -149,7 +149,7 @@ PEOPLE = (
     Person(
         "Aisha Khan",
         "aisha.khan@example.com",
-        "Pays with what the portal does not support: it can only cancel",
+        "Pays with what the portal does not support: no change of plan in it",
         pays_with="klarna",
     ),
     Person(
@@ -161,7 +161,7 @@ PEOPLE = (
     Person(
         "Grace Osei",
         "grace.osei@example.com",
-        "A price without a tax behavior: the portal can only cancel",
+        "A price without a tax behavior: no change of plan in the portal",
         prices=("starter_2023_month",),
     ),
     Person(

@@ -18,7 +18,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _POLICY = (
-    "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self' {}; "
+    "default-src 'none'; style-src 'self'; img-src data:; frame-src 'self'; form-action 'self' {}; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
 # Where a form of ours may end up: some browsers hold a form's redirects to `form-action` too.

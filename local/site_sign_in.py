@@ -40,6 +40,7 @@ class SiteSignIn:
     def _ask(self, email: str, verified: bool) -> Response:  # noqa: FBT001 - a ticked box
         subject = sha256(email.encode()).hexdigest()[:16]
         token = self._issuer.token(subject, email=email, email_verified=verified)
+        known = bool(self._backend.stripe.v1.customers.list({"email": email, "limit": 1}).data)
         answer = requests.post(
             f"{self._backend.places.site_url}/portal/sessions",
             json={},
@@ -48,6 +49,7 @@ class SiteSignIn:
         )
         asked: dict[str, Any] = {
             "email": email,
+            "known": known,
             "claims": jwt.decode(token, options={"verify_signature": False}),
             "status": answer.status_code,
             "answer": answer.json(),

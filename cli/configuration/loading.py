@@ -125,7 +125,7 @@ _MENDS = {
     "word": "Names are letters, digits, - and _, at most 40 of them.",
     "key": "Keys of metadata have at most 40 characters and no square brackets; ids have no spaces.",
     "currency": "Write three small letters, such as eur.",
-    "api_version": "Write a version such as 2026-10-28.endive.",
+    "api_version": "Write a version with its name, such as 2026-10-28.endive; only those before 2024-09-30 have none.",
 }
 
 

@@ -13,6 +13,8 @@ from cli.configuration.features import Features, Listed, Part
 
 # The version that the locked library speaks.
 PINNED_VERSION = stripe.api_version
+# A date; from 2024-09-30.acacia on with the release's name (docs.stripe.com/api-versions).
+_VERSION = r"^(\d{4}-\d\d-\d\d\.[a-z_]+|20(1\d|2[0-3])-\d\d-\d\d|2024-0([1-8]-\d\d|9-[0-2]\d))$"
 # The key of a configuration's metadata that says which entry of which file it is.
 MARK = "portal_yaml"
 _LONGEST_URL = 5000
@@ -86,7 +88,7 @@ class Entry(Part):
 class Portal(Part):
     """The whole file; `project` keeps two files apart that share an account."""
 
-    api_version: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d(\.[a-z_]+)?$")] = PINNED_VERSION
+    api_version: Annotated[str, Field(pattern=_VERSION)] = PINNED_VERSION
     project: Word | None = None
     configurations: Annotated[dict[Word, Entry], Field(min_length=1)]
 

@@ -10,12 +10,12 @@ Fields = dict[str, Any]
 
 # The version from which on Stripe knows a parameter; an older one is not sent what it does not know.
 SINCE = {
-    "features.subscription_pause": "2026-10-28",
-    "features.subscription_cancel.cancellation_reason.feedback_options": "2026-08-26",
-    "features.subscription_update.billing_cycle_anchor": "2025-12-15",
-    "features.subscription_update.trial_update_behavior": "2025-09-30",
-    "features.subscription_update.products[].adjustable_quantity": "2025-07-30",
-    "features.subscription_update.schedule_at_period_end": "2024-10-28",
+    "features.subscription_pause": "2026-10-28.endive",
+    "features.subscription_cancel.cancellation_reason.feedback_options": "2026-08-26.dahlia",
+    "features.subscription_update.billing_cycle_anchor": "2025-12-15.clover",
+    "features.subscription_update.trial_update_behavior": "2025-09-30.clover",
+    "features.subscription_update.products[].adjustable_quantity": "2025-07-30.basil",
+    "features.subscription_update.schedule_at_period_end": "2024-10-28.acacia",
 }
 
 

@@ -162,7 +162,7 @@ def _versions(features: Features, version: str, path: Path) -> Iterator[Problem]
                 "not_in_this_version",
                 (*path, "features", *keys),
                 f"API {version} does not know {name.rpartition('.')[2]}; it came with {since}.",
-                "Take it out, or raise api_version.",
+                f"Take it out, or raise api_version to {since}.",
             )
 
 

@@ -82,13 +82,13 @@ def _shown(call: Call, features: StripeObject, subscription: StripeObject) -> di
 
 
 def _refusals(refused: list[Answer], offered: set[str]) -> list[tuple[str, list[str]]]:
-    """A sentence with its reasons; who can cancel is told that this is all."""
+    """A sentence with its reasons; who can cancel and nothing else is told so."""
     reasons = {answer.topic: [reason.why.en for reason in answer.limits] for answer in refused}
     told = {_REFUSED[topic]: why for topic, why in reasons.items()}
     if "change_plan" in reasons and "cancel" in reasons:
         told = {_NEITHER: list(dict.fromkeys(reasons["change_plan"] + reasons["cancel"]))} | told
         del told[_REFUSED["change_plan"]], told[_REFUSED["cancel"]]
-    elif "change_plan" in reasons and offered & {"cancel", "uncancel"}:
+    elif "change_plan" in reasons and offered & {"cancel", "uncancel"} and not offered & {"pause", "resume"}:
         told = {_ONLY_CANCEL: told.pop(_REFUSED["change_plan"])} | told
     return list(told.items())
 

@@ -29,6 +29,14 @@ _SUMMARIES = {
         "Dans le portail, le client ne peut ni modifier ni résilier cet abonnement.",
     ),
 }
+_OR_PAUSE = Text(
+    "In the portal the customer can cancel or pause this subscription, but not change its plan.",
+    "Dans le portail, le client peut résilier ou mettre en pause cet abonnement, mais pas changer d'offre.",
+)
+_OR_RESUME = Text(
+    "In the portal the customer can cancel or resume this subscription, but not change its plan.",
+    "Dans le portail, le client peut résilier ou reprendre cet abonnement, mais pas changer d'offre.",
+)
 _ENDED = Text("It has ended: no access.", "Il est terminé : plus d'accès.")
 _REALLY_PAUSED = Text(
     "It is really paused (status=paused): no invoices, and the service should stop. Entitlements are withdrawn.",
@@ -54,7 +62,9 @@ class Explanation:
     @property
     def summary(self) -> Text:
         """The sentence that matters."""
-        change, cancel, *_ = self.answers
+        change, cancel, pause, resume, _ = self.answers
+        if cancel.possible and not change.possible and (pause.possible or resume.possible):
+            return _OR_PAUSE if pause.possible else _OR_RESUME
         return _SUMMARIES[change.possible, cancel.possible]
 
     @property

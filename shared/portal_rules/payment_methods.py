@@ -61,8 +61,8 @@ _TITLE = Text("Remove a payment method", "Supprimer un moyen de paiement")
 LAST = Reason(
     "last_payment_method",
     Text(
-        "It is the only payment method, and a subscription is active: one has to remain that can be charged.",
-        "C'est le seul moyen de paiement, et un abonnement est actif : il doit en rester un à débiter.",
+        "It is the only payment method, and a subscription has not ended: one has to remain that can be charged.",
+        "C'est le seul moyen de paiement, et un abonnement n'est pas terminé : il doit en rester un à débiter.",
     ),
     Text(
         "Add the new payment method first, then remove the old one.",

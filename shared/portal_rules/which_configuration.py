@@ -30,7 +30,7 @@ class Through:
 
 def read_configuration(client: StripeClient, through: Through, group: str | None) -> Raw:
     """Read it as it is now. Raises `InvalidRequest` for one that does not exist, `OperatorError` without a default."""
-    configuration_id = through.configuration_id or _of_group(group, through.groups)
+    configuration_id = through.configuration_id or configuration_of_group(group, through.groups)
     configurations = client.v1.billing_portal.configurations
     with stripe_errors():
         if configuration_id is None:
@@ -52,8 +52,11 @@ def read_configuration(client: StripeClient, through: Through, group: str | None
     return raw
 
 
-def _of_group(group: str | None, groups: Mapping[str, str]) -> str | None:
-    """Without any groups the portal link asks nobody for one."""
+def configuration_of_group(group: str | None, groups: Mapping[str, str]) -> str | None:
+    """Answer the id of a group's configuration, `None` for the default one. Raises `InvalidRequest` for no such group.
+
+    Without any groups the portal link asks nobody for one.
+    """
     if group is None or not groups:
         return None
     if group not in groups:

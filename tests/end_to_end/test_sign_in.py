@@ -39,11 +39,13 @@ def test_a_customer_who_signs_in_gets_the_own_portal(stack: RunningStack) -> Non
     assert "Go where it leads amelie.laurent@example.com" in page
     assert '"amelie.laurent@example.com"' in page
     assert "Northwind Starter" in portal_of(page)
+    assert "A customer had this address" in page
 
 
 def test_somebody_new_is_made_a_customer_once(stack: RunningStack) -> None:
-    for _ in range(2):
-        sign_in(stack, "new.user@example.com", verified="yes")
+    first, second = (sign_in(stack, "new.user@example.com", verified="yes") for _ in range(2))
+    assert "Nobody had this address" in first
+    assert "A customer had this address" in second
     assert html.unescape(get(stack.url).text).count(">new.user@example.com</a>") == 1
 
 

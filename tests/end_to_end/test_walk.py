@@ -54,6 +54,14 @@ def test_the_home_page_lists_everybody_with_what_the_mirror_says(stack: RunningS
     assert get(f"{stack.url}/site.css").headers["content-type"].startswith("text/css")
 
 
+def test_what_a_page_loads_is_what_its_policy_allows(stack: RunningStack) -> None:
+    page = get(stack.url)
+    shop = get(f"{customer_page(stack, 'Jonas Weber')}/shop")
+    for each in (page, shop):
+        assert 'rel="icon" href="data:,"' in each.text
+        assert "img-src data:" in each.headers["Content-Security-Policy"]
+
+
 def test_a_link_leads_to_the_customers_own_portal(stack: RunningStack) -> None:
     answer = get(stack.url + links_of(row_of(stack, "Amélie Laurent"))[0])
     assert answer.status_code == 303

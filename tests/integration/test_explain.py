@@ -220,6 +220,13 @@ def test_what_does_not_exist_is_named(explainer: Explainer, subscribe: Subscribe
     assert error.code == code
 
 
+def test_who_names_a_customer_is_told_how_to_find_the_subscription(explainer: Explainer) -> None:
+    error = explainer.run("cus_1").exception
+    assert str(error) == (
+        "'cus_1' is no subscription: an id such as sub_123 is wanted. `portal show cus_...` lists a customer's"
+    )
+
+
 def test_without_a_default_configuration_the_mend_is_named(
     aws: Aws, simulator: RunningSimulator, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

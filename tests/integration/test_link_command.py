@@ -98,6 +98,24 @@ def test_what_does_not_go_together_is_refused(run: Run, arguments: list[str], co
     assert "Value error" not in error.message
 
 
+def test_a_group_that_is_not_deployed_is_refused_before_a_customer_follows_the_link(
+    run: Run, ada: str, monkeypatch: pytest.MonkeyPatch, outbox: Callable[[], list[Mail]]
+) -> None:
+    assert claims_in(run(ada, "--group", "anything").stdout)["group"] == "anything"
+    monkeypatch.setattr(Deployment, "portal_configurations", {"vip": "bpc_1"})
+    assert claims_in(run(ada, "--group", "vip").stdout)["group"] == "vip"
+    error = run(ada, "--group", "vpi", "--email").exception
+    assert isinstance(error, InvalidRequest)
+    assert (error.code, "['vip']" in error.message, outbox()) == ("unknown_group", True, [])
+
+
+def test_what_is_refused_says_what_is_wanted(run: Run) -> None:
+    assert str(run("bob").exception) == "'bob' is no customer of Stripe: an id such as cus_123 is wanted"
+    assert str(run("cus_1", "--coupon", "HALF").exception) == (
+        "These options cannot be used: `coupon` is for the flows subscription_cancel and subscription_update_confirm"
+    )
+
+
 def test_it_mails_the_link_in_the_customers_language(run: Run, ada: str, outbox: Callable[[], list[Mail]]) -> None:
     answer = run(ada, "--email", "--flow", "payment_method_update")
     assert answer.stdout.startswith("Sent to ada@example.com; it opens until 20")

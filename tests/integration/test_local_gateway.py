@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import requests
+from aws_lambda_powertools import Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from starlette.responses import PlainTextResponse
 
 from local.gateway import Gateway
@@ -66,6 +68,26 @@ def url() -> Iterator[str]:
     with serving(gateway, port):
         yield f"http://127.0.0.1:{port}"
     del sys.modules[module.__name__]
+
+
+def test_metrics_that_are_off_do_not_pile_up_until_they_are_written_to_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+    counting = Metrics(namespace="Test", service="counting")
+
+    @counting.log_metrics
+    def count(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+        counting.add_metric("Calls", MetricUnit.Count, 1)
+        return {}
+
+    module = ModuleType("handler_that_counts")
+    module.count = count  # type: ignore[attr-defined]  # a module of its own
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    function = LambdaFunction(Function("count", f"{module.__name__}.count", 25, 512))
+    for _ in range(101):
+        function.invoke({})
+    assert capsys.readouterr().out == ""
 
 
 def test_a_request_reaches_the_handler_as_an_event(url: str) -> None:

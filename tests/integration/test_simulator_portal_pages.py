@@ -305,6 +305,14 @@ def test_limits_are_shown_with_their_reason(portal: Open, subscribe: Subscribe, 
     assert page.press("update", subscription=both.id, price=shop.yearly.id).status_code == 403
 
 
+def test_who_can_pause_is_not_told_that_only_cancelling_is_left(portal: Open, subscribe: Subscribe, shop: Shop) -> None:
+    subscribe(items=[{"price": shop.monthly.id}, {"price": shop.yearly.id}])
+    text = portal(limited(shop) | {"subscription_pause": MONTH}).page()
+    assert "Pause subscription" in text
+    assert "You cannot change this subscription here:" in text
+    assert "only cancel" not in text
+
+
 def test_a_planned_update_is_told_once_and_forbids_cancelling_too(
     client: stripe.StripeClient, portal: Open, subscribe: Subscribe, shop: Shop
 ) -> None:

@@ -102,6 +102,18 @@ def test_without_a_stack_the_mend_is_one_line(monkeypatch: pytest.MonkeyPatch) -
     assert str(caught.value) == "portal: Nothing answers at http://127.0.0.1:1: start it with `make dev`"
 
 
+def test_without_aws_the_ways_out_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["portal", "show", "cus_1"])
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert str(caught.value) == (
+        "portal: AWS: You must specify a region. Say which account and region by AWS_PROFILE and AWS_REGION; "
+        "`portal --local` asks the stack of `make dev`"
+    )
+
+
 @pytest.mark.parametrize("command", ["link", "show", "audit"])
 def test_help_needs_no_deployment(command: str) -> None:
     assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0

@@ -155,19 +155,36 @@ def test_a_name_has_to_be_a_word_that_fits_a_mark(file: Path, name: str) -> None
     assert "letters, digits" in problem.mend
 
 
+@pytest.mark.parametrize(
+    "version", ["2026-10-28", "2024-09-30", "2024-10-01", "2025-01-27", "endive", "2026-10.endive"]
+)
+def test_a_version_without_its_name_is_none_of_stripes(file: Path, version: str) -> None:
+    (problem,) = read(file, f"api_version: '{version}'\nconfigurations: {{a: {{}}}}").problems
+    assert problem.code == "bad_form"
+    assert "2026-10-28.endive" in problem.mend
+
+
+@pytest.mark.parametrize(
+    "version", ["2019-12-03", "2023-10-16", "2024-06-20", "2024-09-30.acacia", "2026-10-28.endive"]
+)
+def test_stripes_versions_are_taken(file: Path, version: str) -> None:
+    assert read(file, f"api_version: {version}\nconfigurations: {{a: {{}}}}").problems == ()
+
+
 def test_every_problem_is_told_at_once_in_the_order_of_the_file(file: Path) -> None:
     loaded = read(file, "configurations:\n  a:\n    activ: true\n  b:\n    groups: 1\n  c:\n    id: x\n")
     assert [line for line, _, _ in told(loaded)] == [3, 5, 7]
 
 
 def test_anchors_and_merges_are_read_and_days_and_windows_files_are_text(file: Path) -> None:
-    text = "\ufeffapi_version: 2026-10-28\r\nx-on: &on {enabled: true}\r\nconfigurations:\r\n  a:\r\n    features:\r\n"
+    text = "\ufeffapi_version: 2026-10-28.endive\r\nx-on: &on {enabled: true}\r\n"
     text += (
+        "configurations:\r\n  a:\r\n    features:\r\n"
         "      invoice_history: *on\r\n      customer_update: {<<: *on, enabled: false, allowed_updates: [email]}\r\n"
     )
     portal = read(file, text).portal
     assert portal
-    assert portal.api_version == "2026-10-28"
+    assert portal.api_version == "2026-10-28.endive"
     features = portal.configurations["a"].features
     assert features.invoice_history.enabled
     assert not features.customer_update.enabled

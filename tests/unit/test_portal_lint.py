@@ -193,6 +193,7 @@ def test_todays_pause_needs_its_version(check: Lint, version: str, entry: dict[s
     found = check(top={"api_version": version}, a=entry)
     assert codes(found) == [("error", "pause_version")]
     assert f"API {version} does not know" in found[0].message
+    assert "raise api_version to 2026-10-28.endive" in found[0].mend
     assert check(top={"api_version": "2026-10-28.endive"}, a=entry) == []
 
 

@@ -80,8 +80,20 @@ def test_what_can_only_be_cancelled_is_told_with_its_reason(changes: dict[str, A
     given = facts(plain(**changes))
     assert codes(plan_change(given)) == [code]
     assert cancellation(given).possible
-    assert "can only cancel" in Explanation(given).summary.en
-    assert "seulement résilier" in Explanation(given).summary.fr
+    without_pause = replace(given, features=replace(EVERYTHING, pause=False))
+    assert "can only cancel" in Explanation(without_pause).summary.en
+    assert "seulement résilier" in Explanation(without_pause).summary.fr
+
+
+def test_nobody_is_told_that_only_cancelling_is_left_who_can_pause_or_resume() -> None:
+    several = Explanation(facts(plain(items=(ITEM, ITEM))))
+    assert pausing(several.facts).possible
+    assert "can cancel or pause this subscription, but not change its plan" in several.summary.en
+    assert "résilier ou mettre en pause" in several.summary.fr
+    paused = Explanation(facts(plain("paused")))
+    assert resuming(paused.facts).possible
+    assert "can cancel or resume this subscription, but not change its plan" in paused.summary.en
+    assert "résilier ou reprendre" in paused.summary.fr
 
 
 def test_every_reason_is_told_not_only_the_first() -> None:
