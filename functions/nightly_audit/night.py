@@ -152,7 +152,7 @@ class Night:
             repair=True,
         )
         reading = Reading(sources, self._day(run), CHECKS, paused.add, seen, before.drift)
-        reading.looking.load(before.looked)
+        reading.load(before.looked)
         return reading
 
     def _keep(self, run: Run, number: int, reading: Reading) -> None:

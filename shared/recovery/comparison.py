@@ -86,7 +86,7 @@ class Comparison:
         """Ask Stripe for an item of the table that its list did not have; answer whether that was so."""
         self.tally.mirrored += 1
         mine = held.subscription
-        if (mine.customer_id, mine.id) in self._seen:
+        if not self.is_stray(held):
             return False
         found = self._read_one(mine.id)
         if found is None:
@@ -99,6 +99,10 @@ class Comparison:
             self._look(found, held)
         self.judge()
         return True
+
+    def is_stray(self, held: MirroredSubscription) -> bool:
+        """Whether Stripe's list did not have it, and the mirror has no newer word of it than the list."""
+        return held.as_of < self._now and (held.subscription.customer_id, held.subscription.id) not in self._seen
 
     def judge(self, *, everything: bool = False) -> None:
         """Judge the suspects that have waited long enough; wait for the others if it is to be `everything`."""
