@@ -44,10 +44,10 @@ def _drifted(seen: DriftSeen) -> Finding:
 
 def _given_up(asked: int) -> Text:
     return Text(
-        f"The mirror holds more than {format_number(asked)} subscriptions that are not in Stripe's list of those that are "
-        "not canceled; no more of them were asked for.",
-        f"Le miroir contient plus de {format_number(asked, 'fr')} abonnements absents de la liste Stripe des abonnements "
-        "non résiliés ; les autres n'ont pas été vérifiés.",
+        f"The mirror holds more than {format_number(asked)} subscriptions that Stripe's list of those not canceled does "
+        "not have; no more of them were asked for.",
+        f"Le miroir contient plus de {format_number(asked, 'fr')} abonnements absents de la liste des abonnements non "
+        "résiliés de Stripe ; les autres n'ont pas été vérifiés.",
     )
 
 

@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
 
-# Subscriptions that the mirror has and Stripe's list has not cost a request each. Usually a few hundred are younger than
-# the list or of test clocks; a mirror of another account has all of them.
+# Subscriptions that the mirror has and Stripe's list has not cost a request each. Usually they are a few, of test clocks
+# or of lost events; in a mirror of another account they are all.
 MOST_ASKED = 5000
 
 _UNREADABLE = Finding(

@@ -1,8 +1,5 @@
 """The way back, from the mirror to Stripe: what it may cost, and how it goes on after an interruption."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
