@@ -31,7 +31,7 @@ from shared.rate_limit import RateLimit
 from shared.recovery.retries import Retries
 from shared.recovery.seen import Seen
 from shared.secret_store import SecretStore
-from shared.stripe_gateway import stripe_client
+from shared.stripe_gateway import PATIENT_TIMEOUT_SECONDS, stripe_client
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class Night:
     def _go_on(self, run: Run, number: int, paused: Part, seen: Seen) -> Reading:
         settings, before = self.settings, self.shelf.stretch(run.name, number - 1)
         sources = Sources(
-            stripe_client(self.secrets.get().api_key, settings.stripe_api_base),
+            stripe_client(self.secrets.get().api_key, settings.stripe_api_base, PATIENT_TIMEOUT_SECONDS),
             self.table,
             RateLimit(settings.audit_requests_per_second),
             settings.uncertainty,

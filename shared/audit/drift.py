@@ -44,8 +44,8 @@ def _drifted(seen: DriftSeen) -> Finding:
 
 def _given_up(asked: int) -> Text:
     return Text(
-        f"The mirror holds more than {format_number(asked)} subscriptions that Stripe's list of those not canceled does "
-        "not have; no more of them were asked for.",
+        f"The mirror holds more than {format_number(asked)} subscriptions that Stripe's list of those not canceled "
+        "does not have; no more of them were asked for.",
         f"Le miroir contient plus de {format_number(asked, 'fr')} abonnements absents de la liste des abonnements non "
         "résiliés de Stripe ; les autres n'ont pas été vérifiés.",
     )

@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
 
-# Subscriptions that the mirror has and Stripe's list has not cost a request each. Usually they are a few, of test clocks
-# or of lost events; in a mirror of another account they are all.
+# What the mirror has and Stripe's list has not costs a request each. Usually that is little, of test clocks or of lost
+# events; in a mirror of another account it is all.
 MOST_ASKED = 5000
 
 _UNREADABLE = Finding(

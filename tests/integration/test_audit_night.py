@@ -25,7 +25,7 @@ from shared.errors import OperatorError, Unavailable
 from shared.mirror_item import Write
 from shared.mirror_table import MirrorTable
 from shared.rate_limit import RateLimit
-from shared.stripe_gateway import stripe_client
+from shared.stripe_gateway import TIMEOUT_SECONDS, stripe_client
 from shared.stripe_shapes import read_subscription
 from tests.integration.audit_account import Account, serve, subscription
 from tests.integration.conftest import SENDER, Aws
@@ -408,3 +408,15 @@ def test_what_only_the_team_can_mend_fails_at_once(
     with pytest.raises(ExecutionFailed):
         run()
     assert log.getvalue().count(f'"{code}"') == 1
+
+
+def test_the_audit_waits_longer_for_a_page_than_a_visitor_for_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = []
+
+    def client(key: str, base: str, timeout: float = TIMEOUT_SECONDS) -> Any:
+        waits.append(timeout)
+        return stripe_client(key, base, timeout)
+
+    monkeypatch.setattr(night, "stripe_client", client)
+    run()
+    assert min(waits) >= 5 * TIMEOUT_SECONDS
