@@ -19,11 +19,11 @@ def _die_once_before_the_mail(died: Path) -> None:
     """The night is claimed and its list kept; the mail is not sent."""
     send = Mailer.send
 
-    def die_or_send(mailer: Mailer, edition: Edition) -> None:
+    def die_or_send(self: Mailer, edition: Edition) -> None:
         if not died.exists():
             died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        send(mailer, edition)
+        send(self, edition)
 
     Mailer.send = die_or_send  # type: ignore[method-assign]
 

@@ -285,7 +285,7 @@ def test_a_list_of_last_night_that_is_lost_costs_the_comparison_and_not_the_mail
     account.subscriptions = [subscription(1)]
     run()
     (key,) = keys(aws, "lists/")
-    where = {"Bucket": aws.template.ref("AuditReports"), "Key": key}
+    where: Any = {"Bucket": aws.template.ref("AuditReports"), "Key": key}
     if spoilt is None:
         aws.clients.s3.delete_object(**where)
     else:
