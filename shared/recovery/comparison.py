@@ -29,6 +29,10 @@ class Table(Protocol):
         """Read up to 100 subscriptions by (customer, subscription), those that there are."""
 
 
+# Each costs a minute and more of patience. After so many in a row Stripe is too slow to repair by, for this comparison.
+MOST_SLOW = 3
+
+
 @dataclass(frozen=True, slots=True)
 class _Suspect:
     """A difference, and when it was first seen (seconds of the rate limit's clock)."""
@@ -62,6 +66,7 @@ class Comparison:
         self._now, self._retention, self._uncertainty = now, retention, uncertainty
         # In the order of sighting; at most what is listed within the uncertainty.
         self._suspects: deque[_Suspect] = deque()
+        self._slow = 0
 
     def see_page(self, page: Page) -> None:
         """Compare a page of Stripe's list with the table."""
@@ -148,7 +153,10 @@ class Comparison:
         if self._mirror is None:
             return False
         observe = self._mirror.observe
-        outcome = attempt(found.subscription.id, lambda: observe(found), self.retries)
+        outcome: Outcome | Failure = Failure(found.subscription.id, "slow_read", "Stripe was too slow for those before")
+        if self._slow < MOST_SLOW:
+            outcome = attempt(found.subscription.id, lambda: observe(found), self.retries)
+            self._slow = self._slow + 1 if isinstance(outcome, Failure) and outcome.code == "slow_read" else 0
         if outcome is Outcome.STALE and held and held.subscription.ended and not found.subscription.ended:
             reason = "The mirror says that it ended, and nothing comes back from the dead: delete the item, then repair"
             outcome = Failure(found.subscription.id, "ended_in_mirror", reason)
