@@ -324,6 +324,8 @@ def test_a_list_too_long_for_a_mail_is_linked_to(aws: Aws, account: Account, mon
     }
     fetched = requests.get(url, timeout=10)
     assert len(list(csv.DictReader(StringIO(fetched.text)))) == 20
+    assert fetched.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert fetched.headers["Content-Disposition"].startswith("attachment; ")
     today = datetime.now(ZoneInfo("Europe/Paris")).date()
     assert f"lists/{today}.csv" in body(mail, "plain")
 
