@@ -20,7 +20,7 @@ from shared.mirror_table import MirrorTable
 from shared.recovery.dead_letter_queue import DeadLetterQueue
 from shared.recovery.dry_run import DryRunTable
 from shared.secret_store import SecretStore
-from shared.stripe_gateway import SubscriptionRead, stripe_client
+from shared.stripe_gateway import PATIENT_TIMEOUT_SECONDS, SubscriptionRead, stripe_client
 
 STRIPE_API_BASE = "https://api.stripe.com"
 # The template's, for a stack that does not tell: the local one.
@@ -118,7 +118,7 @@ class Deployment:
     @property
     def stripe(self) -> StripeClient:
         """Stripe, with the deployment's own key."""
-        return stripe_client(self._secrets.get().api_key, self.stripe_api_base)
+        return stripe_client(self._secrets.get().api_key, self.stripe_api_base, PATIENT_TIMEOUT_SECONDS)
 
     @property
     def _secrets(self) -> SecretStore:

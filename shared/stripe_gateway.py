@@ -21,18 +21,23 @@ stripe.enable_telemetry = False
 # API Gateway gives up after 30 s and Stripe's webhooks after about 10 s, so one retry has to fit in there.
 TIMEOUT_SECONDS = 4
 RETRIES = 1
+# Who reads whole lists is in no such hurry, and a page of 100 large subscriptions may take Stripe some seconds.
+PATIENT_TIMEOUT_SECONDS = 20
 
 # Stripe's refusal names it so: the 'rak_customer_portal_write' permission would allow the request.
 _PERMISSION = re.compile(r"rak_\w+")
 
 
 @lru_cache(maxsize=2)
-def stripe_client(api_key: str, api_base: str) -> StripeClient:
-    """Answer the client for a key, the same one (and its connections) as long as the key stays the same."""
+def stripe_client(api_key: str, api_base: str, timeout: float = TIMEOUT_SECONDS) -> StripeClient:
+    """Answer the client for a key, the same one (and its connections) as long as the key stays the same.
+
+    `timeout` is in seconds, for one request.
+    """
     return StripeClient(
         api_key,
         base_addresses={"api": api_base},
-        http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+        http_client=stripe.RequestsClient(timeout=timeout),
         max_network_retries=RETRIES,
     )
 

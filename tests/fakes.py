@@ -10,7 +10,7 @@ from shared.audit.finding import Finding
 from shared.audit.paused_findings import PausedFindings
 from shared.audit.report import Report
 from shared.errors import Unavailable
-from shared.mirror_item import MirroredSubscription, Write, stands_in_the_way
+from shared.mirror_item import MirroredSubscription, Write, item_key, stands_in_the_way
 from shared.pause import Phase
 from shared.stripe_gateway import SubscriptionRead
 from shared.subscription import Subscription
@@ -36,10 +36,10 @@ class FakeTable:
     def page(self, start: Mapping[str, Any] | None) -> tuple[list[MirroredSubscription], Mapping[str, Any] | None]:
         """Two items a page."""
         self._request()
-        first = int(start["number"]) if start else 0
-        then = first + 2 if first + 2 < len(self.items) else None
+        keys = [item_key(*key) for key in self.items]
+        first = keys.index(dict(start)) + 1 if start else 0
         found = [each for each in list(self.items.values())[first : first + 2] if not each.subscription.ended]
-        return found, None if then is None else {"number": then}
+        return found, keys[first + 1] if first + 2 < len(keys) else None
 
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
         self._request()

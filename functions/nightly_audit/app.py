@@ -5,7 +5,7 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 from aws_durable_execution_sdk_python import DurableContext, StepContext, durable_execution
-from aws_durable_execution_sdk_python.config import Duration, StepConfig
+from aws_durable_execution_sdk_python.config import Duration, JitterStrategy, StepConfig
 from aws_durable_execution_sdk_python.exceptions import StepError
 from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
 from aws_lambda_powertools import Logger, Metrics
@@ -32,6 +32,8 @@ _PATIENCE = StepConfig(
             max_attempts=14,
             initial_delay=Duration.from_seconds(30),
             max_delay=Duration.from_minutes(15),
+            # Chance would halve the two hours, and no other run is there to keep out of step with.
+            jitter_strategy=JitterStrategy.NONE,
             retryable_error_types=[Unavailable],
         )
     )
@@ -63,15 +65,21 @@ def _logged(act: Callable[[], _Answer], _context: StepContext) -> _Answer:
         return act()
     except PortalError as error:
         log_problem(logger, error)
-        raise
+        # The SDK logs it with its causes; those may have a part of the key in them.
+        raise error from None
+
+
+def _is_to_send_again(event: Any) -> bool:
+    """Only `true` is; whatever else a schedule or a person sends is an ordinary run."""
+    return isinstance(event, Mapping) and event.get("send_again") is True
 
 
 @durable_execution
-def _run(event: Mapping[str, Any], context: DurableContext) -> dict[str, Any]:
+def _run(event: Any, context: DurableContext) -> dict[str, Any]:
     if not context.is_replaying():
         metrics.add_metric(AuditMetric.AUDIT_RUNS, MetricUnit.Count, 1)
     try:
-        counts = run_steps(_wire, _Steps(context), again=event.get("send_again") is True)
+        counts = run_steps(_wire, _Steps(context), again=_is_to_send_again(event))
     except (PortalError, StepError):
         metrics.add_metric(AuditMetric.AUDIT_FAILURES, MetricUnit.Count, 1)
         raise

@@ -1,9 +1,10 @@
 """One night in steps that can each be done again: read, compare with the mirror, look at the account, tell."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from io import TextIOWrapper
 from tempfile import TemporaryFile
 from typing import Any
@@ -24,11 +25,15 @@ from shared.audit.registry import CHECKS
 from shared.audit.report import Report
 from shared.audit.sources import Sources
 from shared.audit.window import Window
+from shared.errors import OperatorError, Unavailable
 from shared.mirror_table import MirrorTable
 from shared.rate_limit import RateLimit
+from shared.recovery.retries import Retries
 from shared.recovery.seen import Seen
 from shared.secret_store import SecretStore
-from shared.stripe_gateway import stripe_client
+from shared.stripe_gateway import PATIENT_TIMEOUT_SECONDS, stripe_client
+
+logger = logging.getLogger(__name__)
 
 # A longer list would make a mail that some servers refuse; it is linked to instead.
 LARGEST_ATTACHMENT = 2_000_000
@@ -90,29 +95,45 @@ class Night:
         paused = PausedFindings.of(self.shelf.findings(run.name, steps))
         reading = self._go_on(run, number, paused, Seen())
         report = reading.report(paused)
-        night = self._day(run).today
-        nights = self.nights.before(night)
-        change = self._change(paused, last_of(nights))
-        edition = Edition(report, self.settings.audit_language, nights, change, self._list(report))
-        return self._counts(report) | {"mail": self._send(run, edition, again=again)}
+        return self._counts(report) | {"mail": self._send(run, report, again=again)}
 
-    def _send(self, run: Run, edition: Edition, *, again: bool) -> str:
+    def _send(self, run: Run, report: Report, *, again: bool) -> str:
         """The mail goes out before it is noted: a crash in between sends it twice, and never loses it."""
-        now = datetime.fromtimestamp(self.clock(), UTC)
-        if not self.nights.claim(edition.night, run.name, edition.report, now=now, again=again):
+        now, night = datetime.fromtimestamp(self.clock(), UTC), self._day(run).today
+        if not self.nights.claim(night, run.name, report, now=now, again=again):
             return "sent_before"
-        silent = self.settings.audit_all_clear == "silence" and is_all_clear(edition.report)
-        if not silent:
-            self.mailer.send(edition)
-        self.nights.told(edition.night, mail := Mail.SILENT if silent else Mail.SENT)
+        edition = self._edition(report, night)
+        silent = self.settings.audit_all_clear == "silence" and is_all_clear(report)
+        try:
+            if not silent:
+                self.mailer.send(edition)
+        except OperatorError:
+            self.nights.told(night, Mail.REFUSED)
+            raise
+        mail = Mail.SILENT if silent else Mail.SENT
+        try:
+            Retries(RateLimit(1)).of(lambda: self.nights.told(night, mail))
+        except Unavailable as error:  # to do the step again would send the mail again
+            logger.warning("What became of the mail is not noted: %s", error.message)
         return mail.value
 
-    def _change(self, paused: PausedFindings, last: PastNight | None) -> Change | None:
-        return None if last is None else paused.change_since(last.night, self.shelf.listed(last.night))
+    def _edition(self, report: Report, night: date) -> Edition:
+        nights = self.nights.before(night)
+        change = self._change(report.paused, last_of(nights))
+        return Edition(report, self.settings.audit_language, nights, change, self._list(report, night))
 
-    def _list(self, report: Report) -> ListLink | None:
+    def _change(self, paused: PausedFindings, last: PastNight | None) -> Change | None:
+        """A list that is gone costs the comparison, and not the mail."""
+        if last is None:
+            return None
+        try:
+            return paused.change_since(last.night, self.shelf.listed(last.night))
+        except Unavailable as error:
+            logger.warning("The mail goes without what changed: %s", error.message)
+            return None
+
+    def _list(self, report: Report, night: date) -> ListLink | None:
         """Keep the list for the next night and for people; link to it when it is long."""
-        night = report.as_of.astimezone(report.timezone).date()
         with TextIOWrapper(TemporaryFile(), "utf-8", newline="") as text:
             write_csv(report.paused, text, self.settings.audit_language)
             size = text.tell()
@@ -123,7 +144,7 @@ class Night:
     def _go_on(self, run: Run, number: int, paused: Part, seen: Seen) -> Reading:
         settings, before = self.settings, self.shelf.stretch(run.name, number - 1)
         sources = Sources(
-            stripe_client(self.secrets.get().api_key, settings.stripe_api_base),
+            stripe_client(self.secrets.get().api_key, settings.stripe_api_base, PATIENT_TIMEOUT_SECONDS),
             self.table,
             RateLimit(settings.audit_requests_per_second),
             settings.uncertainty,
@@ -131,7 +152,7 @@ class Night:
             repair=True,
         )
         reading = Reading(sources, self._day(run), CHECKS, paused.add, seen, before.drift)
-        reading.looking.load(before.looked)
+        reading.load(before.looked)
         return reading
 
     def _keep(self, run: Run, number: int, reading: Reading) -> None:

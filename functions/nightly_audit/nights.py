@@ -10,7 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.audit.history import PastNight
 from shared.audit.report import Report
-from shared.errors import Unavailable
+from shared.aws import code_of, is_refusal
+from shared.errors import OperatorError, Unavailable
 from shared.mirror_item import serialize
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ SENDING_TAKES = timedelta(minutes=15)
 
 
 # `:mail` is "sending" here.
-_MAY_SEND = "attribute_not_exists(#mail) OR (#mail = :mail AND (#run = :run OR #claimed_at < :dead))"
+_MAY_SEND = (
+    "attribute_not_exists(#mail) OR #mail = :refused OR (#mail = :mail AND (#run = :run OR #claimed_at < :dead))"
+)
 
 
 class Mail(StrEnum):
@@ -32,6 +35,7 @@ class Mail(StrEnum):
     SENDING = "sending"
     SENT = "sent"
     SILENT = "silent"
+    REFUSED = "refused"
 
 
 class Nights:
@@ -50,7 +54,7 @@ class Nights:
         try:
             answer = self._client.batch_get_item(RequestItems={self._table_name: {"Keys": keys}})
         except (ClientError, BotoCoreError) as error:
-            raise _unavailable(error) from error
+            raise _failure(error) from error
         if answer.get("UnprocessedKeys"):
             raise Unavailable("nights_unavailable", "The table of nights left out keys")
         nights = map(_past_night, answer["Responses"].get(self._table_name, []))
@@ -59,8 +63,8 @@ class Nights:
     def claim(self, night: date, run: str, report: Report, *, now: datetime, again: bool) -> bool:
         """Answer whether this run may send the night's mail, and keep what the night found if so.
 
-        One run may, and may begin again if it was interrupted; another one only when that one has died, or when asked
-        to send `again`. Raises `Unavailable`.
+        One run may, and may begin again if it was interrupted; another one only when that one has died or its mail was
+        refused, or when asked to send `again`. Raises `Unavailable`.
         """
         values = {
             ":run": run,
@@ -74,8 +78,8 @@ class Nights:
         }
         if again:
             return self._update(night, values)
-        dead = {":dead": int((now - SENDING_TAKES).timestamp())}
-        return self._update(night, values, _MAY_SEND, dead)
+        others = {":dead": int((now - SENDING_TAKES).timestamp()), ":refused": Mail.REFUSED.value}
+        return self._update(night, values, _MAY_SEND, others)
 
     def told(self, night: date, mail: Mail) -> None:
         """Keep what became of the mail. Raises `Unavailable`."""
@@ -103,7 +107,7 @@ class Nights:
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         except (ClientError, BotoCoreError) as error:
-            raise _unavailable(error) from error
+            raise _failure(error) from error
         return True
 
 
@@ -126,6 +130,7 @@ def _past_night(item: Mapping[str, Any]) -> PastNight:
     )
 
 
-def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-    return Unavailable("nights_unavailable", f"The table of nights did not answer ({code})")
+def _failure(error: ClientError | BotoCoreError) -> Unavailable | OperatorError:
+    if is_refusal(error):
+        return OperatorError("nights_refused", f"The function may not use the table of nights ({code_of(error)})")
+    return Unavailable("nights_unavailable", f"The table of nights did not answer ({code_of(error)})")

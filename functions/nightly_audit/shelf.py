@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import TypeAdapter
+from s3transfer.exceptions import RetriesExceededError
 
 from shared.audit.drift_seen import DriftSeen
 from shared.audit.finding import Finding
 from shared.audit.looking import Looked
 from shared.audit.paused_findings import FINDING
-from shared.errors import Unavailable
+from shared.aws import code_of, is_refusal
+from shared.errors import OperatorError, Unavailable
 from shared.recovery.seen import Seen
 
 if TYPE_CHECKING:
@@ -98,17 +100,31 @@ class Shelf:
         self._write(_list_key(night), file)
 
     def listed(self, night: date) -> Iterator[str]:
-        """Answer the subscriptions of a night's list, in its order. Raises `Unavailable`."""
+        """Answer the subscriptions of a night's list, in its order.
+
+        Raises `Unavailable`, also when the list is gone or is none any more.
+        """
         with TemporaryFile() as file:
             self._fetch(_list_key(night), file)
             file.seek(0)
             with TextIOWrapper(file, "utf-8-sig", newline="") as lines:
-                yield from (row["id"] for row in csv.DictReader(lines))
+                rows = csv.DictReader(lines)
+                try:
+                    if "id" not in (rows.fieldnames or ()):
+                        raise Unavailable("list_unreadable", f"The list of {night} has no column of ids")
+                    yield from (row["id"] for row in rows)
+                except (UnicodeDecodeError, csv.Error) as error:
+                    raise Unavailable("list_unreadable", f"The list of {night} is no CSV") from error
 
     def link(self, night: date) -> str:
         """Answer an address from which whoever has it can fetch a night's list, for some hours."""
         name = f'attachment; filename="paused-subscriptions-{night}.csv"'
-        wanted = {"Bucket": self._bucket, "Key": _list_key(night), "ResponseContentDisposition": name}
+        wanted = {
+            "Bucket": self._bucket,
+            "Key": _list_key(night),
+            "ResponseContentDisposition": name,
+            "ResponseContentType": "text/csv; charset=utf-8",
+        }
         return self._s3.generate_presigned_url("get_object", wanted, int(LINK_LIVES_FOR.total_seconds()))
 
     def place(self, night: date) -> str:
@@ -144,8 +160,11 @@ def _list_key(night: date) -> str:
 def _shelf_errors() -> Iterator[None]:
     try:
         yield
-    except (ClientError, BotoCoreError, Boto3Error) as error:
-        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    except (ClientError, BotoCoreError, Boto3Error, RetriesExceededError) as error:
+        if is_refusal(error):
+            raise OperatorError(
+                "reports_refused", f"The function may not use the bucket of the audit's reports ({code_of(error)})"
+            ) from error
         raise Unavailable(
-            "reports_unavailable", f"The bucket of the audit's reports did not answer ({code})"
+            "reports_unavailable", f"The bucket of the audit's reports did not answer ({code_of(error)})"
         ) from error

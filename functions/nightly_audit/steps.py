@@ -30,6 +30,8 @@ def run_steps(wire: _Wire, steps: Steps, *, again: bool) -> dict[str, Any]:
     read = _read_all(wire, steps, run)
     number = _compare_all(wire, steps, run, read)
     steps.step("look", lambda: wire().look(run, number))
+    # A long list takes minutes: the last reading must not have used them up.
+    steps.rest("rest-tell")
     return steps.step("tell", lambda: wire().tell(run, number + 1, read, again=again))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from shared.audit.check import Account, AuditContext, Check
 from shared.audit.drift_seen import DriftSeen
 from shared.audit.finding import Finding, Severity
-from shared.audit.text import Text, count, joined
+from shared.audit.text import Text, count, format_number, joined
 
 NAME = "drift"
 
@@ -15,6 +15,8 @@ def of_account(account: Account, _audit: AuditContext) -> Iterator[Finding]:
     seen = account.drift
     if seen is None:
         return
+    if seen.given_up:
+        yield Finding(NAME, Severity.WARNING, (), _given_up(seen.asked), _CHECK_THE_KEY)
     if seen.drifted:
         yield _drifted(seen)
     odd = sum(seen.found.values()) - seen.drifted
@@ -40,6 +42,21 @@ def _drifted(seen: DriftSeen) -> Finding:
     )
 
 
+def _given_up(asked: int) -> Text:
+    return Text(
+        f"The mirror holds more than {format_number(asked)} subscriptions that Stripe's list of those not canceled "
+        "does not have; no more of them were asked for.",
+        f"Le miroir contient plus de {format_number(asked, 'fr')} abonnements absents de la liste des abonnements non "
+        "résiliés de Stripe ; les autres n'ont pas été vérifiés.",
+    )
+
+
+_CHECK_THE_KEY = Text(
+    "Check that stripe_api_key in the secret is of the account and the mode whose events you receive, then run `portal "
+    "reconcile --repair`, which asks for each.",
+    "Vérifiez que stripe_api_key, dans le secret, est bien une clé du compte et du mode dont vous recevez les "
+    "événements, puis lancez `portal reconcile --repair`, qui les vérifie tous.",
+)
 _REPAIRED = Text(
     "The audit has repaired that; until then services were told what was no longer so.",
     "L'audit l'a réparé ; jusque-là, vos services recevaient une information périmée.",

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.audit.findings import SAMPLE
 from shared.recovery.drift import DriftKind
@@ -16,7 +16,8 @@ _REPAIRABLE = (DriftKind.ABSENT, DriftKind.DIFFERENT)
 class DriftSeen:
     """What one comparison after the other found. Counts are of all; `subjects` and `odd` are the first few ids.
 
-    `odd` are items of the mirror that Stripe does not have, or has of another customer.
+    `odd` are items of the mirror that Stripe does not have, or has of another customer. `asked`: how many items of the
+    mirror Stripe was asked for singly; `given_up`: there were more of these than an audit asks for.
     """
 
     found: Mapping[DriftKind, int] = field(default_factory=dict)
@@ -24,17 +25,20 @@ class DriftSeen:
     failed: int = 0
     subjects: tuple[str, ...] = ()
     odd: tuple[str, ...] = ()
+    asked: int = 0
+    given_up: bool = False
 
     def plus(self, summary: Summary) -> "DriftSeen":
         """Add what another stretch found."""
         names = [drift.subscription_id for drift in summary.drifts if drift.kind in _REPAIRABLE]
         odd = [drift.subscription_id for drift in summary.drifts if drift.kind not in _REPAIRABLE]
-        return DriftSeen(
-            dict(Counter(self.found) + Counter(summary.found)),
-            self.repaired + summary.repaired,
-            self.failed + summary.failed,
-            (*self.subjects, *names)[:SAMPLE],
-            (*self.odd, *odd)[:SAMPLE],
+        return replace(
+            self,
+            found=dict(Counter(self.found) + Counter(summary.found)),
+            repaired=self.repaired + summary.repaired,
+            failed=self.failed + summary.failed,
+            subjects=(*self.subjects, *names)[:SAMPLE],
+            odd=(*self.odd, *odd)[:SAMPLE],
         )
 
     @property

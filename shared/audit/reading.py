@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -10,13 +11,14 @@ from shared.audit.check import Account, AuditContext, Check, Raw
 from shared.audit.day import AuditDay
 from shared.audit.drift_seen import DriftSeen
 from shared.audit.finding import MIRROR_UNREADABLE, Finding, Severity
-from shared.audit.looking import Looking
+from shared.audit.looking import Looked, Looking
 from shared.audit.paused_findings import PausedFindings
 from shared.audit.report import Report
 from shared.audit.sources import Sources
 from shared.audit.text import Text
 from shared.audit.window import Window, WindowReader
 from shared.errors import Unavailable
+from shared.mirror_item import item_key
 from shared.recovery.bring import read_each
 from shared.recovery.comparison import Comparison, key_of
 from shared.recovery.pages import Page
@@ -27,6 +29,10 @@ from shared.stripe_gateway import SubscriptionRead
 logger = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
+
+# What the mirror has and Stripe's list has not costs a request each. Usually that is little, of test clocks or of lost
+# events; in a mirror of another account it is all.
+MOST_ASKED = 5000
 
 _UNREADABLE = Finding(
     MIRROR_UNREADABLE,
@@ -70,8 +76,14 @@ class Reading:
         self.looking = Looking(checks, context, paused)
         self._day = day
         self._seen, self._drift = seen, drift
+        self._asked, self._given_up = drift.asked, drift.given_up
         self._comparison = sources.comparison(day, seen)
         self._compares = True
+
+    def load(self, looked: Looked) -> None:
+        """Go on from where another stretch was; where it gave the mirror up, so does this one."""
+        self.looking.load(looked)
+        self._compares = _UNREADABLE not in looked.own
 
     def subscriptions(self, windows: Sequence[Window], more: Callable[[], bool] = lambda: True) -> tuple[Window, ...]:
         """Read subscriptions until nothing is left or `more` says no; answer what is left."""
@@ -83,12 +95,21 @@ class Reading:
     def mirrored(
         self, start: Mapping[str, Any] | None, more: Callable[[], bool] = lambda: True
     ) -> Mapping[str, Any] | None:
-        """Read the mirror the other way, from `start`, until its end or `more` says no; answer where to go on."""
+        """Read the mirror the other way, from `start`, until its end or `more` says no; answer where to go on.
+
+        Ends as well once `MOST_ASKED` of its items had to be asked for: the drift says so.
+        """
 
         def read(comparison: Comparison) -> Mapping[str, Any] | None:
             items, then = comparison.retries.of(partial(self._sources.table.page, start))
             for held in items:
-                comparison.see_mirrored(held)
+                if self._asked >= MOST_ASKED and comparison.is_stray(held):
+                    self._given_up = True
+                    return None
+                if comparison.see_mirrored(held):
+                    self._asked += 1
+                    if not more():
+                        return item_key(held.subscription.customer_id, held.subscription.id)
             return then
 
         while (start := self._compare(read)) and more():
@@ -126,7 +147,8 @@ class Reading:
     def drift(self) -> DriftSeen:
         """Answer the drift seen so far; the youngest differences are waited for."""
         self._compare(lambda comparison: comparison.judge(everything=True))
-        return self._drift.plus(self._comparison.tally.summary())
+        seen = self._drift.plus(self._comparison.tally.summary())
+        return replace(seen, asked=self._asked, given_up=self._given_up)
 
     def report(self, paused: PausedFindings) -> Report:
         """Answer what was found."""

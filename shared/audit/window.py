@@ -8,6 +8,7 @@ from typing import Any
 
 from stripe import StripeClient
 
+from shared.errors import Unavailable
 from shared.rate_limit import RateLimit
 from shared.recovery.pages import PAGE, Page, read_page
 from shared.recovery.retries import Retries
@@ -33,22 +34,20 @@ class Window:
         return {"limit": PAGE, "created": created} | ({"starting_after": self.after} if self.after else {})
 
     def rest(self, page: Page) -> "Window | None":
-        """What is left of it after a page of it."""
-        if not page.has_more or not page.data:
-            return None
-        created = page.data[-1].get("created")
-        return Window(self.gte, self.lt if created is None else int(created) + 1, page.last_id)
+        """What is left of it after a page of it; the cursor alone says where, should times be a little out of order."""
+        return Window(self.gte, self.lt, page.last_id) if page.has_more else None
 
     def divided(self, page: Page) -> tuple["Window", "Window"] | None:
         """Divide what is left after `page`, the newer half first; `None` when that seems not worth a request."""
-        rest = self.rest(page)
-        if rest is None or rest.lt is None or "created" not in page.data[0]:
+        times = [each["created"] for each in page.data if each.get("created") is not None]
+        if not page.has_more or not times:
             return None
-        newest, oldest = int(page.data[0]["created"]), rest.lt - 1
-        if (oldest - self.gte) * len(page.data) < FEWEST_PAGES * PAGE * (newest - oldest + 1):
+        newest, oldest = max(times), min(times)
+        if (oldest - self.gte) * len(times) < FEWEST_PAGES * PAGE * (newest - oldest + 1):
             return None
         middle = (self.gte + oldest + 1) // 2
-        return (Window(middle, rest.lt, rest.after), Window(self.gte, middle)) if self.gte < middle <= oldest else None
+        newer, older = Window(middle, self.lt, page.last_id), Window(self.gte, middle)
+        return (newer, older) if self.gte < middle <= oldest else None
 
 
 class WindowReader:
@@ -94,4 +93,10 @@ class WindowReader:
             self._waiting.appendleft(rest)
 
     def _read(self, window: Window) -> Page:
-        return self._retries.of_stripe(lambda: read_page(self._client, "/v1/subscriptions", window.params()))
+        return self._retries.of_stripe(lambda: self._ask(window))
+
+    def _ask(self, window: Window) -> Page:
+        page = read_page(self._client, "/v1/subscriptions", window.params())
+        if page.has_more and not page.data:
+            raise Unavailable("stripe_unavailable", "Stripe's list broke off: an empty page, and more to come")
+        return page

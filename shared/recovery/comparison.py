@@ -29,6 +29,10 @@ class Table(Protocol):
         """Read up to 100 subscriptions by (customer, subscription), those that there are."""
 
 
+# Each costs a minute and more of patience. After so many in a row Stripe is too slow to repair by, for this comparison.
+MOST_SLOW = 3
+
+
 @dataclass(frozen=True, slots=True)
 class _Suspect:
     """A difference, and when it was first seen (seconds of the rate limit's clock)."""
@@ -62,6 +66,7 @@ class Comparison:
         self._now, self._retention, self._uncertainty = now, retention, uncertainty
         # In the order of sighting; at most what is listed within the uncertainty.
         self._suspects: deque[_Suspect] = deque()
+        self._slow = 0
 
     def see_page(self, page: Page) -> None:
         """Compare a page of Stripe's list with the table."""
@@ -86,7 +91,7 @@ class Comparison:
         """Ask Stripe for an item of the table that its list did not have; answer whether that was so."""
         self.tally.mirrored += 1
         mine = held.subscription
-        if (mine.customer_id, mine.id) in self._seen:
+        if not self.is_stray(held):
             return False
         found = self._read_one(mine.id)
         if found is None:
@@ -99,6 +104,10 @@ class Comparison:
             self._look(found, held)
         self.judge()
         return True
+
+    def is_stray(self, held: MirroredSubscription) -> bool:
+        """Whether Stripe's list did not have it, and the mirror has no newer word of it than the list."""
+        return held.as_of < self._now and (held.subscription.customer_id, held.subscription.id) not in self._seen
 
     def judge(self, *, everything: bool = False) -> None:
         """Judge the suspects that have waited long enough; wait for the others if it is to be `everything`."""
@@ -144,7 +153,10 @@ class Comparison:
         if self._mirror is None:
             return False
         observe = self._mirror.observe
-        outcome = attempt(found.subscription.id, lambda: observe(found), self.retries)
+        outcome: Outcome | Failure = Failure(found.subscription.id, "slow_read", "Stripe was too slow for those before")
+        if self._slow < MOST_SLOW:
+            outcome = attempt(found.subscription.id, lambda: observe(found), self.retries)
+            self._slow = self._slow + 1 if isinstance(outcome, Failure) and outcome.code == "slow_read" else 0
         if outcome is Outcome.STALE and held and held.subscription.ended and not found.subscription.ended:
             reason = "The mirror says that it ended, and nothing comes back from the dead: delete the item, then repair"
             outcome = Failure(found.subscription.id, "ended_in_mirror", reason)

@@ -25,6 +25,7 @@ class Account:
     configurations: list[dict[str, Any]] = field(default_factory=list)
     status: int = 200
     failures: int = -1
+    message: str = "no"
     keys: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
@@ -35,7 +36,7 @@ class Account:
             self.requests.append(url)
             if self.status != 200 and self.failures:
                 self.failures -= 1
-                return self.status, {"error": {"type": "api_error", "message": "no"}}
+                return self.status, {"error": {"type": "api_error", "message": self.message}}
         parts = urlsplit(url)
         if parts.path.startswith("/v1/subscriptions/"):
             return self._one(parts.path.rpartition("/")[2])

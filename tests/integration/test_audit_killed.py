@@ -15,6 +15,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +27,13 @@ from tests.integration.audit_account import Account, serve, subscription
 from tests.integration.conftest import Aws
 
 PATIENCE_SECONDS = 240
+# AWS's own local runner; it would wait five seconds after an invocation that died.
+RUNNER = """
+from aws_durable_execution_sdk_python_testing.cli import main
+from aws_durable_execution_sdk_python_testing.executor import Executor
+Executor.RETRY_BACKOFF_SECONDS = 0
+raise SystemExit(main())
+"""
 
 
 def free_port() -> int:
@@ -128,23 +136,28 @@ def durable_run(runner: str, event: str) -> dict[str, Any]:
     pytest.fail("The execution did not end")
 
 
-def test_a_night_that_is_killed_again_and_again_sends_one_mail_with_everything_in_it(aws: Aws) -> None:
+def test_a_night_that_is_killed_again_and_again_sends_one_mail_with_everything_in_it(aws: Aws, tmp_path: Path) -> None:
     port = free_port()
     runner = f"http://127.0.0.1:{port}"
     account = Deadly(aws.template.outputs()["WebhookUrl"], deadly=frozenset({2, 5, 9, 13}))
     account.subscriptions = [subscription(number) for number in range(250)]
     with serve(account) as stripe_base:
         overrides = {"STRIPE_API_BASE": stripe_base, "AUDIT_REQUESTS_PER_SECOND": "25"}
-        environment = {**os.environ, **aws.template.environment("NightlyAuditFunction", overrides)}
+        died = tmp_path / "died"
+        environment = {
+            **os.environ,
+            **aws.template.environment("NightlyAuditFunction", overrides),
+            "DIES_ONCE_BEFORE_THE_MAIL": str(died),
+        }
         account.sandbox = Sandbox({**environment, "AWS_ENDPOINT_URL_LAMBDA": runner})
         with lambda_service(account.sandbox) as service:
-            command = ("-m", "aws_durable_execution_sdk_python_testing.cli", "start-server", "--skip-time")
             where = ("--host", "127.0.0.1", "--port", str(port), "--lambda-endpoint", service)
-            with running(os.environ, *command, *where):
+            with running(os.environ, "-c", RUNNER, "start-server", "--skip-time", *where):
                 wait_for(f"{runner}/health")
                 result = durable_run(runner, "{}")
     assert result["Status"] == "SUCCEEDED", result
     assert account.sandbox.killed == 4
+    assert died.exists()
     data = requests.get(f"{aws.url}/moto-api/data.json", timeout=10).json()
     (mail,) = data["ses"]["RawMessage"]
     (attachment,) = message_from_bytes(mail["raw_data"].encode(), EmailMessage, policy=SMTP).iter_attachments()

@@ -18,11 +18,14 @@ import pytest
 import requests
 
 from functions.nightly_audit import app, night, wiring
+from functions.nightly_audit.mail import Mailer
+from functions.nightly_audit.nights import Nights
 from local.durable_execution import ExecutionFailed, run_durably
+from shared.errors import OperatorError, Unavailable
 from shared.mirror_item import Write
 from shared.mirror_table import MirrorTable
 from shared.rate_limit import RateLimit
-from shared.stripe_gateway import stripe_client
+from shared.stripe_gateway import TIMEOUT_SECONDS, stripe_client
 from shared.stripe_shapes import read_subscription
 from tests.integration.audit_account import Account, serve, subscription
 from tests.integration.conftest import SENDER, Aws
@@ -209,15 +212,46 @@ def test_a_run_that_died_while_sending_leaves_the_mail_to_another_one_only_after
 ) -> None:
     account.subscriptions = [subscription(1)]
     with monkeypatch.context() as broken:
-        broken.setenv("AUDIT_EMAIL_FROM", "nobody@elsewhere.example")
+        broken.setattr(Mailer, "send", _die)
         with pytest.raises(ExecutionFailed):
             run()
-    app._wire.cache_clear()
     assert kept(aws)["mail"] == {"S": "sending"}
     assert run()["mail"] == "sent_before"
     assert sent(aws) == []
     later(monkeypatch, minutes=16)
     assert run()["mail"] == "sent"
+
+
+def _die(*_: object) -> None:
+    raise RuntimeError("died")
+
+
+def test_a_mail_that_was_refused_can_be_sent_as_soon_as_the_team_has_mended_that(
+    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.subscriptions = [subscription(1)]
+    with monkeypatch.context() as broken:
+        broken.setenv("AUDIT_EMAIL_FROM", "nobody@elsewhere.example")
+        with pytest.raises(ExecutionFailed):
+            run()
+    app._wire.cache_clear()
+    assert kept(aws)["mail"] == {"S": "refused"}
+    assert run()["mail"] == "sent"
+    assert kept(aws)["mail"] == {"S": "sent"}
+    assert len(sent(aws)) == 1
+
+
+def test_a_mail_that_cannot_be_noted_is_not_sent_again(
+    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.subscriptions = [subscription(1)]
+
+    def lost(*_: object) -> None:
+        raise Unavailable("nights_unavailable", "down")
+
+    monkeypatch.setattr(Nights, "told", lost)
+    assert run()["mail"] == "sent"
+    assert len(sent(aws)) == 1
 
 
 def test_silence_is_kept_on_a_night_on_which_all_is_well_and_only_then(
@@ -244,6 +278,34 @@ def test_the_next_night_tells_what_changed(aws: Aws, account: Account, monkeypat
     assert "yesterday" not in body(first, "plain")
 
 
+@pytest.mark.parametrize("spoilt", [None, b"", b"\xff\xfe,\r\n\xff", b"name\r\nsub_1\r\n"])
+def test_a_list_of_last_night_that_is_lost_costs_the_comparison_and_not_the_mail(
+    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch, spoilt: bytes | None
+) -> None:
+    account.subscriptions = [subscription(1)]
+    run()
+    (key,) = keys(aws, "lists/")
+    where: Any = {"Bucket": aws.template.ref("AuditReports"), "Key": key}
+    if spoilt is None:
+        aws.clients.s3.delete_object(**where)
+    else:
+        aws.clients.s3.put_object(Body=spoilt, **where)
+    later(monkeypatch, days=1)
+    assert run()["mail"] == "sent"
+    assert "yesterday" not in body(sent(aws)[1], "plain")
+
+
+def test_a_run_that_sends_nothing_leaves_the_list_of_the_mail_as_it_was(aws: Aws, account: Account) -> None:
+    account.subscriptions = [subscription(1)]
+    run()
+    account.subscriptions = [subscription(2)]
+    assert run()["mail"] == "sent_before"
+    (key,) = keys(aws, "lists/")
+    kept_list = aws.clients.s3.get_object(Bucket=aws.template.ref("AuditReports"), Key=key)["Body"].read()
+    assert b"sub_1" in kept_list
+    assert b"sub_2" not in kept_list
+
+
 def later(monkeypatch: pytest.MonkeyPatch, **span: int) -> None:
     wire, ahead = wiring.wire, timedelta(**span).total_seconds()
     monkeypatch.setattr(app, "wire", lambda settings: replace(wire(settings), clock=lambda: time.time() + ahead))
@@ -262,6 +324,8 @@ def test_a_list_too_long_for_a_mail_is_linked_to(aws: Aws, account: Account, mon
     }
     fetched = requests.get(url, timeout=10)
     assert len(list(csv.DictReader(StringIO(fetched.text)))) == 20
+    assert fetched.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert fetched.headers["Content-Disposition"].startswith("attachment; ")
     today = datetime.now(ZoneInfo("Europe/Paris")).date()
     assert f"lists/{today}.csv" in body(mail, "plain")
 
@@ -286,10 +350,20 @@ def test_the_log_and_the_metrics_hold_counts_and_no_address_key_or_customer(
     for private in (SENDER, READER, SECRET_KEY, "cus_1"):
         assert private not in output + log.getvalue()
     counted = [line for line in map(json.loads, output.splitlines()) if "_aws" in line]
-    everything = {name: value for line in counted for name, value in line.items()}
-    assert everything["AuditRuns"] == everything["AuditMails"] == everything["AuditReports"] == [1.0]
-    assert everything["PausedSubscriptions"] == [1.0]
-    assert everything["CustomersServedFree"] == [1.0]
+    for name in ("AuditRuns", "AuditMails", "AuditReports", "PausedSubscriptions", "CustomersServedFree"):
+        assert [line[name] for line in counted if name in line] == [[1.0]]
+
+
+def test_a_run_of_many_invocations_is_counted_once(
+    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.subscriptions = [subscription(number) for number in range(450)]
+    monkeypatch.setenv("TABLE_NAME", "NoSuchTable")
+    monkeypatch.setattr(app, "wire", lambda settings: replace(wiring.wire(settings), stretch_seconds=0.01))
+    run()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    for name in ("AuditRuns", "AuditReports", "AuditMails"):
+        assert [line[name] for line in lines if name in line] == [[1.0]]
 
 
 def test_an_unverified_sender_is_the_operators_to_mend_and_is_not_named_in_the_log(
@@ -307,3 +381,54 @@ def test_the_parts_and_the_list_of_a_night_are_kept_apart(aws: Aws, account: Acc
     run()
     assert [key.rpartition("/")[2] for key in keys(aws, "lists/")] == [f"{kept(aws)['night']['S']}.csv"]
     assert {key.split("/")[3] for key in keys(aws, "parts/")} == {"paused.jsonl.gz", "seen", "stretch.json.gz"}
+
+
+@pytest.mark.parametrize("event", [None, "", [], "again", {"send_again": "true"}, {"send_again": 1}])
+def test_whatever_the_schedule_sends_is_an_ordinary_run(aws: Aws, event: Any) -> None:
+    assert run_durably(app.handler, "nightly_audit", event)["mail"] == "sent"
+    assert run_durably(app.handler, "nightly_audit", event)["mail"] == "sent_before"
+    assert len(sent(aws)) == 1
+
+
+def test_what_stripe_says_of_a_key_stays_out_of_the_log(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+    account.status, account.message = 401, "Invalid API Key provided: sk_test_*******cdef"
+    with pytest.raises(ExecutionFailed):
+        run()
+    assert "does not take the API key" in caplog.text
+    assert "cdef" not in caplog.text
+
+
+def test_what_aws_or_stripe_refuse_for_now_is_tried_again_for_two_hours() -> None:
+    delays, attempts = [], 1
+    strategy = app._PATIENCE.retry_strategy
+    assert strategy
+    while (decision := strategy(Unavailable("stripe_unavailable", "down"), attempts)).should_retry:
+        delays.append(decision.delay_seconds)
+        attempts += 1
+    assert 2 * 3600 <= sum(delays) <= 3 * 3600
+    assert not strategy(OperatorError("reports_refused", "no"), 1).should_retry
+
+
+@pytest.mark.parametrize(
+    ("setting", "code"), [("AUDIT_BUCKET", "reports_refused"), ("AUDITS_TABLE_NAME", "nights_refused")]
+)
+def test_what_only_the_team_can_mend_fails_at_once(
+    account: Account, monkeypatch: pytest.MonkeyPatch, log: StringIO, setting: str, code: str
+) -> None:
+    account.subscriptions = [subscription(1)]
+    monkeypatch.setenv(setting, "no-such-thing")
+    with pytest.raises(ExecutionFailed):
+        run()
+    assert log.getvalue().count(f'"{code}"') == 1
+
+
+def test_the_audit_waits_longer_for_a_page_than_a_visitor_for_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = []
+
+    def client(key: str, base: str, timeout: float = TIMEOUT_SECONDS) -> Any:
+        waits.append(timeout)
+        return stripe_client(key, base, timeout)
+
+    monkeypatch.setattr(night, "stripe_client", client)
+    run()
+    assert min(waits) >= 5 * TIMEOUT_SECONDS

@@ -10,7 +10,7 @@ from functions.webhook.wiring import MIRROR_CONFIG
 from shared.aws import AWS_CONFIG
 from shared.errors import Unavailable
 from shared.mirror import Table
-from shared.mirror_item import MirroredSubscription, Write
+from shared.mirror_item import MirroredSubscription, Write, item_key
 from shared.mirror_table import MirrorTable
 from shared.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import FakeTable, subscription
@@ -206,6 +206,17 @@ def test_the_table_is_walked_without_what_has_ended(real: MirrorTable) -> None:
     found, start = real.page(None)
     assert {each.subscription.id for each in found} == {"sub_0", "sub_2"}
     assert start is None
+
+
+def test_a_walk_of_the_table_goes_on_after_any_item(real: MirrorTable) -> None:
+    for number in range(7):
+        real.put_if_older(write(10, id=f"sub_{number}", customer_id=f"cus_{number % 3}"), than=0)
+    walked, _ = real.page(None)
+    assert len(walked) == 7
+    for place, last in enumerate(walked):
+        rest, start = real.page(item_key(last.subscription.customer_id, last.subscription.id))
+        assert rest == walked[place + 1 :]
+        assert start is None
 
 
 def test_a_table_that_does_not_answer_is_unavailable(subscriptions: Subscriptions) -> None:

@@ -145,18 +145,22 @@ def audit(  # noqa: PLR0913 - each a fact that a test is about
     **more: Any,
 ) -> Report:
     """By default the mirror has what Stripe has; no pause takes time."""
+    day = AuditDay.at(now, ZoneInfo(timezone), button_removed_on=button_removed_on, cutoff_on=cutoff_on)
+    return run_audit(sources_of(account, table or account.mirrored(), repair=repair), day, **more)
+
+
+def sources_of(account: FakeAccount, table: FakeTable, *, repair: bool = False) -> Sources:
+    """One stream; no pause takes time."""
     clock = Clock()
-    sources = Sources(
+    return Sources(
         stripe.StripeClient("sk_test_audit", http_client=account),
-        table or account.mirrored(),
+        table,
         RateLimit(100, clock=clock, sleep=clock.sleep),
         timedelta(seconds=3),
         timedelta(days=400),
         repair=repair,
         streams=1,
     )
-    day = AuditDay.at(now, ZoneInfo(timezone), button_removed_on=button_removed_on, cutoff_on=cutoff_on)
-    return run_audit(sources, day, **more)
 
 
 def test_an_empty_account_has_no_findings_and_no_mode() -> None:

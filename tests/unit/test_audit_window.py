@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from shared.audit.window import Window, WindowReader
 from shared.errors import OperatorError, Unavailable
 from shared.rate_limit import RateLimit
+from shared.recovery.pages import Page
 from tests.unit.test_rate_limit import Clock
+
+DATED = {"Date": "Tue, 24 Nov 2026 06:00:00 GMT"}
 
 
 class FakeList(stripe.HTTPClient):
@@ -22,11 +25,13 @@ class FakeList(stripe.HTTPClient):
 
     name = "fake"
 
-    def __init__(self, created: list[int]) -> None:
+    def __init__(self, created: list[int], off_by: int = 0) -> None:
+        """Let neighbours stand in the wrong order if their times differ by less than `off_by` seconds."""
         super().__init__()
-        newest_first = sorted(enumerate(created), key=lambda each: (-each[1], each[0]))
+        newest_first = sorted(enumerate(created), key=lambda each: (-each[1] - hash(each) % (off_by + 1), each[0]))
         self.all = [{"id": f"sub_{number}", "created": second} for number, second in newest_first]
         self.failures: list[int] = []
+        self.empty = 0
         self.queries: list[dict[str, list[str]]] = []
         self._lock = threading.Lock()
 
@@ -39,12 +44,15 @@ class FakeList(stripe.HTTPClient):
             if self.failures:
                 status = self.failures.pop(0)
                 return json.dumps({"error": {"type": "api_error", "message": "no"}}), status, {}
+            if self.empty and "starting_after" in query:
+                self.empty -= 1
+                return json.dumps({"object": "list", "data": [], "has_more": True}), 200, DATED
         gte, lt = int(query["created[gte]"][0]), int(query.get("created[lt]", ["99999999999"])[0])
         after = query.get("starting_after", [""])[0]
         start = [each["id"] for each in self.all].index(after) + 1 if after else 0
         found = [each for each in self.all[start:] if gte <= int(str(each["created"])) < lt]
         body = {"object": "list", "data": found[:100], "has_more": len(found) > 100}
-        return json.dumps(body), 200, {"Date": "Tue, 24 Nov 2026 06:00:00 GMT"}
+        return json.dumps(body), 200, DATED
 
     def close(self) -> None:
         """Nothing is open."""
@@ -116,3 +124,26 @@ def test_what_does_not_pass_ends_the_walk(status: int, error: type[Exception]) -
     stripe_list.failures = [status] * 100
     with pytest.raises(error):
         ids(reader(stripe_list))
+
+
+@pytest.mark.parametrize("streams", [1, 4, 8])
+def test_a_list_whose_order_is_off_by_a_second_is_read_whole_all_the_same(streams: int) -> None:
+    stripe_list = FakeList([1_600_000_000 + number // 2 for number in range(3_000)], off_by=1)
+    assert sorted(ids(reader(stripe_list, streams=streams))) == sorted(str(each["id"]) for each in stripe_list.all)
+
+
+def test_an_empty_page_that_promises_more_is_asked_for_again_and_is_never_the_end() -> None:
+    stripe_list = FakeList(SPREAD)
+    stripe_list.empty = 3
+    assert len(set(ids(reader(stripe_list)))) == 2_000
+    stripe_list.empty = 1_000
+    with pytest.raises(Unavailable, match="broke off"):
+        ids(reader(stripe_list))
+
+
+def test_subscriptions_that_do_not_say_when_they_were_created_are_read_one_page_after_the_other() -> None:
+    stripe_list = FakeList(SPREAD[:250])
+    page = Page(tuple({"id": each["id"], "created": None} for each in stripe_list.all[:100]), True, 0, 0)
+    assert Window(lt=1_700_000_000).divided(page) is None
+    assert Window().divided(page) is None
+    assert Window().rest(page) == Window(after=page.last_id)

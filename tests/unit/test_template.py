@@ -27,6 +27,7 @@ RIGHTS = {
         "dynamodb:GetItem",
         "dynamodb:Scan",
         "dynamodb:UpdateItem",
+        "s3:AbortMultipartUpload",
         "s3:GetObject",
         "s3:ListBucket",
         "s3:PutObject",

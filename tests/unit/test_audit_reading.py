@@ -1,0 +1,106 @@
+"""The way back, from the mirror to Stripe: what it may cost, and how it goes on after an interruption."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shared.audit import reading
+from shared.audit.day import AuditDay
+from shared.audit.drift_seen import DriftSeen
+from shared.audit.finding import Severity
+from shared.audit.paused_findings import PausedFindings
+from shared.audit.reading import Reading
+from shared.audit.registry import CHECKS
+from shared.audit.report import Report
+from shared.audit.window import Window
+from shared.mirror_item import MirroredSubscription
+from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
+from shared.recovery.seen import Seen
+from tests.fakes import FakeTable
+from tests.fakes import subscription as known
+from tests.unit.test_audit_run import NOW, SECOND, FakeAccount, audit, sources_of, subscription
+
+DAY = AuditDay.at(NOW, ZoneInfo("UTC"), button_removed_on=PAUSE_BUTTON_REMOVED_ON, cutoff_on=PAUSE_CUTOFF_ON)
+
+
+def mirror_of_another_account(count: int, *, as_of: int = SECOND - 60) -> FakeTable:
+    table = FakeTable()
+    for number in range(count):
+        ghost = known(id=f"sub_ghost_{number}", customer_id=f"cus_{number}")
+        table.items[ghost.customer_id, ghost.id] = MirroredSubscription(ghost, as_of, 1, "evt_1")
+    return table
+
+
+def asked_singly(account: FakeAccount) -> list[str]:
+    return [url.rpartition("/")[2] for url in account.requests if "/v1/subscriptions/" in url]
+
+
+def stretch(account: FakeAccount, table: FakeTable, drift: DriftSeen | None = None) -> Reading:
+    return Reading(sources_of(account, table), DAY, CHECKS, PausedFindings().add, Seen(), drift or DriftSeen())
+
+
+def drift_findings(report: Report) -> list[tuple[Severity, str]]:
+    return [(each.severity, each.meaning.en) for each in report.findings if each.check == "drift"]
+
+
+def test_a_mirror_of_another_account_does_not_cost_a_request_for_each_of_its_items(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "MOST_ASKED", 10)
+    account, table = FakeAccount([subscription(1)]), mirror_of_another_account(40)
+    before = dict(table.items)
+    report = audit(account, table, repair=True)
+    assert len(asked_singly(account)) == 10
+    given_up, drifted, odd = drift_findings(report)
+    assert given_up[0] is Severity.WARNING
+    assert "no more of them were asked for" in given_up[1]
+    assert "1 subscription differed" in drifted[1]
+    assert odd[0] is Severity.INFO
+    assert {key: table.items[key] for key in before} == before
+
+
+def test_a_mirror_with_a_few_strays_is_asked_for_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_ASKED", 10)
+    account = FakeAccount([])
+    report = audit(account, mirror_of_another_account(10))
+    assert len(asked_singly(account)) == 10
+    assert [severity for severity, _ in drift_findings(report)] == [Severity.INFO]
+
+
+@pytest.mark.parametrize(("most", "asked"), [(5000, 9), (4, 4)])
+def test_a_way_back_that_is_stopped_at_every_item_asks_for_each_once_and_counts_on(
+    monkeypatch: pytest.MonkeyPatch, most: int, asked: int
+) -> None:
+    monkeypatch.setattr(reading, "MOST_ASKED", most)
+    account, table = FakeAccount([]), mirror_of_another_account(9)
+    drift, start, steps = DriftSeen(), None, 0
+    while True:
+        step = stretch(account, table, drift)
+        start = step.mirrored(start, lambda: False)
+        drift, steps = step.drift(), steps + 1
+        if start is None:
+            break
+    assert len(asked_singly(account)) == len(set(asked_singly(account))) == asked
+    assert steps >= asked
+    assert drift.given_up == (asked == 4)
+    assert sum(drift.found.values()) == asked
+
+
+def test_what_a_webhook_wrote_since_the_run_began_is_not_asked_for() -> None:
+    account, table = FakeAccount([]), mirror_of_another_account(3, as_of=SECOND + 1)
+    assert audit(account, table).findings == ()
+    assert asked_singly(account) == []
+
+
+def test_a_mirror_that_did_not_answer_is_not_asked_again_in_the_steps_that_follow() -> None:
+    account, table = FakeAccount([subscription(1)]), FakeTable(refuses=True)
+    first = stretch(account, table)
+    assert first.subscriptions((Window(),)) == ()
+    requests = table.requests
+    assert requests > 0
+    second = stretch(account, table)
+    second.load(first.looking.dump())
+    assert second.subscriptions((Window(),)) == ()
+    assert second.mirrored(None) is None
+    assert table.requests == requests
+    assert [each.check for each in second.looking.findings()].count("mirror_unreadable") == 1

@@ -1,0 +1,55 @@
+"""How long a comparison bears with a Stripe that is too slow to be believed."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.errors import Unavailable
+from shared.mirror import Outcome
+from shared.rate_limit import RateLimit
+from shared.recovery.comparison import Comparison
+from shared.recovery.drift import DriftKind
+from shared.recovery.seen import Seen
+from shared.stripe_gateway import SubscriptionRead
+from tests.fakes import FakeTable, subscription
+from tests.unit.test_rate_limit import Clock
+
+NOW = 1_700_000_000
+
+
+class SlowAtFirst:
+    """The mirror's rule while Stripe's reads are too slow, until `slow` of them were."""
+
+    def __init__(self, slow: int) -> None:
+        self.slow, self.asked = slow, 0
+
+    def observe(self, _found: SubscriptionRead) -> Outcome:
+        self.asked += 1
+        if self.asked <= self.slow:
+            raise Unavailable("slow_read", "Stripe took 3.0 s")
+        return Outcome.APPLIED
+
+
+def compare(rule: SlowAtFirst, count: int) -> tuple[Comparison, Clock]:
+    clock = Clock()
+    limit = RateLimit(100, clock=clock, sleep=clock.sleep)
+    run = Comparison(FakeTable(), rule, pytest.fail, NOW, timedelta(days=400), timedelta(seconds=3), limit, Seen())
+    read = [SubscriptionRead(subscription(id=f"sub_{number}"), NOW, 0.0) for number in range(count)]
+    run.see(read, {})
+    run.judge(everything=True)
+    return run, clock
+
+
+def test_a_stripe_that_stays_too_slow_costs_minutes_and_not_a_minute_for_each_subscription() -> None:
+    run, clock = compare(SlowAtFirst(10_000), 100)
+    summary = run.tally.summary()
+    assert summary.found == {DriftKind.ABSENT: 100}
+    assert (summary.repaired, summary.failed) == (0, 100)
+    assert {failure.code for failure in summary.failures} == {"slow_read"}
+    assert clock.now / 1e9 < 4 * 62
+
+
+def test_a_slow_moment_costs_no_repair() -> None:
+    run, _ = compare(SlowAtFirst(7), 100)
+    summary = run.tally.summary()
+    assert (summary.repaired, summary.failed) == (100, 0)
