@@ -1,4 +1,4 @@
-"""Counts the subscriptions that the portal can only cancel, or not even that, with the reason for each."""
+"""Counts the subscriptions whose plan the portal cannot change, or not even cancel, with the reason for each."""
 
 from collections.abc import Iterator
 
@@ -11,9 +11,9 @@ from shared.subscription import Subscription
 NAME = "portal_limits"
 
 # An unsupported payment method is a limit too: to see it would cost a request for each subscription.
-_ONLY_CANCEL = Text(
-    "In the portal customers can only cancel these: ",
-    "Dans le portail, les clients ne peuvent que résilier ces abonnements : ",
+_CANCEL = Text(
+    "In the portal customers can cancel these, but not change their plan: ",
+    "Dans le portail, les clients peuvent résilier ces abonnements, mais pas en changer l'offre : ",
 )
 _ACTION = Text(
     "Nothing, if customers know whom to ask; else offer the change on your own site.",
@@ -31,11 +31,11 @@ def of_subscription(subscription: Subscription, _audit: AuditContext) -> Iterato
 
 def _reasons(subscription: Subscription) -> Iterator[Text]:
     for limit in limits_of(subscription):
-        yield limit.of_many if limit.forbids_cancelling else _only_cancel(limit.of_many)
+        yield limit.of_many if limit.forbids_cancelling else _may_cancel(limit.of_many)
 
 
-def _only_cancel(reason: Text) -> Text:
-    return Text(_ONLY_CANCEL.en + reason.en, _ONLY_CANCEL.fr + reason.fr)
+def _may_cancel(reason: Text) -> Text:
+    return Text(_CANCEL.en + reason.en, _CANCEL.fr + reason.fr)
 
 
 CHECK = Check(

@@ -10,7 +10,7 @@ from shared.subscription import Subscription
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit that the subscription alone shows: said of one, and of many after "customers can only cancel these"."""
+    """A limit that the subscription alone shows: said of one, and of many after "customers can cancel these, but"."""
 
     reason: Reason
     of_many: Text
