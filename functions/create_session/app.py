@@ -47,9 +47,9 @@ def get_portal_return() -> Response[str]:
     """Lead a visitor who comes back from Checkout to the portal."""
     event = app.current_event
     token, language = return_token_of(event.raw_event), event.headers.get("accept-language")
-    url = _link().come_back(event.query_string_parameters, token, language)
+    url, is_used_up = _link().come_back(event.query_string_parameters, token, language)
     _count(PortalMetric.OPENED)
-    return _lead_to(url, [return_cookie(None)])
+    return _lead_to(url, [return_cookie(None)] if is_used_up else [])
 
 
 @app.head("/portal")
