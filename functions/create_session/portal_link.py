@@ -94,13 +94,17 @@ class PortalLink:
         `Bearer <link token>`.
         """
         if claims is not None:
+            # Before anything is asked of Stripe, or made there.
+            request = _validated(body or b"{}")
+            allowed_return_url(request.return_url, self.settings)
             identity = identity_of_user(claims, self.settings, self._client)
         else:
             scheme, _, token = (authorization or "").partition(" ")
             if scheme.lower() != "bearer" or not token:
                 raise Unauthenticated("no_token", "Send a link token as `Authorization: Bearer <token>`")
             identity = identity_of_token(self._tokens.read(token.strip(), now=self.clock()))
-        return self._destination(Visit(identity, _validated(body or b"{}"), accept_language))
+            request = _validated(body or b"{}")
+        return self._destination(Visit(identity, request, accept_language))
 
     def _destination(self, visit: Visit) -> Destination:
         return destination(self._client, visit, self.settings)
