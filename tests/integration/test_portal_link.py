@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 import requests
 
 from functions.create_session import app as create_session_app
+from local.http_event import HttpRequest, event_of
 from tests.integration.conftest import LINK_SECRET, Api, Aws
 from tests.integration.simulator_fixtures import RunningSimulator
 
@@ -349,12 +353,38 @@ def test_nothing_secret_is_logged(world: World, log: io.StringIO, capsys: pytest
     location = header(world.follow(token=token, email="ada@example.com"), "location")
     world.post(token, claims={"stripe_customer_id": "nobody@example.com", "email": "ada@example.com"})
     world.follow(token=token + "x", return_url="https://evil.example")
+    # A group claim that is set to the wrong claim, and Stripe's quoting of what it refuses.
+    world.post(claims={"stripe_customer_id": world.customer, "portal_group": "ada@example.com"})
+    refused = {"path": "/v1/billing_portal", "status": 400, "message": "Invalid e-mail address: 'ada@example.com'"}
+    world.simulator.admin("POST", "faults", {"fail": [refused]})
+    assert code(world.post(token)) == (500, "stripe_refused")
     logged = "".join([log.getvalue(), *capsys.readouterr()])
     assert "evil" not in logged
     assert '"level":"INFO"' in logged
     assert '"PortalOpened"' in logged
     for secret in (token, location, LINK_SECRET, "ada@example.com", "nobody@example.com", "sk_test_1", "Bearer"):
         assert secret not in logged
+
+
+def test_no_variable_of_the_log_librarys_own_prints_an_event() -> None:
+    """Its debugging aids are read when the function starts: hence a process of its own."""
+    script = (
+        "import json, sys\nfrom functions.create_session.app import handler\n"
+        "class Context:\n    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = 'x'\n"
+        "print(json.dumps(handler(json.loads(sys.argv[1]), Context())))"
+    )
+    request = HttpRequest("GET", "/portal", "token=x.betrayed.x", (("cookie", "a=betrayed"),), b"", "192.0.2.1", "HTTP/1.1")
+    names = ("POWERTOOLS_DEV", "POWERTOOLS_DEBUG", "POWERTOOLS_LOGGER_LOG_EVENT")
+    for name in (*names, "POWERTOOLS_METRICS_NAMESPACE"):
+        ran = subprocess.run(  # noqa: S603 - our own script
+            [sys.executable, "-c", script, json.dumps(event_of(request, "GET /portal", {}))],
+            env={**os.environ, "POWERTOOLS_METRICS_NAMESPACE": "x", name: "true"},
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        assert '"statusCode"' in ran.stdout
+        assert "betrayed" not in ran.stdout + ran.stderr
 
 
 def test_the_environment_is_complained_of_by_name(
