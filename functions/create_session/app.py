@@ -22,8 +22,8 @@ from shared.problem import CONTENT_TYPE, log_failure, log_problem, problem, stat
 
 logger = Logger(service="create_session")
 metrics = Metrics(service="create_session")
-# Said here and below, so that none of Powertools' own variables (POWERTOOLS_DEV, POWERTOOLS_LOGGER_LOG_EVENT) prints the
-# event, which holds tokens.
+# `debug` and, below, `log_event` are said, so that none of Powertools' own variables (POWERTOOLS_DEV,
+# POWERTOOLS_LOGGER_LOG_EVENT) prints the event, which holds tokens.
 app = APIGatewayHttpResolver(debug=False)
 
 # An answer holds a credential, or leads to one.

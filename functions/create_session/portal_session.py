@@ -113,7 +113,9 @@ def _configuration(
         return None
     if group not in settings.portal_configurations:
         known = sorted(settings.portal_configurations)
-        raise OperatorError("unknown_group", f"PORTAL_CONFIGURATIONS has no group {without_addresses(group)!r}, only {known}")
+        raise OperatorError(
+            "unknown_group", f"PORTAL_CONFIGURATIONS has no group {without_addresses(group)!r}, only {known}"
+        )
     return settings.portal_configurations[group]
 
 

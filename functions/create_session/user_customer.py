@@ -85,7 +85,8 @@ def _make(client: StripeClient, user: User, place: int) -> str | None:
     with stripe_errors():
         try:
             made = client.v1.customers.create(
-                {"email": user.email, "metadata": _metadata(user) | {EMAIL: user.email}}, {"idempotency_key": f"portal-{key}"}
+                {"email": user.email, "metadata": _metadata(user) | {EMAIL: user.email}},
+                {"idempotency_key": f"portal-{key}"},
             )
             if _is_replayed(made.last_response) and _is_deleted(client, made.id):
                 return None

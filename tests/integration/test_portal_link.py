@@ -373,10 +373,12 @@ def test_no_variable_of_the_log_librarys_own_prints_an_event() -> None:
         "class Context:\n    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = 'x'\n"
         "print(json.dumps(handler(json.loads(sys.argv[1]), Context())))"
     )
-    request = HttpRequest("GET", "/portal", "token=x.betrayed.x", (("cookie", "a=betrayed"),), b"", "192.0.2.1", "HTTP/1.1")
+    request = HttpRequest(
+        "GET", "/portal", "token=x.betrayed.x", (("cookie", "a=betrayed"),), b"", "192.0.2.1", "HTTP/1.1"
+    )
     names = ("POWERTOOLS_DEV", "POWERTOOLS_DEBUG", "POWERTOOLS_LOGGER_LOG_EVENT")
     for name in (*names, "POWERTOOLS_METRICS_NAMESPACE"):
-        ran = subprocess.run(  # noqa: S603 - our own script
+        ran = subprocess.run(
             [sys.executable, "-c", script, json.dumps(event_of(request, "GET /portal", {}))],
             env={**os.environ, "POWERTOOLS_METRICS_NAMESPACE": "x", name: "true"},
             capture_output=True,

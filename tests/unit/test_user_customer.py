@@ -219,7 +219,10 @@ def test_a_list_that_stripe_did_not_filter_opens_nothing(email: str | None) -> N
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        (failed(400, type="invalid_request_error", code="email_invalid", message=f"Invalid: {USER.email}"), "no_customer"),
+        (
+            failed(400, type="invalid_request_error", code="email_invalid", message=f"Invalid: {USER.email}"),
+            "no_customer",
+        ),
         (failed(400, type="invalid_request_error", message=f"Invalid: {USER.email}"), "stripe_refused"),
     ],
 )
