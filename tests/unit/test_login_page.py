@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import stripe
@@ -33,8 +34,11 @@ class Stripe(stripe.HTTPClient):
         self.asked = 0
 
     def request(
-        self, _method: str, _url: str, _headers: Mapping[str, str] | None, _data: Any = None, **_: Any
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, **_: Any
     ) -> tuple[str, int, Mapping[str, str]]:
+        assert (method, urlsplit(url).path) == ("get", "/v1/billing_portal/configurations")
+        assert headers
+        assert post_data is None
         self.asked += 1
         return json.dumps(self.answer[1]), self.answer[0], {}
 
