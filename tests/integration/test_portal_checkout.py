@@ -1,6 +1,7 @@
 """A customer without a live subscription: to Checkout, back to the portal, and never two subscriptions."""
 
 import io
+import json
 import threading
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -13,7 +14,7 @@ from functions.create_session.checkout import MARK
 from local.http_event import HttpRequest, event_of
 from tests.integration.conftest import LINK_SECRET, Api
 from tests.integration.simulator_fixtures import RunningSimulator
-from tests.integration.test_portal_link import World, code, configure, header
+from tests.integration.test_portal_link import FEATURES, World, code, configure, header
 
 NAME = "__Host-portal-return"
 
@@ -132,6 +133,15 @@ def test_a_way_back_that_is_not_the_cookies_leaves_it_for_the_one_that_is(shop: 
     returned = shop.visit(back.query, cookie, "GET /portal/return")
     assert "/p/session/" in header(returned, "location")
     assert header(returned, "set-cookie").startswith(f"{NAME}=;")
+
+
+def test_what_the_link_says_of_the_portal_holds_after_checkout_too(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = shop.stripe.v1.billing_portal.configurations.create({"features": FEATURES})
+    configure(monkeypatch, PORTAL_CONFIGURATIONS=json.dumps({"business": made.id}))
+    answer = shop.follow(token=shop.token(sub=shop.newcomer, group="business", locale="de"))
+    assert "/c/pay/" in header(answer, "location")
+    shop.visit(f"customer={shop.newcomer}&locale=fr", cookie_of(answer), "GET /portal/return")
+    assert (shop.last()["configuration"], shop.last()["locale"]) == (made.id, "de")
 
 
 def test_while_stripe_is_down_the_way_back_stays_open(shop: Shop) -> None:

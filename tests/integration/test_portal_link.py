@@ -403,6 +403,14 @@ def test_the_secret_is_complained_of_by_name(world: World, aws: Aws, log: io.Str
     assert "stripe_api_key" in log.getvalue()
 
 
+def test_the_group_of_a_user_who_is_found_by_the_address_counts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world.stripe.v1.billing_portal.configurations.create({"features": FEATURES})
+    configure(monkeypatch, ALLOW_VERIFIED_EMAIL="true", PORTAL_CONFIGURATIONS=json.dumps({"business": made.id}))
+    found = {"email": "ada@example.com", "email_verified": "true", "portal_group": "business"}
+    assert world.post(claims=found).status == 201
+    assert world.last()["configuration"] == made.id
+
+
 def allow_email(monkeypatch: pytest.MonkeyPatch) -> None:
     configure(monkeypatch, ALLOW_VERIFIED_EMAIL="true")
 

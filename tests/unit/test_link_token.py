@@ -82,7 +82,7 @@ def test_the_time_that_counts_is_the_one_that_is_given(late: float) -> None:
 @pytest.mark.parametrize(
     ("now", "code"),
     [
-        (MINTED_AT + LIFE, "expired_token"),
+        (int(MINTED_AT) + LIFE, "expired_token"),
         (MINTED_AT + 10 * 365 * 86_400, "expired_token"),
         (MINTED_AT - 8 * 86_400, "bad_token"),
     ],

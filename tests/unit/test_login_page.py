@@ -13,7 +13,7 @@ from shared.errors import PortalError
 
 URL = "https://billing.stripe.com/p/login/test_1"
 OFF = 200, {"data": [{"id": "bpc_1", "active": True, "login_page": {"enabled": False, "url": None}}]}
-NONE = 200, {"data": []}
+NONE: tuple[int, Any] = 200, {"data": []}
 NOW_AND_THEN = 429, {"error": {"message": "Too many requests"}}
 DOWN = 500, {"error": {"message": "Down"}}
 REVOKED = 401, {"error": {"message": "Invalid API Key"}}
