@@ -366,6 +366,37 @@ def test_nothing_secret_is_logged(world: World, log: io.StringIO, capsys: pytest
         assert secret not in logged
 
 
+def test_every_answer_is_kept_nowhere_and_shown_in_no_frame(world: World) -> None:
+    page = {"accept": "text/html"}
+    answers = [
+        world.api.send("HEAD /portal"),
+        world.api.send("GET /portal"),
+        world.api.send("GET /portal/return"),
+        world.follow(token=world.token()),
+        world.post(world.token()),
+        world.follow(token="x"),
+        world.post("x"),
+        world.api.send("GET /portal", query="token=x", headers=page),
+        world.api.send("GET /portal/return", query="return_url=x", headers=page),
+    ]
+    assert {answer.status for answer in answers} == {200, 201, 303, 400, 401}
+    for answer in answers:
+        found = tuple(header(answer, name) for name in ("cache-control", "referrer-policy", "x-content-type-options"))
+        assert found == ("no-store", "no-referrer", "nosniff")
+    for answer in answers[-2:]:
+        policy = header(answer, "content-security-policy").split("; ")
+        assert {"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} < set(policy)
+
+
+def test_the_tokens_group_comes_before_the_customers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, theirs = (world.stripe.v1.billing_portal.configurations.create({"features": FEATURES}).id for _ in range(2))
+    configure(monkeypatch, PORTAL_CONFIGURATIONS=json.dumps({"token": mine, "customer": theirs}))
+    world.stripe.v1.customers.update(world.customer, {"metadata": {"portal_group": "customer"}})
+    for claims, expected in (({}, theirs), ({"group": "token"}, mine)):
+        assert world.post(world.token(**claims)).status == 201
+        assert world.last()["configuration"] == expected
+
+
 def test_no_variable_of_the_log_librarys_own_prints_an_event() -> None:
     """Its debugging aids are read when the function starts: hence a process of its own."""
     script = (
