@@ -1,4 +1,4 @@
-"""How long the webhook's first answer takes from process start, against a bare script that does the same by hand.
+"""How long a function's first answer takes from process start, against a bare script that does the same by hand.
 
 The floor imports the same third-party libraries (of pydantic, which loads lazily, what one model needs), makes the same
 clients and the same remote calls, and checks nothing but the signature.
@@ -12,11 +12,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import stripe
 
+from bench import cold_portal
 from local.aws_resources import AwsClients, create_resources
 from local.aws_server import make_aws_server
 from local.physical_names import PhysicalNames
@@ -90,41 +93,76 @@ def request() -> str:
     return json.dumps({"headers": {"stripe-signature": header}, "body": body, "isBase64Encoded": False})
 
 
-def timed(script: str, environment: dict[str, str]) -> float:
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One function, the script that it is held to, and what both are asked."""
+
+    function_id: str
+    handler: str
+    floor: str
+    request: Callable[[], str]
+
+
+CASES = (
+    Case("WebhookFunction", HANDLER, FLOOR, request),
+    Case("CreateSessionFunction", cold_portal.HANDLER, cold_portal.FLOOR, cold_portal.request),
+)
+
+
+def timed(script: str, argument: str, environment: dict[str, str]) -> float:
     """Seconds from process start to its end, which follows the answer at once."""
-    argument = request()
     began = time.perf_counter()
     command = [sys.executable, "-c", script, argument]
     subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603 - our own two scripts
     return time.perf_counter() - began
 
 
-def environment_of(url: str) -> dict[str, str]:
-    """Fill the local services, and answer what leads a function to them."""
+def environments(url: str, stripe_url: str) -> dict[str, dict[str, str]]:
+    """Fill the local services, and answer what leads each function to them."""
     template = Template.load(parameters=PARAMETERS, names=PhysicalNames(aws_url=url))
-    secret = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING], "link_secret": "l" * 43}
+    secret = {
+        "stripe_api_key": "sk_test_1",
+        "webhook_signing_secrets": [SIGNING],
+        "link_secret": cold_portal.LINK_SECRET,
+    }
     create_resources(template, AwsClients.at(url), sender=PARAMETERS["AuditEmailFrom"], secret=secret)
     own: dict[str, Any] = {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_DEFAULT_REGION": "eu-west-1",
+        "STRIPE_API_BASE": stripe_url,
     }
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return kept | template.environment("WebhookFunction") | own
+    return {case.function_id: kept | template.environment(case.function_id) | own for case in CASES}
+
+
+def measure(case: Case, environment: dict[str, str]) -> str:
+    """Run both scripts alternately, and say both medians and the ratio's."""
+
+    def both() -> tuple[float, float]:
+        handler, floor = (timed(script, case.request(), environment) for script in (case.handler, case.floor))
+        return handler, floor
+
+    both()
+    times = [both() for _ in range(ROUNDS)]
+    handler, floor = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
+    ratio = statistics.median(one / other for one, other in times)
+    return (
+        f"{case.function_id}: first answer {handler:.0f} ms, floor {floor:.0f} ms, ratio {ratio:.2f} "
+        f"(median of {ROUNDS})\n"
+    )
 
 
 def main() -> None:
-    """Print both medians and their ratio."""
-    server = make_aws_server(0)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    environment = environment_of(f"http://127.0.0.1:{server.server_port}")
-    for script in (HANDLER, FLOOR):
-        timed(script, environment)
-    times = [(timed(HANDLER, environment), timed(FLOOR, environment)) for _ in range(ROUNDS)]
-    handler, floor = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
-    ratio = statistics.median(one / other for one, other in times)
-    sys.stdout.write(f"first answer {handler:.0f} ms, floor {floor:.0f} ms, ratio {ratio:.2f} (median of {ROUNDS})\n")
+    """Print a line for each function."""
+    aws, stripe_server = make_aws_server(0), cold_portal.stripe_server()
+    for server in (aws, stripe_server):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    urls = (f"http://127.0.0.1:{server.server_port}" for server in (aws, stripe_server))
+    environment = environments(*urls)
+    for case in CASES:
+        sys.stdout.write(measure(case, environment[case.function_id]))
 
 
 if __name__ == "__main__":

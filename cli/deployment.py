@@ -19,6 +19,7 @@ from shared.mirror import Mirror
 from shared.mirror_table import MirrorTable
 from shared.recovery.dead_letter_queue import DeadLetterQueue
 from shared.recovery.dry_run import DryRunTable
+from shared.return_url import origin_of
 from shared.secret_store import SecretStore
 from shared.stripe_gateway import PATIENT_TIMEOUT_SECONDS, SubscriptionRead, stripe_client
 
@@ -104,6 +105,12 @@ class Deployment:
     def portal_configurations(self) -> dict[str, str]:
         """The deployed groups, each with its portal configuration; none of a stack that does not tell."""
         return dict(json.loads(self.parameters.get("PortalConfigurations") or "{}"))
+
+    @property
+    def allowed_return_origins(self) -> tuple[str, ...]:
+        """The origins that a return URL may have; none of a stack that does not tell."""
+        listed = (self.parameters.get("AllowedReturnOrigins") or "").split(",")
+        return tuple(origin_of(each.strip()) for each in listed if each.strip())
 
     @property
     def link_tokens(self) -> LinkTokens:

@@ -22,6 +22,7 @@ from shared.errors import InvalidRequest
 from shared.link_token import LinkClaims
 from shared.portal_flow import AfterCompletion, Flow
 from shared.portal_rules.which_configuration import configuration_of_group
+from shared.return_url import is_allowed
 from shared.stripe_gateway import stripe_errors
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def link(  # noqa: PLR0913 - each an option of the command
     claims = _claims(given | {"sub": customer})
     deployment: Deployment = context.obj()
     configuration_of_group(group, deployment.portal_configurations)
+    _check_return(return_url, deployment.allowed_return_origins)
     now, life = deployment.clock or time.time(), duration(expires or ("1d" if email else "15m"))
     token = deployment.link_tokens.mint(claims, expires_in=life, now=now)
     query = {"token": token} | ({"return_url": return_url} if return_url else {})
@@ -76,6 +78,14 @@ def link(  # noqa: PLR0913 - each an option of the command
         _mail(deployment, customer, link_mail.Link(url, f"{deployment.api_url}/portal", flow, until), language)
     else:
         sys.stdout.write(f"{url}\n")
+
+
+def _check_return(return_url: str | None, origins: Sequence[str]) -> None:
+    """Refuse what the link would refuse when somebody follows it."""
+    if return_url and origins and not is_allowed(return_url, origins):
+        raise InvalidRequest(
+            "bad_return_url", f"--return-url must be of one of AllowedReturnOrigins: {', '.join(origins)}"
+        )
 
 
 def _claims(given: dict[str, Any]) -> LinkClaims:

@@ -4,9 +4,10 @@ A link token is a JWT (HS256) that any JWT library can mint: `aud` "portal", `su
 most 7 days ahead, and optionally `group`, `locale`, `checkout` and the page of the portal (`shared/portal_flow.py`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import jwt
 from pydantic import Field, ValidationError
@@ -56,25 +57,42 @@ class LinkTokens:
 
     def read(self, token: str, *, now: float) -> LinkClaims:
         """Read a token. Raises `Unauthenticated` unless it is genuine, for the portal, and not expired at `now`."""
-        if len(token) > MAX_LENGTH:
-            raise Unauthenticated("bad_token", "The link token is too long")
+        if len(token) > MAX_LENGTH or not token.isascii():
+            raise Unauthenticated("bad_token", "The link token is too long, or no token at all")
         try:
             claims = jwt.decode(
                 token,
                 self.secret,
                 algorithms=[ALGORITHM],
                 audience=self.audience,
-                # `iat` is not part of the contract, and a minute's clock error would refuse good tokens.
-                options={"require": ["exp", "sub", "aud"], "strict_aud": True, "verify_iat": False},
+                # The times are checked below: PyJWT knows no clock but its own. `iat` is not part of the contract, and
+                # a minute's clock error would refuse good tokens.
+                options={
+                    "require": ["exp", "sub", "aud"],
+                    "strict_aud": True,
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                },
             )
-        except jwt.ExpiredSignatureError:
-            raise Unauthenticated("expired_token", "This link has expired; ask for a new one") from None
         except jwt.InvalidTokenError as error:
             raise Unauthenticated("bad_token", f"Not a valid link token ({type(error).__name__})") from None
-        if int(claims["exp"]) > now + MAX_AGE.total_seconds():
-            raise Unauthenticated("bad_token", f"A link token may not live longer than {MAX_AGE.days} days")
+        _check_times(claims, now)
         try:
             return LinkClaims.model_validate(claims)
         except ValidationError as error:
             wrong = ", ".join(sorted({".".join(map(str, each["loc"])) or each["msg"] for each in error.errors()}))
             raise Unauthenticated("bad_token", f"The link token has claims that are wrong: {wrong}") from None
+
+
+def _check_times(claims: Mapping[str, Any], now: float) -> None:
+    try:
+        expiry, not_before = int(claims["exp"]), int(claims.get("nbf", 0))
+    except (OverflowError, TypeError, ValueError):
+        raise Unauthenticated("bad_token", "The link token's `exp` or `nbf` is no time") from None
+    if expiry <= now:
+        raise Unauthenticated("expired_token", "This link has expired; ask for a new one")
+    if expiry > now + MAX_AGE.total_seconds():
+        raise Unauthenticated("bad_token", f"A link token may not live longer than {MAX_AGE.days} days")
+    if not_before > now:
+        raise Unauthenticated("bad_token", "The link token is not valid yet")

@@ -22,7 +22,9 @@ from shared.problem import CONTENT_TYPE, log_failure, log_problem, problem, stat
 
 logger = Logger(service="create_session")
 metrics = Metrics(service="create_session")
-app = APIGatewayHttpResolver()
+# `debug` and, below, `log_event` are said, so that none of Powertools' own variables (POWERTOOLS_DEV,
+# POWERTOOLS_LOGGER_LOG_EVENT) prints the event, which holds tokens.
+app = APIGatewayHttpResolver(debug=False)
 
 # An answer holds a credential, or leads to one.
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
@@ -47,9 +49,9 @@ def get_portal_return() -> Response[str]:
     """Lead a visitor who comes back from Checkout to the portal."""
     event = app.current_event
     token, language = return_token_of(event.raw_event), event.headers.get("accept-language")
-    url = _link().come_back(event.query_string_parameters, token, language)
+    url, is_used_up = _link().come_back(event.query_string_parameters, token, language)
     _count(PortalMetric.OPENED)
-    return _lead_to(url, [return_cookie(None)])
+    return _lead_to(url, [return_cookie(None)] if is_used_up else [])
 
 
 @app.head("/portal")
@@ -106,7 +108,7 @@ def _refused(error: PortalError) -> Response[str]:
     return Response(status, "text/html; charset=utf-8", visitor_page(error, visitor), page_headers)
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(log_event=False, clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Lambda's entrance."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import stripe
 from stripe import StripeClient
 
-from functions.create_session.refusal import refusal
+from functions.create_session.refusal import refusal, without_addresses
 from functions.create_session.user_customer import LIVE_STATUSES
 from shared.errors import OperatorError, PortalError, Unavailable
 from shared.stripe_gateway import stripe_errors
@@ -94,7 +94,7 @@ def _ours(client: StripeClient, customer: str) -> "list[Session]":
 
 
 def _checkout_refusal(error: stripe.InvalidRequestError) -> PortalError:
-    text = error.user_message or str(error)
+    text = without_addresses(error.user_message or str(error))
     if (error.param or "").startswith("line_items"):
         return OperatorError("bad_checkout_price", f"CHECKOUT_PRICE is no recurring price that Stripe takes: {text}")
     known = refusal(error)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import stripe
 from pydantic import ValidationError
-from stripe import StripeClient, Subscription
+from stripe import StripeClient
 
 from functions.create_session.session_request import SessionRequest
 from shared.errors import Forbidden, InvalidRequest
@@ -12,6 +12,7 @@ from shared.portal_flow import FlowClaims
 from shared.stripe_gateway import stripe_errors
 
 if TYPE_CHECKING:
+    from stripe import Subscription
     from stripe.params.billing_portal import SessionCreateParamsFlowData
 
 # With its flow, a token also fixes these: a discount is for one change, and `portal_homepage` would open all the rest.
@@ -57,7 +58,7 @@ def flow_data(
     return found
 
 
-def _details(wanted: FlowClaims, subscription: Subscription, retention_coupon: str | None) -> dict[str, Any]:
+def _details(wanted: FlowClaims, subscription: "Subscription", retention_coupon: str | None) -> dict[str, Any]:
     if wanted.flow == "subscription_cancel" and (coupon := wanted.coupon or retention_coupon):
         return {"retention": {"type": "coupon_offer", "coupon_offer": {"coupon": coupon}}}
     if wanted.flow != "subscription_update_confirm":
@@ -71,7 +72,7 @@ def _details(wanted: FlowClaims, subscription: Subscription, retention_coupon: s
     return details | ({"discounts": [_given(discount)]} if any(discount.values()) else {})
 
 
-def _item(asked: str | None, subscription: Subscription) -> str:
+def _item(asked: str | None, subscription: "Subscription") -> str:
     items = [item.id for item in subscription["items"].data]
     if asked is not None and asked not in items:
         raise Forbidden("not_your_item", "That item is not of this subscription")
@@ -97,7 +98,7 @@ def _given(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _own(client: StripeClient, customer: str, subscription: str) -> Subscription:
+def _own(client: StripeClient, customer: str, subscription: str) -> "Subscription":
     """Raise the same `Forbidden` whether the subscription is somebody else's or nobody's."""
     with stripe_errors():
         try:

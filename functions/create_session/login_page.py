@@ -2,32 +2,57 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import stripe
 from stripe import StripeClient
 
 from functions.create_session.refusal import no_default_configuration, refusal
-from shared.errors import OperatorError
+from shared.errors import OperatorError, PortalError, Unavailable
 from shared.stripe_gateway import stripe_errors
 
 CACHE_SECONDS = 300
+# Nobody has to prove anything to ask: what Stripe refuses is not asked again for each visitor either.
+FAILURE_SECONDS = 10
 MAX_EMAIL_LENGTH = 512
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the client was answered, good until a time on the monotonic clock."""
+
+    client: StripeClient
+    answer: str | PortalError
+    until: float
+
+
 class LoginPage:
-    """Knows the address of the default configuration's login page, and asks Stripe for it every 5 minutes at most."""
+    """Knows the address of the default configuration's login page, and asks Stripe for it every 5 minutes at most.
+
+    A failure is remembered for 10 seconds. While Stripe does not answer, the address that was known last goes on.
+    """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._known: tuple[StripeClient, float, str] | None = None
+        self._known: _Known | None = None
 
     def url(self, client: StripeClient) -> str:
-        """Answer the address. Raises `OperatorError` when there is no such page."""
-        now = self._monotonic()
-        if self._known is None or self._known[0] is not client or now - self._known[1] >= CACHE_SECONDS:
-            self._known = (client, now, _ask(client))
-        return self._known[2]
+        """Answer the address. Raises `OperatorError` when there is no such page, `Unavailable` when nobody knows."""
+        known = self._known if self._known and self._known.client is client else None
+        if known is None or self._monotonic() >= known.until:
+            known = self._known = self._asked(client, known)
+        if isinstance(known.answer, PortalError):
+            raise known.answer.with_traceback(None)
+        return known.answer
+
+    def _asked(self, client: StripeClient, last: _Known | None) -> _Known:
+        try:
+            return _Known(client, _ask(client), self._monotonic() + CACHE_SECONDS)
+        except PortalError as error:
+            is_known = isinstance(error, Unavailable) and last is not None and isinstance(last.answer, str)
+            answer = last.answer if last and is_known else error
+            return _Known(client, answer, self._monotonic() + FAILURE_SECONDS)
 
 
 def _ask(client: StripeClient) -> str:

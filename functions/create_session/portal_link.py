@@ -62,8 +62,12 @@ class PortalLink:
         returning = LinkClaims(sub=found.customer, group=claims.group, locale=claims.locale, checkout=False)
         return found.url, self._return_tokens.mint(returning, expires_in=RETURN_AGE, now=self.clock())
 
-    def come_back(self, query: Mapping[str, str], return_token: str | None, accept_language: str | None = None) -> str:
-        """Answer where the visitor goes after Checkout: to the portal in the browser that `follow` sent there.
+    def come_back(
+        self, query: Mapping[str, str], return_token: str | None, accept_language: str | None = None
+    ) -> tuple[str, bool]:
+        """Answer where the visitor goes after Checkout, and whether that used the token up.
+
+        It is the portal in the browser that `follow` sent there.
 
         Anybody else who knows the address, whoever paid among them, goes to the return URL, and so does a browser that
         has been sent to another customer's Checkout since. What Stripe adds to an address is not looked at.
@@ -74,8 +78,8 @@ class PortalLink:
         except Unauthenticated:
             claims = None
         if claims is None or claims.sub != request.customer:
-            return allowed_return_url(request.return_url, self.settings)
-        return self._destination(Visit(identity_of_token(claims), request, accept_language)).url
+            return allowed_return_url(request.return_url, self.settings), False
+        return self._destination(Visit(identity_of_token(claims), request, accept_language)).url, True
 
     def create(
         self,
@@ -90,13 +94,17 @@ class PortalLink:
         `Bearer <link token>`.
         """
         if claims is not None:
+            # Before anything is asked of Stripe, or made there.
+            request = _validated(body or b"{}")
+            allowed_return_url(request.return_url, self.settings)
             identity = identity_of_user(claims, self.settings, self._client)
         else:
             scheme, _, token = (authorization or "").partition(" ")
             if scheme.lower() != "bearer" or not token:
                 raise Unauthenticated("no_token", "Send a link token as `Authorization: Bearer <token>`")
             identity = identity_of_token(self._tokens.read(token.strip(), now=self.clock()))
-        return self._destination(Visit(identity, _validated(body or b"{}"), accept_language))
+            request = _validated(body or b"{}")
+        return self._destination(Visit(identity, request, accept_language))
 
     def _destination(self, visit: Visit) -> Destination:
         return destination(self._client, visit, self.settings)

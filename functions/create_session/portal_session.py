@@ -10,8 +10,8 @@ from functions.create_session.checkout import checkout_url, is_subscribed
 from functions.create_session.flow_data import flow_data, limited
 from functions.create_session.identity import Identity
 from functions.create_session.locale import CHECKOUT_LOCALES, granted
-from functions.create_session.refusal import refusal
-from functions.create_session.return_url import is_allowed
+from functions.create_session.refusal import refusal, without_addresses
+from shared.return_url import is_allowed
 from functions.create_session.session_request import SessionRequest
 from functions.create_session.settings import CreateSessionSettings
 from shared.errors import InvalidRequest, OperatorError
@@ -113,7 +113,9 @@ def _configuration(
         return None
     if group not in settings.portal_configurations:
         known = sorted(settings.portal_configurations)
-        raise OperatorError("unknown_group", f"PORTAL_CONFIGURATIONS has no group {group!r}, only {known}")
+        raise OperatorError(
+            "unknown_group", f"PORTAL_CONFIGURATIONS has no group {without_addresses(group)!r}, only {known}"
+        )
     return settings.portal_configurations[group]
 
 

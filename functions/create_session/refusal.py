@@ -13,11 +13,18 @@ _INACTIVE = re.compile(r"configuration\b.*\b(inactive|not active)\b", re.IGNOREC
 _OTHER_MODE = re.compile(r"similar object exists in (live|test) mode")
 # The portal is for paying users of Billing in live mode; no page of Stripe's has the words of its refusal.
 _NO_BILLING = re.compile(r"\baccess to (Stripe )?Billing\b|\bBilling (customer portal|plan)\b|\bpaid Billing\b")
+# Stripe quotes what it refuses, and what is refused is logged.
+_ADDRESS = re.compile(r"[^\s'\"<>(),;:]+@[^\s'\"<>(),;:]+")
+
+
+def without_addresses(text: str) -> str:
+    """Leave e-mail addresses out of a text for the log."""
+    return _ADDRESS.sub("(an e-mail address)", text)
 
 
 def refusal(error: stripe.InvalidRequestError) -> PortalError:
     """Answer the bundle's error for what Stripe refused; its message names the mend."""
-    text, param = error.user_message or str(error), error.param or ""
+    text, param = without_addresses(error.user_message or str(error)), error.param or ""
     if _NO_DEFAULT.search(text):
         return no_default_configuration()
     if mode := _OTHER_MODE.search(text):

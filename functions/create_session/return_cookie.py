@@ -27,6 +27,11 @@ def return_cookie(token: str | None) -> Cookie:
 
 
 def return_token_of(event: Mapping[str, Any]) -> str | None:
-    """Answer the token that the browser kept; `event` is API Gateway's, payload format 2.0."""
+    """Answer the token that the browser kept; `event` is API Gateway's, payload format 2.0.
+
+    Only ASCII's spaces are no part of a name: a sibling host may set a cookie whose name begins with another kind,
+    which the prefix does not cover. Of two different ones neither counts.
+    """
     pairs = (cookie.partition("=") for cookie in event.get("cookies") or [])
-    return next((value for name, _, value in pairs if name.strip() == _NAME), None)
+    tokens = {value for name, _, value in pairs if name.strip(" \t") == _NAME}
+    return tokens.pop() if len(tokens) == 1 else None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from functions.create_session.return_url import MAX_LENGTH
+from shared.return_url import MAX_LENGTH
 from shared.link_token import CustomerId, Locale
 from shared.portal_flow import AfterCompletion, Flow, ItemId, OwnId, Quantity, SubscriptionId
 

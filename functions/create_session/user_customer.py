@@ -2,19 +2,22 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import stripe
-from stripe import Customer, StripeClient
+from stripe import StripeClient
 
 from functions.create_session.refusal import refusal
-from shared.errors import Forbidden, Unavailable
+from shared.errors import Forbidden, PortalError, Unavailable
 from shared.stripe_gateway import stripe_errors
+
+if TYPE_CHECKING:
+    from stripe import Customer
 
 LIVE_STATUSES = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
 
 # Under these a customer that was made here remembers whom it was made for.
-ISSUER, SUBJECT = "portal_issuer", "portal_subject"
+ISSUER, SUBJECT, EMAIL = "portal_issuer", "portal_subject", "portal_email"
 # A key's first answer is given again for a day, a 500 and a customer deleted since among them.
 _KEYS = 3
 
@@ -35,8 +38,11 @@ def customer_by_email(client: StripeClient, email: str) -> str | None:
     Source: docs.stripe.com/customer-management/activate-no-code-customer-portal.
     """
     with stripe_errors():
-        found = client.v1.customers.list({"email": email, "limit": 100, "expand": ["data.subscriptions"]}).data
-    newest = sorted(found, key=lambda customer: customer.created, reverse=True)
+        try:
+            found = client.v1.customers.list({"email": email, "limit": 100, "expand": ["data.subscriptions"]}).data
+        except stripe.InvalidRequestError as error:
+            raise _refused(error) from error
+    newest = sorted((one for one in found if _is_of(one, email)), key=lambda one: one.created, reverse=True)
     live = [customer for customer in newest if _has_live_subscription(customer)]
     return next((customer.id for customer in [*live, *newest]), None)
 
@@ -79,7 +85,8 @@ def _make(client: StripeClient, user: User, place: int) -> str | None:
     with stripe_errors():
         try:
             made = client.v1.customers.create(
-                {"email": user.email, "metadata": _metadata(user)}, {"idempotency_key": f"portal-{key}"}
+                {"email": user.email, "metadata": _metadata(user) | {EMAIL: user.email}},
+                {"idempotency_key": f"portal-{key}"},
             )
             if _is_replayed(made.last_response) and _is_deleted(client, made.id):
                 return None
@@ -87,14 +94,28 @@ def _make(client: StripeClient, user: User, place: int) -> str | None:
             # The same user a short while ago, with another address: the search will find that customer soon.
             raise Unavailable("customer_not_found_yet", "This user's customer is being made; try again soon") from None
         except stripe.InvalidRequestError as error:
-            if error.code == "email_invalid":
-                raise Forbidden("no_customer", "Stripe does not take your e-mail address for one") from error
-            raise refusal(error) from error
+            raise _refused(error) from error
         except stripe.APIError as error:
             if not _is_replayed(error):
                 raise
             return None
     return made.id
+
+
+def _refused(error: stripe.InvalidRequestError) -> PortalError:
+    if error.code == "email_invalid":
+        return Forbidden("no_customer", "Stripe does not take your e-mail address for one")
+    return refusal(error)
+
+
+def _is_of(customer: "Customer", email: str) -> bool:
+    """Whether the address is the customer's, and still the one that was verified when the customer was made here.
+
+    Whoever is in a portal that lets customers change their address can write somebody else's there, and would share the
+    customer with that person. The user for whom it was made is still found by the metadata.
+    """
+    metadata = customer.metadata.to_dict() if customer.metadata else {}
+    return customer.email == email and metadata.get(EMAIL, email) == email
 
 
 def _is_replayed(answer: Any) -> bool:
@@ -113,6 +134,6 @@ def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _has_live_subscription(customer: Customer) -> bool:
+def _has_live_subscription(customer: "Customer") -> bool:
     subscriptions = getattr(customer, "subscriptions", None)
     return subscriptions is not None and any(each.status in LIVE_STATUSES for each in subscriptions.data)

@@ -92,7 +92,7 @@ def _run(event: Any, context: DurableContext) -> dict[str, Any]:
     return counts
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(log_event=False, clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Audit, mail, and answer the counts, over as many invocations as it takes.
 

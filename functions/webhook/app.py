@@ -23,7 +23,7 @@ metrics = Metrics(service="webhook")
 _wire = cache(wire)
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(log_event=False, clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take an event from API Gateway, or from EventBridge, where failing is how to have it sent again."""

@@ -187,3 +187,22 @@ def test_the_mailed_link_is_not_longer_lived_than_it_says(run: Run, ada: str, ou
     (mail,) = outbox()
     expires = time.gmtime(claims_in(mail.text)["exp"])
     assert f"{expires.tm_mday} {time.strftime('%B %Y, %H:%M', expires)} UTC" in mail.text
+
+
+@pytest.mark.parametrize(
+    "wrong", ["https://evil.example/", "https://shop.example@evil.example/", "//shop.example", "x"]
+)
+def test_an_address_to_come_back_to_that_is_not_allowed_is_refused_before_anybody_gets_the_link(
+    run: Run, ada: str, monkeypatch: pytest.MonkeyPatch, outbox: Callable[[], list[Mail]], wrong: str
+) -> None:
+    monkeypatch.setattr(Deployment, "allowed_return_origins", ("https://shop.example",))
+    assert "return_url=https%3A%2F%2Fshop.example%2Fb" in run(ada, "--return-url", "https://shop.example/b").stdout
+    error = run(ada, "--return-url", wrong, "--email").exception
+    assert isinstance(error, InvalidRequest)
+    assert (error.code, "https://shop.example" in error.message, outbox()) == ("bad_return_url", True, [])
+
+
+def test_the_deployment_tells_which_origins_are_allowed() -> None:
+    told = Deployment({}, parameters={"AllowedReturnOrigins": "https://Shop.example, http://127.0.0.1:8787"})
+    assert told.allowed_return_origins == ("https://shop.example", "http://127.0.0.1:8787")
+    assert Deployment({}).allowed_return_origins == ()

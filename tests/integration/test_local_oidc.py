@@ -89,7 +89,11 @@ def test_a_verified_address_finds_a_customer_or_makes_one(deployment: Deployment
     assert [deployment.post(newcomer).status_code for _ in range(2)] == [201, 201]
     (made,) = world.stripe.v1.customers.list({"email": "new@example.com"}).data
     assert made.metadata is not None
-    assert made.metadata.to_dict() == {"portal_issuer": deployment.issuer.url, "portal_subject": "n"}
+    assert made.metadata.to_dict() == {
+        "portal_issuer": deployment.issuer.url,
+        "portal_subject": "n",
+        "portal_email": "new@example.com",
+    }
     for verified in (False, "yes", 1, None, ["true"]):
         token = deployment.issuer.token("u", email="ada@example.com", email_verified=verified)
         assert deployment.post(token).json()["code"] == "no_customer"

@@ -1,6 +1,7 @@
 """A customer without a live subscription: to Checkout, back to the portal, and never two subscriptions."""
 
 import io
+import json
 import threading
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -10,9 +11,10 @@ import pytest
 import requests
 
 from functions.create_session.checkout import MARK
+from local.http_event import HttpRequest, event_of
 from tests.integration.conftest import LINK_SECRET, Api
 from tests.integration.simulator_fixtures import RunningSimulator
-from tests.integration.test_portal_link import World, code, configure, header
+from tests.integration.test_portal_link import FEATURES, World, code, configure, header
 
 NAME = "__Host-portal-return"
 
@@ -120,6 +122,66 @@ def test_a_link_to_anothers_checkout_does_not_change_whose_portal_opens_after_th
     returned = shop.visit(back.query, planted, "GET /portal/return")
     assert header(returned, "location") == "https://shop.example/account"
     assert shop.sessions() == []
+
+
+def test_a_way_back_that_is_not_the_cookies_leaves_it_for_the_one_that_is(shop: Shop) -> None:
+    """Two tabs, two customers: the first that comes back must not take the other's proof away."""
+    answer = shop.come()
+    back, cookie = urlsplit(pay(answer)), cookie_of(answer)
+    for query in (f"customer={shop.other}", "", f"customer={shop.newcomer}&return_url=https://evil.example/"):
+        assert "set-cookie" not in dict(shop.visit(query, cookie, "GET /portal/return").headers)
+    returned = shop.visit(back.query, cookie, "GET /portal/return")
+    assert "/p/session/" in header(returned, "location")
+    assert header(returned, "set-cookie").startswith(f"{NAME}=;")
+
+
+def test_what_the_link_says_of_the_portal_holds_after_checkout_too(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = shop.stripe.v1.billing_portal.configurations.create({"features": FEATURES})
+    configure(monkeypatch, PORTAL_CONFIGURATIONS=json.dumps({"business": made.id}))
+    answer = shop.follow(token=shop.token(sub=shop.newcomer, group="business", locale="de"))
+    assert "/c/pay/" in header(answer, "location")
+    shop.visit(f"customer={shop.newcomer}&locale=fr", cookie_of(answer), "GET /portal/return")
+    assert (shop.last()["configuration"], shop.last()["locale"]) == (made.id, "de")
+
+
+def test_while_stripe_is_down_the_way_back_stays_open(shop: Shop) -> None:
+    back, cookie = f"customer={shop.newcomer}", cookie_of(shop.come())
+    failure = {"path": "/v1/billing_portal/sessions", "status": 429, "message": "Too many requests"}
+    shop.simulator.admin("POST", "faults", {"fail": [failure]})
+    answer = shop.visit(back, cookie, "GET /portal/return")
+    assert code(answer) == (503, "stripe_unavailable")
+    assert "set-cookie" not in dict(answer.headers)
+    shop.simulator.admin("DELETE", "faults")
+    assert "/p/session/" in header(shop.visit(back, cookie, "GET /portal/return"), "location")
+
+
+@pytest.mark.parametrize("space", ["\u2000", "\u00a0", "\u3000", "\x85", "\x1f"])
+def test_a_name_that_only_looks_like_the_cookies_is_another_one(shop: Shop, space: str) -> None:
+    """Browsers hold the prefix's promise for the very name: what a sibling host sets under a longer one is not ours."""
+    name, _, token = cookie_of(shop.come()).partition("=")
+    event = event_of(
+        HttpRequest("GET", "/portal/return", f"customer={shop.newcomer}", (), b"", "192.0.2.1", "HTTP/1.1"),
+        "GET /portal/return",
+        {},
+    )
+    for looks_like in (f"{space}{name}", f"{name}{space}", name.lower(), f"={name}", f"x={name}"):
+        event["cookies"] = [f"{looks_like}={token}"]
+        answer = shop.api.invoke("GET /portal/return", event)
+        assert header(answer, "location") == "https://shop.example/account"
+    assert shop.sessions() == []
+    event["cookies"] = ["x=1", f" {name}={token}"]
+    assert "/p/session/" in header(shop.api.invoke("GET /portal/return", event), "location")
+
+
+def test_two_cookies_of_the_name_are_none(shop: Shop) -> None:
+    """A browser keeps one; a second was put in by somebody, and which of them counts must not be theirs to say."""
+    cookie = cookie_of(shop.come())
+    for both in (f"{cookie}; {NAME}=x", f"{NAME}=x; {cookie}"):
+        answer = shop.visit(f"customer={shop.newcomer}", both, "GET /portal/return")
+        assert header(answer, "location") == "https://shop.example/account"
+    assert "/p/session/" in header(
+        shop.visit(f"customer={shop.newcomer}", f"{cookie}; {cookie}", "GET /portal/return"), "location"
+    )
 
 
 def test_the_cookie_counts_for_an_hour(shop: Shop) -> None:

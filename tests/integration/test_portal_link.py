@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 import requests
 
 from functions.create_session import app as create_session_app
+from local.http_event import HttpRequest, event_of
 from tests.integration.conftest import LINK_SECRET, Api, Aws
 from tests.integration.simulator_fixtures import RunningSimulator
 
@@ -349,12 +353,71 @@ def test_nothing_secret_is_logged(world: World, log: io.StringIO, capsys: pytest
     location = header(world.follow(token=token, email="ada@example.com"), "location")
     world.post(token, claims={"stripe_customer_id": "nobody@example.com", "email": "ada@example.com"})
     world.follow(token=token + "x", return_url="https://evil.example")
+    # A group claim that is set to the wrong claim, and Stripe's quoting of what it refuses.
+    world.post(claims={"stripe_customer_id": world.customer, "portal_group": "ada@example.com"})
+    refused = {"path": "/v1/billing_portal", "status": 400, "message": "Invalid e-mail address: 'ada@example.com'"}
+    world.simulator.admin("POST", "faults", {"fail": [refused]})
+    assert code(world.post(token)) == (500, "stripe_refused")
     logged = "".join([log.getvalue(), *capsys.readouterr()])
     assert "evil" not in logged
     assert '"level":"INFO"' in logged
     assert '"PortalOpened"' in logged
     for secret in (token, location, LINK_SECRET, "ada@example.com", "nobody@example.com", "sk_test_1", "Bearer"):
         assert secret not in logged
+
+
+def test_every_answer_is_kept_nowhere_and_shown_in_no_frame(world: World) -> None:
+    page = {"accept": "text/html"}
+    answers = [
+        world.api.send("HEAD /portal"),
+        world.api.send("GET /portal"),
+        world.api.send("GET /portal/return"),
+        world.follow(token=world.token()),
+        world.post(world.token()),
+        world.follow(token="x"),
+        world.post("x"),
+        world.api.send("GET /portal", query="token=x", headers=page),
+        world.api.send("GET /portal/return", query="return_url=x", headers=page),
+    ]
+    assert {answer.status for answer in answers} == {200, 201, 303, 400, 401}
+    for answer in answers:
+        found = tuple(header(answer, name) for name in ("cache-control", "referrer-policy", "x-content-type-options"))
+        assert found == ("no-store", "no-referrer", "nosniff")
+    for answer in answers[-2:]:
+        policy = header(answer, "content-security-policy").split("; ")
+        assert {"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} < set(policy)
+
+
+def test_the_tokens_group_comes_before_the_customers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, theirs = (world.stripe.v1.billing_portal.configurations.create({"features": FEATURES}).id for _ in range(2))
+    configure(monkeypatch, PORTAL_CONFIGURATIONS=json.dumps({"token": mine, "customer": theirs}))
+    world.stripe.v1.customers.update(world.customer, {"metadata": {"portal_group": "customer"}})
+    for claims, expected in (({}, theirs), ({"group": "token"}, mine)):
+        assert world.post(world.token(**claims)).status == 201
+        assert world.last()["configuration"] == expected
+
+
+def test_no_variable_of_the_log_librarys_own_prints_an_event() -> None:
+    """Its debugging aids are read when the function starts: hence a process of its own."""
+    script = (
+        "import json, sys\nfrom functions.create_session.app import handler\n"
+        "class Context:\n    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = 'x'\n"
+        "print(json.dumps(handler(json.loads(sys.argv[1]), Context())))"
+    )
+    request = HttpRequest(
+        "GET", "/portal", "token=x.betrayed.x", (("cookie", "a=betrayed"),), b"", "192.0.2.1", "HTTP/1.1"
+    )
+    names = ("POWERTOOLS_DEV", "POWERTOOLS_DEBUG", "POWERTOOLS_LOGGER_LOG_EVENT")
+    for name in (*names, "POWERTOOLS_METRICS_NAMESPACE"):
+        ran = subprocess.run(
+            [sys.executable, "-c", script, json.dumps(event_of(request, "GET /portal", {}))],
+            env={**os.environ, "POWERTOOLS_METRICS_NAMESPACE": "x", name: "true"},
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        assert '"statusCode"' in ran.stdout
+        assert "betrayed" not in ran.stdout + ran.stderr
 
 
 def test_the_environment_is_complained_of_by_name(
@@ -369,6 +432,14 @@ def test_the_secret_is_complained_of_by_name(world: World, aws: Aws, log: io.Str
     aws.clients.secretsmanager.put_secret_value(SecretId=aws.template.ref("Secret"), SecretString="{}")
     assert code(world.follow(token="x")) == (500, "bad_secret")
     assert "stripe_api_key" in log.getvalue()
+
+
+def test_the_group_of_a_user_who_is_found_by_the_address_counts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world.stripe.v1.billing_portal.configurations.create({"features": FEATURES})
+    configure(monkeypatch, ALLOW_VERIFIED_EMAIL="true", PORTAL_CONFIGURATIONS=json.dumps({"business": made.id}))
+    found = {"email": "ada@example.com", "email_verified": "true", "portal_group": "business"}
+    assert world.post(claims=found).status == 201
+    assert world.last()["configuration"] == made.id
 
 
 def allow_email(monkeypatch: pytest.MonkeyPatch) -> None:

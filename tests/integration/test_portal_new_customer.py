@@ -34,7 +34,11 @@ def test_a_customer_is_made_only_when_allowed_and_then_found_again(
     assert [world.post(claims=CLAIMS).status for _ in range(3)] == [201] * 3
     (made,) = world.stripe.v1.customers.list({"email": "grace@example.com"}).data
     assert made.metadata is not None
-    assert made.metadata.to_dict() == {"portal_issuer": "https://id.example", "portal_subject": "user-1"}
+    assert made.metadata.to_dict() == {
+        "portal_issuer": "https://id.example",
+        "portal_subject": "user-1",
+        "portal_email": "grace@example.com",
+    }
     assert {session["customer"] for session in world.sessions()} == {made.id}
 
 
@@ -77,6 +81,31 @@ def test_who_changes_the_address_keeps_the_customer(world: World, monkeypatch: p
     # Another user, whose name differs in its capitals only, is another user.
     assert world.post(claims=moved | {"sub": "USER-1"}).status == 201
     assert world.last()["customer"] != world.sessions()[0]["customer"]
+
+
+def test_who_writes_anothers_address_into_the_portal_gets_nothing_of_theirs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The customer of one user, who gave it another's address there, is still that user's and never the other's."""
+    allow_creation(monkeypatch)
+    world.post(claims=CLAIMS)
+    first = world.last()["customer"]
+    world.stripe.v1.customers.update(first, {"email": "victim@example.com"})
+    world.simulator.admin("POST", "clock", {"now": time.time() + 61})
+    assert world.post(claims=CLAIMS | {"sub": "user-2", "email": "victim@example.com"}).status == 201
+    assert world.last()["customer"] != first
+    assert world.post(claims=CLAIMS).status == 201
+    assert world.last()["customer"] == first
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"coupon": "FREE"}', b'{"return_url": "https://evil.example/"}'])
+def test_a_request_that_is_refused_makes_no_customer(
+    world: World, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    allow_creation(monkeypatch)
+    before = world.simulator.admin("GET", "requests")
+    assert world.api.send("POST /portal/sessions", body=body, claims=CLAIMS).status == 400
+    assert world.simulator.admin("GET", "requests") == before
 
 
 @pytest.mark.parametrize("name", ["iss", "sub"])

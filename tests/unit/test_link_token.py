@@ -69,6 +69,38 @@ def test_an_expired_token_says_so() -> None:
     assert caught.value.code == "expired_token"
 
 
+MINTED_AT = 1_700_000_000.5
+LIFE = 900
+
+
+@pytest.mark.parametrize("late", [0, LIFE - 1])
+def test_the_time_that_counts_is_the_one_that_is_given(late: float) -> None:
+    token = TOKENS.mint(CLAIMS, expires_in=timedelta(seconds=LIFE), now=MINTED_AT)
+    assert TOKENS.read(token, now=MINTED_AT + late) == CLAIMS
+
+
+@pytest.mark.parametrize(
+    ("now", "code"),
+    [
+        (int(MINTED_AT) + LIFE, "expired_token"),
+        (MINTED_AT + 10 * 365 * 86_400, "expired_token"),
+        (MINTED_AT - 8 * 86_400, "bad_token"),
+    ],
+)
+def test_a_token_opens_nothing_after_its_time_and_nothing_a_week_before_it(now: float, code: str) -> None:
+    token = TOKENS.mint(CLAIMS, expires_in=timedelta(seconds=LIFE), now=MINTED_AT)
+    with pytest.raises(Unauthenticated) as caught:
+        TOKENS.read(token, now=now)
+    assert caught.value.code == code
+
+
+def test_a_token_opens_nothing_before_its_own_beginning() -> None:
+    token = minted(nbf=int(time.time()) + 60)
+    with pytest.raises(Unauthenticated):
+        read(token)
+    assert TOKENS.read(token, now=time.time() + 61).sub == "cus_1"
+
+
 UNSIGNED = jwt.encode({"sub": "cus_1", "aud": "portal", "exp": int(time.time()) + 600}, "", algorithm="none")
 
 

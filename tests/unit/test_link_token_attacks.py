@@ -139,6 +139,17 @@ def test_a_token_lives_for_a_time_that_is_one(expiry: Any) -> None:
     assert refused(signed({"alg": "HS256"}, good_claims(exp=expiry))) == "bad_token"
 
 
+@pytest.mark.parametrize("name", ["exp", "nbf"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "", "soon", [1], {"now": 1}])
+def test_what_is_no_time_at_all_opens_nothing(name: str, value: Any) -> None:
+    assert refused(signed({"alg": "HS256"}, good_claims(**{name: value}))) == "bad_token"
+
+
+@pytest.mark.parametrize("token", ["\ud800.a.b", "a.b.\ud800", "\u0661.\u0662.\u0663", "a.b.c\x00"])
+def test_a_token_that_no_encoding_can_write_is_refused_and_no_fault(token: str) -> None:
+    assert refused(token) == "bad_token"
+
+
 @pytest.mark.parametrize("payload", [b"[]", b"null", b'"x"', b"1", b"", b"[" * 700, b'{"sub":"cus_1"', b"\xff\xfe"])
 def test_a_payload_that_is_no_object_opens_nothing(payload: bytes) -> None:
     assert refused(signed({"alg": "HS256"}, payload)) == "bad_token"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.create_session.return_url import is_allowed, origin_of
+from shared.return_url import is_allowed, origin_of
 
 ORIGINS = ("https://shop.example", "https://app.shop.example:8443", "http://127.0.0.1:8787")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.create_session.return_url import is_allowed, origin_of
+from shared.return_url import is_allowed, origin_of
 from shared.errors import InvalidRequest
 
 ORIGINS = (

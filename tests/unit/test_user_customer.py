@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import stripe
 
-from functions.create_session.user_customer import User, customer_made_for
-from shared.errors import Forbidden, OperatorError, Unavailable
+from functions.create_session.user_customer import User, customer_by_email, customer_made_for
+from shared.errors import Forbidden, OperatorError, PortalError, Unavailable
 
 USER = User("https://id.example/", "user|1", "ada@example.com")
 REPLAYED = {"Idempotent-Replayed": "true"}
@@ -51,7 +51,14 @@ def found(*customers: Mapping[str, Any]) -> Answer:
 
 def customer(name: str = "cus_1", created: int = 1, **metadata: str) -> dict[str, Any]:
     mine = {"portal_issuer": USER.issuer, "portal_subject": USER.subject}
-    return {"id": name, "object": "customer", "created": created, "metadata": mine | metadata}
+    return {
+        "id": name,
+        "object": "customer",
+        "created": created,
+        "email": USER.email,
+        "subscriptions": {"object": "list", "data": []},
+        "metadata": mine | metadata,
+    }
 
 
 def made(name: str = "cus_1", headers: Mapping[str, str] | None = None) -> Answer:
@@ -75,6 +82,7 @@ def test_a_customer_is_made_with_the_address_and_whom_it_is_for() -> None:
         "email": ["ada@example.com"],
         "metadata[portal_issuer]": ["https://id.example/"],
         "metadata[portal_subject]": ["user|1"],
+        "metadata[portal_email]": ["ada@example.com"],
     }
     assert key is not None
     assert len(key) <= 255
@@ -181,6 +189,48 @@ def test_what_stripe_refuses_is_told_apart(answer: Answer, kind: type[Exception]
     with pytest.raises(kind) as caught:
         ask(ScriptedStripe(create=[answer]))
     assert getattr(caught.value, "code", None) == code
+
+
+def by_email(*answers: Answer) -> str | None:
+    client = stripe.StripeClient("sk_test_1", http_client=ScriptedStripe(list=[*answers]), max_network_retries=0)
+    return customer_by_email(client, USER.email)
+
+
+def test_who_writes_anothers_address_into_the_portal_does_not_share_the_customer() -> None:
+    """Made for mallory, who then changed its address to ada's: ada's sign-in must not put her card there."""
+    mallorys = customer("cus_mallory", 2, portal_subject="user|mallory", portal_email="mallory@example.com")
+    adas = customer("cus_ada", 1, portal_email="ada@example.com")
+    assert by_email(found(mallorys)) is None
+    assert by_email(found(mallorys, adas)) == "cus_ada"
+    transport = ScriptedStripe(list=[found(mallorys)], search=[found()], create=[made("cus_new")])
+    assert ask(transport) == "cus_new"
+
+
+def test_one_who_has_two_sign_ins_with_one_address_keeps_the_customer() -> None:
+    assert by_email(found(customer("cus_1", portal_subject="google|1", portal_email=USER.email))) == "cus_1"
+    assert by_email(found(customer("cus_1") | {"metadata": {}})) == "cus_1"
+
+
+@pytest.mark.parametrize("email", [None, "", "ADA@example.com", "eve@example.com"])
+def test_a_list_that_stripe_did_not_filter_opens_nothing(email: str | None) -> None:
+    assert by_email(found(customer() | {"email": email})) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (
+            failed(400, type="invalid_request_error", code="email_invalid", message=f"Invalid: {USER.email}"),
+            "no_customer",
+        ),
+        (failed(400, type="invalid_request_error", message=f"Invalid: {USER.email}"), "stripe_refused"),
+    ],
+)
+def test_an_address_that_stripe_does_not_look_for_is_no_fault_and_in_no_log(answer: Answer, code: str) -> None:
+    with pytest.raises(PortalError) as caught:
+        by_email(answer)
+    assert caught.value.code == code
+    assert USER.email not in caught.value.message
 
 
 def test_the_permission_that_is_lacking_is_named_and_the_key_is_not() -> None:
