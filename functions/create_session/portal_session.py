@@ -11,11 +11,11 @@ from functions.create_session.flow_data import flow_data, limited
 from functions.create_session.identity import Identity
 from functions.create_session.locale import CHECKOUT_LOCALES, granted
 from functions.create_session.refusal import refusal, without_addresses
-from shared.return_url import is_allowed
 from functions.create_session.session_request import SessionRequest
 from functions.create_session.settings import CreateSessionSettings
 from shared.errors import InvalidRequest, OperatorError
 from shared.portal_flow import FlowClaims
+from shared.return_url import is_allowed
 from shared.stripe_gateway import stripe_errors
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.return_url import MAX_LENGTH
 from shared.link_token import CustomerId, Locale
 from shared.portal_flow import AfterCompletion, Flow, ItemId, OwnId, Quantity, SubscriptionId
+from shared.return_url import MAX_LENGTH
 
 
 class SessionRequest(BaseModel):

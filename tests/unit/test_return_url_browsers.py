@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.return_url import is_allowed, origin_of
 from shared.errors import InvalidRequest
+from shared.return_url import is_allowed, origin_of
 
 ORIGINS = (
     "https://shop.example",
