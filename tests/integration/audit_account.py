@@ -10,6 +10,8 @@ from threading import Lock, Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.raw_subscription import VOID, raw_subscription
+
 NEWEST = "2026-10-28.endive"
 
 
@@ -73,27 +75,8 @@ class Account:
 
 def subscription(number: int, **changes: Any) -> dict[str, Any]:
     """One whose collection is paused for good, at 12.50 EUR a month; a higher number is older."""
-    price = {
-        "id": "price_1",
-        "object": "price",
-        "currency": "eur",
-        "unit_amount_decimal": "1250",
-        "billing_scheme": "per_unit",
-        "recurring": {"interval": "month", "interval_count": 1, "usage_type": "licensed"},
-    }
-    item = {"id": f"si_{number}", "object": "subscription_item", "quantity": 1, "price": price}
-    return {
-        "id": f"sub_{number}",
-        "object": "subscription",
-        "created": 1_700_000_000 - 60 * number,
-        "customer": f"cus_{number}",
-        "status": "active",
-        "livemode": False,
-        "currency": "eur",
-        "pause_collection": {"behavior": "void", "resumes_at": None},
-        "items": {"object": "list", "data": [item]},
-        **changes,
-    }
+    paused = {"created": 1_700_000_000 - 60 * number, "pause_collection": VOID}
+    return raw_subscription(number, **(paused | changes))
 
 
 @contextmanager

@@ -7,7 +7,9 @@ import pytest
 
 from shared.audit.finding import Severity
 from shared.pause import Phase
-from tests.unit.test_audit_run import VOID, FakeAccount, audit, subscription
+from tests.raw_subscription import VOID
+from tests.raw_subscription import raw_subscription as subscription
+from tests.unit.test_audit_run import FakeAccount, audit
 
 PARIS = ZoneInfo("Europe/Paris")
 

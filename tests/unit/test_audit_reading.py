@@ -18,7 +18,8 @@ from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
 from shared.recovery.seen import Seen
 from tests.fakes import FakeTable
 from tests.fakes import subscription as known
-from tests.unit.test_audit_run import NOW, SECOND, FakeAccount, audit, sources_of, subscription
+from tests.raw_subscription import raw_subscription as subscription
+from tests.unit.test_audit_run import NOW, SECOND, FakeAccount, audit, sources_of
 
 DAY = AuditDay.at(NOW, ZoneInfo("UTC"), button_removed_on=PAUSE_BUTTON_REMOVED_ON, cutoff_on=PAUSE_CUTOFF_ON)
 

@@ -17,20 +17,13 @@ from shared.audit.report import Report
 from shared.audit.text import same
 from shared.money import MonthlyAmount
 from shared.subscription import SubscriptionItem
+from tests.audit_findings import PAUSED as A_PAUSE
 from tests.fakes import audit_report
 
-PAUSED = PausedSubscription(
-    subscription_id="sub_1",
-    customer_id="cus_1",
-    status="active",
-    kind="collection",
-    behavior="void",
-    resumes_at=None,
+PAUSED = replace(
+    A_PAUSE,
     paused_since=datetime(2024, 3, 1, 9, 30, tzinfo=UTC),
-    paused_since_is_exact=False,
-    cause=None,
     monthly=MonthlyAmount({"eur": Decimal(123450)}),
-    served_free=True,
 )
 
 

@@ -24,6 +24,8 @@ from shared.rate_limit import RateLimit
 from shared.stripe_shapes import read_subscription
 from shared.subscription import Subscription
 from tests.fakes import FakeTable
+from tests.raw_subscription import VOID
+from tests.raw_subscription import raw_subscription as subscription
 from tests.unit.test_rate_limit import Clock
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -105,32 +107,6 @@ class FakeAccount(stripe.HTTPClient):
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def subscription(number: int = 1, **changes: Any) -> dict[str, Any]:
-    price = {
-        "id": "price_1",
-        "object": "price",
-        "currency": "eur",
-        "unit_amount_decimal": "1250",
-        "billing_scheme": "per_unit",
-        "recurring": {"interval": "month", "interval_count": 1, "usage_type": "licensed"},
-    }
-    item = {"id": f"si_{number}", "object": "subscription_item", "quantity": 1, "price": price}
-    return {
-        "id": f"sub_{number}",
-        "object": "subscription",
-        "customer": f"cus_{number}",
-        "status": "active",
-        "livemode": False,
-        "currency": "eur",
-        "pause_collection": None,
-        "items": {"object": "list", "data": [item]},
-        **changes,
-    }
-
-
-VOID = {"behavior": "void", "resumes_at": None}
 
 
 def audit(  # noqa: PLR0913 - each a fact that a test is about
