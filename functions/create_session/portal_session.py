@@ -67,7 +67,7 @@ def destination(client: StripeClient, visit: Visit, settings: CreateSessionSetti
         session["locale"] = locale
     if settings.expired_session_login:
         session["after_expiration"] = {"type": "customer_login"}
-    return Destination(_portal_url(client, session, wanted), customer)
+    return Destination(_portal_url(client, session, wanted, names_return=request.return_url is not None), customer)
 
 
 def allowed_return_url(asked: str | None, settings: CreateSessionSettings) -> str:
@@ -89,12 +89,14 @@ def _checkout_params(customer: str, price: str, success_url: str, cancel_url: st
     }
 
 
-def _portal_url(client: StripeClient, params: "SessionCreateParams", wanted: FlowClaims) -> str:
+def _portal_url(client: StripeClient, params: "SessionCreateParams", wanted: FlowClaims, *, names_return: bool) -> str:
     with stripe_errors():
         try:
             return client.v1.billing_portal.sessions.create(params).url
         except stripe.InvalidRequestError as error:
             refused = refusal(error)
+            if error.param == "return_url" and names_return:
+                refused = InvalidRequest("bad_return_url", "Stripe does not take this return_url")
             if refused.code == "discount_refused" and not wanted.coupon and not wanted.promotion_code:
                 refused = OperatorError("bad_retention_coupon", "RETENTION_COUPON is no coupon that Stripe takes")
             raise refused from error

@@ -236,6 +236,17 @@ def test_words_of_stripes_that_nobody_knows_are_passed_to_the_log(world: World, 
     assert "The moon is not in the right phase. (req_" in errors(log)[-1]["message"]
 
 
+def test_a_return_url_that_stripe_refuses_is_the_callers_fault_where_the_caller_named_it(
+    world: World, log: io.StringIO
+) -> None:
+    refusal = {"status": 400, "message": "Not a valid URL", "code": "url_invalid", "param": "return_url"}
+    break_stripe(world, SESSIONS, refusal)
+    assert code(world.post(world.token(), return_url="https://shop.example/odd")) == (400, "bad_return_url")
+    assert errors(log) == []
+    break_stripe(world, SESSIONS, refusal)
+    assert code(world.post(world.token())) == (500, "stripe_refused")
+
+
 def test_a_fault_of_the_bundles_own_shows_nothing_of_itself(
     world: World, monkeypatch: pytest.MonkeyPatch, log: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
