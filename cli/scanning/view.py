@@ -40,7 +40,7 @@ class Found:
             case Kind.READS:
                 return f"Since API {RETURNED_IN} this means today's pause, which has a duration and stops the service."
             case Kind.OLD_FORM:
-                return f"Take it out; or, with API {RETURNED_IN}.endive or newer, write: {self.language.today}"
+                return f"Take it out; or, with API {RETURNED_IN} or newer, write: {self.language.today}"
 
 
 def text_lines(found: Sequence[Found], files: Files, today: date) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -102,6 +103,11 @@ def test_a_whole_code_base_is_reported_with_what_to_write(tmp_path: Path) -> Non
         assert silent not in answer.stdout
     assert "1 skipped (binary), 1 skipped (larger than 1 MB)" in answer.stdout
     assert "until 1 August 2024 (17 days left)" in answer.stdout
+
+
+def test_an_advice_names_a_version_as_stripe_does() -> None:
+    versions = set(re.findall(r"API ([\w.-]+)", scan(FIXTURES / "old").stdout))
+    assert versions == {"2026-10-28.endive"}
 
 
 def test_a_clean_code_base_ends_well() -> None:
