@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.aws import code_of
 from shared.errors import Unavailable
 from shared.mirror_item import NAMES, MirroredSubscription, Write, item_key, read_item, serialize, update_expression
 from shared.subscription import ENDED_STATUSES, PauseKind
@@ -153,5 +154,5 @@ class MirrorTable:
 
 
 def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    code = code_of(error)
     return Unavailable("mirror_unavailable", f"The table of subscriptions did not answer ({code})")

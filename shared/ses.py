@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.aws import code_of
 from shared.errors import OperatorError, Unavailable
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def on_the_wire(message: EmailMessage) -> bytes:
 
 
 def _refused(error: ClientError | BotoCoreError, mend: str) -> OperatorError | Unavailable:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    code = code_of(error)
     if code in _OPERATORS_FAULTS:
         return OperatorError("mail_refused", f"SES refused the mail ({code}). {mend}")
     return Unavailable("mail_unavailable", f"SES did not take the mail ({code})")

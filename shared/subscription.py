@@ -6,6 +6,9 @@ from typing import Literal
 PauseKind = Literal["collection", "subscription"]
 
 ENDED_STATUSES = frozenset({"canceled", "incomplete_expired"})
+# Whoever has one of these counts as subscribed (docs.stripe.com/payments/checkout/limit-subscriptions), and so does a
+# trial, which becomes one of them.
+LIVE_STATUSES = frozenset({"active", "past_due", "paused", "trialing", "unpaid"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import stripe
 from stripe import StripeClient
 
 from functions.create_session.refusal import refusal, without_addresses
-from functions.create_session.user_customer import LIVE_STATUSES
 from shared.errors import OperatorError, PortalError, Unavailable
 from shared.stripe_gateway import stripe_errors
+from shared.subscription import LIVE_STATUSES
 
 if TYPE_CHECKING:
     from stripe.checkout import Session

@@ -10,11 +10,10 @@ from stripe import StripeClient
 from functions.create_session.refusal import refusal
 from shared.errors import Forbidden, PortalError, Unavailable
 from shared.stripe_gateway import stripe_errors
+from shared.subscription import LIVE_STATUSES
 
 if TYPE_CHECKING:
     from stripe import Customer
-
-LIVE_STATUSES = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
 
 # Under these a customer that was made here remembers whom it was made for.
 ISSUER, SUBJECT, EMAIL = "portal_issuer", "portal_subject", "portal_email"

@@ -6,11 +6,9 @@ from shared.audit.check import AuditContext, Check
 from shared.audit.customers import MOST_CUSTOMERS
 from shared.audit.finding import Finding, Severity
 from shared.audit.text import Text, format_number
-from shared.subscription import Subscription
+from shared.subscription import LIVE_STATUSES, Subscription
 
 NAME = "several_subscriptions"
-# docs.stripe.com/payments/checkout/limit-subscriptions counts all but a trial, which becomes one of these.
-LIVE_STATUSES = frozenset({"active", "past_due", "paused", "trialing", "unpaid"})
 
 _MEANING = Text(
     "These customers have several live subscriptions and may pay twice "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.aws import code_of
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -108,5 +109,5 @@ def _letter(message: "MessageTypeDef") -> Letter:
 
 
 def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    code = code_of(error)
     return Unavailable("dead_letters_unavailable", f"The dead-letter queue did not answer ({code})")
