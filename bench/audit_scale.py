@@ -22,18 +22,16 @@ from typing import Any, TypeVar
 import requests
 
 from bench.large_account import PAUSED_EVERY, created_of, is_paused
-from functions.nightly_audit.night import Night
+from functions.nightly_audit.night import NightlyAudit, run_steps
 from functions.nightly_audit.settings import NightlyAuditSettings
-from functions.nightly_audit.steps import run_steps
 from functions.nightly_audit.wiring import wire
-from local.aws_resources import AwsClients, create_resources
-from local.children import answers
-from local.physical_names import REGION, PhysicalNames
-from local.template import Template
-from shared.audit.check import Raw
-from shared.mirror_item import MirroredSubscription, Write, item_key, read_item
-from shared.mirror_table import MirrorTable
-from shared.stripe_shapes import read_subscription
+from local.aws.intrinsics import REGION, PhysicalNames
+from local.aws.resources import AwsClients, create_resources
+from local.aws.template import Template
+from local.processes import answers
+from shared.mirror.table import MirroredSubscription, MirrorTable, Write, item_key, read_item
+from shared.stripe.gateway import StripeJson
+from shared.stripe.subscription import read_subscription
 
 SENDER = "audit@shop.example"
 # Of one list (docs.stripe.com/rate-limits): what is asked beyond it is refused, and has to be asked again.
@@ -44,7 +42,7 @@ _Answer = TypeVar("_Answer")
 class TrueMirror:
     """A table that has every subscription as Stripe has it: DynamoDB's own answer, with other ids in it."""
 
-    def __init__(self, table: MirrorTable, raw: Callable[[], Mapping[str, Any]], count: int, first: Raw) -> None:
+    def __init__(self, table: MirrorTable, raw: Callable[[], Mapping[str, Any]], count: int, first: StripeJson) -> None:
         """`raw` answers the item that `table` was given last; `first` is the account's newest subscription."""
         self._count, self._newest = count, int(first["created"]) - 1
         self._items, now = [], int(time.time())
@@ -54,11 +52,11 @@ class TrueMirror:
             self._items.append({**raw()})
 
     def get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], MirroredSubscription]:
-        """Answer a page of them."""
+        """Return a page of them."""
         return {key: read_item(self._item(*key)) for key in keys}
 
     def page(self, _start: Mapping[str, Any] | None) -> tuple[list[MirroredSubscription], None]:
-        """Answer nothing besides."""
+        """Return nothing besides."""
         return [], None
 
     def _item(self, customer_id: str, subscription_id: str) -> dict[str, Any]:
@@ -105,14 +103,14 @@ def amazon() -> Iterator[str]:
     with socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    with running("local.aws_server", "--port", str(port)):
+    with running("local.aws.server", "--port", str(port)):
         url = f"http://127.0.0.1:{port}"
         while not answers(f"{url}/moto-api/"):
             time.sleep(0.1)
         yield url
 
 
-def night(stripe: str, aws: str, count: int, rate: float) -> Night:
+def night(stripe: str, aws: str, count: int, rate: float) -> NightlyAudit:
     """Wire a night as Lambda would, but for its mirror."""
     template = Template.load(
         parameters={

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
 
-from local.http_event import HttpRequest, event_of
+from local.gateway.event import HttpRequest, event_of
 
 LINK_SECRET = "l" * 43
 

@@ -20,10 +20,10 @@ from typing import Any
 import stripe
 
 from bench import cold_portal
-from local.aws_resources import AwsClients, create_resources
-from local.aws_server import make_aws_server
-from local.physical_names import PhysicalNames
-from local.template import Template
+from local.aws.intrinsics import PhysicalNames
+from local.aws.resources import AwsClients, create_resources
+from local.aws.server import make_aws_server
+from local.aws.template import Template
 
 ROUNDS = 15
 SIGNING = "whsec_bench"

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from shared.mirror import Mirror, Outcome, SubscriptionEvent
-from shared.mirror_item import MirroredSubscription, Write
-from shared.stripe_gateway import SubscriptionRead
-from shared.subscription import Subscription
+from shared.mirror.rule import Mirror, Outcome
+from shared.mirror.table import MirroredSubscription, Write
+from shared.stripe.events import SubscriptionEvent
+from shared.stripe.gateway import SubscriptionRead
+from shared.stripe.subscription import Subscription
 from tests.fakes import FakeTable
 from tests.history_world import RETENTION, UNCERTAINTY, Guard, RemoteTable, World, the_rule
 

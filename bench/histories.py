@@ -11,13 +11,13 @@ from functools import partial
 from random import Random
 
 from bench.guards import GUARDS, AnyTable, MakeGuard
-from shared.stripe_shapes import read_subscription
+from shared.stripe.subscription import read_subscription
 from tests.histories import LONGEST_LAG, History, make_history
 from tests.history_world import World
 
 
 def wrong_guards(history: History) -> list[str]:
-    """Answer the guards whose mirror does not end as Stripe is."""
+    """Return the guards whose mirror does not end as Stripe is."""
     return [name for name, make in GUARDS.items() if not _ends_as_stripe_is(history, make)]
 
 

@@ -26,6 +26,7 @@ from bench.aws_answers import answer_before_sending, empty_answers_from_beside
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+
 MAKE_CLIENT = boto3.client
 SIGNING = "whsec_bench"
 SECRET = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING], "link_secret": "l" * 43}

@@ -1,30 +1,92 @@
-"""`portal audit`: the nightly audit's checks, on demand."""
+"""The audit's report for the terminal."""
 
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
 
-from cli import audit_view
-from cli.rate import Rate
-from cli.times import day, noon, zone
-from shared.audit.as_csv import write_csv
-from shared.audit.as_html import to_html
-from shared.audit.as_json import to_json
-from shared.audit.day import AuditDay
-from shared.audit.finding import Severity
+from cli.terminal import Rate, day, noon, zone
+from shared.audit.check import AuditDay
+from shared.audit.checks.registry import title_of
+from shared.audit.findings import PausedSubscription, Severity
+from shared.audit.rendering.as_csv import write_csv
+from shared.audit.rendering.as_html import to_html
+from shared.audit.rendering.as_json import to_json
+from shared.audit.rendering.page import and_more, left_out
+from shared.audit.rendering.summary import FindingGroup, groups_of, headline
 from shared.audit.report import Report
-from shared.audit.run import run_audit
-from shared.audit.sources import Sources
-from shared.audit.text import Language, count
-from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
-from shared.rate_limit import RateLimit
+from shared.audit.scan import Sources, run_audit
+from shared.i18n import NOTHING, Language, Text, count, format_date, format_number
+from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
+from shared.stripe.money import format_amounts
+from shared.stripe.pacing import RateLimit
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment
+
+
+# More than anybody reads; `--format csv` writes all.
+ROWS = 1000
+_COLOUR = {"critical": "red", "warning": "yellow", "info": "blue"}
+_TO_DO = Text("To do:", "À faire :")
+_UNKNOWN_AMOUNT = Text("amount unknown", "montant inconnu")
+
+
+def report_as_text(report: Report, language: Language = "en") -> Group:
+    """Lead with the sentence that matters; then each kind of finding, the worst first, and whom it is about."""
+    opening = f"[bold]{escape(headline(report, language))}[/bold]"
+    return Group(opening, _when(report).say(language), *_groups(report, language))
+
+
+def _when(report: Report) -> Text:
+    day, phase, zone = report.as_of.astimezone(report.timezone).date(), report.phase.value, report.timezone.key
+    return Text(
+        f"As of {format_date(day)} ({zone}): phase {phase}, {count(report.days_left, 'day')} to the cutoff; "
+        f"{count(report.subscriptions_read, 'subscription')} read.",
+        f"Au {format_date(day, 'fr')} ({zone}) : phase {phase}, {count(report.days_left, 'jour', 'fr')} avant "
+        f"l'échéance ; abonnements lus : {format_number(report.subscriptions_read, 'fr')}.",
+    )
+
+
+def _groups(report: Report, language: Language) -> Iterator[RenderableType]:
+    for group in groups_of(report, ROWS):
+        finding = group.example
+        colour = _COLOUR[finding.severity]
+        title = escape(title_of(finding.check).say(language))
+        label = finding.severity.label.say(language)
+        yield f"\n[{colour}]{label}[/{colour}] [bold]{title}[/bold] ({escape(finding.check)})"
+        yield escape(finding.meaning.say(language))
+        yield f"[bold]{_TO_DO.say(language)}[/bold] {escape(finding.action.say(language))}"
+        yield _subjects(group, report, language)
+
+
+def _subjects(group: FindingGroup, report: Report, language: Language) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    for finding in group.findings:
+        if finding.paused:
+            table.add_row(*_paused(finding.paused, report, language))
+        elif finding.subjects:
+            more = and_more(finding.more, any_named=True).say(language)
+            table.add_row(escape(" ".join((", ".join(finding.subjects), more)).rstrip()))
+    if group.example.paused and group.size > len(group.findings):
+        table.add_row(left_out(group.size - len(group.findings), shown=len(group.findings)).say(language))
+    return table
+
+
+def _paused(paused: PausedSubscription, report: Report, language: Language) -> tuple[str, str, str]:
+    since = NOTHING
+    if paused.paused_since:
+        day = paused.paused_since.astimezone(report.timezone).date()
+        since = Text(f"since {format_date(day)}", f"depuis le {format_date(day, 'fr')}")
+    amount = format_amounts(paused.monthly.amounts, language) or _UNKNOWN_AMOUNT.say(language)
+    return f"{escape(paused.subscription_id)}\n{escape(paused.customer_id)}", amount, since.say(language)
+
 
 app = typer.Typer()
 
@@ -88,4 +150,4 @@ def _write(report: Report, form: str, language: Language) -> None:
         case "html":
             sys.stdout.write(to_html(report, language))
         case _:
-            Console().print(audit_view.as_text(report, language))
+            Console().print(report_as_text(report, language))

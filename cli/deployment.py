@@ -15,13 +15,12 @@ from stripe import StripeClient
 
 from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.link_token import LinkTokens
-from shared.mirror import Mirror
-from shared.mirror_table import MirrorTable
-from shared.recovery.dead_letter_queue import DeadLetterQueue
-from shared.recovery.dry_run import DryRunTable
+from shared.mirror.dead_letters import DeadLetterQueue
+from shared.mirror.rule import Mirror
+from shared.mirror.table import DryRunTable, MirrorTable
 from shared.return_url import origin_of
 from shared.secret_store import SecretStore
-from shared.stripe_gateway import PATIENT_TIMEOUT_SECONDS, SubscriptionRead, stripe_client
+from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, SubscriptionRead, stripe_client
 
 STRIPE_API_BASE = "https://api.stripe.com"
 # The template's, for a stack that does not tell: the local one.
@@ -82,7 +81,7 @@ class Deployment:
         return timedelta(days=int(self._parameter("EndedRetentionDays")))
 
     def mirror_rule(self, read: Callable[[str], SubscriptionRead], *, dry_run: bool = False) -> Mirror:
-        """Answer the rule of every write; `read` asks Stripe for one subscription. A dry run writes nothing."""
+        """Return the rule of every write; `read` asks Stripe for one subscription. A dry run writes nothing."""
         table = DryRunTable(self.mirror) if dry_run else self.mirror
         return Mirror(table, read, uncertainty=self.uncertainty, retention=self.retention)
 
@@ -97,7 +96,7 @@ class Deployment:
         return self._secrets.get().livemode
 
     def ticking_clock(self) -> Callable[[], float]:
-        """Answer the deployment's clock in Unix seconds, which a local stack may have moved."""
+        """Return the deployment's clock in Unix seconds, which a local stack may have moved."""
         ahead = 0.0 if self.clock is None else self.clock - time.time()
         return lambda: time.time() + ahead
 

@@ -1,23 +1,122 @@
-"""`portal explain`: what the customer portal does with one subscription, and why not more."""
+"""An explained subscription for the terminal, or as JSON for programs."""
 
+import json
 import re
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
 
-from cli import explain_view
-from cli.times import noon, zone
-from shared.audit.text import Language
+from cli.terminal import noon, zone
 from shared.errors import InvalidRequest
-from shared.portal_rules.reading import explain as explained
-from shared.portal_rules.which_configuration import Through
+from shared.i18n import Language, Text, format_date
+from shared.portal.explain import (
+    ACCESS_LABEL,
+    METHODS_SOURCE,
+    SUPPORT_LABELS,
+    ExplainedSubscription,
+    methods_title,
+    unread_text,
+    verdict,
+)
+from shared.portal.explain import explain as explained
+from shared.portal.facts import Answer
+from shared.portal.which_configuration import ConfigurationChoice
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment
+
+
+def explained_as_json(found: ExplainedSubscription, language: Language) -> str:
+    """Stable codes beside the words."""
+    facts = found.explanation.facts
+    return json.dumps(
+        {
+            "subscription": facts.subscription.id,
+            "customer": facts.subscription.customer_id,
+            "configuration": found.configuration_id,
+            "group": found.group,
+            "as_of": facts.now.isoformat(),
+            "summary": found.explanation.summary.say(language),
+            "answers": [_answer(each, language) for each in found.explanation.answers],
+            "access": found.explanation.access.say(language),
+            "country": found.explanation.country,
+            "payment_methods": {each.type: support.value for each, support in found.explanation.payment_methods},
+            "unread": list(found.unread),
+        },
+        ensure_ascii=False,
+        indent=2,
+    )
+
+
+def explained_as_text(found: ExplainedSubscription, language: Language) -> Group:
+    """The sentence that matters, each question with its answer, and the payment methods."""
+    facts = found.explanation.facts
+    head = f"[bold]{escape(facts.subscription.id)}[/bold] ({escape(facts.subscription.customer_id)})"
+    return Group(
+        head,
+        escape(_looked_at(found).say(language)),
+        f"\n[bold]{escape(found.explanation.summary.say(language))}[/bold]",
+        *(line for each in found.explanation.answers for line in _lines(each, language)),
+        f"\n[bold]{ACCESS_LABEL.say(language)}[/bold]",
+        Padding(escape(found.explanation.access.say(language)), (0, 2)),
+        f"\n[bold]{escape(methods_title(found.explanation.country).say(language))}[/bold]",
+        _methods(found, language),
+        Padding(escape(METHODS_SOURCE.say(language)), (0, 2)),
+        *(escape(unread_text(each).say(language)) for each in found.unread),
+    )
+
+
+def _answer(each: Answer, language: Language) -> dict[str, Any]:
+    return {
+        "topic": each.topic,
+        "possible": each.possible,
+        "reasons": [
+            {
+                "code": reason.code,
+                "why": reason.why.say(language),
+                "lifted_by": reason.lifted_by.say(language) if reason.lifted_by else None,
+            }
+            for reason in each.reasons
+        ],
+        "notes": [note.say(language) for note in each.notes],
+    }
+
+
+def _looked_at(found: ExplainedSubscription) -> Text:
+    day = found.explanation.facts.now.date()
+    group = f" ({found.group})" if found.group else ""
+    return Text(
+        f"The portal as of {format_date(day)}, configuration {found.configuration_id}{group}",
+        f"Le portail au {format_date(day, 'fr')}, configuration {found.configuration_id}{group}",
+    )
+
+
+def _lines(each: Answer, language: Language) -> Iterator[Any]:
+    colour = "green" if each.possible else "yellow"
+    yield f"\n[bold {colour}]{escape(verdict(each).say(language))}[/bold {colour}]"
+    for reason in each.reasons:
+        yield Padding(escape(reason.why.say(language)), (0, 2))
+        if reason.lifted_by:
+            yield Padding(f"[dim]->[/dim] {escape(reason.lifted_by.say(language))}", (0, 4))
+    for note in each.notes:
+        yield Padding(escape(note.say(language)), (0, 2))
+
+
+def _methods(found: ExplainedSubscription, language: Language) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    for each, support in found.explanation.payment_methods:
+        note = f" ({each.note.say(language)})" if each.note else ""
+        table.add_row(each.type, escape(each.name.say(language) + note), SUPPORT_LABELS[support].say(language))
+    return table
+
 
 app = typer.Typer()
 
@@ -47,9 +146,9 @@ def explain(  # noqa: PLR0913 - each an option of the command
         )
     deployment: Deployment = context.obj()
     moment = noon(as_of, zone("UTC")) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC)
-    through = Through(deployment.portal_configurations, group, configuration, country)
+    through = ConfigurationChoice(deployment.portal_configurations, group, configuration, country)
     found = explained(deployment.stripe, subscription, moment, through)
     if format == "json":
-        sys.stdout.write(explain_view.as_json(found, language) + "\n")
+        sys.stdout.write(explained_as_json(found, language) + "\n")
     else:
-        Console().print(explain_view.as_text(found, language))
+        Console().print(explained_as_text(found, language))

@@ -6,23 +6,25 @@ from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
-from rich.console import Console
 
-from cli import audit, configure, explain, link, mirror_view, recover, scan, treat
+from cli import audit, explain, link, pauses, show
+from cli.configuration import commands as configuration_commands
 from cli.deployment import Deployment
-from shared.errors import InvalidRequest, PortalError
+from cli.recover import commands as recover_commands
+from cli.scan import commands as scan_commands
+from shared.errors import PortalError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(link.app)
 app.add_typer(audit.app)
+app.add_typer(show.app)
 app.add_typer(explain.app)
-app.add_typer(treat.app)
-app.add_typer(recover.app)
-app.add_typer(configure.app)
-app.add_typer(scan.app)
+app.add_typer(pauses.app)
+app.add_typer(recover_commands.app)
+app.add_typer(configuration_commands.app)
+app.add_typer(scan_commands.app)
 
 _WHICH_AWS = "Say which account and region by AWS_PROFILE and AWS_REGION; `portal --local` asks the stack of `make dev`"
-Customer = Annotated[str, typer.Argument(help="The Stripe customer, cus_...")]
 
 
 @app.callback()
@@ -38,24 +40,6 @@ def choose(
     """Choose the deployment that the command is about."""
     # Not found before a command asks: `portal link --help` needs no deployment.
     context.obj = cache(lambda: Deployment.of_this_machine(local_url) if local else Deployment.of_stack(stack))
-
-
-@app.command()
-def show(
-    context: typer.Context,
-    customer: Customer,
-    *,
-    json: Annotated[bool, typer.Option("--json", help="Every field, for programs.")] = False,
-) -> None:
-    """Show what the mirror holds of a customer's subscriptions."""
-    deployment: Deployment = context.obj()
-    items = list(deployment.mirror.of_customer(customer))
-    if json:
-        sys.stdout.write(mirror_view.as_json(items) + "\n")
-    elif items:
-        Console().print(mirror_view.as_text(items))
-    if not items:
-        raise InvalidRequest("not_mirrored", f"The mirror holds no subscription of {customer}")
 
 
 def main() -> None:

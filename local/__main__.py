@@ -1,4 +1,4 @@
-"""`python -m local`: everything on this machine, without an account."""
+"""Keeps the developer's own surroundings out of the stack: AWS accounts and proxies."""
 
 import argparse
 import os
@@ -8,11 +8,18 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from local import stack
-from local.children import NotRunning
-from local.intrinsics import TemplateError
-from local.options import Options
-from local.places import Places
-from local.surroundings import leave_surroundings
+from local.addresses import HOST, Addresses, Options
+from local.aws.intrinsics import TemplateError
+from local.processes import NotRunning
+
+
+def isolate_environment() -> None:
+    """Change this process's environment, and so its children's, before anything is started."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, [direct, HOST, "localhost"]))
 
 
 class _Interrupted(BaseException):
@@ -24,7 +31,7 @@ def main() -> int:
     options = _read_options()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    leave_surroundings()
+    isolate_environment()
     try:
         stack.run(options)
     except (NotRunning, TemplateError) as error:
@@ -58,7 +65,7 @@ def _read_options() -> Options:
         )
     if key and given.as_of:
         parser.error("--as-of moves the simulator's clock; Stripe's own (STRIPE_API_KEY is set) cannot be moved.")
-    places = Places(given.port, None if key else given.stripe_port, given.aws_port)
+    places = Addresses(given.port, None if key else given.stripe_port, given.aws_port)
     return Options(
         places, given.as_of, key, os.environ.get("STRIPE_WEBHOOK_SECRET") or None, given.log_level, given.oidc
     )

@@ -1,20 +1,130 @@
-"""Puts the stack together once its servers run: provision, serve, seed."""
+"""Makes what a deployment makes: resources, secret, environment, webhook endpoint, and the functions themselves."""
 
+import json
+import os
+import secrets
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+import uvicorn
 from starlette.types import ASGIApp
+from stripe import StripeClient
 
-from local.backend import Backend
-from local.gateway import Gateway
-from local.options import Options
-from local.places import OIDC_AUDIENCE, OIDC_PATH
-from local.provision import provision, stripe_client_for
+from local.addresses import HOST, OIDC_AUDIENCE, OIDC_PATH, SENDING_DOMAIN, Options
+from local.aws.intrinsics import TemplateError
+from local.aws.lambda_function import LambdaFunction
+from local.aws.resources import AwsClients, create_resources
+from local.aws.template import Template
+from local.gateway.api import Gateway
+from local.processes import NotRunning
 from local.seed import Seed
-from local.serving import serving
-from local.site import make_site
+from local.site.app import make_site
+from local.site.backend import Backend
 from local.stack_clock import StackClock
+
+if TYPE_CHECKING:
+    from stripe.params import WebhookEndpointCreateParams
+
+
+LOCAL_KEY = "sk_test_local"
+# The functions share one process here; these may differ between them.
+_MAY_DIFFER = "POWERTOOLS_"
+
+
+def stripe_client_for(options: Options) -> StripeClient:
+    """Return a client of Stripe, or of the simulator."""
+    return StripeClient(
+        options.stripe_key or LOCAL_KEY,
+        base_addresses={"api": options.places.stripe_url},
+        max_network_retries=1,
+    )
+
+
+def provision(options: Options, client: StripeClient, groups: Mapping[str, str], checkout_price: str) -> Backend:
+    """Make everything that the functions need, and load them.
+
+    `groups` maps groups to portal configurations; `checkout_price` is what customers without a subscription may buy.
+    """
+    places = options.places
+    parameters = places.parameters | {
+        "PortalConfigurations": json.dumps(dict(groups)),
+        "CheckoutPrice": checkout_price,
+        **(places.oidc_parameters if options.oidc else {}),
+    }
+    template = Template.load(parameters=parameters, names=places.names)
+    os.environ.update(process_environment(template, options))
+    aws = AwsClients.at(places.aws_url)
+    link_secret = secrets.token_urlsafe(32)
+    secret = {
+        "stripe_api_key": options.stripe_key or LOCAL_KEY,
+        "webhook_signing_secrets": _signing_secrets(options, client, template.outputs()["WebhookUrl"]),
+        "link_secret": link_secret,
+    }
+    create_resources(template, aws, sender=SENDING_DOMAIN, secret=secret)
+    functions = {logical_id: LambdaFunction(function) for logical_id, function in template.functions().items()}
+    return Backend(places, template, client, aws, functions, link_secret, groups)
+
+
+def process_environment(template: Template, options: Options) -> dict[str, str]:
+    """Return the one environment that all functions share here.
+
+    Raises `TemplateError` when two functions want different values for one variable.
+    """
+    overrides = {
+        "STRIPE_API_BASE": options.places.stripe_url,
+        "POWERTOOLS_LOG_LEVEL": options.log_level,
+        "POWERTOOLS_METRICS_DISABLED": "true",
+    }
+    shared: dict[str, str] = {}
+    for function_id in template.functions():
+        for name, value in template.environment(function_id, overrides).items():
+            if shared.setdefault(name, value) != value and not name.startswith(_MAY_DIFFER):
+                raise TemplateError(f"Two functions want different values for {name}; here they share one environment")
+    return {**shared, **options.places.aws_environment}
+
+
+def _signing_secrets(options: Options, client: StripeClient, webhook_url: str) -> list[str]:
+    if options.stripe_key:
+        return [options.webhook_secret] if options.webhook_secret else []
+    endpoint: WebhookEndpointCreateParams = {
+        "url": webhook_url,
+        "enabled_events": [
+            "customer.subscription.created",
+            "customer.subscription.deleted",
+            "customer.subscription.paused",
+            "customer.subscription.resumed",
+            "customer.subscription.updated",
+        ],
+    }
+    return [str(client.v1.webhook_endpoints.create(endpoint).secret)]
+
+
+@contextmanager
+def serving(application: ASGIApp, port: int) -> Iterator[threading.Thread]:
+    """Serve while the `with` block runs. Raises `NotRunning` when the server does not start."""
+    config = uvicorn.Config(
+        application,
+        host=HOST,
+        port=port,
+        lifespan="off",
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="site", daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise NotRunning(f"The site could not start on port {port}.")
+            time.sleep(0.02)
+        yield thread
+    finally:
+        server.should_exit = True
+        thread.join(5)
 
 
 @contextmanager
@@ -49,7 +159,6 @@ def _site(options: Options, backend: Backend) -> ASGIApp:
     if not options.oidc:
         return site
     # Not needed otherwise, and its keys take a moment to make.
-    from local.oidc_issuer import OidcIssuer  # noqa: PLC0415
-    from local.site_sign_in import with_sign_in  # noqa: PLC0415
+    from local.site.sign_in import OidcIssuer, with_sign_in  # noqa: PLC0415
 
     return with_sign_in(backend, OidcIssuer(f"{options.places.site_url}{OIDC_PATH}", OIDC_AUDIENCE), site)

@@ -3,9 +3,8 @@
 import time
 from datetime import UTC, datetime
 
-from local.children import Children, NotRunning, answers
-from local.options import Options
-from local.places import Places
+from local.addresses import Addresses, Options
+from local.processes import Children, NotRunning, answers
 
 _WATCH_SECONDS = 0.2
 
@@ -29,16 +28,16 @@ def run(options: Options) -> None:
             raise NotRunning("The site ended by itself; everything else was stopped.")
 
 
-def _start_children(children: Children, places: Places) -> None:
+def _start_children(children: Children, places: Addresses) -> None:
     if places.stripe_port:
         port = str(places.stripe_port)
         children.start(
             "The Stripe simulator", "local.stripe_simulator", "--port", port, "--public-url", places.stripe_url
         )
-    children.start("AWS (moto)", "local.aws_server", "--port", str(places.aws_port))
+    children.start("AWS (moto)", "local.aws.server", "--port", str(places.aws_port))
 
 
-def _wait_for_children(children: Children, places: Places) -> None:
+def _wait_for_children(children: Children, places: Addresses) -> None:
     if places.stripe_port:
         children.wait_until("The Stripe simulator", lambda: answers(f"{places.stripe_url}/_simulator/clock"))
     children.wait_until("AWS (moto)", lambda: answers(f"{places.aws_url}/moto-api/"))

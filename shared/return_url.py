@@ -15,7 +15,7 @@ _DEFAULT_PORT = {"https": 443, "http": 80}
 
 
 def origin_of(url: str) -> str:
-    """Answer `scheme://host[:port]` in lower case, without the scheme's own port.
+    """Return `scheme://host[:port]` in lower case, without the scheme's own port.
 
     Raises `InvalidRequest` for everything that is not a plain absolute http(s) address: user info, backslashes,
     white space and non-ASCII hosts (write them in punycode) among it.

@@ -14,6 +14,7 @@ from shared.errors import OperatorError, Unavailable
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
 
+
 CACHE_SECONDS = 300
 REREAD_SECONDS = 60
 
@@ -66,11 +67,11 @@ class SecretStore:
         self._understood: tuple[str, Secrets] | None = None
 
     def get(self) -> Secrets:
-        """Answer the secret. Raises `OperatorError` when it is malformed, `Unavailable` when it cannot be read."""
+        """Return the secret. Raises `OperatorError` when it is malformed, `Unavailable` when it cannot be read."""
         return self._read(force=False)
 
     def reread(self) -> Secrets | None:
-        """Answer the secret as it is now, or `None` when it was reread less than a minute ago."""
+        """Return the secret as it is now, or `None` when it was reread less than a minute ago."""
         now = self._monotonic()
         if now - self._reread_at < REREAD_SECONDS:
             return None

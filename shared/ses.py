@@ -14,6 +14,7 @@ from shared.errors import OperatorError, Unavailable
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
 
+
 # What to compose with. SES wants 7 bits (developer guide, "Sending raw email"); Python's default for French is 8.
 SEVEN_BITS = SMTP.clone(cte_type="7bit")
 # Python folds a header of 70 to 78 characters right after its name, which some readers show as a leading space.

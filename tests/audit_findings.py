@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from shared.audit.finding import Finding, PausedSubscription, Severity
-from shared.audit.text import same
-from shared.money import MonthlyAmount
+from shared.audit.findings import Finding, PausedSubscription, Severity
+from shared.i18n import same
+from shared.stripe.money import MonthlyAmount
 
 PAUSED = PausedSubscription(
     subscription_id="sub_1",

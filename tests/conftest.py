@@ -12,7 +12,7 @@ os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "StripePortal"
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-pytest_plugins = ["tests.integration.simulator_fixtures"]
+pytest_plugins = ["tests.integration.dynamodb_fixtures", "tests.integration.simulator_fixtures"]
 
 
 @pytest.fixture(autouse=True)

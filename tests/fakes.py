@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.audit.finding import Finding
-from shared.audit.paused_findings import PausedFindings
+from shared.audit.findings import Finding, PausedFindings
 from shared.audit.report import Report
 from shared.errors import Unavailable
-from shared.mirror_item import MirroredSubscription, Write, item_key, stands_in_the_way
-from shared.pause import Phase
-from shared.stripe_gateway import SubscriptionRead
-from shared.subscription import Subscription
+from shared.mirror.table import MirroredSubscription, Write, blocks_write, item_key
+from shared.portal.pause import Phase
+from shared.stripe.gateway import SubscriptionRead
+from shared.stripe.subscription import Subscription
 
 
 @dataclass
@@ -44,7 +43,7 @@ class FakeTable:
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
         self._request()
         old = self._old(write)
-        if old and stands_in_the_way(old, write, than):
+        if old and blocks_write(old, write, than):
             return old
         self._put(write, old)
         return None

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from functions.nightly_audit import app
-from functions.nightly_audit.mail import Edition, Mailer
-from local.lambda_function import LambdaContext
-from local.template import Function
+from functions.nightly_audit.mail import Mailer
+from local.aws.lambda_function import LambdaContext
+from local.aws.template import Function
+from shared.audit.report import ReportView
 
 FUNCTION = Function("NightlyAuditFunction", "functions.nightly_audit.app.handler", 900, 1024)
 
@@ -19,7 +20,7 @@ def _die_once_before_the_mail(died: Path) -> None:
     """The night is claimed and its list kept; the mail is not sent."""
     send = Mailer.send
 
-    def die_or_send(self: Mailer, edition: Edition) -> None:
+    def die_or_send(self: Mailer, edition: ReportView) -> None:
         if not died.exists():
             died.touch()
             os.kill(os.getpid(), signal.SIGKILL)

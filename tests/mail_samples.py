@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import get_args
 
 from functions.nightly_audit.mail import compose
-from shared.audit import paused_collection, paused_status, portal_limits, webhook_endpoints
-from shared.audit.as_html import to_html
 from shared.audit.check import Account, AuditContext
-from shared.audit.edition import Edition, ListLink
-from shared.audit.finding import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, Severity
-from shared.audit.history import Change, PastNight
-from shared.audit.report import Report
-from shared.audit.text import Language, Text
-from shared.pause import PAUSE_CUTOFF_ON, Phase
-from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+from shared.audit.checks import mirror as mirror_checks
+from shared.audit.checks import paused as paused_checks
+from shared.audit.checks import subscriptions as subscription_checks
+from shared.audit.findings import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, ListChange, Severity
+from shared.audit.rendering.as_html import to_html
+from shared.audit.report import ListLink, PastNight, Report, ReportView
+from shared.i18n import Language, Text
+from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
+from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import audit_report
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -58,9 +58,9 @@ def paused(  # noqa: PLR0913 - each a fact that a sample shows
 def findings(*subscriptions: Subscription, audit: AuditContext | None = None) -> Iterator[Finding]:
     """What the two checks of pauses say of them."""
     for each in subscriptions:
-        yield from paused_collection.of_subscription(each, audit or context())
-        yield from paused_status.of_subscription(each, audit or context())
-        yield from portal_limits.of_subscription(each, audit or context())
+        yield from paused_checks.find_paused_collection(each, audit or context())
+        yield from paused_checks.find_paused_status(each, audit or context())
+        yield from subscription_checks.find_portal_limits(each, audit or context())
 
 
 def nights(numbers: str, totals: Mapping[str, int]) -> tuple[PastNight, ...]:
@@ -79,7 +79,7 @@ def nights(numbers: str, totals: Mapping[str, int]) -> tuple[PastNight, ...]:
     )
 
 
-def _several() -> tuple[Report, tuple[PastNight, ...], Change]:
+def _several() -> tuple[Report, tuple[PastNight, ...], ListChange]:
     real = replace(paused(4), status="paused", pause_collection=None, paused_reason="final_payment_failure")
     endpoint = {"id": "we_1Hook", "status": "enabled", "enabled_events": ["customer.subscription.updated"]}
     account_ = Account(2431, (), [{**endpoint, "api_version": "2024-06-20"}], ())
@@ -91,19 +91,19 @@ def _several() -> tuple[Report, tuple[PastNight, ...], Change]:
             real,
             paused(5, status="trialing"),
         ),
-        *webhook_endpoints.of_account(account_, context()),
+        *mirror_checks.find_endpoint_faults(account_, context()),
     )
     new = (paused(2).id, paused(3).id)
     return (
         replace(report, subscriptions_read=2431),
         nights("11-1222--1102233344221100111-1", {"eur": 1250})[1:],
-        Change(date(2026, 11, 21), new, 2, (paused(9).id,), 1),
+        ListChange(date(2026, 11, 21), new, 2, (paused(9).id,), 1),
     )
 
 
 def _warning() -> Report:
     endpoint = {"id": "we_1Hook", "status": "disabled", "enabled_events": ["*"]}
-    return audit_report(*webhook_endpoints.of_account(Account(7, (), [endpoint], ()), context()))
+    return audit_report(*mirror_checks.find_endpoint_faults(Account(7, (), [endpoint], ()), context()))
 
 
 def _incomplete() -> Report:
@@ -136,7 +136,7 @@ def _long_ids() -> Report:
     return audit_report(*findings(long))
 
 
-def samples() -> dict[str, tuple[Report, tuple[PastNight, ...], Change | None, ListLink | None]]:
+def samples() -> dict[str, tuple[Report, tuple[PastNight, ...], ListChange | None, ListLink | None]]:
     """Every mood by its name."""
     report, before, change = _several()
     many = audit_report(*findings(*(paused(number, amount=str(900 + number * 100)) for number in range(150))))
@@ -147,19 +147,19 @@ def samples() -> dict[str, tuple[Report, tuple[PastNight, ...], Change | None, L
     )
     unknown = audit_report(*findings(paused(1), paused(2, amount=None)))
     return {
-        "nothing": (audit_report(), nights("000", {}), Change(date(2026, 11, 21)), None),
+        "nothing": (audit_report(), nights("000", {}), ListChange(date(2026, 11, 21)), None),
         "one": (audit_report(*findings(paused(1))), (), None, None),
         "several": (report, before, change, None),
-        "many": (many, nights("12", {"eur": 900}), Change(date(2026, 11, 21), tuple(SINCE)[:5], 148), link),
+        "many": (many, nights("12", {"eur": 900}), ListChange(date(2026, 11, 21), tuple(SINCE)[:5], 148), link),
         "warning": (
             _warning(),
             nights("11", {"eur": 1250}),
-            Change(date(2026, 11, 20), (), 0, (paused(1).id,), 1),
+            ListChange(date(2026, 11, 20), (), 0, (paused(1).id,), 1),
             None,
         ),
         "incomplete": (_incomplete(), before, change, None),
         "test_mode": (replace(unknown, livemode=False), (), None, None),
-        "currencies": (_currencies(), nights("2-3", {"eur": 100, "jpy": 500}), Change(date(2026, 11, 21)), None),
+        "currencies": (_currencies(), nights("2-3", {"eur": 100, "jpy": 500}), ListChange(date(2026, 11, 21)), None),
         "unknown_only": (audit_report(*findings(paused(2, amount=None))), (), None, None),
         "resume_only": (
             replace(audit_report(*findings(paused(1), audit=resume_only)), phase=Phase.RESUME_ONLY, days_left=17),
@@ -176,7 +176,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, (report, before, change, link) in samples().items():
         for language in get_args(Language):
-            edition = Edition(report, language, before, change, link)
+            edition = ReportView(report, language, before, change, link)
             message = compose(edition, "audit@example.com", ("team@example.com",))
             stem = folder / f"{name}-{language}"
             stem.with_suffix(".eml").write_bytes(message.as_bytes())

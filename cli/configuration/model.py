@@ -9,7 +9,7 @@ import stripe
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from cli.configuration.features import Features, Listed, Part
+from shared.portal.configuration import Features, Listed, Part
 
 # The version that the locked library speaks.
 PINNED_VERSION = stripe.api_version
@@ -36,7 +36,7 @@ Url = Annotated[str, AfterValidator(_url)]
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 Word = Annotated[str, Field(pattern=rf"^{_WORD.pattern}$")]
 # Quotation marks and backslashes would not survive the way into the stack's parameter.
-Group = Annotated[str, Field(pattern=r'^[^"\\\x00-\x1f]{1,100}$')]
+PortalGroup = Annotated[str, Field(pattern=r'^[^"\\\x00-\x1f]{1,100}$')]
 MetadataKey = Annotated[str, Field(pattern=r"^[^\[\]]{1,40}$")]
 MetadataValue = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -66,7 +66,7 @@ class Entry(Part):
     id: Annotated[str, Field(pattern=r"^bpc_\w+$")] | None = None
     active: bool = True
     name: Annotated[str, Field(min_length=1, max_length=5000)] | None = None
-    groups: Listed[Group] = ()
+    groups: Listed[PortalGroup] = ()
     business_profile: BusinessProfile = BusinessProfile()
     default_return_url: Url | None = None
     login_page: LoginPage = LoginPage(enabled=False)
@@ -93,11 +93,11 @@ class Portal(Part):
     configurations: Annotated[dict[Word, Entry], Field(min_length=1)]
 
     def mark(self, name: str) -> str:
-        """Answer what stands under `MARK` in the metadata of an entry's configuration."""
+        """Return what stands under `MARK` in the metadata of an entry's configuration."""
         return f"{self.project}/{name}" if self.project else name
 
     def name_of(self, configuration: Mapping[str, Any]) -> str | None:
-        """Answer the entry's name in a configuration's mark, or nothing if it has none, or another file's."""
+        """Return the entry's name in a configuration's mark, or nothing if it has none, or another file's."""
         mark = (configuration.get("metadata") or {}).get(MARK)
         if not isinstance(mark, str) or configuration.get("is_default"):
             return None

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cli.configuration.planning import Act, Change, Step
-from cli.configuration.problems import Problem, dotted
+from cli.configuration.plan import Action, FieldChange, PlanStep
+from shared.portal.rules import Problem, dotted
 
-_SIGNS = {Act.CREATE: "+", Act.UPDATE: "~", Act.DEACTIVATE: "-", Act.NOTHING: "="}
+_SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DEACTIVATE: "-", Action.NOTHING: "="}
 _WORDS = {
-    Act.CREATE: "to be created",
-    Act.UPDATE: "to be changed",
-    Act.DEACTIVATE: "to be deactivated: it is no longer in the file",
-    Act.NOTHING: "as it should be",
+    Action.CREATE: "to be created",
+    Action.UPDATE: "to be changed",
+    Action.DEACTIVATE: "to be deactivated: it is no longer in the file",
+    Action.NOTHING: "as it should be",
 }
-_COUNTED = ((Act.CREATE, "to create"), (Act.UPDATE, "to change"), (Act.DEACTIVATE, "to deactivate"))
+_COUNTED = ((Action.CREATE, "to create"), (Action.UPDATE, "to change"), (Action.DEACTIVATE, "to deactivate"))
 
 
 def problem_line(file: str, problem: Problem) -> str:
@@ -26,34 +26,34 @@ def problem_line(file: str, problem: Problem) -> str:
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:
-    """Answer a problem for programs."""
+    """Return a problem for programs."""
     return asdict(problem) | {"path": dotted(problem.path)}
 
 
-def plan_lines(steps: Sequence[Step], groups: Mapping[str, str]) -> Iterator[str]:
+def plan_lines(steps: Sequence[PlanStep], groups: Mapping[str, str]) -> Iterator[str]:
     """Write a plan, field by field, and what it comes to."""
     for step in steps:
         where = f" ({step.id})" if step.id else ""
         yield f"{_SIGNS[step.act]} {step.name}{where}: {step.note or _WORDS[step.act]}{_only_with(step)}"
-        if step.act is not Act.DEACTIVATE:
+        if step.act is not Action.DEACTIVATE:
             yield from (f"    {_change(change, step.act)}" for change in step.changes)
     yield ""
     yield f"{summary(steps)}."
-    withheld = sorted({step.withheld for step in steps if step.withheld and step.act is not Act.NOTHING})
+    withheld = sorted({step.withheld for step in steps if step.withheld and step.act is not Action.NOTHING})
     if withheld:
         yield f"Left alone: what needs {' or '.join(withheld)}."
     if groups:
         yield f"PortalConfigurations: {json.dumps(dict(groups))}"
 
 
-def summary(steps: Sequence[Step]) -> str:
+def summary(steps: Sequence[PlanStep]) -> str:
     """Count what would be done."""
     numbers = [(sum(step.acts and step.act is act for step in steps), words) for act, words in _COUNTED]
     return ", ".join(f"{number} {words}" for number, words in numbers if number) or "No difference"
 
 
-def plan_json(steps: Sequence[Step], groups: Mapping[str, str], *, livemode: bool) -> dict[str, Any]:
-    """Answer a plan for programs."""
+def plan_json(steps: Sequence[PlanStep], groups: Mapping[str, str], *, livemode: bool) -> dict[str, Any]:
+    """Return a plan for programs."""
     return {
         "livemode": livemode,
         "differences": sum(step.acts for step in steps),
@@ -87,13 +87,13 @@ def parameter_override(value: str) -> str:
     return f'PortalConfigurations="{escaped}"'
 
 
-def _only_with(step: Step) -> str:
-    return f" (only with {step.withheld})" if step.withheld and step.act is not Act.NOTHING else ""
+def _only_with(step: PlanStep) -> str:
+    return f" (only with {step.withheld})" if step.withheld and step.act is not Action.NOTHING else ""
 
 
-def _change(change: Change, act: Act) -> str:
+def _change(change: FieldChange, act: Action) -> str:
     after = _value(change.after)
-    if act is Act.CREATE:
+    if act is Action.CREATE:
         return f"{change.path}: {after}"
     note = "  (its address stops working)" if change.path == "login_page.enabled" and change.before else ""
     return f"{change.path}: {_value(change.before)} -> {after}{note}"

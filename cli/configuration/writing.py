@@ -1,17 +1,17 @@
 """Writes a portal.yaml from an account, so that a plan made from it finds no difference."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from cli.configuration.features import Features
+from cli.configuration.lint import PriceOf
 from cli.configuration.model import MARK, Portal
-from cli.configuration.normal import actual
-from cli.configuration.planning import Raw
+from cli.configuration.plan import actual_fields
+from shared.portal.configuration import Features
+from shared.stripe.gateway import StripeJson
 
-PriceOf = Callable[[str], Mapping[str, Any] | None]
 _HEAD = """\
 # The portal configurations of this account, as `portal import` found them. See docs/configuration.md.
 # `portal lint` checks this file, `portal plan` compares it with the account, `portal apply` makes the account so.
@@ -55,7 +55,12 @@ _Dumper.add_representer(list, _sequence)
 
 
 def as_yaml(
-    configurations: Sequence[Raw], groups: Mapping[str, str], price_of: PriceOf, *, project: str | None, version: str
+    configurations: Sequence[StripeJson],
+    groups: Mapping[str, str],
+    price_of: PriceOf,
+    *,
+    project: str | None,
+    version: str,
 ) -> str:
     """Write a file of configurations; `groups` are the deployed ones, `price_of` reads a price for its interval."""
     top: dict[str, Any] = {"api_version": version} | ({"project": project} if project else {})
@@ -65,12 +70,12 @@ def as_yaml(
         own = marks.name_of(each)
         name = _free(own or _name(each), entries)
         using = sorted(group for group, used in groups.items() if used == each["id"])
-        entries[name] = _entry(actual(each), name, using, price_of, by_mark=name == own)
+        entries[name] = _entry(actual_fields(each), name, using, price_of, by_mark=name == own)
     top["configurations"] = entries
     return _HEAD + yaml.dump(top, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _name(configuration: Raw) -> str:
+def _name(configuration: StripeJson) -> str:
     if configuration.get("is_default"):
         return "default"
     word = re.sub(r"[^a-z0-9]+", "-", str(configuration.get("name") or "").lower()).strip("-")[:30]
@@ -109,7 +114,7 @@ def _entry(found: dict[str, Any], name: str, groups: list[str], price_of: PriceO
 
 
 def _features(found: Mapping[str, Any], price_of: PriceOf) -> dict[str, Any]:
-    """Answer what is on; a feature that is off is not named."""
+    """Return what is on; a feature that is off is not named."""
     features = {}
     for name in Features.model_fields:
         if found[name]["enabled"]:
@@ -122,7 +127,7 @@ def _features(found: Mapping[str, Any], price_of: PriceOf) -> dict[str, Any]:
 
 
 def _said(value: Any) -> Any:
-    """Answer a value without what is empty, or off beside its details."""
+    """Return a value without what is empty, or off beside its details."""
     if not isinstance(value, Mapping):
         return value
     if value.get("enabled") is False:
@@ -137,7 +142,7 @@ def _product(product: Mapping[str, Any], price_of: PriceOf) -> dict[str, Any]:
 
 
 def _price(price_id: str, price_of: PriceOf) -> Any:
-    """Answer a price with its interval and currency, so that `portal lint` can compare without the account."""
+    """Return a price with its interval and currency, so that `portal lint` can compare without the account."""
     raw = price_of(price_id) or {}
     recurring = raw.get("recurring")
     if not recurring:

@@ -1,7 +1,12 @@
-"""Adapts API Gateway's routes to the portal link."""
+"""The cookie by which a visitor who was sent to Checkout is known again on the way back.
+
+No address carries the proof: Stripe tells every webhook endpoint a Checkout session's addresses, and whoever pays sees
+the last one. The cookie stays in the one browser that followed the link.
+"""
 
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -9,16 +14,95 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.shared.cookies import Cookie
+from aws_lambda_powertools.shared.cookies import Cookie, SameSite
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.create_session.metrics import PortalMetric, metrics_of
 from functions.create_session.portal_link import PortalLink
-from functions.create_session.return_cookie import return_cookie, return_token_of
 from functions.create_session.visitor_page import Visitor, visitor_page
-from shared.errors import OperatorError, PortalError
-from shared.http_body import body_of
-from shared.problem import CONTENT_TYPE, log_failure, log_problem, problem, status_of
+from shared.errors import OperatorError, PortalError, Unavailable
+from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of
+
+# `__Host-`: no other host can set it, and it goes to this host alone (RFC 6265bis, 4.1.3.2).
+_NAME = "__Host-portal-return"
+_MAX_AGE_SECONDS = 3600
+
+
+def return_cookie(token: str | None) -> Cookie:
+    """Keep the token in the browser, or with `None` forget it. `Lax`: Stripe's page leads back with a plain GET."""
+    return Cookie(
+        _NAME,
+        token or "",
+        path="/",
+        http_only=True,
+        max_age=_MAX_AGE_SECONDS if token else 0,
+        same_site=SameSite.LAX_MODE,
+    )
+
+
+def return_token_of(event: Mapping[str, Any]) -> str | None:
+    """Return the token that the browser kept; `event` is API Gateway's, payload format 2.0.
+
+    Only ASCII's spaces are no part of a name: a sibling host may set a cookie whose name begins with another kind,
+    which the prefix does not cover. Of two different ones neither counts.
+    """
+    pairs = (cookie.partition("=") for cookie in event.get("cookies") or [])
+    tokens = {value for name, _, value in pairs if name.strip(" \t") == _NAME}
+    return tokens.pop() if len(tokens) == 1 else None
+
+
+class PortalMetric(StrEnum):
+    """One of the first seven for each request; beside `PortalMisconfigured` one that says what is wrong, if known."""
+
+    OPENED = "PortalOpened"
+    CHECKOUT = "PortalCheckout"
+    CHECKED = "PortalChecked"
+    REFUSED = "PortalRefused"
+    MISCONFIGURED = "PortalMisconfigured"
+    UNAVAILABLE = "PortalUnavailable"
+    FAILED = "PortalFailed"
+
+    BILLING_NOT_AVAILABLE = "PortalBillingNotAvailable"
+    CONFIGURATION_INACTIVE = "PortalConfigurationInactive"
+    CONFIGURATION_MISSING = "PortalConfigurationMissing"
+    CUSTOMER_MISSING = "PortalCustomerMissing"
+    KEY_INVALID = "PortalKeyInvalid"
+    KEY_LACKS_PERMISSION = "PortalKeyLacksPermission"
+    LOGIN_PAGE_OFF = "PortalLoginPageOff"
+    NO_DEFAULT_CONFIGURATION = "PortalNoDefaultConfiguration"
+    SETTINGS_WRONG = "PortalSettingsWrong"
+    UNKNOWN_GROUP = "PortalUnknownGroup"
+    WRONG_MODE = "PortalWrongMode"
+
+
+_CAUSES = {
+    "bad_checkout_price": PortalMetric.SETTINGS_WRONG,
+    "bad_retention_coupon": PortalMetric.SETTINGS_WRONG,
+    "bad_secret": PortalMetric.SETTINGS_WRONG,
+    "bad_settings": PortalMetric.SETTINGS_WRONG,
+    "billing_not_available": PortalMetric.BILLING_NOT_AVAILABLE,
+    "configuration_inactive": PortalMetric.CONFIGURATION_INACTIVE,
+    "configuration_missing": PortalMetric.CONFIGURATION_MISSING,
+    "customer_missing": PortalMetric.CUSTOMER_MISSING,
+    "login_page_off": PortalMetric.LOGIN_PAGE_OFF,
+    "no_default_configuration": PortalMetric.NO_DEFAULT_CONFIGURATION,
+    "stripe_key_invalid": PortalMetric.KEY_INVALID,
+    "stripe_key_lacks_permission": PortalMetric.KEY_LACKS_PERMISSION,
+    "unknown_group": PortalMetric.UNKNOWN_GROUP,
+    "wrong_mode": PortalMetric.WRONG_MODE,
+}
+
+
+def metrics_of(error: PortalError) -> tuple[PortalMetric, ...]:
+    """Return what a refused request counts as."""
+    match error:
+        case OperatorError(code=code):
+            cause = _CAUSES.get(code)
+            return (PortalMetric.MISCONFIGURED, cause) if cause else (PortalMetric.MISCONFIGURED,)
+        case Unavailable():
+            return (PortalMetric.UNAVAILABLE,)
+        case _:
+            return (PortalMetric.REFUSED,)
+
 
 logger = Logger(service="create_session")
 metrics = Metrics(service="create_session")
@@ -56,14 +140,14 @@ def get_portal_return() -> Response[str]:
 
 @app.head("/portal")
 def head_portal() -> Response[str]:
-    """Answer link checkers without making a session."""
+    """Return link checkers without making a session."""
     _count(PortalMetric.CHECKED)
     return Response(HTTPStatus.OK.value, headers=_HEADERS, body="")
 
 
 @app.post("/portal/sessions")
 def post_portal_sessions() -> Response[str]:
-    """Answer a session's address to a signed-in user's page, or to a server."""
+    """Return a session's address to a signed-in user's page, or to a server."""
     event = app.current_event
     claims, language = _claims(event.raw_event), event.headers.get("accept-language")
     found = _link().create(claims, event.headers.get("authorization"), body_of(event.raw_event), language)
@@ -72,7 +156,7 @@ def post_portal_sessions() -> Response[str]:
 
 
 def _claims(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Answer what API Gateway's JWT authorizer has verified; `None` on a route that has no such authorizer."""
+    """Return what API Gateway's JWT authorizer has verified; `None` on a route that has no such authorizer."""
     authorizer = event["requestContext"].get("authorizer") or {}
     if "jwt" not in authorizer:
         return None

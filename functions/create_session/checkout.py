@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import stripe
 from stripe import StripeClient
 
-from functions.create_session.refusal import refusal, without_addresses
+from functions.create_session.refusals import refusal, without_addresses
 from shared.errors import OperatorError, PortalError, Unavailable
-from shared.stripe_gateway import stripe_errors
-from shared.subscription import LIVE_STATUSES
+from shared.stripe.gateway import stripe_errors
+from shared.stripe.subscription import LIVE_STATUSES
 
 if TYPE_CHECKING:
     from stripe.checkout import Session
     from stripe.params.checkout import SessionCreateParams
+
 
 # An incomplete one may still be paid within 23 hours, in the portal; a second one beside it would be paid twice.
 SUBSCRIBED_STATUSES = LIVE_STATUSES | {"incomplete"}
@@ -35,7 +36,7 @@ def is_subscribed(client: StripeClient, customer: str) -> bool:
 
 
 def checkout_url(client: StripeClient, params: "SessionCreateParams") -> str:
-    """Answer the address of the customer's one open Checkout session for these params, made if there is none.
+    """Return the address of the customer's one open Checkout session for these params, made if there is none.
 
     One that was made for other params is ended first, so that only one can be paid.
     """

@@ -8,9 +8,9 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import stripe
 from stripe import StripeClient
 
-from functions.create_session.refusal import no_default_configuration, refusal
+from functions.create_session.refusals import no_default_configuration, refusal
 from shared.errors import OperatorError, PortalError, Unavailable
-from shared.stripe_gateway import stripe_errors
+from shared.stripe.gateway import stripe_errors
 
 CACHE_SECONDS = 300
 # Nobody has to prove anything to ask: what Stripe refuses is not asked again for each visitor either.
@@ -38,7 +38,7 @@ class LoginPage:
         self._known: _Known | None = None
 
     def url(self, client: StripeClient) -> str:
-        """Answer the address. Raises `OperatorError` when there is no such page, `Unavailable` when nobody knows."""
+        """Return the address. Raises `OperatorError` when there is no such page, `Unavailable` when nobody knows."""
         known = self._known if self._known and self._known.client is client else None
         if known is None or self._monotonic() >= known.until:
             known = self._known = self._asked(client, known)

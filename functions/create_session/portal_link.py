@@ -13,14 +13,19 @@ from stripe import StripeClient
 
 from functions.create_session.identity import identity_of_token, identity_of_user
 from functions.create_session.login_page import LoginPage, with_email
-from functions.create_session.portal_session import Destination, Visit, allowed_return_url, destination
-from functions.create_session.session_request import SessionRequest
+from functions.create_session.portal_session import (
+    Destination,
+    PortalRequest,
+    SessionRequest,
+    allowed_return_url,
+    destination,
+)
 from functions.create_session.settings import CreateSessionSettings
 from shared.aws import AWS_CONFIG
 from shared.errors import InvalidRequest, Unauthenticated
 from shared.link_token import LinkClaims, LinkTokens
 from shared.secret_store import SecretStore
-from shared.stripe_gateway import stripe_client
+from shared.stripe.gateway import stripe_client
 
 # How long a visitor may take for Checkout and still come back to the portal.
 RETURN_AGE = timedelta(hours=1)
@@ -45,7 +50,7 @@ class PortalLink:
         return cls(settings, SecretStore(settings.secret_id, boto3.client("secretsmanager", config=AWS_CONFIG)))
 
     def follow(self, query: Mapping[str, str], accept_language: str | None = None) -> tuple[str, str | None]:
-        """Answer where a visitor goes: with a token to the portal or to Checkout, without one to the login page.
+        """Return where a visitor goes: with a token to the portal or to Checkout, without one to the login page.
 
         For the way to Checkout there is a second answer, which only the visitor's browser may keep: `come_back` takes
         it. The login page's address is the same whether or not a customer with the given e-mail address exists.
@@ -56,7 +61,7 @@ class PortalLink:
         request = _validated(_asked(query))
         kept = {"customer": claims.sub} | {name: query[name] for name in _KEPT_OVER_CHECKOUT if name in query}
         back = f"{self.settings.portal_url}/return?{urlencode(kept)}"
-        found = self._destination(Visit(identity_of_token(claims), request, accept_language, back))
+        found = self._destination(PortalRequest(identity_of_token(claims), request, accept_language, back))
         if not found.is_checkout:
             return found.url, None
         returning = LinkClaims(sub=found.customer, group=claims.group, locale=claims.locale, checkout=False)
@@ -65,7 +70,7 @@ class PortalLink:
     def come_back(
         self, query: Mapping[str, str], return_token: str | None, accept_language: str | None = None
     ) -> tuple[str, bool]:
-        """Answer where the visitor goes after Checkout, and whether that used the token up.
+        """Return where the visitor goes after Checkout, and whether that used the token up.
 
         It is the portal in the browser that `follow` sent there.
 
@@ -79,7 +84,7 @@ class PortalLink:
             claims = None
         if claims is None or claims.sub != request.customer:
             return allowed_return_url(request.return_url, self.settings), False
-        return self._destination(Visit(identity_of_token(claims), request, accept_language)).url, True
+        return self._destination(PortalRequest(identity_of_token(claims), request, accept_language)).url, True
 
     def create(
         self,
@@ -88,7 +93,7 @@ class PortalLink:
         body: bytes,
         accept_language: str | None = None,
     ) -> Destination:
-        """Answer a session's address to whoever proves an identity.
+        """Return a session's address to whoever proves an identity.
 
         `claims` are those that API Gateway's authorizer has verified; without them `authorization` has to be
         `Bearer <link token>`.
@@ -104,9 +109,9 @@ class PortalLink:
                 raise Unauthenticated("no_token", "Send a link token as `Authorization: Bearer <token>`")
             identity = identity_of_token(self._tokens.read(token.strip(), now=self.clock()))
             request = _validated(body or b"{}")
-        return self._destination(Visit(identity, request, accept_language))
+        return self._destination(PortalRequest(identity, request, accept_language))
 
-    def _destination(self, visit: Visit) -> Destination:
+    def _destination(self, visit: PortalRequest) -> Destination:
         return destination(self._client, visit, self.settings)
 
     @property

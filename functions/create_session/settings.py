@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, Json, model_validator
 
-from functions.create_session.locale import PORTAL_LOCALES
 from shared.errors import InvalidRequest
-from shared.portal_flow import OwnId
+from shared.i18n import PORTAL_LOCALES
+from shared.link_token import OwnId
 from shared.return_url import is_allowed, origin_of
 from shared.settings import FunctionSettings
 

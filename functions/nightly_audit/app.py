@@ -1,6 +1,7 @@
-"""Adapts the schedule's event to a durable run of the audit: each step is kept, so that an interruption costs one."""
+"""The names under which CloudWatch counts what the audit found; all have the unit Count."""
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from functools import cache, partial
 from typing import Any, TypeVar
 
@@ -12,18 +13,29 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.nightly_audit.metrics import AuditMetric
-from functions.nightly_audit.night import Night
+from functions.nightly_audit.night import NightlyAudit, run_steps
 from functions.nightly_audit.settings import NightlyAuditSettings
-from functions.nightly_audit.steps import run_steps
 from functions.nightly_audit.wiring import wire
 from shared.errors import PortalError, Unavailable
-from shared.problem import log_problem
+from shared.http import log_problem
+
+
+class AuditMetric(StrEnum):
+    """One value each a run. A night without `AuditReports` is one of which nobody knows anything: alarm on that."""
+
+    AUDIT_RUNS = "AuditRuns"
+    AUDIT_REPORTS = "AuditReports"
+    AUDIT_FAILURES = "AuditFailures"
+    AUDIT_MAILS = "AuditMails"
+    AUDIT_FINDINGS = "AuditFindings"
+    PAUSED_SUBSCRIPTIONS = "PausedSubscriptions"
+    CUSTOMERS_SERVED_FREE = "CustomersServedFree"
+
 
 logger = Logger(service="nightly_audit")
 metrics = Metrics(service="nightly_audit")
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 # What Stripe or AWS refuse for now is tried again for about two hours; what only the team can mend is not.
 _PATIENCE = StepConfig(
@@ -41,7 +53,7 @@ _PATIENCE = StepConfig(
 
 
 @cache
-def _wire() -> Night:
+def _wire() -> NightlyAudit:
     return wire(NightlyAuditSettings.from_environment())
 
 
@@ -51,7 +63,7 @@ class _Steps:
     def __init__(self, context: DurableContext) -> None:
         self._context = context
 
-    def step(self, name: str, act: Callable[[], _Answer]) -> _Answer:
+    def step(self, name: str, act: Callable[[], _Result]) -> _Result:
         """Act once, or answer what it answered before this invocation."""
         return self._context.step(partial(_logged, act), name=name, config=_PATIENCE)
 
@@ -60,7 +72,7 @@ class _Steps:
         self._context.wait(Duration.from_seconds(1), name=name)
 
 
-def _logged(act: Callable[[], _Answer], _context: StepContext) -> _Answer:
+def _logged(act: Callable[[], _Result], _context: StepContext) -> _Result:
     try:
         return act()
     except PortalError as error:

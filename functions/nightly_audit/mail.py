@@ -1,21 +1,114 @@
-"""Writes the report as a mail that every reader can open, and hands it to SES."""
+"""The subject line of the mail: what matters first, so that a phone's list shows it."""
 
 from collections.abc import Sequence
 from email.message import EmailMessage
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from shared.audit.as_csv import write_csv
-from shared.audit.as_html import mail_bodies
-from shared.audit.edition import Edition, ListLink
-from shared.audit.page import Medium
-from shared.audit.subject import subject
+from shared.audit.rendering.as_csv import write_csv
+from shared.audit.rendering.as_html import mail_bodies
+from shared.audit.rendering.page import Medium
+from shared.audit.rendering.summary import groups_of, is_all_clear, urgent
+from shared.audit.rendering.trend import what_changed
+from shared.audit.report import ListLink, Report, ReportView
+from shared.i18n import NOTHING, Text, count, format_number, signed
 from shared.ses import SEVEN_BITS, send
+from shared.stripe.money import format_amounts
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
 
-__all__ = ["Edition", "ListLink", "Mailer", "compose", "subject"]
+
+# About what a phone shows of a subject on two lines.
+LONGEST = 62
+MOST_AMOUNTS = 2
+
+
+def subject(edition: ReportView) -> str:
+    """Return the subject; it never sounds surer than the report is."""
+    report = edition.report
+    words = _subject(edition)
+    if report.livemode is False:
+        words = Text(f"[test] {words.en}", f"[test] {words.fr}")
+    return words.say(edition.language)
+
+
+def _subject(edition: ReportView) -> Text:
+    report = edition.report
+    if not report.complete:
+        return _incomplete(report)
+    if report.served_free_count:
+        return _served_free(edition)
+    if is_all_clear(report):
+        paused = len(report.paused)
+        return Text(
+            "Stripe audit: all clear" + (f", {format_number(paused)} paused" if paused else ""),
+            "Audit Stripe : rien à signaler" + (f", {format_number(paused, 'fr')} en pause" if paused else ""),
+        )
+    return _findings(report)
+
+
+def _incomplete(report: Report) -> Text:
+    if not report.served_free_count:
+        return Text("Stripe audit incomplete, please look", "Audit Stripe incomplet, à vérifier")
+    customers = report.customers_served_free
+    return Text(
+        f"Stripe audit incomplete: at least {count(customers, 'customer')} served for free",
+        f"Audit Stripe incomplet : au moins {count(customers, 'client', 'fr')} {_servis(customers)} sans payer",
+    )
+
+
+def _served_free(edition: ReportView) -> Text:
+    report = edition.report
+    customers = report.customers_served_free
+    who = Text(count(customers, "customer"), count(customers, "client", "fr"))
+    money = _money(report)
+    what = Text(f"served for free{money.en}", f"{_servis(customers)} sans payer{money.fr}")
+    changed = what_changed(edition)
+    if changed is None or not changed.customers:
+        return Text(f"{who.en} {what.en}", f"{who.fr} {what.fr}")
+    more = Text(
+        signed(changed.customers, format_number(abs(changed.customers))),
+        signed(changed.customers, format_number(abs(changed.customers), "fr")),
+    )
+    whole = Text(
+        f"{who.en} {what.en} ({more.en} since {changed.since.en})",
+        f"{who.fr} {what.fr} ({more.fr} depuis {changed.since.fr})",
+    )
+    if len(whole.say(edition.language)) <= LONGEST:
+        return whole
+    return Text(f"{who.en} ({more.en}) {what.en}", f"{who.fr} ({more.fr}) {what.fr}")
+
+
+def _money(report: Report) -> Text:
+    if not report.totals:
+        return NOTHING
+    least, moins = ("at least ", "au moins ") if report.unknown_amounts else ("", "")
+    shown, others = report.totals, NOTHING
+    if len(report.totals) > MOST_AMOUNTS:
+        shown = dict(list(report.totals.items())[:1])
+        number = len(report.totals) - 1
+        others = Text(f" and {number} other currencies", f" et {number} autres devises")
+    return Text(
+        f", {least}{format_amounts(shown)}{others.en} a month",
+        f", {moins}{format_amounts(shown, 'fr')}{others.fr} par mois",
+    )
+
+
+def _findings(report: Report) -> Text:
+    """Nobody is served for free, and still somebody has to look."""
+    what = urgent(groups_of(report, 0))
+    return Text(
+        f"Stripe audit: {what.en}, nobody served for free",
+        f"Audit Stripe : {what.fr}, personne n'est servi sans payer",
+    )
+
+
+def _servis(customers: int) -> str:
+    return "servi" if customers in (0, 1) else "servis"
+
+
+__all__ = ["ListLink", "Mailer", "ReportView", "compose", "subject"]
 
 # SES takes 40 MB, but readers' servers take less: many 10 MB, counted after base64, which makes 4 bytes (and line ends)
 # of 3.
@@ -32,14 +125,14 @@ class Mailer:
         self._sender = sender
         self._recipients = recipients
 
-    def send(self, edition: Edition) -> None:
+    def send(self, edition: ReportView) -> None:
         """Send the mail. Raises `OperatorError` when SES will never take it, `Unavailable` when it may later."""
         message = compose(edition, self._sender, self._recipients)
         send(self._ses, message, self._sender, self._recipients, mend=_MEND)
 
 
 def compose(
-    edition: Edition,
+    edition: ReportView,
     sender: str,
     recipients: Sequence[str],
     *,
@@ -85,7 +178,7 @@ class _Bounded(StringIO):
         return super().write(text)
 
 
-def _csv(edition: Edition, largest: int) -> bytes | None:
+def _csv(edition: ReportView, largest: int) -> bytes | None:
     file = _Bounded(largest)
     try:
         write_csv(edition.report.paused, file, edition.language)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from shared.audit.text import Language
+from shared.i18n import Language
 from shared.settings import FunctionSettings, MirrorSettings
 
 _ADDRESS = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")

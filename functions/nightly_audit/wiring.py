@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
+from functions.nightly_audit.audits_table import AuditsTable
+from functions.nightly_audit.bucket import ReportBucket
 from functions.nightly_audit.mail import Mailer
-from functions.nightly_audit.night import Night
-from functions.nightly_audit.nights import Nights
+from functions.nightly_audit.night import NightlyAudit
 from functions.nightly_audit.settings import NightlyAuditSettings
-from functions.nightly_audit.shelf import Shelf
 from shared.aws import AWS_CONFIG
-from shared.mirror_table import MirrorTable
+from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_sesv2 import SESV2Client
+
 
 # A mail may be large. A time-out here can mean that it was sent: only a longer wait keeps it from being sent twice.
 MAIL_CONFIG = Config(connect_timeout=2, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 2})
@@ -30,16 +31,16 @@ BUCKET_CONFIG = Config(
 )
 
 
-def wire(settings: NightlyAuditSettings) -> Night:
+def wire(settings: NightlyAuditSettings) -> NightlyAudit:
     """Make the AWS clients; Stripe's is made at each step, from the secret as it is then."""
     ses: SESV2Client = boto3.client("sesv2", config=MAIL_CONFIG)
     s3: S3Client = boto3.client("s3", config=BUCKET_CONFIG)
     dynamodb = boto3.client("dynamodb", config=AWS_CONFIG)
-    return Night(
+    return NightlyAudit(
         settings,
         SecretStore(settings.secret_id, boto3.client("secretsmanager", config=AWS_CONFIG)),
         MirrorTable(dynamodb, settings.table_name),
-        Nights(dynamodb, settings.audits_table_name),
-        Shelf(s3, settings.audit_bucket),
+        AuditsTable(dynamodb, settings.audits_table_name),
+        ReportBucket(s3, settings.audit_bucket),
         Mailer(ses, settings.audit_email_from, settings.audit_email_to),
     )

@@ -11,10 +11,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.webhook.receive import DeadLetter, metric_of
 from functions.webhook.wiring import wire
 from shared.errors import PortalError
-from shared.http_body import body_of
-from shared.intake import Receipt
-from shared.problem import CONTENT_TYPE, log_problem, problem, status_of
-from shared.stripe_event import is_from_event_bus
+from shared.http import CONTENT_TYPE, body_of, log_problem, problem, status_of
+from shared.mirror.intake import EventResult
+from shared.stripe.events import is_from_event_bus
 
 logger = Logger(service="webhook")
 metrics = Metrics(service="webhook")
@@ -41,7 +40,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": body}
 
 
-def _take(event: dict[str, Any]) -> Receipt | DeadLetter:
+def _take(event: dict[str, Any]) -> EventResult | DeadLetter:
     if is_from_event_bus(event):
         return _wire().take(json.dumps(event["detail"]).encode())
     return _wire().receive(body_of(event), event.get("headers") or {})

@@ -6,8 +6,8 @@ from typing import Any, Literal, Protocol
 
 from functions.webhook.signature import verify_signature
 from shared.errors import InvalidRequest, PortalError, UnreadableEvent
-from shared.intake import Ignored, Intake, Receipt
-from shared.mirror import Outcome
+from shared.mirror.intake import EventResult, Ignored, Intake
+from shared.mirror.rule import Outcome
 from shared.secret_store import SecretStore
 
 
@@ -49,7 +49,7 @@ class Receiver:
     dead_letters: DeadLetterQueue
     clock: Callable[[], float]
 
-    def receive(self, body: bytes, headers: Mapping[str, str]) -> Receipt | DeadLetter:
+    def receive(self, body: bytes, headers: Mapping[str, str]) -> EventResult | DeadLetter:
         """Take one HTTPS request; lower-case header names.
 
         Raises `InvalidRequest` for what is not from Stripe, `Unavailable` when nothing was kept and Stripe has to try
@@ -58,7 +58,7 @@ class Receiver:
         verify_signature(body, headers.get("stripe-signature"), self.secrets, now=self.clock())
         return self.take(body)
 
-    def take(self, body: bytes) -> Receipt | DeadLetter:
+    def take(self, body: bytes) -> EventResult | DeadLetter:
         """Take an event whose entrance vouches for it. Raises as `receive` does, but for `InvalidRequest`."""
         try:
             return self.intake.take(body, now=self.clock())

@@ -6,15 +6,15 @@ from functools import cache
 import boto3
 from botocore.config import Config
 
-from functions.webhook.dead_letters import DeadLetters
 from functions.webhook.receive import Receiver
 from functions.webhook.settings import WebhookSettings
 from shared.aws import AWS_CONFIG
-from shared.intake import Intake
-from shared.mirror import Mirror
-from shared.mirror_table import MirrorTable
+from shared.mirror.dead_letters import DeadLetters
+from shared.mirror.intake import Intake
+from shared.mirror.rule import Mirror
+from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore
-from shared.stripe_gateway import read_from_stripe, stripe_client
+from shared.stripe.gateway import read_from_stripe, stripe_client
 
 # What is written was checked by pydantic, and is checked by DynamoDB: botocore's own check of each value, and the user
 # agent that it makes anew for each request, are more than a third of an `update_item`'s CPU (`bench.webhook_cpu`).

@@ -9,14 +9,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from stripe.params import billing_portal as portal
 
-from local.stripe_simulator import portal_configurations, portal_pause, schema
+from local.stripe_simulator import parameters
 from local.stripe_simulator.errors import ApiError
-from local.stripe_simulator.events import emit_update, snapshot
 from local.stripe_simulator.faults import Failure, Faults
-from local.stripe_simulator.params import from_json
-from local.stripe_simulator.passing_time import advance
+from local.stripe_simulator.parameters import CURRENT, from_json
+from local.stripe_simulator.portal import configurations as portal_configurations
+from local.stripe_simulator.resources.events import emit_update, snapshot
+from local.stripe_simulator.resources.passing_time import advance
 from local.stripe_simulator.simulator import Call, Simulator
-from local.stripe_simulator.versions import CURRENT
 
 # A version at which `subscription_pause` had its old form.
 _OLD = "2023-10-16"
@@ -87,9 +87,9 @@ async def login_codes(request: Request) -> Response:
 
 
 def _configuration_call(simulator: Simulator, body: dict[str, Any], shape: type) -> Call:
-    params = schema.check(from_json(body), shape)
+    params = parameters.check(from_json(body), shape)
     pause = params.get("features", {}).get("subscription_pause")
-    version = _OLD if pause and portal_pause.is_old_form(pause) else CURRENT
+    version = _OLD if pause and portal_configurations.is_old_pause_form(pause) else CURRENT
     return Call(simulator, params, version=version)
 
 

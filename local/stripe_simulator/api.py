@@ -1,22 +1,149 @@
-"""The API's front door: key, version, limits, parameters, idempotency, and Stripe's answers."""
+"""The table of API routes: method, address, handler, and the library's type of its parameters."""
 
 import asyncio
 import base64
 import binascii
 import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+import stripe.params as api
 from starlette.requests import Request
 from starlette.responses import Response
+from stripe.params import billing_portal as portal
+from stripe.params import checkout
 
-from local.stripe_simulator import portal_pause, routes, schema, versions
+from local.stripe_simulator import checkout as checkout_sessions
+from local.stripe_simulator import parameters
+from local.stripe_simulator.answers import expand_answer
 from local.stripe_simulator.errors import ApiError, unrecognized
-from local.stripe_simulator.expand import expanded
-from local.stripe_simulator.idempotency import Stored
-from local.stripe_simulator.params import Tree, decode
-from local.stripe_simulator.passing_time import advance
-from local.stripe_simulator.simulator import Call, Simulator
+from local.stripe_simulator.parameters import Tree, decode
+from local.stripe_simulator.portal import configurations as portal_configurations
+from local.stripe_simulator.portal import sessions as portal_sessions
+from local.stripe_simulator.resources import (
+    account,
+    catalog,
+    customers,
+    events,
+    payment_methods,
+    subscription_changes,
+    subscription_schedules,
+    subscriptions,
+    webhook_endpoints,
+)
+from local.stripe_simulator.resources.passing_time import advance
+from local.stripe_simulator.simulator import Call, Simulator, Stored
+from local.stripe_simulator.store import StripeObject
+
+Handler = Callable[[Call], StripeObject]
+
+
+@dataclass(frozen=True)
+class ApiRoute:
+    """One operation of the API."""
+
+    method: str
+    path: str
+    handler: Handler
+    shape: type
+
+    @property
+    def name(self) -> str:
+        """What request counts and rate limits know it by."""
+        return f"{self.method} /v1/{self.path}"
+
+
+ROUTES = [
+    ApiRoute("GET", "account", account.retrieve, api.AccountRetrieveCurrentParams),
+    ApiRoute("GET", "balance", account.balance, api.BalanceRetrieveParams),
+    ApiRoute("POST", "customers", customers.create, api.CustomerCreateParams),
+    ApiRoute("GET", "customers", customers.list_customers, api.CustomerListParams),
+    ApiRoute("GET", "customers/search", customers.search_customers, api.CustomerSearchParams),
+    ApiRoute("GET", "customers/{id}", customers.retrieve, api.CustomerRetrieveParams),
+    ApiRoute("POST", "customers/{id}", customers.update, api.CustomerUpdateParams),
+    ApiRoute("DELETE", "customers/{id}", customers.delete, api.CustomerDeleteParams),
+    ApiRoute(
+        "GET", "customers/{id}/payment_methods", payment_methods.list_methods, api.CustomerPaymentMethodListParams
+    ),
+    ApiRoute("POST", "payment_methods", payment_methods.create, api.PaymentMethodCreateParams),
+    ApiRoute("GET", "payment_methods", payment_methods.list_methods, api.PaymentMethodListParams),
+    ApiRoute("GET", "payment_methods/{id}", payment_methods.retrieve, api.PaymentMethodRetrieveParams),
+    ApiRoute("POST", "payment_methods/{id}/attach", payment_methods.attach, api.PaymentMethodAttachParams),
+    ApiRoute("POST", "payment_methods/{id}/detach", payment_methods.detach, api.PaymentMethodDetachParams),
+    ApiRoute("POST", "products", catalog.create_product, api.ProductCreateParams),
+    ApiRoute("GET", "products", catalog.list_products, api.ProductListParams),
+    ApiRoute("GET", "products/{id}", catalog.retrieve_product, api.ProductRetrieveParams),
+    ApiRoute("POST", "products/{id}", catalog.update_product, api.ProductUpdateParams),
+    ApiRoute("POST", "prices", catalog.create_price, api.PriceCreateParams),
+    ApiRoute("GET", "prices", catalog.list_prices, api.PriceListParams),
+    ApiRoute("GET", "prices/{id}", catalog.retrieve_price, api.PriceRetrieveParams),
+    ApiRoute("POST", "prices/{id}", catalog.update_price, api.PriceUpdateParams),
+    ApiRoute("POST", "coupons", catalog.create_coupon, api.CouponCreateParams),
+    ApiRoute("GET", "coupons", catalog.list_coupons, api.CouponListParams),
+    ApiRoute("GET", "coupons/{id}", catalog.retrieve_coupon, api.CouponRetrieveParams),
+    ApiRoute("POST", "promotion_codes", catalog.create_promotion_code, api.PromotionCodeCreateParams),
+    ApiRoute("POST", "subscriptions", subscriptions.create, api.SubscriptionCreateParams),
+    ApiRoute("GET", "subscriptions", subscriptions.list_subscriptions, api.SubscriptionListParams),
+    ApiRoute("GET", "subscriptions/{id}", subscriptions.retrieve, api.SubscriptionRetrieveParams),
+    ApiRoute("POST", "subscriptions/{id}", subscription_changes.update, api.SubscriptionUpdateParams),
+    ApiRoute("DELETE", "subscriptions/{id}", subscriptions.cancel, api.SubscriptionCancelParams),
+    ApiRoute("POST", "subscriptions/{id}/pause", subscription_changes.pause, api.SubscriptionPauseParams),
+    ApiRoute("POST", "subscriptions/{id}/resume", subscription_changes.resume, api.SubscriptionResumeParams),
+    ApiRoute("POST", "subscriptions/{id}/migrate", subscription_changes.migrate, api.SubscriptionMigrateParams),
+    ApiRoute("POST", "subscription_schedules", subscription_schedules.create, api.SubscriptionScheduleCreateParams),
+    ApiRoute(
+        "GET", "subscription_schedules/{id}", subscription_schedules.retrieve, api.SubscriptionScheduleRetrieveParams
+    ),
+    ApiRoute(
+        "POST", "subscription_schedules/{id}", subscription_schedules.update, api.SubscriptionScheduleUpdateParams
+    ),
+    ApiRoute(
+        "POST",
+        "subscription_schedules/{id}/release",
+        subscription_schedules.release,
+        api.SubscriptionScheduleReleaseParams,
+    ),
+    ApiRoute("POST", "billing_portal/configurations", portal_configurations.create, portal.ConfigurationCreateParams),
+    ApiRoute(
+        "GET",
+        "billing_portal/configurations",
+        portal_configurations.list_configurations,
+        portal.ConfigurationListParams,
+    ),
+    ApiRoute(
+        "GET", "billing_portal/configurations/{id}", portal_configurations.retrieve, portal.ConfigurationRetrieveParams
+    ),
+    ApiRoute(
+        "POST", "billing_portal/configurations/{id}", portal_configurations.update, portal.ConfigurationUpdateParams
+    ),
+    ApiRoute("POST", "billing_portal/sessions", portal_sessions.create, portal.SessionCreateParams),
+    ApiRoute("POST", "checkout/sessions", checkout_sessions.create, checkout.SessionCreateParams),
+    ApiRoute("GET", "checkout/sessions", checkout_sessions.list_sessions, checkout.SessionListParams),
+    ApiRoute("GET", "checkout/sessions/{id}", checkout_sessions.retrieve, checkout.SessionRetrieveParams),
+    ApiRoute("POST", "checkout/sessions/{id}/expire", checkout_sessions.expire, checkout.SessionExpireParams),
+    ApiRoute("GET", "events", events.list_events, api.EventListParams),
+    ApiRoute("GET", "events/{id}", events.retrieve, api.EventRetrieveParams),
+    ApiRoute("POST", "webhook_endpoints", webhook_endpoints.create, api.WebhookEndpointCreateParams),
+    ApiRoute("GET", "webhook_endpoints", webhook_endpoints.list_endpoints, api.WebhookEndpointListParams),
+    ApiRoute("GET", "webhook_endpoints/{id}", webhook_endpoints.retrieve, api.WebhookEndpointRetrieveParams),
+    ApiRoute("POST", "webhook_endpoints/{id}", webhook_endpoints.update, api.WebhookEndpointUpdateParams),
+    ApiRoute("DELETE", "webhook_endpoints/{id}", webhook_endpoints.delete, api.WebhookEndpointDeleteParams),
+]
+
+_PATTERNS = [(route, re.compile("/v1/" + route.path.replace("{id}", r"(?P<id>[^/]+)"))) for route in ROUTES]
+
+
+def find(method: str, path: str) -> tuple[ApiRoute, dict[str, str]] | None:
+    """The route of a request and what its address names."""
+    for route, pattern in _PATTERNS:
+        match = pattern.fullmatch(path) if route.method == method else None
+        if match:
+            return route, match.groupdict()
+    return None
+
 
 _KEYS = ("sk_test_", "rk_test_")
 _ANCHORED = {"POST /v1/subscriptions/{id}", "POST /v1/subscriptions/{id}/resume"}
@@ -28,7 +155,7 @@ _NO_KEY = (
 
 
 async def endpoint(request: Request) -> Response:
-    """Answer one API request."""
+    """Return one API request."""
     simulator: Simulator = request.app.state.simulator
     body = await request.body()
     try:
@@ -48,13 +175,13 @@ def _answer(request: Request, body: bytes, simulator: Simulator) -> Response:
     method, path = request.method, request.url.path
     _check_key(request.headers.get("authorization"))
     simulator.faults.check_failure(method, path)
-    found = routes.find(method, path)
+    found = find(method, path)
     if found is None:
         raise unrecognized(method, path)
     route, ids = found
     simulator.request_counts[route.name] += 1
     simulator.rate_limit.check(route.name, simulator.faults.requests_per_second)
-    version = versions.requested(request.headers.get("stripe-version"))
+    version = parameters.requested(request.headers.get("stripe-version"))
     advance(simulator)
     tree = decode(parse_qsl(request.url.query, keep_blank_values=True) + _form(body))
     if method != "POST":
@@ -69,7 +196,7 @@ def _form(body: bytes) -> list[tuple[str, str]]:
     return parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
 
 
-def _once(call: Call, route: routes.ApiRoute, tree: Tree, body: bytes) -> Response:
+def _once(call: Call, route: ApiRoute, tree: Tree, body: bytes) -> Response:
     """Carry out a POST, or give the stored answer of its idempotency key again; refusals are not stored."""
     keys, what = call.simulator.idempotency_keys, f"{route.name} {call.ids.get('id', '')}"
     headers = {"Idempotency-Key": call.idempotency_key} if call.idempotency_key else {}
@@ -82,14 +209,14 @@ def _once(call: Call, route: routes.ApiRoute, tree: Tree, body: bytes) -> Respon
     return Response(answer, 200, headers, media_type="application/json")
 
 
-def _result(call: Call, route: routes.ApiRoute, tree: Tree) -> dict[str, Any]:
-    portal_pause.check_version(tree, call.version, call.now)
-    if route.name in _ANCHORED and versions.before(call.version, versions.ANCHOR_IS_OBJECT):
+def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
+    portal_configurations.check_pause_version(tree, call.version, call.now)
+    if route.name in _ANCHORED and parameters.before(call.version, parameters.ANCHOR_IS_OBJECT):
         _wrap_anchor(tree)
-    params = schema.check(tree, route.shape)
+    params = parameters.check(tree, route.shape)
     call = Call(call.simulator, params, call.ids, call.version, call.request_id, call.idempotency_key)
     answer = route.handler(call)
-    return expanded(answer, params.get("expand", ()), call.store)
+    return expand_answer(answer, params.get("expand", ()), call.store)
 
 
 def _wrap_anchor(tree: Tree) -> None:

@@ -11,11 +11,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from local.stripe_simulator import admin, api, checkout_page, login_page, portal_page
+from local.stripe_simulator import admin
+from local.stripe_simulator import api as simulator_api
+from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator.errors import unrecognized
-from local.stripe_simulator.ids import new_id
+from local.stripe_simulator.parameters import CURRENT
+from local.stripe_simulator.portal import login
+from local.stripe_simulator.portal import page as portal_page
 from local.stripe_simulator.simulator import Simulator
-from local.stripe_simulator.versions import CURRENT
+from local.stripe_simulator.store import new_id
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -63,11 +67,11 @@ def create_app(*, public_url: str, now: float | None = None, retry_seconds: floa
 
     application = Starlette(
         routes=[
-            Route("/v1/{path:path}", api.endpoint, methods=_METHODS),
+            Route("/v1/{path:path}", simulator_api.endpoint, methods=_METHODS),
             *admin.ROUTES,
             *portal_page.ROUTES,
-            *login_page.ROUTES,
-            *checkout_page.ROUTES,
+            *login.ROUTES,
+            *checkout_sessions.ROUTES,
             Route("/{path:path}", _unrecognized, methods=_METHODS),
         ],
         middleware=[Middleware(StripeHeaders, simulator=simulator)],

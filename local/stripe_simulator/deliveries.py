@@ -1,7 +1,8 @@
-"""Sends events to webhook endpoints: signed, concurrent, tried again until they are accepted."""
+"""One attempt to deliver one event: Stripe's headers, signature and patience."""
 
 import heapq
 import itertools
+import json
 import threading
 import time
 from collections import deque
@@ -9,10 +10,33 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from local.stripe_simulator.clock import Clock
+import requests
+import stripe
+
 from local.stripe_simulator.faults import Faults
-from local.stripe_simulator.sending import post
-from local.stripe_simulator.store import StripeObject
+from local.stripe_simulator.store import Clock, StripeObject
+
+_TIMEOUT_SECONDS = 10
+
+
+def post_event(event: StripeObject, endpoint: StripeObject, now: int) -> tuple[int | None, str | None]:
+    """Send the event; returns the status code, or the name of what went wrong on the way."""
+    body = json.dumps(event, indent=2, ensure_ascii=False)
+    headers = {
+        "Content-Type": "application/json; charset=utf-8",
+        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        "Stripe-Signature": stripe.WebhookSignature.generate_signature_header(body, endpoint["secret"], now),
+    }
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.post(
+                endpoint["url"], data=body.encode(), headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False
+            )
+    except (requests.RequestException, ValueError) as error:
+        return None, type(error).__name__
+    return answer.status_code, None
+
 
 _WORKERS = 8
 _LONGEST_RETRY_SECONDS = 300.0
@@ -155,7 +179,7 @@ class Deliveries:
         if delivery.endpoint["status"] == "disabled":
             self._again(delivery)
             return
-        status, error = post(delivery.event, delivery.endpoint, self._clock.now())
+        status, error = post_event(delivery.event, delivery.endpoint, self._clock.now())
         accepted = status is not None and 200 <= status < 300  # noqa: PLR2004 - any 2xx, as Stripe documents
         again = not accepted and not delivery.is_copy and delivery.attempt < _MOST_ATTEMPTS
         self.attempts.append(self._record(delivery, status, error, again=again))

@@ -1,20 +1,56 @@
-"""The whole simulated account, and one call made on it."""
+"""Idempotency keys: the stored answer is given again, other parameters are refused."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from local.stripe_simulator.agenda import Agenda
-from local.stripe_simulator.clock import Clock
 from local.stripe_simulator.deliveries import Deliveries
+from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.faults import Faults, RateLimit
-from local.stripe_simulator.idempotency import IdempotencyKeys
-from local.stripe_simulator.store import Store, StripeObject
-from local.stripe_simulator.versions import CURRENT
+from local.stripe_simulator.parameters import CURRENT
+from local.stripe_simulator.store import Clock, DueChanges, Store, StripeObject
+
+_LONGEST_KEY = 255
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the first request with a key said, and what it was answered."""
+
+    method_and_path: str
+    body: bytes
+    status: int
+    answer: bytes
+    request_id: str
+
+
+class IdempotencyKeys:
+    """The answers kept, by key."""
+
+    def __init__(self) -> None:
+        self._stored: dict[str, Stored] = {}
+
+    def find(self, key: str | None, method_and_path: str, body: bytes) -> Stored | None:
+        """The stored answer of the same request, or Stripe's refusal if it was another one."""
+        if key is not None and len(key) > _LONGEST_KEY:
+            raise ApiError("Idempotency keys may be at most 255 characters.", kind="idempotency_error")
+        stored = self._stored.get(key or "")
+        if stored and (stored.method_and_path, stored.body) != (method_and_path, body):
+            raise ApiError(
+                "Keys for idempotent requests can only be used with the same parameters they were first used with. "
+                f"Try using a key other than '{key}' if you meant to execute a different request.",
+                kind="idempotency_error",
+            )
+        return stored
+
+    def keep(self, key: str | None, stored: Stored) -> None:
+        """Remember an answer under its key."""
+        if key:
+            self._stored[key] = stored
 
 
 @dataclass
-class Visit:
+class PortalVisit:
     """A portal session as its hosted page knows it: last activity, and where its flow stands."""
 
     session: StripeObject
@@ -41,10 +77,10 @@ class Simulator:
         self.pause_ends: dict[str, int] = {}
         # Subscription id to the time at which the next phase of its schedule begins.
         self.phase_starts: dict[str, int] = {}
-        self.agenda = Agenda(self.pause_ends, self.phase_starts)
+        self.agenda = DueChanges(self.pause_ends, self.phase_starts)
         self.deleted_customers: dict[str, StripeObject] = {}
         self.checkout_params: dict[str, dict[str, Any]] = {}
-        self.visits: dict[str, Visit] = {}
+        self.visits: dict[str, PortalVisit] = {}
         self.login_codes: list[dict[str, Any]] = []
 
 

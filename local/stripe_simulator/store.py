@@ -1,18 +1,62 @@
-"""Everything the simulated account holds, in memory, ordered as Stripe lists it."""
+"""The simulator's own time, so that years of history can be made in a second."""
 
+import heapq
+import secrets
+import string
+import time
 from bisect import bisect_left, insort
 from collections import defaultdict
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 
 from local.stripe_simulator.errors import no_such
+
+
+class Clock:
+    """Real time plus an offset: after a jump it continues to tick."""
+
+    def __init__(self, now: float | None = None) -> None:
+        self._offset = 0.0
+        self.set(now)
+
+    def set(self, now: float | None) -> None:
+        """Jump to `now` (unix seconds), or back to real time."""
+        self._offset = 0.0 if now is None else now - time.time()
+
+    @property
+    def offset(self) -> float:
+        """Seconds between the simulator's time and real time."""
+        return self._offset
+
+    def now(self) -> int:
+        """Whole unix seconds, as Stripe counts time."""
+        return int(time.time() + self._offset)
+
+    def http_date(self) -> str:
+        """The value of the `Date` header."""
+        return formatdate(self.now(), usegmt=True)
+
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+def token(length: int) -> str:
+    """Random letters and digits."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def new_id(prefix: str) -> str:
+    """A fresh identifier such as `sub_1A...`; requests have shorter ones."""
+    return f"{prefix}_{token(14 if prefix == 'req' else 24)}"
+
 
 StripeObject = dict[str, Any]
 # (created, arrival, id): the order of a list, oldest first.
 Position = tuple[int, int, str]
 
 
-class Collection:
+class StoredObjects:
     """The objects of one kind."""
 
     def __init__(self, noun: str) -> None:
@@ -88,22 +132,22 @@ class Collection:
 class Store:
     """One collection for each kind of object."""
 
-    customers: Collection = field(default_factory=lambda: Collection("customer"))
-    products: Collection = field(default_factory=lambda: Collection("product"))
-    prices: Collection = field(default_factory=lambda: Collection("price"))
-    payment_methods: Collection = field(default_factory=lambda: Collection("PaymentMethod"))
-    subscriptions: Collection = field(default_factory=lambda: Collection("subscription"))
-    subscription_schedules: Collection = field(default_factory=lambda: Collection("subscription_schedule"))
-    configurations: Collection = field(default_factory=lambda: Collection("configuration"))
-    portal_sessions: Collection = field(default_factory=lambda: Collection("session"))
-    checkout_sessions: Collection = field(default_factory=lambda: Collection("checkout.session"))
-    coupons: Collection = field(default_factory=lambda: Collection("coupon"))
-    promotion_codes: Collection = field(default_factory=lambda: Collection("promotion code"))
-    discounts: Collection = field(default_factory=lambda: Collection("discount"))
-    webhook_endpoints: Collection = field(default_factory=lambda: Collection("webhook endpoint"))
-    events: Collection = field(default_factory=lambda: Collection("event"))
+    customers: StoredObjects = field(default_factory=lambda: StoredObjects("customer"))
+    products: StoredObjects = field(default_factory=lambda: StoredObjects("product"))
+    prices: StoredObjects = field(default_factory=lambda: StoredObjects("price"))
+    payment_methods: StoredObjects = field(default_factory=lambda: StoredObjects("PaymentMethod"))
+    subscriptions: StoredObjects = field(default_factory=lambda: StoredObjects("subscription"))
+    subscription_schedules: StoredObjects = field(default_factory=lambda: StoredObjects("subscription_schedule"))
+    configurations: StoredObjects = field(default_factory=lambda: StoredObjects("configuration"))
+    portal_sessions: StoredObjects = field(default_factory=lambda: StoredObjects("session"))
+    checkout_sessions: StoredObjects = field(default_factory=lambda: StoredObjects("checkout.session"))
+    coupons: StoredObjects = field(default_factory=lambda: StoredObjects("coupon"))
+    promotion_codes: StoredObjects = field(default_factory=lambda: StoredObjects("promotion code"))
+    discounts: StoredObjects = field(default_factory=lambda: StoredObjects("discount"))
+    webhook_endpoints: StoredObjects = field(default_factory=lambda: StoredObjects("webhook endpoint"))
+    events: StoredObjects = field(default_factory=lambda: StoredObjects("event"))
 
-    def by_prefix(self, prefix: str) -> Collection | None:
+    def by_prefix(self, prefix: str) -> StoredObjects | None:
         """The collection whose identifiers begin so, for `expand`."""
         return {
             "cus": self.customers,
@@ -114,3 +158,39 @@ class Store:
             "bpc": self.configurations,
             "di": self.discounts,
         }.get(prefix)
+
+
+_BILLED = {"active", "past_due", "unpaid", "trialing"}
+
+
+class DueChanges:
+    """A queue of subscriptions by the time of their next change; outdated entries are checked when they come up."""
+
+    def __init__(self, pause_ends: dict[str, int], phase_starts: dict[str, int]) -> None:
+        self._pause_ends = pause_ends
+        self._phase_starts = phase_starts
+        self._entries: list[tuple[int, str]] = []
+
+    def due_at(self, subscription: StripeObject) -> int | None:
+        """When a period, a trial, a pause or the subscription ends, or a phase begins; null when nothing is ahead."""
+        if subscription["status"] in {"canceled", "incomplete_expired"}:
+            return None
+        name = subscription["id"]
+        moments = [self._pause_ends.get(name), self._phase_starts.get(name), subscription["cancel_at"]]
+        if subscription["status"] in _BILLED:
+            moments += [item["current_period_end"] for item in subscription["items"]["data"]]
+        if subscription["status"] == "trialing":
+            moments.append(subscription["trial_end"])
+        return min((moment for moment in moments if moment), default=None)
+
+    def note(self, subscription: StripeObject) -> None:
+        """Remember the next change of a subscription."""
+        due = self.due_at(subscription)
+        if due is not None:
+            heapq.heappush(self._entries, (due, subscription["id"]))
+
+    def pop_due(self, now: int) -> str | None:
+        """The id of a subscription whose time may have come, earliest first."""
+        if self._entries and self._entries[0][0] <= now:
+            return heapq.heappop(self._entries)[1]
+        return None

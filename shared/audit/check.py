@@ -1,21 +1,135 @@
-"""What a check is: a name, and what it has to say about each object of the account."""
+"""What day it is for an audit, and what Stripe's calendar makes of that."""
 
+from array import array
+from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any
+from hashlib import blake2b
+from typing import Self
+from zoneinfo import ZoneInfo
 
-from shared.audit.customers import SeenCustomers
-from shared.audit.drift_seen import DriftSeen
-from shared.audit.finding import Finding, Severity
-from shared.audit.text import Text
-from shared.pause import Phase
-from shared.subscription import Subscription
-
-Raw = Mapping[str, Any]
+from shared.audit.findings import SAMPLE, Finding, Severity
+from shared.i18n import Text
+from shared.mirror.drift import ComparisonResult, DriftKind
+from shared.portal.pause import Phase, days_until, phase_on
+from shared.stripe.gateway import StripeJson
+from shared.stripe.subscription import Subscription
 
 
-def _no_prices(_product_id: str) -> Sequence[Raw]:
+@dataclass(frozen=True, slots=True)
+class AuditDay:
+    """`now` is aware; the day in `timezone` decides the phase of the old portal's pause button."""
+
+    now: datetime
+    timezone: ZoneInfo
+    phase: Phase
+    days_left: int
+    cutoff_on: date
+
+    @classmethod
+    def at(cls, now: datetime, timezone: ZoneInfo, *, button_removed_on: date, cutoff_on: date) -> Self:
+        """Look the day up in the calendar. Raises `ValueError` for a `now` without a zone."""
+        if now.tzinfo is None:
+            raise ValueError("`now` must be aware: its day depends on the time zone")
+        today = now.astimezone(timezone).date()
+        phase = phase_on(today, button_removed_on=button_removed_on, cutoff_on=cutoff_on)
+        return cls(now, timezone, phase, days_until(cutoff_on, today), cutoff_on)
+
+    @property
+    def today(self) -> date:
+        """The team's day."""
+        return self.now.astimezone(self.timezone).date()
+
+
+MOST_CUSTOMERS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCustomers:
+    """The digests of the customers seen so far, and of those seen more than once; base64 of 8 bytes for each."""
+
+    once: str = ""
+    again: str = ""
+
+
+class SeenCustomers:
+    """Holds 8 bytes of a digest for each of the first `most` customers; later ones are not remembered."""
+
+    def __init__(self, most: int = MOST_CUSTOMERS) -> None:
+        self._most = most
+        self._once: set[int] = set()
+        self._again: set[int] = set()
+
+    def dump(self) -> "KnownCustomers":
+        """Return all that is remembered."""
+        return KnownCustomers(_packed(self._once), _packed(self._again))
+
+    def load(self, known: "KnownCustomers") -> None:
+        """Remember what was dumped."""
+        self._once, self._again = _unpacked(known.once), _unpacked(known.again)
+
+    def is_seen_for_the_second_time(self, customer_id: str) -> bool:
+        """Remember the customer, and answer `True` at the second sight only: not at the first, nor at the third."""
+        key = int.from_bytes(blake2b(customer_id.encode(), digest_size=8).digest())
+        if key in self._once:
+            again = key not in self._again
+            self._again.add(key)
+            return again
+        if len(self._once) < self._most:
+            self._once.add(key)
+        return False
+
+
+def _packed(digests: Iterable[int]) -> str:
+    return b64encode(array("Q", sorted(digests)).tobytes()).decode()
+
+
+def _unpacked(packed: str) -> set[int]:
+    return set(array("Q", b64decode(packed)))
+
+
+# What the rule of every write can mend; the others are for people to judge.
+_REPAIRABLE = (DriftKind.ABSENT, DriftKind.DIFFERENT)
+
+
+@dataclass(frozen=True, slots=True)
+class DriftTotals:
+    """What one comparison after the other found. Counts are of all; `subjects` and `odd` are the first few ids.
+
+    `odd` are items of the mirror that Stripe does not have, or has of another customer. `asked`: how many items of the
+    mirror Stripe was asked for singly; `given_up`: there were more of these than an audit asks for.
+    """
+
+    found: Mapping[DriftKind, int] = field(default_factory=dict)
+    repaired: int = 0
+    failed: int = 0
+    subjects: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
+    asked: int = 0
+    given_up: bool = False
+
+    def plus(self, summary: ComparisonResult) -> "DriftTotals":
+        """Add what another stretch found."""
+        names = [drift.subscription_id for drift in summary.drifts if drift.kind in _REPAIRABLE]
+        odd = [drift.subscription_id for drift in summary.drifts if drift.kind not in _REPAIRABLE]
+        return replace(
+            self,
+            found=dict(Counter(self.found) + Counter(summary.found)),
+            repaired=self.repaired + summary.repaired,
+            failed=self.failed + summary.failed,
+            subjects=(*self.subjects, *names)[:SAMPLE],
+            odd=(*self.odd, *odd)[:SAMPLE],
+        )
+
+    @property
+    def drifted(self) -> int:
+        """How many subscriptions differed, repaired or not."""
+        return sum(self.found.get(kind, 0) for kind in _REPAIRABLE)
+
+
+def _no_prices(_product_id: str) -> Sequence[StripeJson]:
     return ()
 
 
@@ -33,7 +147,7 @@ class AuditContext:
     days_left: int
     cutoff_on: date
     paused_since: Mapping[str, int] = field(default_factory=dict)
-    prices_of: Callable[[str], Sequence[Raw]] = _no_prices
+    prices_of: Callable[[str], Sequence[StripeJson]] = _no_prices
     customers: SeenCustomers = field(default_factory=SeenCustomers)
 
 
@@ -46,12 +160,12 @@ class Account:
     """
 
     subscriptions_read: int
-    configurations: Sequence[Raw] | None
-    webhook_endpoints: Sequence[Raw] | None
-    undelivered: Sequence[Raw] | None
+    configurations: Sequence[StripeJson] | None
+    webhook_endpoints: Sequence[StripeJson] | None
+    undelivered: Sequence[StripeJson] | None
     undelivered_whole: bool = True
     webhook_url: str | None = None
-    drift: DriftSeen | None = None
+    drift: DriftTotals | None = None
 
 
 def nothing(_subject: object, _audit: AuditContext) -> tuple[Finding, ...]:
@@ -70,7 +184,7 @@ class Check:
     title: Text
     severities: tuple[Severity, ...]
     of_subscription: Callable[[Subscription, AuditContext], Iterable[Finding]] = nothing
-    of_configuration: Callable[[Raw, AuditContext], Iterable[Finding]] = nothing
+    of_configuration: Callable[[StripeJson, AuditContext], Iterable[Finding]] = nothing
     of_account: Callable[[Account, AuditContext], Iterable[Finding]] = nothing
 
 

@@ -2,13 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from shared.audit.finding import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, Severity
-from shared.audit.paused_findings import PausedFindings
-from shared.pause import Phase
+from shared.audit.findings import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, ListChange, PausedFindings, Severity
+from shared.i18n import Language, Text, format_date
+from shared.portal.pause import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class PastNight:
+    """The sums of one night's report; `totals` is as in `Report`: by currency, in its smallest unit, a month."""
+
+    night: date
+    complete: bool
+    subscriptions_paused: int
+    customers_served_free: int
+    totals: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,7 @@ class Report:
         return len(self.findings) + len(self.paused)
 
     def every_finding(self) -> Iterator[Finding]:
-        """Answer all: what the audit says of itself and of the account first, then of each paused subscription."""
+        """Return all: what the audit says of itself and of the account first, then of each paused subscription."""
         yield from self.findings
         yield from self.paused
 
@@ -66,3 +77,38 @@ class Report:
     def unknown_amounts(self) -> int:
         """How many of those served for free are not, or not wholly, in `totals`."""
         return self.paused.unknown_amounts
+
+
+@dataclass(frozen=True, slots=True)
+class ListLink:
+    """Where the whole list lies, as CSV: `url` opens it for some hours, `stays_at` names it while it is kept."""
+
+    url: str
+    stays_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """A report for one reader's language.
+
+    `nights` are those before this one, the oldest first; some may be missing. `change` is `None` when no earlier night
+    is known. With a `list_link` the list is not attached.
+    """
+
+    report: Report
+    language: Language
+    nights: tuple[PastNight, ...] = ()
+    change: ListChange | None = None
+    list_link: ListLink | None = None
+
+    @property
+    def night(self) -> date:
+        """The day of the audit, where the team is."""
+        return self.report.as_of.astimezone(self.report.timezone).date()
+
+
+def since(day: date, night: date) -> Text:
+    """Name an earlier day as seen from `night`, after the word "since": `yesterday`, `15 July 2024`."""
+    if day == night - timedelta(days=1):
+        return Text("yesterday", "hier")
+    return Text(format_date(day), f"le {format_date(day, 'fr')}")

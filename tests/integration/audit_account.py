@@ -33,7 +33,7 @@ class Account:
     lock: Lock = field(default_factory=Lock)
 
     def answer(self, url: str) -> tuple[int, dict[str, Any]]:
-        """Answer one request."""
+        """Return one request."""
         with self.lock:
             self.requests.append(url)
             if self.status != 200 and self.failures:

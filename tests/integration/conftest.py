@@ -11,13 +11,12 @@ import requests
 
 from functions.create_session import app as create_session_app
 from functions.webhook import app as webhook_app
-from local.aws_resources import AwsClients, create_resources
-from local.aws_server import make_aws_server
-from local.http_event import HttpRequest, HttpResponse, event_of, response_of
-from local.lambda_function import LambdaFunction
-from local.physical_names import PhysicalNames
-from local.template import Template
-from tests.integration.dynamodb_fixtures import dynamodb, subscriptions  # noqa: F401 - fixtures for all
+from local.aws.intrinsics import PhysicalNames
+from local.aws.lambda_function import LambdaFunction
+from local.aws.resources import AwsClients, create_resources
+from local.aws.server import make_aws_server
+from local.aws.template import Template
+from local.gateway.event import HttpRequest, HttpResponse, event_of, response_of
 from tests.integration.simulator_fixtures import RunningSimulator
 
 SENDER = "audit@shop.example"

@@ -10,12 +10,13 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local.template import Template
+from local.aws.template import Template
 from shared.aws import AWS_CONFIG
-from shared.mirror_table import MirrorTable
+from shared.mirror.table import MirrorTable
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+
 
 # Stated by CloudFormation at creation, by the API afterwards; point-in-time recovery changes nothing that a test sees.
 _NEEDED = ("AllowedReturnOrigins", "DefaultReturnUrl", "AuditEmailFrom", "AuditEmailTo")

@@ -9,12 +9,10 @@ from typer.testing import CliRunner, Result
 
 from cli.deployment import Deployment
 from cli.main import app
-from shared.mirror import Mirror
-from shared.mirror_item import MirroredSubscription
-from shared.mirror_table import MirrorTable
-from shared.rate_limit import RateLimit
-from shared.recovery.bring import limited_reads
-from shared.stripe_gateway import SubscriptionRead
+from shared.mirror.rule import Mirror
+from shared.mirror.table import MirroredSubscription, MirrorTable
+from shared.stripe.gateway import SubscriptionRead
+from shared.stripe.pacing import RateLimit, limited_reads
 from tests.integration.conftest import Aws
 from tests.integration.simulator_fixtures import RunningSimulator
 from tests.unit.test_rate_limit import Clock

@@ -62,7 +62,7 @@ class Sandbox:
     killed: int = 0
 
     def invoke(self, event: bytes) -> bytes | None:
-        """Answer what the function answers; `None` when its process died."""
+        """Return what the function answers; `None` when its process died."""
         with subprocess.Popen(
             [sys.executable, "-m", "tests.lambda_invocation"],
             env=self.environment,

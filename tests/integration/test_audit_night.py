@@ -18,15 +18,14 @@ import pytest
 import requests
 
 from functions.nightly_audit import app, night, wiring
+from functions.nightly_audit.audits_table import AuditsTable
 from functions.nightly_audit.mail import Mailer
-from functions.nightly_audit.nights import Nights
-from local.durable_execution import ExecutionFailed, run_durably
+from local.aws.lambda_function import ExecutionFailed, run_durably
 from shared.errors import OperatorError, Unavailable
-from shared.mirror_item import Write
-from shared.mirror_table import MirrorTable
-from shared.rate_limit import RateLimit
-from shared.stripe_gateway import TIMEOUT_SECONDS, stripe_client
-from shared.stripe_shapes import read_subscription
+from shared.mirror.table import MirrorTable, Write
+from shared.stripe.gateway import TIMEOUT_SECONDS, stripe_client
+from shared.stripe.pacing import RateLimit
+from shared.stripe.subscription import read_subscription
 from tests.integration.audit_account import Account, serve, subscription
 from tests.integration.conftest import SENDER, Aws
 from tests.unit.test_rate_limit import Clock
@@ -249,7 +248,7 @@ def test_a_mail_that_cannot_be_noted_is_not_sent_again(
     def lost(*_: object) -> None:
         raise Unavailable("nights_unavailable", "down")
 
-    monkeypatch.setattr(Nights, "told", lost)
+    monkeypatch.setattr(AuditsTable, "told", lost)
     assert run()["mail"] == "sent"
     assert len(sent(aws)) == 1
 

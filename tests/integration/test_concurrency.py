@@ -19,12 +19,12 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from functions.webhook.receive import Receiver
-from local.aws_server import HOST, make_aws_server
+from local.aws.server import HOST, make_aws_server
 from shared.errors import Unavailable
-from shared.intake import Intake
-from shared.mirror import Mirror
-from shared.stripe_gateway import read_from_stripe, stripe_client
-from shared.stripe_shapes import read_subscription
+from shared.mirror.intake import Intake
+from shared.mirror.rule import Mirror
+from shared.stripe.gateway import read_from_stripe, stripe_client
+from shared.stripe.subscription import read_subscription
 from tests.history_events import SIGNING, KnownSecrets, NoDeadLetters
 from tests.history_world import RETENTION, UNCERTAINTY
 from tests.integration.dynamodb_fixtures import DynamoDb, Subscriptions
@@ -32,6 +32,7 @@ from tests.integration.simulator_fixtures import RunningSimulator
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+
 
 KEY = {"customer_id": {"S": "cus_1"}, "subscription_id": {"S": "sub_1"}}
 PROCESSES, THREADS = 3, 4

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import stripe
 
-from shared.mirror import Mirror, Outcome, SubscriptionEvent
-from shared.mirror_table import MirrorTable
-from shared.stripe_gateway import read_from_stripe, stripe_client
-from shared.stripe_shapes import read_subscription
-from shared.subscription import Subscription
+from shared.mirror.rule import Mirror, Outcome
+from shared.mirror.table import MirrorTable
+from shared.stripe.events import SubscriptionEvent
+from shared.stripe.gateway import read_from_stripe, stripe_client
+from shared.stripe.subscription import Subscription, read_subscription
 from tests.history_world import RETENTION, UNCERTAINTY
 from tests.integration.dynamodb_fixtures import Subscriptions
 from tests.integration.simulator_fixtures import RunningSimulator

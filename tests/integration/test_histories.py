@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from shared.stripe_shapes import read_subscription
+from shared.stripe.subscription import read_subscription
 from tests.histories import make_history
 from tests.history_world import World, the_rule
 from tests.integration.dynamodb_fixtures import Subscriptions

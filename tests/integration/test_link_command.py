@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from cli.deployment import Deployment
 from cli.main import app
-from local.outbox import Mail, read_outbox
+from local.site.mails import OutboxMail, read_outbox
 from shared.errors import InvalidRequest, OperatorError
 from tests.integration.conftest import LINK_SECRET, SENDER, Aws
 from tests.integration.simulator_fixtures import RunningSimulator
@@ -42,7 +42,7 @@ def run(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def outbox(aws: Aws) -> Callable[[], list[Mail]]:
+def outbox(aws: Aws) -> Callable[[], list[OutboxMail]]:
     return lambda: read_outbox(aws.url)
 
 
@@ -99,7 +99,7 @@ def test_what_does_not_go_together_is_refused(run: Run, arguments: list[str], co
 
 
 def test_a_group_that_is_not_deployed_is_refused_before_a_customer_follows_the_link(
-    run: Run, ada: str, monkeypatch: pytest.MonkeyPatch, outbox: Callable[[], list[Mail]]
+    run: Run, ada: str, monkeypatch: pytest.MonkeyPatch, outbox: Callable[[], list[OutboxMail]]
 ) -> None:
     assert claims_in(run(ada, "--group", "anything").stdout)["group"] == "anything"
     monkeypatch.setattr(Deployment, "portal_configurations", {"vip": "bpc_1"})
@@ -116,7 +116,9 @@ def test_what_is_refused_says_what_is_wanted(run: Run) -> None:
     )
 
 
-def test_it_mails_the_link_in_the_customers_language(run: Run, ada: str, outbox: Callable[[], list[Mail]]) -> None:
+def test_it_mails_the_link_in_the_customers_language(
+    run: Run, ada: str, outbox: Callable[[], list[OutboxMail]]
+) -> None:
     answer = run(ada, "--email", "--flow", "payment_method_update")
     assert answer.stdout.startswith("Sent to ada@example.com; it opens until 20")
     assert "token" not in answer.stdout
@@ -131,7 +133,7 @@ def test_it_mails_the_link_in_the_customers_language(run: Run, ada: str, outbox:
 
 
 def test_the_language_can_be_chosen_and_is_english_otherwise(
-    run: Run, client: stripe.StripeClient, ada: str, outbox: Callable[[], list[Mail]]
+    run: Run, client: stripe.StripeClient, ada: str, outbox: Callable[[], list[OutboxMail]]
 ) -> None:
     german = client.v1.customers.create({"email": "eva@example.com", "preferred_locales": ["de"]}).id
     run(ada, "--email", "--language", "en")
@@ -142,7 +144,9 @@ def test_the_language_can_be_chosen_and_is_english_otherwise(
 
 
 @pytest.mark.parametrize("arguments", [["--email", "eve@example.com"], ["--email=eve@example.com"]])
-def test_no_address_can_be_named(run: Run, ada: str, arguments: list[str], outbox: Callable[[], list[Mail]]) -> None:
+def test_no_address_can_be_named(
+    run: Run, ada: str, arguments: list[str], outbox: Callable[[], list[OutboxMail]]
+) -> None:
     assert run(ada, *arguments).exit_code == 2
     assert outbox() == []
 
@@ -152,7 +156,7 @@ def test_no_address_can_be_named(run: Run, ada: str, arguments: list[str], outbo
     ["", "ada", "ada@example.com, eve@example.com", "Ada <ada@example.com>", "ada@example.com\nBcc: eve@example.com"],
 )
 def test_what_is_not_one_plain_address_gets_no_mail(
-    run: Run, client: stripe.StripeClient, address: str, outbox: Callable[[], list[Mail]]
+    run: Run, client: stripe.StripeClient, address: str, outbox: Callable[[], list[OutboxMail]]
 ) -> None:
     customer = client.v1.customers.create({"email": address}).id
     error = run(customer, "--email").exception
@@ -172,7 +176,7 @@ def test_customers_whom_stripe_does_not_have_get_no_mail(run: Run, client: strip
 
 
 def test_a_sender_that_ses_does_not_know_is_the_operators_to_mend(
-    run: Run, aws: Aws, ada: str, outbox: Callable[[], list[Mail]]
+    run: Run, aws: Aws, ada: str, outbox: Callable[[], list[OutboxMail]]
 ) -> None:
     aws.clients.sesv2.delete_email_identity(EmailIdentity=SENDER)
     error = run(ada, "--email").exception
@@ -182,7 +186,9 @@ def test_a_sender_that_ses_does_not_know_is_the_operators_to_mend(
     assert outbox() == []
 
 
-def test_the_mailed_link_is_not_longer_lived_than_it_says(run: Run, ada: str, outbox: Callable[[], list[Mail]]) -> None:
+def test_the_mailed_link_is_not_longer_lived_than_it_says(
+    run: Run, ada: str, outbox: Callable[[], list[OutboxMail]]
+) -> None:
     run(ada, "--email", "--language", "en", "--expires", "7d")
     (mail,) = outbox()
     expires = time.gmtime(claims_in(mail.text)["exp"])
@@ -193,7 +199,7 @@ def test_the_mailed_link_is_not_longer_lived_than_it_says(run: Run, ada: str, ou
     "wrong", ["https://evil.example/", "https://shop.example@evil.example/", "//shop.example", "x"]
 )
 def test_an_address_to_come_back_to_that_is_not_allowed_is_refused_before_anybody_gets_the_link(
-    run: Run, ada: str, monkeypatch: pytest.MonkeyPatch, outbox: Callable[[], list[Mail]], wrong: str
+    run: Run, ada: str, monkeypatch: pytest.MonkeyPatch, outbox: Callable[[], list[OutboxMail]], wrong: str
 ) -> None:
     monkeypatch.setattr(Deployment, "allowed_return_origins", ("https://shop.example",))
     assert "return_url=https%3A%2F%2Fshop.example%2Fb" in run(ada, "--return-url", "https://shop.example/b").stdout

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from local.aws_server import OneAtATime
-from local.outbox import read_outbox
+from local.aws.server import OneAtATime
+from local.site.mails import read_outbox
 from tests.integration.conftest import SENDER, Aws
 
 THREADS = 8

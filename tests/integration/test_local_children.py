@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local.children import Children, NotRunning, answers
+from local.processes import Children, NotRunning, answers
 from tests.end_to_end.stack_fixture import free_port, is_free
 
 
@@ -45,7 +45,7 @@ def test_a_child_that_never_is_ready_is_named() -> None:
 def test_a_child_ends_even_where_its_parent_is_killed() -> None:
     port = free_port()
     program = (
-        "import os, time; from local.children import Children, answers; children = Children(); "
+        "import os, time; from local.processes import Children, answers; children = Children(); "
         f"children.start('x', 'http.server', '{port}', '--bind', '127.0.0.1'); "
         f"children.wait_until('x', lambda: answers('http://127.0.0.1:{port}/')); os._exit(0)"
     )

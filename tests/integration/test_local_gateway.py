@@ -13,10 +13,10 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from starlette.responses import PlainTextResponse
 
-from local.gateway import Gateway
-from local.lambda_function import LambdaContext, LambdaFunction
-from local.serving import serving
-from local.template import Function, Route
+from local.assembly import serving
+from local.aws.lambda_function import LambdaContext, LambdaFunction
+from local.aws.template import Function, Route
+from local.gateway.api import Gateway
 from tests.end_to_end.stack_fixture import free_port
 
 _running = threading.Lock()

@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from starlette.applications import Starlette
 
 from functions.create_session import app as create_session_app
-from local.gateway import Gateway
-from local.lambda_function import LambdaFunction
-from local.oidc_issuer import OidcIssuer
-from local.physical_names import PhysicalNames
-from local.serving import serving
-from local.template import Template
+from local.assembly import serving
+from local.aws.intrinsics import PhysicalNames
+from local.aws.lambda_function import LambdaFunction
+from local.aws.template import Template
+from local.gateway.api import Gateway
+from local.site.sign_in import OidcIssuer
 from tests.end_to_end.stack_fixture import free_port
 from tests.integration.conftest import LINK_SECRET, Api, Aws
 from tests.integration.simulator_fixtures import RunningSimulator

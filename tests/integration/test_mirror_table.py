@@ -9,15 +9,15 @@ from botocore.config import Config
 from functions.webhook.wiring import MIRROR_CONFIG
 from shared.aws import AWS_CONFIG
 from shared.errors import Unavailable
-from shared.mirror import Table
-from shared.mirror_item import MirroredSubscription, Write, item_key
-from shared.mirror_table import MirrorTable
-from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+from shared.mirror.rule import SubscriptionTable
+from shared.mirror.table import MirroredSubscription, MirrorTable, Write, item_key
+from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import FakeTable, subscription
 from tests.integration.dynamodb_fixtures import Subscriptions
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+
 
 WHOLE = Subscription(
     id="sub_1",
@@ -51,7 +51,7 @@ def real(subscriptions: Subscriptions) -> MirrorTable:
 
 
 @pytest.fixture(params=["fake", "real"])
-def table(request: pytest.FixtureRequest) -> Table:
+def table(request: pytest.FixtureRequest) -> SubscriptionTable:
     return FakeTable() if request.param == "fake" else request.getfixturevalue("real")
 
 
@@ -59,16 +59,16 @@ def write(as_of: int, status: str = "active", event_id: str = "evt_1", **fields:
     return Write(subscription(status, **fields), as_of, event_id)
 
 
-def test_an_unknown_subscription_is_none(table: Table) -> None:
+def test_an_unknown_subscription_is_none(table: SubscriptionTable) -> None:
     assert table.get("cus_1", "sub_1") is None
 
 
-def test_what_is_written_is_read_whole(table: Table) -> None:
+def test_what_is_written_is_read_whole(table: SubscriptionTable) -> None:
     assert table.put_if_older(Write(WHOLE, 10, "evt_1", paused_since=9, expires_at=20), than=7) is None
     assert table.get("cus_1", "sub_1") == MirroredSubscription(WHOLE, 10, 1, "evt_1", 9)
 
 
-def test_what_is_no_longer_so_is_removed(table: Table) -> None:
+def test_what_is_no_longer_so_is_removed(table: SubscriptionTable) -> None:
     table.put_if_older(Write(WHOLE, 10, "evt_1", paused_since=9), than=7)
     bare = subscription("active")
     assert table.put_if_older(Write(bare, 20, "evt_2"), than=17) is None
@@ -76,7 +76,9 @@ def test_what_is_no_longer_so_is_removed(table: Table) -> None:
 
 
 @pytest.mark.parametrize(("than", "written"), [(9, False), (10, False), (11, True)])
-def test_an_item_as_of_the_same_time_or_later_stands_in_the_way(table: Table, than: int, written: bool) -> None:  # noqa: FBT001
+def test_an_item_as_of_the_same_time_or_later_stands_in_the_way(
+    table: SubscriptionTable, than: int, *, written: bool
+) -> None:
     table.put_if_older(write(10), than=7)
     old = table.put_if_older(write(13, "unpaid", "evt_2"), than=than)
     found = table.get("cus_1", "sub_1")
@@ -87,7 +89,7 @@ def test_an_item_as_of_the_same_time_or_later_stands_in_the_way(table: Table, th
         assert (old, found.subscription.status, found.revision) == (found, "active", 1)
 
 
-def test_an_ended_item_stands_in_the_way_of_a_live_state_only(table: Table) -> None:
+def test_an_ended_item_stands_in_the_way_of_a_live_state_only(table: SubscriptionTable) -> None:
     table.put_if_older(write(10, "canceled"), than=7)
     old = table.put_if_older(write(100, "active", "evt_2"), than=97)
     assert old
@@ -95,7 +97,7 @@ def test_an_ended_item_stands_in_the_way_of_a_live_state_only(table: Table) -> N
     assert table.put_if_older(write(100, "canceled", "evt_3"), than=97) is None
 
 
-def test_an_end_is_written_over_a_live_state_of_any_time_and_over_an_older_end_only(table: Table) -> None:
+def test_an_end_is_written_over_a_live_state_of_any_time_and_over_an_older_end_only(table: SubscriptionTable) -> None:
     table.put_if_older(write(100), than=97)
     assert table.put_if_older(write(10, "canceled", "evt_2"), than=7) is None
     older = table.put_if_older(write(5, "incomplete_expired", "evt_3"), than=2)
@@ -103,7 +105,7 @@ def test_an_end_is_written_over_a_live_state_of_any_time_and_over_an_older_end_o
     assert older.subscription.status == "canceled"
 
 
-def test_a_write_since_the_read_stands_in_the_way(table: Table) -> None:
+def test_a_write_since_the_read_stands_in_the_way(table: SubscriptionTable) -> None:
     table.put_if_older(write(10), than=7)
     read = table.get("cus_1", "sub_1")
     table.put_if_older(write(20, event_id="evt_2"), than=17)
@@ -113,14 +115,14 @@ def test_a_write_since_the_read_stands_in_the_way(table: Table) -> None:
     assert table.put_if_unchanged(write(30, "unpaid", "evt_3"), old) is None
 
 
-def test_an_item_that_came_since_there_was_none_stands_in_the_way(table: Table) -> None:
+def test_an_item_that_came_since_there_was_none_stands_in_the_way(table: SubscriptionTable) -> None:
     assert table.put_if_unchanged(write(10), None) is None
     old = table.put_if_unchanged(write(10, "unpaid"), None)
     assert old
     assert old.subscription.status == "active"
 
 
-def test_a_pause_keeps_its_beginning_until_it_ends(table: Table) -> None:
+def test_a_pause_keeps_its_beginning_until_it_ends(table: SubscriptionTable) -> None:
     pause = PauseCollection("void")
     table.put_if_older(write(10, pause_collection=pause), than=7)
     table.put_if_older(write(20, event_id="evt_2", pause_collection=pause), than=17)

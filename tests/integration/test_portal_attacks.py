@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from local.http_event import HttpRequest, event_of
+from local.gateway.event import HttpRequest, event_of
 from tests.integration.conftest import Api
 from tests.integration.simulator_fixtures import RunningSimulator
 from tests.integration.test_portal_link import World, code, configure, header

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from functions.create_session.checkout import MARK
-from local.http_event import HttpRequest, event_of
+from local.gateway.event import HttpRequest, event_of
 from tests.integration.conftest import LINK_SECRET, Api
 from tests.integration.simulator_fixtures import RunningSimulator
 from tests.integration.test_portal_link import FEATURES, World, code, configure, header

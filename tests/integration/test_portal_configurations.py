@@ -12,15 +12,13 @@ import typer
 import yaml
 from typer.testing import CliRunner, Result
 
-from cli import configure
-from cli.configuration import source
-from cli.configuration.account import Account
+from cli.configuration import commands as configuration_commands
+from cli.configuration.apply import PortalAccount
 from cli.deployment import Deployment
 from cli.main import app
-from shared.audit.account import all_configurations
+from shared.audit.scan import all_configurations
 from shared.errors import InvalidRequest, OperatorError, PortalError
-from shared.rate_limit import RateLimit
-from shared.recovery.retries import Retries
+from shared.stripe.pacing import RateLimit, Retries
 from tests.integration import simulator_fixtures as given
 from tests.integration.simulator_fixtures import NEW, RunningSimulator, Shop
 
@@ -40,7 +38,7 @@ def deployment(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> 
     """A deployment without groups, whose Stripe is the simulator."""
     made = SimpleNamespace(stripe=simulator.client(), livemode=False, portal_configurations={}, clock=None)
     monkeypatch.setattr(Deployment, "of_stack", lambda _: made)
-    monkeypatch.setattr(source, "_PER_SECOND", 100)
+    monkeypatch.setattr(configuration_commands, "_PER_SECOND", 100)
     return made
 
 
@@ -543,7 +541,7 @@ def test_what_others_wrote_cannot_steer_the_terminal(portal: Portal, client: str
 def test_an_import_that_no_file_could_hold_is_refused(
     portal: Portal, client: stripe.StripeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(configure, "LARGEST_BYTES", 100)
+    monkeypatch.setattr(configuration_commands, "LARGEST_BYTES", 100)
     client.v1.billing_portal.configurations.create({"features": {"invoice_history": {"enabled": True}}})
     assert error(portal("import")).code == "too_many_configurations"
     assert not Path("portal.yaml").exists()
@@ -579,13 +577,13 @@ def test_what_is_off_is_not_sent_to_be_made(
 ) -> None:
     """Older versions require more of a feature than `enabled`, even to say that it is off."""
     sent: list[Any] = []
-    create = Account.create
+    create = PortalAccount.create
 
-    def listening(account: Account, params: Any) -> Any:
+    def listening(account: PortalAccount, params: Any) -> Any:
         sent.append(params)
         return create(account, params)
 
-    monkeypatch.setattr(Account, "create", listening)
+    monkeypatch.setattr(PortalAccount, "create", listening)
     write(a=PLAIN, b={**LINKS})
     assert portal("apply", "--yes").exit_code == 0
     assert [params["features"] for params in sent] == [{"invoice_history": ON}, {"invoice_history": {"enabled": False}}]
@@ -610,8 +608,8 @@ def test_an_older_version_is_sent_nothing_that_it_does_not_know(
     assert simulator.admin("GET", "requests")[CREATES] == 1
 
 
-def account(client: stripe.StripeClient) -> Account:
-    return Account(client, NEW, Retries(RateLimit(100, sleep=lambda _: None), chance=lambda: 0))
+def account(client: stripe.StripeClient) -> PortalAccount:
+    return PortalAccount(client, NEW, Retries(RateLimit(100, sleep=lambda _: None), chance=lambda: 0))
 
 
 def test_a_configuration_that_comes_without_its_products_is_read_alone(
@@ -626,7 +624,7 @@ def test_a_configuration_that_comes_without_its_products_is_read_alone(
     portal = client.v1.billing_portal
     plain = portal.configurations.list
     monkeypatch.setattr(portal.configurations, "list", lambda _, options: plain({"limit": 100}, options))
-    monkeypatch.setattr(Account, "_portal", property(lambda _: portal))
+    monkeypatch.setattr(PortalAccount, "_portal", property(lambda _: portal))
     assert "products" not in portal.configurations.list({}, {}).data[0].to_dict()["features"]["subscription_update"]
     assert reader.configurations() == whole
     assert (
@@ -698,11 +696,11 @@ def test_a_price_that_is_not_there_is_nothing_and_another_refusal_is_told(
 def test_a_key_of_the_environment_needs_no_stack_but_never_leads_away_from_the_local_one(
     monkeypatch: pytest.MonkeyPatch, deployment: SimpleNamespace
 ) -> None:
-    monkeypatch.setenv(source.KEY_VARIABLE, "sk_live_1")
+    monkeypatch.setenv(configuration_commands.KEY_VARIABLE, "sk_live_1")
 
     def context(*, local: bool) -> Any:
         return SimpleNamespace(find_root=lambda: SimpleNamespace(params={"local": local}), obj=lambda: deployment)
 
-    found = source.Source.of(context(local=False))
+    found = configuration_commands.Source.of(context(local=False))
     assert (found.livemode, found.mode, found.deployed) == (True, "live mode", None)
-    assert source.Source.of(context(local=True)).client is deployment.stripe
+    assert configuration_commands.Source.of(context(local=True)).client is deployment.stripe

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from functions.create_session import app as create_session_app
-from local.http_event import HttpRequest, event_of
+from local.gateway.event import HttpRequest, event_of
 from tests.integration.conftest import LINK_SECRET, Api, Aws
 from tests.integration.simulator_fixtures import RunningSimulator
 

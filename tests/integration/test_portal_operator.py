@@ -12,7 +12,7 @@ import pytest
 
 from functions.create_session import app as create_session_app
 from functions.create_session.portal_link import PortalLink
-from functions.create_session.visitor_texts import LANGUAGES
+from functions.create_session.visitor_page import LANGUAGES
 from tests.integration.conftest import Api
 from tests.integration.simulator_fixtures import RunningSimulator
 from tests.integration.test_portal_link import FEATURES, World, code, configure, header

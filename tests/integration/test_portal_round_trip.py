@@ -9,16 +9,14 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cli.configuration.account import Account
-from cli.configuration.applying import apply
-from cli.configuration.loading import load
+from cli.configuration.apply import PortalAccount, apply_plan
+from cli.configuration.file import load
+from cli.configuration.lint import lint_portal
 from cli.configuration.model import Portal
-from cli.configuration.planning import Act, Asked, Step, plan
-from cli.configuration.problems import errors
-from cli.configuration.rules import lint
+from cli.configuration.plan import Action, PlanOptions, PlanStep, make_plan
 from cli.configuration.writing import as_yaml
-from shared.rate_limit import RateLimit
-from shared.recovery.retries import Retries
+from shared.portal.rules import errors
+from shared.stripe.pacing import RateLimit, Retries
 from tests.integration import simulator_fixtures as fixtures
 from tests.integration.simulator_fixtures import NEW, Server
 from tests.unit.test_portal_lint import TODAY
@@ -120,8 +118,8 @@ def shop(client: stripe.StripeClient) -> dict[str, list[str]]:
     return found
 
 
-def steps_of(account: Account, portal: Portal) -> list[Step]:
-    return plan(portal, account.configurations(), Asked(default=True, deactivate=True))
+def steps_of(account: PortalAccount, portal: Portal) -> list[PlanStep]:
+    return make_plan(portal, account.configurations(), PlanOptions(default=True, deactivate=True))
 
 
 @pytest.fixture
@@ -135,21 +133,21 @@ def test_applied_and_imported_it_makes_no_difference(server: Server, file: Path,
     with server.simulator() as simulator:
         client = simulator.client()
         prices = shop(client)
-        account = Account(client, NEW, Retries(RateLimit(100)))
+        account = PortalAccount(client, NEW, Retries(RateLimit(100)))
         for round_number in range(2):  # the second time what is there has to become something else
             names = st.dictionaries(st.sampled_from(["one", "two"]), entries(prices), min_size=1)
             text = yaml.safe_dump({"configurations": data.draw(names, f"round {round_number}")}, allow_unicode=True)
             file.write_text(text, "utf-8")
             loaded = load(file)
             assert loaded.portal, loaded.problems
-            wrong = {each.code for each in errors(lint(loaded, TODAY))}
+            wrong = {each.code for each in errors(lint_portal(loaded, TODAY))}
             assert wrong <= {"links_missing"}, "only what Stripe takes was drawn"
             seen = {each["id"]: each for each in account.configurations()}
             steps = steps_of(account, loaded.portal)
-            assert [done.failure for done in apply(account, steps, seen) if done.failure] == []
-            assert {step.act for step in steps_of(account, loaded.portal)} == {Act.NOTHING}
+            assert [done.failure for done in apply_plan(account, steps, seen) if done.failure] == []
+            assert {step.act for step in steps_of(account, loaded.portal)} == {Action.NOTHING}
         active = [each for each in account.configurations() if each["active"]]
         file.write_text(as_yaml(active, {}, account.price, project=None, version=NEW), "utf-8")
         imported = load(file)
         assert imported.portal, imported.problems
-        assert {step.act for step in steps_of(account, imported.portal)} == {Act.NOTHING}
+        assert {step.act for step in steps_of(account, imported.portal)} == {Action.NOTHING}

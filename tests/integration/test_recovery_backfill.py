@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from cli import recover
+from cli.recover import commands as recover_commands
+from cli.recover.backfill import BackfillProgress, BackfillStep, backfill
 from shared.errors import InvalidRequest, OperatorError, Unavailable
-from shared.mirror import Outcome, SubscriptionEvent
-from shared.recovery.backfill import Backfilled, Step, backfill
+from shared.mirror.rule import Outcome
+from shared.stripe.events import SubscriptionEvent
 from tests.integration.conftest import Aws
 from tests.integration.recovery_world import FAST, World, make_world
 from tests.integration.simulator_fixtures import RunningSimulator
@@ -23,7 +24,7 @@ def world(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
     return make_world(aws, simulator, monkeypatch)
 
 
-def fill(world: World, **options: Any) -> Iterator[Backfilled]:
+def fill(world: World, **options: Any) -> Iterator[BackfillProgress]:
     """Backfill without the pauses of patience."""
     limit = options.pop("limit", None) or world.limit()
     defaults: dict[str, Any] = {"dry_run": False, "now": world.later(0), "retention": timedelta(days=400)}
@@ -59,17 +60,17 @@ def test_an_interrupted_backfill_says_where_to_go_on_and_nothing_is_left_out(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = world.subscribe(150)
-    whole = recover._fill
+    whole = recover_commands._fill
 
-    def interrupted(*arguments: Any, **options: Any) -> Iterator[Backfilled]:
+    def interrupted(*arguments: Any, **options: Any) -> Iterator[BackfillProgress]:
         yield next(whole(*arguments, **options))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recover, "_fill", interrupted)
+    monkeypatch.setattr(recover_commands, "_fill", interrupted)
     stopped = world.portal("backfill", *FAST)
     assert stopped.exit_code != 0
     assert f"Go on with: portal backfill --starting-after {ids[50]}" in stopped.stderr
-    monkeypatch.setattr(recover, "_fill", whole)
+    monkeypatch.setattr(recover_commands, "_fill", whole)
     assert world.portal("backfill", "--starting-after", ids[50], *FAST).exit_code == 0
     assert set(world.held()) == set(ids)
 
@@ -156,7 +157,7 @@ def test_what_ended_before_the_retention_is_not_written_only_to_expire(world: Wo
     world.change(old, status="canceled", ended_at=now - 401 * 86_400)
     world.change(recent, status="canceled", ended_at=now - 399 * 86_400)
     *_, last = fill(world)
-    assert last.outcomes == {Step.EXPIRED: 1, Outcome.APPLIED: 1}
+    assert last.outcomes == {BackfillStep.EXPIRED: 1, Outcome.APPLIED: 1}
     assert world.statuses() == {recent: "canceled"}
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.mirror_item import Write
+from shared.mirror.table import Write
 from tests.integration.conftest import Aws
 from tests.integration.recovery_world import FAST, World, make_world
 from tests.integration.simulator_fixtures import RunningSimulator

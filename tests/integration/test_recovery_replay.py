@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.dead_letter_body import packed
+from cli.recover.replay import Replay
 from shared.errors import Unavailable
-from shared.intake import Intake
-from shared.recovery.replay import Replay
+from shared.mirror.dead_letters import packed
+from shared.mirror.intake import Intake
 from tests.integration.conftest import Aws
 from tests.integration.recovery_world import FAST, World, make_world
 from tests.integration.simulator_fixtures import RunningSimulator

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from shared.errors import Unavailable
-from shared.recovery.pages import read_page
-from shared.stripe_gateway import stripe_client, stripe_errors
+from shared.stripe.gateway import stripe_client, stripe_errors
+from shared.stripe.lists import read_page
 
 BODY = b'{"object": "list", "data": [], "has_more": false}'
 

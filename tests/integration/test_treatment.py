@@ -9,15 +9,15 @@ import pytest
 import stripe
 from typer.testing import CliRunner, Result
 
+from cli import pauses
 from cli.deployment import Deployment
 from cli.main import app
-from shared import treatment
+from cli.pauses import PauseOutcome, convert_plan, resume_plan
 from shared.errors import InvalidRequest, OperatorError
-from shared.mirror_item import MirroredSubscription, Write
-from shared.rate_limit import RateLimit
-from shared.stripe_gateway import read_from_stripe
-from shared.subscription import Subscription
-from shared.treatment import Outcome, convert_plan, resume_plan
+from shared.mirror.table import MirroredSubscription, Write
+from shared.stripe.gateway import read_from_stripe
+from shared.stripe.pacing import RateLimit
+from shared.stripe.subscription import Subscription
 from tests.fakes import FakeTable
 from tests.integration.simulator_fixtures import RunningSimulator
 
@@ -44,23 +44,23 @@ def pause_collection(client: stripe.StripeClient, subscription: stripe.Subscript
     return state(client, subscription)
 
 
-def treat(client: stripe.StripeClient, paused: Subscription, plan: Any, *, apply: bool = True) -> treatment.Treated:
+def treat(client: stripe.StripeClient, paused: Subscription, plan: Any, *, apply: bool = True) -> pauses.PauseResult:
     found = plan(paused, now())
     assert found
-    return treatment.treat(client, limit(), paused, found, apply=apply)
+    return pauses.end_pauses(client, limit(), paused, found, apply=apply)
 
 
 def test_a_dry_run_changes_nothing(client: stripe.StripeClient, subscribe: Subscribe) -> None:
     made = subscribe(billing_mode=FLEXIBLE)
     paused = pause_collection(client, made)
     for plan in (resume_plan, convert_plan):
-        assert treat(client, paused, plan, apply=False).outcome is Outcome.WOULD
+        assert treat(client, paused, plan, apply=False).outcome is PauseOutcome.WOULD
     assert state(client, made) == paused
 
 
 def test_a_stranded_customer_is_resumed(client: stripe.StripeClient, subscribe: Subscribe) -> None:
     made = subscribe()
-    assert treat(client, pause_collection(client, made), resume_plan).outcome is Outcome.DONE
+    assert treat(client, pause_collection(client, made), resume_plan).outcome is PauseOutcome.DONE
     assert state(client, made).pause_collection is None
 
 
@@ -70,7 +70,7 @@ def test_a_pause_that_changed_since_it_was_listed_is_left_alone(
     made = subscribe()
     listed = pause_collection(client, made)
     changed = pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400)
-    assert treat(client, listed, resume_plan).outcome is Outcome.SKIPPED
+    assert treat(client, listed, resume_plan).outcome is PauseOutcome.SKIPPED
     assert state(client, made).pause_collection == changed.pause_collection
 
 
@@ -85,7 +85,7 @@ def test_paused_collection_becomes_a_real_pause_without_a_bill_or_a_credit(
     client: stripe.StripeClient, subscribe: Subscribe
 ) -> None:
     made = subscribe(billing_mode=FLEXIBLE)
-    assert treat(client, pause_collection(client, made), convert_plan).outcome is Outcome.DONE
+    assert treat(client, pause_collection(client, made), convert_plan).outcome is PauseOutcome.DONE
     after = state(client, made)
     assert (after.status, after.pause_collection) == ("paused", None)
 
@@ -102,13 +102,13 @@ def test_a_conversion_that_stops_halfway_collects_nothing_and_is_finished_later(
         raise stripe.InvalidRequestError("no", None)  # type: ignore[no-untyped-call]  # the library's own
 
     with monkeypatch.context() as patched:
-        patched.setattr(treatment, "_unset", refuse)
-        treated = treatment.treat(client, limit(), paused, plan, apply=True)
-    assert treated.outcome is Outcome.FAILED
+        patched.setattr(pauses, "_unset", refuse)
+        treated = pauses.end_pauses(client, limit(), paused, plan, apply=True)
+    assert treated.outcome is PauseOutcome.FAILED
     assert "run this again" in treated.what
     half = state(client, made)
     assert (half.status, half.pause_collection) == ("paused", paused.pause_collection)
-    assert treat(client, half, convert_plan).outcome is Outcome.DONE
+    assert treat(client, half, convert_plan).outcome is PauseOutcome.DONE
     assert state(client, made).pause_collection is None
 
 
@@ -125,7 +125,7 @@ def test_what_stripe_would_refuse_is_explained_and_not_tried(
 ) -> None:
     paused = pause_collection(client, subscribe(**params))
     treated = treat(client, paused, convert_plan)
-    assert treated.outcome is Outcome.SKIPPED
+    assert treated.outcome is PauseOutcome.SKIPPED
     assert reason in treated.what
     # The rule is Stripe's own, not ours alone.
     with pytest.raises(stripe.InvalidRequestError):
@@ -137,18 +137,18 @@ def test_a_collection_that_resumes_by_itself_is_not_converted(
 ) -> None:
     made = subscribe(billing_mode=FLEXIBLE)
     treated = treat(client, pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400), convert_plan)
-    assert treated.outcome is Outcome.SKIPPED
+    assert treated.outcome is PauseOutcome.SKIPPED
     assert "resumes by itself" in treated.what
 
 
 def test_the_list_has_every_page_or_one_customer_only(client: stripe.StripeClient, subscribe: Subscribe) -> None:
     ids = {subscribe().id for _ in range(101)}
-    assert {each.id for each in treatment.subscriptions(client, limit())} == ids
-    assert list(treatment.subscriptions(client, limit(), client.v1.customers.create({}).id)) == []
+    assert {each.id for each in pauses.subscriptions(client, limit())} == ids
+    assert list(pauses.subscriptions(client, limit(), client.v1.customers.create({}).id)) == []
 
 
 def test_a_key_that_may_not_write_is_told_which_permission_it_lacks() -> None:
-    with pytest.raises(OperatorError, match="Subscriptions: Write"), treatment._writing():
+    with pytest.raises(OperatorError, match="Subscriptions: Write"), pauses._writing():
         raise stripe.PermissionError("no", http_status=403)
 
 

@@ -13,12 +13,11 @@ import pytest
 import stripe
 import uvicorn
 
-from local.gateway import Gateway
-from local.lambda_function import LambdaFunction
-from shared.dead_letter_body import unpacked
+from local.aws.lambda_function import LambdaFunction
+from local.gateway.api import Gateway
 from shared.errors import Unavailable
-from shared.mirror_item import MirroredSubscription
-from shared.mirror_table import MirrorTable
+from shared.mirror.dead_letters import unpacked
+from shared.mirror.table import MirroredSubscription, MirrorTable
 from tests.integration.conftest import SIGNING, Api, Aws
 from tests.integration.simulator_fixtures import RunningSimulator
 

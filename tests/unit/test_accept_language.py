@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.accept_language import preferred
+from shared.i18n import preferred
 
 TWO = ("en", "fr")
 STRIPES = ("auto", "en", "en-GB", "fr", "fr-CA", "pt", "pt-BR", "zh", "zh-HK")

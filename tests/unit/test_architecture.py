@@ -1,77 +1,138 @@
-"""Who may import whom, and how large a thing may grow."""
+"""Who may import whom."""
 
 import ast
 import subprocess
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
-MAY_IMPORT = {
-    "shared": {"shared"},
-    "functions": {"functions", "shared"},
-    "cli": {"cli", "shared"},
-    "local": {"local", "functions", "shared"},
+
+# A room's own modules are always allowed. The longest prefix of a module's name is its room.
+ROOMS = {
+    "cli": {"shared"},
+    "functions": set(),
+    "functions.create_session": {"shared"},
+    "functions.nightly_audit": {"shared"},
+    "functions.webhook": {"shared"},
+    "local": {"functions", "shared"},
+    "local.stripe_simulator": {"shared.portal", "shared.stripe"},  # until it has rules of its own
+    "shared": set(),
+    "shared.audit": {"shared", "shared.mirror", "shared.portal", "shared.stripe"},
+    "shared.mirror": {"shared", "shared.stripe"},
+    "shared.portal": {"shared", "shared.stripe"},
+    "shared.stripe": {"shared"},
 }
-CODE = [
-    Path(name)
-    for name in subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *(f"{top}/*.py" for top in MAY_IMPORT)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split()
-    if (ROOT / name).exists()
-]
+# `shared` means the modules that lie in no room of it, unless every room of it is allowed.
+WHOLE = {"cli", "functions.create_session", "functions.nightly_audit", "functions.webhook", "local"}
+
+# What a cold start may load of `shared`, beside its base layer.
+COLD = {
+    "functions.webhook": {"shared.stripe", "shared.mirror"},
+    "functions.create_session": {
+        "shared.stripe.gateway",
+        "shared.stripe.subscription",
+        "shared.portal.which_configuration",
+    },
+}
+
+LISTED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
+    cwd=ROOT,
+    check=True,
+    capture_output=True,
+    text=True,
+).stdout.split()
+MODULES = {
+    name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): ast.parse((ROOT / name).read_text())
+    for name in LISTED
+    if name.split("/")[0] in {"cli", "functions", "local", "shared"} and (ROOT / name).exists()
+}
 
 
-def imported(path: Path) -> set[str]:
-    """The dotted names that a module imports."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
-def test_there_is_code_to_look_at() -> None:
-    assert {path.parts[0] for path in CODE} == set(MAY_IMPORT)
-
-
-@pytest.mark.parametrize("path", CODE, ids=str)
-def test_imports_only_point_down(path: Path) -> None:
-    tops = {name.partition(".")[0] for name in imported(path)}
-    assert tops & {*MAY_IMPORT, "tests", "bench"} <= MAY_IMPORT[path.parts[0]]
-
-
-@pytest.mark.parametrize("path", [path for path in CODE if path.parts[0] == "functions"], ids=str)
-def test_no_function_imports_another(path: Path) -> None:
-    others = {".".join(name.split(".")[:2]) for name in imported(path) if name.startswith("functions.")}
-    assert others <= {".".join(path.parts[:2])}
-
-
-@pytest.mark.parametrize("path", CODE, ids=str)
-def test_modules_say_why_they_exist_and_stay_small(path: Path) -> None:
-    text = (ROOT / path).read_text()
-    tree = ast.parse(text)
-    assert ast.get_docstring(tree)
-    assert text.count("\n") <= 200
-    assert len(path.parts) <= 3
+def imports_of(tree: ast.Module) -> set[str]:
+    """The modules of this project that a module imports, at the top or inside a function."""
+    found: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            # Its signature does not count: a command's options are its documentation.
-            assert (node.end_lineno or 0) - node.body[0].lineno < 30, node.name
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide where a name comes from"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in MODULES else str(node.module))
+    return {name for name in found if name.split(".")[0] in {"bench", "cli", "functions", "local", "shared", "tests"}}
 
 
-@pytest.mark.parametrize("function", ["create_session", "nightly_audit", "webhook"])
-def test_importing_a_function_makes_no_client_and_reads_no_setting(function: str) -> None:
+IMPORTS = {name: imports_of(tree) for name, tree in MODULES.items()}
+
+
+def room_of(module: str) -> str:
+    """The longest name in the table that contains the module."""
+    return max((room for room in ROOMS if f"{module}.".startswith(f"{room}.")), key=len, default="")
+
+
+def is_allowed(module: str, imported: str) -> bool:
+    room, other = room_of(module), room_of(imported)
+    if room == other:
+        return True
+    allowed = ROOMS[room]
+    return other in allowed or (room in WHOLE and other.split(".")[0] in allowed)
+
+
+def test_every_folder_is_looked_at() -> None:
+    assert {name.split(".")[0] for name in MODULES} == {"cli", "functions", "local", "shared"}
+    assert set(ROOMS) <= set(MODULES)
+
+
+def test_imports_follow_the_table() -> None:
+    offenders = [
+        f"{module} imports {imported}"
+        for module, found in IMPORTS.items()
+        for imported in sorted(found)
+        if not is_allowed(module, imported)
+    ]
+    assert offenders == []
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as error:
+        raise AssertionError(" imports ".join(error.args[1])) from None
+
+
+def test_a_cold_start_loads_no_more_than_its_table_says() -> None:
+    offenders = []
+    for function, allowed in COLD.items():
+        reached: set[str] = set()
+        waiting = [name for name in MODULES if name.startswith(f"{function}.") and not name.endswith(".openapi")]
+        while waiting:
+            module = waiting.pop()
+            if module not in reached:
+                reached.add(module)
+                waiting += IMPORTS.get(module, set())
+        offenders += [
+            f"{function} loads {module}"
+            for module in sorted(reached)
+            if len(module.split(".")) > 2
+            and module.startswith("shared.")
+            and not any(f"{module}.".startswith(f"{each}.") for each in allowed)
+        ]
+    assert offenders == []
+
+
+def test_every_module_says_why_it_exists() -> None:
+    assert [name for name, tree in MODULES.items() if not ast.get_docstring(tree)] == []
+
+
+def test_importing_a_function_makes_no_client_and_reads_no_setting() -> None:
     """`boto3.client` and the settings are only reached when an event comes."""
-    source = (ROOT / "functions" / function / "app.py").read_text()
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr):
-            assert "client(" not in ast.unparse(node)
-            assert "from_environment()" not in ast.unparse(node)
+    offenders = [
+        f"{name}:{node.lineno}"
+        for name, tree in MODULES.items()
+        if name.startswith("functions.")
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr)
+        and ("client(" in ast.unparse(node) or "from_environment()" in ast.unparse(node))
+    ]
+    assert offenders == []

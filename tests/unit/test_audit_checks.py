@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 
-from shared.audit import old_portal_pause, paused_collection, paused_status
 from shared.audit.check import AuditContext
-from shared.audit.finding import Finding, Severity
-from shared.pause import PAUSE_CUTOFF_ON, Phase
-from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+from shared.audit.checks import configurations as configuration_checks
+from shared.audit.checks import paused as paused_checks
+from shared.audit.findings import Finding, Severity
+from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
+from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 SECOND = int(NOW.timestamp())
@@ -33,18 +34,18 @@ def subscription(**changes: Any) -> Subscription:
 
 def collection(pause: PauseCollection, phase: Phase = Phase.STRANDED, days_left: int = 0, **changes: Any) -> Finding:
     paused = subscription(pause_collection=pause, **changes)
-    (finding,) = paused_collection.of_subscription(paused, audit_in(phase, days_left))
+    (finding,) = paused_checks.find_paused_collection(paused, audit_in(phase, days_left))
     return finding
 
 
 def status_paused(**changes: Any) -> Finding:
-    (finding,) = paused_status.of_subscription(subscription(status="paused", **changes), audit_in(Phase.STRANDED))
+    (finding,) = paused_checks.find_paused_status(subscription(status="paused", **changes), audit_in(Phase.STRANDED))
     return finding
 
 
 def configuration(phase: Phase, *, active: bool = True, **pause: Any) -> list[Finding]:
     raw = {"id": "bpc_1", "active": active, "features": {"subscription_pause": pause}}
-    return list(old_portal_pause.of_configuration(raw, audit_in(phase, 17)))
+    return list(configuration_checks.find_old_pause(raw, audit_in(phase, 17)))
 
 
 def test_after_the_cutoff_an_endless_void_is_lost_money_that_only_the_team_can_stop() -> None:
@@ -130,14 +131,14 @@ def test_served_for_free_is_who_looks_paying_owes_something_and_is_not_collected
 
 def test_a_pause_that_is_over_is_no_finding() -> None:
     over = subscription(pause_collection=PauseCollection("void", SECOND))
-    assert list(paused_collection.of_subscription(over, audit_in(Phase.STRANDED))) == []
+    assert list(paused_checks.find_paused_collection(over, audit_in(Phase.STRANDED))) == []
 
 
 def test_each_check_leaves_the_others_subscriptions_alone() -> None:
     audit = audit_in(Phase.STRANDED)
     real = subscription(status="paused", pause_collection=PauseCollection("void"))
-    assert list(paused_collection.of_subscription(real, audit)) == []
-    assert list(paused_status.of_subscription(subscription(pause_collection=PauseCollection("void")), audit)) == []
+    assert list(paused_checks.find_paused_collection(real, audit)) == []
+    assert list(paused_checks.find_paused_status(subscription(pause_collection=PauseCollection("void")), audit)) == []
 
 
 @pytest.mark.parametrize(
@@ -203,10 +204,10 @@ def test_todays_pause_feature_and_a_disabled_one_are_no_fault() -> None:
     duration = {"type": "indefinite", "interval_options": None}
     assert configuration(Phase.STRANDED, enabled=True, duration=duration) == []
     assert configuration(Phase.STRANDED, enabled=False) == []
-    assert list(old_portal_pause.of_configuration({"id": "bpc_1"}, audit_in(Phase.STRANDED))) == []
+    assert list(configuration_checks.find_old_pause({"id": "bpc_1"}, audit_in(Phase.STRANDED))) == []
 
 
 def test_the_cutoff_in_the_texts_is_the_settings_own() -> None:
     audit = AuditContext(NOW, Phase.STRANDED, 0, date(2025, 5, 5), {})
-    (finding,) = paused_collection.of_subscription(subscription(pause_collection=PauseCollection("void")), audit)
+    (finding,) = paused_checks.find_paused_collection(subscription(pause_collection=PauseCollection("void")), audit)
     assert "since 5 May 2025" in finding.meaning.en

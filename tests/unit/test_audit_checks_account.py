@@ -5,24 +5,14 @@ from typing import Any
 
 import pytest
 
-from shared.audit import (
-    configuration_links,
-    configuration_updates,
-    default_configuration,
-    duplicate_prices,
-    portal_limits,
-    portal_pause,
-    several_subscriptions,
-    undelivered_events,
-    webhook_endpoints,
-)
-from shared.audit.check import Account, AuditContext
-from shared.audit.customers import SeenCustomers
-from shared.audit.finding import Finding, Severity
-from shared.audit.findings import SAMPLE, Findings
-from shared.audit.text import same
-from shared.pause import PAUSE_CUTOFF_ON, Phase
-from shared.subscription import SubscriptionItem
+from shared.audit.check import Account, AuditContext, SeenCustomers
+from shared.audit.checks import configurations as configuration_checks
+from shared.audit.checks import mirror as mirror_checks
+from shared.audit.checks import subscriptions as subscription_checks
+from shared.audit.findings import SAMPLE, Finding, Findings, Severity
+from shared.i18n import same
+from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
+from shared.stripe.subscription import SubscriptionItem
 from tests.fakes import subscription
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -67,30 +57,32 @@ def updates(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_a_portal_that_does_not_open_is_told(configurations: Any, expected: list[Severity]) -> None:
-    assert severities(default_configuration.of_account(account(configurations=configurations), AUDIT)) == expected
+    assert (
+        severities(configuration_checks.find_default_faults(account(configurations=configurations), AUDIT)) == expected
+    )
 
 
 def test_an_account_without_subscriptions_needs_no_portal() -> None:
-    assert list(default_configuration.of_account(account(subscriptions_read=0, configurations=[]), AUDIT)) == []
+    assert list(configuration_checks.find_default_faults(account(subscriptions_read=0, configurations=[]), AUDIT)) == []
 
 
 def test_the_missing_links_are_named_in_both_languages() -> None:
     raw = {"id": "bpc_1", "active": True, "business_profile": {"privacy_policy_url": "https://p.example"}}
-    (finding,) = configuration_links.of_configuration(raw, AUDIT)
+    (finding,) = configuration_checks.find_missing_links(raw, AUDIT)
     assert (
         finding.meaning.en
         == "This portal configuration lacks: a return URL (default_return_url), the terms of service."
     )
     assert "configuration du portail\u00a0: l\u2019URL de retour" in finding.meaning.say("fr")
-    assert list(configuration_links.of_configuration({**raw, "active": False}, AUDIT)) == []
+    assert list(configuration_checks.find_missing_links({**raw, "active": False}, AUDIT)) == []
 
 
 def test_plan_changes_need_payment_method_updates_and_at_most_ten_products() -> None:
-    assert list(configuration_updates.of_configuration(updates(products=[{}] * 10), AUDIT)) == []
-    assert len(list(configuration_updates.of_configuration(updates(products=[{}] * 11), AUDIT))) == 1
+    assert list(configuration_checks.find_update_faults(updates(products=[{}] * 10), AUDIT)) == []
+    assert len(list(configuration_checks.find_update_faults(updates(products=[{}] * 11), AUDIT))) == 1
     off = updates()
     off["features"]["payment_method_update"]["enabled"] = False
-    (finding,) = configuration_updates.of_configuration(off, AUDIT)
+    (finding,) = configuration_checks.find_update_faults(off, AUDIT)
     assert "payment method updates are off" in finding.meaning.en
 
 
@@ -109,7 +101,7 @@ def test_two_prices_of_one_interval_and_currency_are_found(other: dict[str, Any]
     prices = [monthly, {"id": "price_2", **other}, unlisted]
     audit = AuditContext(NOW, Phase.STRANDED, 0, PAUSE_CUTOFF_ON, {}, lambda _: prices)
     raw = updates(products=[{"product": "prod_1", "prices": ["price_1", "price_2"]}])
-    assert len(list(duplicate_prices.of_configuration(raw, audit))) == found
+    assert len(list(configuration_checks.find_duplicate_prices(raw, audit))) == found
 
 
 def test_a_product_with_one_price_costs_no_request() -> None:
@@ -118,7 +110,7 @@ def test_a_product_with_one_price_costs_no_request() -> None:
 
     audit = AuditContext(NOW, Phase.STRANDED, 0, PAUSE_CUTOFF_ON, {}, never)
     raw = updates(products=[{"product": "prod_1", "prices": ["price_1"]}])
-    assert list(duplicate_prices.of_configuration(raw, audit)) == []
+    assert list(configuration_checks.find_duplicate_prices(raw, audit)) == []
 
 
 @pytest.mark.parametrize(
@@ -140,7 +132,7 @@ def test_a_product_with_one_price_costs_no_request() -> None:
 )
 def test_todays_pause_in_the_portal_is_told_with_its_length(duration: dict[str, Any], en: str, fr: str) -> None:
     raw = {"id": "bpc_1", "active": True, "features": {"subscription_pause": {"enabled": True, "duration": duration}}}
-    (finding,) = portal_pause.of_configuration(raw, AUDIT)
+    (finding,) = configuration_checks.find_portal_pause(raw, AUDIT)
     assert finding.severity is Severity.INFO
     assert en in finding.meaning.say("en")
     assert fr in finding.meaning.say("fr")
@@ -162,7 +154,7 @@ ITEM = SubscriptionItem("si_1", usage_type="licensed")
     ],
 )
 def test_what_the_portal_cannot_change_is_told_with_the_reason(changes: dict[str, Any], words: list[str]) -> None:
-    findings = list(portal_limits.of_subscription(subscription(**changes), AUDIT))
+    findings = list(subscription_checks.find_portal_limits(subscription(**changes), AUDIT))
     assert len(findings) == len(words)
     assert all(word in finding.meaning.en for word, finding in zip(words, findings, strict=True))
 
@@ -170,7 +162,7 @@ def test_what_the_portal_cannot_change_is_told_with_the_reason(changes: dict[str
 def test_a_customer_with_three_live_subscriptions_is_named_once() -> None:
     audit = AuditContext(NOW, Phase.STRANDED, 0, PAUSE_CUTOFF_ON, {})
     statuses = ["active", "canceled", "paused", "trialing"]
-    found = [list(several_subscriptions.of_subscription(subscription(status), audit)) for status in statuses]
+    found = [list(subscription_checks.find_several(subscription(status), audit)) for status in statuses]
     assert [len(each) for each in found] == [0, 0, 1, 0]
     assert found[2][0].subjects == ("cus_1",)
 
@@ -209,18 +201,18 @@ def endpoint(**changes: Any) -> dict[str, Any]:
 )
 def test_the_health_of_webhook_endpoints(endpoints: Any, url: str | None, expected: list[Severity]) -> None:
     facts = account(webhook_endpoints=endpoints, webhook_url=url)
-    assert severities(webhook_endpoints.of_account(facts, AUDIT)) == expected
+    assert severities(mirror_checks.find_endpoint_faults(facts, AUDIT)) == expected
 
 
 def test_undelivered_events_are_counted_and_the_oldest_is_dated() -> None:
     oldest = int(datetime(2026, 11, 20, 3, tzinfo=UTC).timestamp())
     events = [{"id": "evt_2", "created": oldest + 60}, {"id": "evt_1", "created": oldest}]
-    (finding,) = undelivered_events.of_account(account(undelivered=events), AUDIT)
+    (finding,) = mirror_checks.find_undelivered(account(undelivered=events), AUDIT)
     assert finding.meaning.en.startswith("2 of the events about subscriptions did not reach every endpoint")
     assert "20 novembre 2026" in finding.meaning.say("fr")
-    (many,) = undelivered_events.of_account(account(undelivered=events, undelivered_whole=False), AUDIT)
+    (many,) = mirror_checks.find_undelivered(account(undelivered=events, undelivered_whole=False), AUDIT)
     assert many.meaning.en.startswith("At least 2")
-    assert list(undelivered_events.of_account(account(undelivered=[]), AUDIT)) == []
+    assert list(mirror_checks.find_undelivered(account(undelivered=[]), AUDIT)) == []
 
 
 def test_what_is_said_of_thousands_is_one_finding_with_a_few_names() -> None:

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.audit.finding import Severity
-from shared.pause import Phase
+from shared.audit.findings import Severity
+from shared.portal.pause import Phase
 from tests.raw_subscription import VOID
 from tests.raw_subscription import raw_subscription as subscription
 from tests.unit.test_audit_run import FakeAccount, audit

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.audit.finding import Severity
-from shared.audit.registry import CHECKS, OWN_TITLES, title_of
-from shared.audit.text import Text, count, format_date, joined, same
-from shared.money import format_amount, format_amounts
+from shared.audit.checks.registry import CHECKS, OWN_TITLES, title_of
+from shared.audit.findings import Severity
+from shared.i18n import Text, count, format_date, joined, same
+from shared.stripe.money import format_amount, format_amounts
 
 DOC = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
 ROWS = {

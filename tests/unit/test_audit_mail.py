@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from functions.nightly_audit.mail import LARGEST_CSV, Edition, ListLink, Mailer, compose
-from shared.audit.finding import Finding, Severity
-from shared.audit.history import Change, PastNight
-from shared.audit.palette import BANDS
-from shared.audit.subject import subject
-from shared.audit.text import Language, same
+from functions.nightly_audit.mail import LARGEST_CSV, Mailer, compose, subject
+from shared.audit.findings import Finding, ListChange, Severity
+from shared.audit.rendering.as_html import BANDS
+from shared.audit.report import ListLink, PastNight, ReportView
 from shared.errors import OperatorError, Unavailable
-from shared.money import MonthlyAmount
-from shared.pause import Phase
+from shared.i18n import Language, same
+from shared.portal.pause import Phase
+from shared.stripe.money import MonthlyAmount
 from tests.audit_findings import finding
 from tests.fakes import audit_report
 
@@ -35,10 +34,10 @@ def bodies(message: EmailMessage) -> tuple[str, str]:
 
 def mail(*findings: Finding, language: Language = "en", livemode: bool = True, **facts: Any) -> EmailMessage:
     report = audit_report(*findings, livemode=livemode)
-    return compose(Edition(report, language, **facts), SENDER, READERS)
+    return compose(ReportView(report, language, **facts), SENDER, READERS)
 
 
-def on_the_wire(edition: Edition) -> bytes:
+def on_the_wire(edition: ReportView) -> bytes:
     ses = FakeSes()
     mailer(ses).send(edition)
     data: bytes = ses.sent[0]["Content"]["Raw"]["Data"]
@@ -78,7 +77,7 @@ def test_links_lead_to_the_dashboard_of_the_right_mode(livemode: bool, path: str
 
 def test_hostile_ids_are_text_in_html_and_never_a_link() -> None:
     hostile = 'sub_"><script>alert(1)</script>'
-    change = Change(date(2026, 11, 21), (hostile,), 1)
+    change = ListChange(date(2026, 11, 21), (hostile,), 1)
     found = finding(subscription_id=hostile, customer_id="<b>cus</b>")
     other = Finding(
         "odd", Severity.INFO, ("javascript:alert(1)", "evt_1/../x"), same("<i>Means</i>"), same("<u>Do</u>")
@@ -94,7 +93,7 @@ def test_hostile_ids_are_text_in_html_and_never_a_link() -> None:
 def test_an_id_cannot_begin_a_line_or_turn_the_writing_around(mark: str) -> None:
     forged = f"sub_1{mark}Nothing to do."
     other = Finding("odd", Severity.INFO, (f"x{mark}y",), same("Means."), same("Do."))
-    change = Change(date(2026, 11, 21), (forged,), 1)
+    change = ListChange(date(2026, 11, 21), (forged,), 1)
     for body in bodies(mail(finding(subscription_id=forged, customer_id=f"cus{mark}z"), other, change=change)):
         for shown in ("sub_1\ufffd", "cus\ufffd", "x\ufffd"):
             assert shown in body
@@ -112,7 +111,7 @@ def test_an_id_cannot_begin_a_line_or_turn_the_writing_around(mark: str) -> None
 )
 def test_the_mail_says_where_the_calendar_stands(phase: Phase, days_left: int, words: str) -> None:
     on_that_day = replace(audit_report(), phase=phase, days_left=days_left)
-    _, html = bodies(compose(Edition(on_that_day, "en"), SENDER, READERS))
+    _, html = bodies(compose(ReportView(on_that_day, "en"), SENDER, READERS))
     assert words in html
 
 
@@ -138,14 +137,14 @@ def test_the_mail_shows_a_hundred_rows_and_the_attachment_has_all() -> None:
 
 
 def test_a_list_too_long_for_a_mail_is_left_out_and_the_mail_says_so() -> None:
-    message = compose(Edition(audit_report(finding()), "en"), SENDER, READERS, largest_csv=10)
+    message = compose(ReportView(audit_report(finding()), "en"), SENDER, READERS, largest_csv=10)
     assert list(message.iter_attachments()) == []
     for body in bodies(message):
         assert "too long for a mail" in body
 
 
 def test_a_list_of_exactly_the_largest_size_is_attached() -> None:
-    edition = Edition(audit_report(finding(customer_id="cus_é")), "en")
+    edition = ReportView(audit_report(finding(customer_id="cus_é")), "en")
     (attachment,) = compose(edition, SENDER, READERS).iter_attachments()
     size = len(attachment.get_payload(decode=True))
     assert list(compose(edition, SENDER, READERS, largest_csv=size).iter_attachments())
@@ -173,7 +172,7 @@ def test_the_largest_attachment_stays_under_the_ten_megabytes_of_readers_servers
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_what_goes_out_is_seven_bits_and_reads_as_it_was_written(language: Language) -> None:
     nights = (PastNight(date(2026, 11, 21), complete=True, subscriptions_paused=0, customers_served_free=0, totals={}),)
-    edition = Edition(audit_report(finding()), language, nights, Change(date(2026, 11, 21), ("sub_1",), 1))
+    edition = ReportView(audit_report(finding()), language, nights, ListChange(date(2026, 11, 21), ("sub_1",), 1))
     raw = on_the_wire(edition)
     assert raw.isascii()
     assert max(map(len, raw.split(b"\r\n"))) <= 998
@@ -190,7 +189,7 @@ def test_what_goes_out_is_seven_bits_and_reads_as_it_was_written(language: Langu
 
 def test_an_encoded_subject_is_folded_into_words_that_every_reader_takes() -> None:
     many = finding(1, monthly=MonthlyAmount({"eur": Decimal(10**11), "jpy": Decimal(10**9)}))
-    head = on_the_wire(Edition(audit_report(many), "fr")).split(b"\r\n\r\n")[0]
+    head = on_the_wire(ReportView(audit_report(many), "fr")).split(b"\r\n\r\n")[0]
     words = re.findall(rb"=\?utf-8\?[^ ]+\?=", head)
     assert len(words) > 1
     assert max(map(len, words)) <= 75
@@ -213,7 +212,7 @@ def mailer(ses: FakeSes) -> Mailer:
 
 def test_one_mail_goes_to_all_readers() -> None:
     ses = FakeSes()
-    mailer(ses).send(Edition(audit_report(), "en"))
+    mailer(ses).send(ReportView(audit_report(), "en"))
     (mail,) = ses.sent
     assert mail["FromEmailAddress"] == SENDER
     assert mail["Destination"] == {"ToAddresses": list(READERS)}
@@ -235,7 +234,7 @@ def test_a_mail_that_ses_does_not_take_raises_without_naming_an_address(
     error: Exception, expected: type[Exception]
 ) -> None:
     with pytest.raises(expected) as raised:
-        mailer(FakeSes(error)).send(Edition(audit_report(), "en"))
+        mailer(FakeSes(error)).send(ReportView(audit_report(), "en"))
     assert "@" not in str(raised.value)
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__
@@ -243,5 +242,7 @@ def test_a_mail_that_ses_does_not_take_raises_without_naming_an_address(
 
 def test_a_subject_of_any_length_stands_on_the_line_of_its_name() -> None:
     for digits in range(3, 20):
-        raw = on_the_wire(Edition(audit_report(finding(1, monthly=MonthlyAmount({"eur": Decimal(10**digits)}))), "en"))
+        raw = on_the_wire(
+            ReportView(audit_report(finding(1, monthly=MonthlyAmount({"eur": Decimal(10**digits)}))), "en")
+        )
         assert b"Subject: 1 customer served for free, " in raw

@@ -9,15 +9,13 @@ from typing import Any
 
 import pytest
 
-from shared.audit.as_html import LARGEST_HTML, mail_bodies, to_html
-from shared.audit.edition import Edition
-from shared.audit.finding import Finding, Severity
-from shared.audit.history import Change, PastNight
-from shared.audit.page import Medium, page_of
-from shared.audit.palette import BANDS, DARK, LIGHT, ON_BAND
-from shared.audit.text import Language, Text, same
-from shared.money import MonthlyAmount
-from shared.pause import Phase
+from shared.audit.findings import Finding, ListChange, Severity
+from shared.audit.rendering.as_html import BANDS, DARK, LARGEST_HTML, LIGHT, ON_BAND, mail_bodies, to_html
+from shared.audit.rendering.page import Medium, page_of
+from shared.audit.report import PastNight, ReportView
+from shared.i18n import Language, Text, same
+from shared.portal.pause import Phase
+from shared.stripe.money import MonthlyAmount
 from tests.audit_findings import finding
 from tests.fakes import audit_report
 from tests.mail_samples import samples
@@ -26,7 +24,7 @@ TONIGHT = date(2026, 11, 22)
 YESTERDAY = TONIGHT - timedelta(days=1)
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 EDITIONS = [
-    pytest.param(Edition(report, language, nights, change, link), id=f"{name}-{language}")
+    pytest.param(ReportView(report, language, nights, change, link), id=f"{name}-{language}")
     for name, (report, nights, change, link) in samples().items()
     for language in LANGUAGES
 ]
@@ -70,14 +68,14 @@ def night(days_ago: int, customers: int, *, complete: bool = True, **totals: int
 
 
 def page(*findings: Finding, language: Language = "en", **facts: Any) -> Any:
-    return page_of(Edition(audit_report(*findings), language, **facts), Medium.MAIL)
+    return page_of(ReportView(audit_report(*findings), language, **facts), Medium.MAIL)
 
 
 # ------------------------------------------------------------------ what mail clients and readers need
 
 
 @pytest.mark.parametrize("edition", EDITIONS)
-def test_the_page_is_what_mail_clients_render(edition: Edition) -> None:
+def test_the_page_is_what_mail_clients_render(edition: ReportView) -> None:
     _, html = mail_bodies(edition, Medium.MAIL)
     parsed = Elements(html)
     assert not {"img", "link", "script", "svg", "iframe", "form", "video"} & {tag for tag, _ in parsed.elements}
@@ -90,7 +88,7 @@ def test_the_page_is_what_mail_clients_render(edition: Edition) -> None:
 
 
 @pytest.mark.parametrize("edition", EDITIONS)
-def test_a_screen_reader_finds_headings_in_order_and_links_that_say_something(edition: Edition) -> None:
+def test_a_screen_reader_finds_headings_in_order_and_links_that_say_something(edition: ReportView) -> None:
     parsed = Elements(mail_bodies(edition, Medium.MAIL)[1])
     headings = [tag for tag, _ in parsed.elements if re.fullmatch("h[1-6]", tag)]
     assert headings[0] == "h1"
@@ -101,7 +99,7 @@ def test_a_screen_reader_finds_headings_in_order_and_links_that_say_something(ed
 
 
 @pytest.mark.parametrize("edition", EDITIONS)
-def test_the_text_stands_alone_in_78_columns(edition: Edition) -> None:
+def test_the_text_stands_alone_in_78_columns(edition: ReportView) -> None:
     text, _ = mail_bodies(edition, Medium.MAIL)
     too_long = [line for line in text.splitlines() if len(line) > 78 and " " in line.strip("- ")]
     assert too_long == []
@@ -110,7 +108,7 @@ def test_the_text_stands_alone_in_78_columns(edition: Edition) -> None:
 
 
 @pytest.mark.parametrize("edition", EDITIONS)
-def test_the_audit_s_own_words_are_in_one_language(edition: Edition) -> None:
+def test_the_audit_s_own_words_are_in_one_language(edition: ReportView) -> None:
     text, html = mail_bodies(edition, Medium.MAIL_WITH_LIST)
     other = re.compile(
         r"\b(?:To do|What to do|Since|Then|night|not shown|subscriptions? read|Times are|CRITICAL|warning)\b"
@@ -123,7 +121,7 @@ def test_the_audit_s_own_words_are_in_one_language(edition: Edition) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_hundred_rows_stay_below_what_gmail_cuts_off(language: Language) -> None:
-    edition = Edition(audit_report(*(finding(10**22 + number) for number in range(150))), language)
+    edition = ReportView(audit_report(*(finding(10**22 + number) for number in range(150))), language)
     _, html = mail_bodies(edition, Medium.MAIL_WITH_LIST)
     assert html.count("<a href") == 100
     assert len(html.encode()) <= LARGEST_HTML < 102_000
@@ -134,7 +132,7 @@ def test_a_page_that_would_be_cut_off_shows_fewer_rows_and_says_so() -> None:
         finding(number, customer_id=f"cus_{number}" + "x" * 240, subscription_id="sub_" + "y" * 240 + str(number))
         for number in range(150)
     ]
-    text, html = mail_bodies(Edition(audit_report(*long), "fr"), Medium.MAIL_WITH_LIST)
+    text, html = mail_bodies(ReportView(audit_report(*long), "fr"), Medium.MAIL_WITH_LIST)
     assert len(html.encode()) <= LARGEST_HTML
     assert html.count("<a href") == text.count("https://dashboard") == 50
     assert "et 100 de plus, non affichés ici." in plain(html)
@@ -152,7 +150,7 @@ def test_however_many_kinds_of_finding_there_are_the_mail_stays_whole() -> None:
         )
         for number in range(60)
     ]
-    _, html = mail_bodies(Edition(audit_report(*many), "fr"), Medium.MAIL)
+    _, html = mail_bodies(ReportView(audit_report(*many), "fr"), Medium.MAIL)
     assert len(html.encode()) <= LARGEST_HTML
     assert html.rstrip().endswith("</html>")
     assert "Et 35 autres types de constats" in plain(html)
@@ -211,7 +209,7 @@ def test_green_means_that_nobody_has_to_look() -> None:
 
 def test_an_incomplete_audit_says_so_beside_its_numbers() -> None:
     crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
-    for body in mail_bodies(Edition(audit_report(crash, finding()), "en"), Medium.MAIL):
+    for body in mail_bodies(ReportView(audit_report(crash, finding()), "en"), Medium.MAIL):
         assert "The audit is incomplete: see its critical findings." in " ".join(body.split())
         assert BANDS["good"] not in body
 
@@ -316,8 +314,8 @@ def test_what_to_do_today_is_one_sentence_with_its_count(
     # Two kinds that ask for the same are one task.
     report = audit_report(finding(1, meaning="One.", **facts), finding(2, meaning="Two.", **facts))
     report = replace(report, phase=phase, days_left=17)
-    assert page_of(Edition(report, "en"), Medium.MAIL).to_do == english
-    assert plain(page_of(Edition(report, "fr"), Medium.MAIL).to_do) == french
+    assert page_of(ReportView(report, "en"), Medium.MAIL).to_do == english
+    assert plain(page_of(ReportView(report, "fr"), Medium.MAIL).to_do) == french
 
 
 def test_a_pause_that_ends_by_itself_waits_for_the_others() -> None:
@@ -358,8 +356,8 @@ def test_information_asks_for_nothing() -> None:
 
 
 def test_a_phone_previews_what_to_do_and_what_changed() -> None:
-    shown = page(finding(1), nights=(night(1, 0),), change=Change(YESTERDAY, ("sub_1",), 1))
-    _, html = mail_bodies(Edition(audit_report(finding(1)), "en"), Medium.MAIL)
+    shown = page(finding(1), nights=(night(1, 0),), change=ListChange(YESTERDAY, ("sub_1",), 1))
+    _, html = mail_bodies(ReportView(audit_report(finding(1)), "en"), Medium.MAIL)
     assert shown.preheader == (
         "To do today: Resume or cancel 1 subscription: its customer cannot resume without you. "
         "Since yesterday: +1 customer, +12.50 EUR a month."
@@ -371,7 +369,7 @@ def test_a_phone_previews_what_to_do_and_what_changed() -> None:
 
 
 def test_the_change_names_customers_money_and_the_first_new_ones() -> None:
-    change = Change(YESTERDAY, ("sub_1", "sub_2"), 5, ("sub_8",), 1)
+    change = ListChange(YESTERDAY, ("sub_1", "sub_2"), 5, ("sub_8",), 1)
     before = night(1, 3, eur=5000, jpy=700)
     shown = page(finding(1), nights=(before,), change=change)
     assert shown.change == "Since yesterday: \u22122 customers, \u221237.50 EUR, \u2212700 JPY a month."
@@ -395,23 +393,23 @@ def test_the_change_names_customers_money_and_the_first_new_ones() -> None:
     ("change", "nights", "words"),
     [
         (None, (), ""),
-        (Change(YESTERDAY), (night(1, 1, eur=1250),), "No change since yesterday."),
-        (Change(YESTERDAY, ("sub_1",), 1), (night(1, 1, eur=1250),), "Since yesterday: the same sums."),
-        (Change(date(2026, 11, 1)), (), "No change since 1 November 2026."),
-        (Change(YESTERDAY, ("sub_1",), 1), (), ""),
-        (Change(YESTERDAY, ("sub_1",), 1), (night(1, 0, complete=False),), ""),
-        (Change(YESTERDAY, ("sub_1",), 1), (night(2, 0),), ""),
+        (ListChange(YESTERDAY), (night(1, 1, eur=1250),), "No change since yesterday."),
+        (ListChange(YESTERDAY, ("sub_1",), 1), (night(1, 1, eur=1250),), "Since yesterday: the same sums."),
+        (ListChange(date(2026, 11, 1)), (), "No change since 1 November 2026."),
+        (ListChange(YESTERDAY, ("sub_1",), 1), (), ""),
+        (ListChange(YESTERDAY, ("sub_1",), 1), (night(1, 0, complete=False),), ""),
+        (ListChange(YESTERDAY, ("sub_1",), 1), (night(2, 0),), ""),
     ],
 )
 def test_nothing_is_said_of_a_change_that_is_not_known(
-    change: Change | None, nights: tuple[PastNight, ...], words: str
+    change: ListChange | None, nights: tuple[PastNight, ...], words: str
 ) -> None:
     assert page(finding(1), nights=nights, change=change).change == words
 
 
 def test_an_incomplete_audit_is_compared_with_nothing() -> None:
     crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
-    shown = page(crash, nights=(night(1, 5),), change=Change(YESTERDAY, (), 0, ("sub_1",), 5))
+    shown = page(crash, nights=(night(1, 5),), change=ListChange(YESTERDAY, (), 0, ("sub_1",), 5))
     assert (shown.change, shown.names) == ("", ())
 
 
@@ -428,7 +426,7 @@ def test_each_night_is_a_bar_and_a_night_without_an_audit_is_a_gap() -> None:
 
 def test_the_text_shows_the_bars_as_blocks() -> None:
     nights = (night(5, 8), night(4, 0), night(2, 3), night(1, 1))
-    text, html = mail_bodies(Edition(audit_report(finding(1)), "en", nights), Medium.MAIL)
+    text, html = mail_bodies(ReportView(audit_report(finding(1)), "en", nights), Medium.MAIL)
     assert "\n\u2588_\u00b7\u2583\u2581\u2581\n" in text
     assert html.count('class="gap"') == 1
     assert html.count('class="now"') == 1

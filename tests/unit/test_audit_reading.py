@@ -4,18 +4,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.audit import reading
-from shared.audit.day import AuditDay
-from shared.audit.drift_seen import DriftSeen
-from shared.audit.finding import Severity
-from shared.audit.paused_findings import PausedFindings
-from shared.audit.reading import Reading
-from shared.audit.registry import CHECKS
+from shared.audit import scan
+from shared.audit.check import AuditDay, DriftTotals
+from shared.audit.checks.registry import CHECKS
+from shared.audit.findings import PausedFindings, Severity
 from shared.audit.report import Report
-from shared.audit.window import Window
-from shared.mirror_item import MirroredSubscription
-from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
-from shared.recovery.seen import Seen
+from shared.audit.scan import Scan
+from shared.mirror.comparison import SeenSubscriptions
+from shared.mirror.table import MirroredSubscription
+from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
+from shared.stripe.lists import Window
 from tests.fakes import FakeTable
 from tests.fakes import subscription as known
 from tests.raw_subscription import raw_subscription as subscription
@@ -36,8 +34,10 @@ def asked_singly(account: FakeAccount) -> list[str]:
     return [url.rpartition("/")[2] for url in account.requests if "/v1/subscriptions/" in url]
 
 
-def stretch(account: FakeAccount, table: FakeTable, drift: DriftSeen | None = None) -> Reading:
-    return Reading(sources_of(account, table), DAY, CHECKS, PausedFindings().add, Seen(), drift or DriftSeen())
+def stretch(account: FakeAccount, table: FakeTable, drift: DriftTotals | None = None) -> Scan:
+    return Scan(
+        sources_of(account, table), DAY, CHECKS, PausedFindings().add, SeenSubscriptions(), drift or DriftTotals()
+    )
 
 
 def drift_findings(report: Report) -> list[tuple[Severity, str]]:
@@ -47,7 +47,7 @@ def drift_findings(report: Report) -> list[tuple[Severity, str]]:
 def test_a_mirror_of_another_account_does_not_cost_a_request_for_each_of_its_items(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reading, "MOST_ASKED", 10)
+    monkeypatch.setattr(scan, "MOST_ASKED", 10)
     account, table = FakeAccount([subscription(1)]), mirror_of_another_account(40)
     before = dict(table.items)
     report = audit(account, table, repair=True)
@@ -61,7 +61,7 @@ def test_a_mirror_of_another_account_does_not_cost_a_request_for_each_of_its_ite
 
 
 def test_a_mirror_with_a_few_strays_is_asked_for_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MOST_ASKED", 10)
+    monkeypatch.setattr(scan, "MOST_ASKED", 10)
     account = FakeAccount([])
     report = audit(account, mirror_of_another_account(10))
     assert len(asked_singly(account)) == 10
@@ -72,9 +72,9 @@ def test_a_mirror_with_a_few_strays_is_asked_for_whole(monkeypatch: pytest.Monke
 def test_a_way_back_that_is_stopped_at_every_item_asks_for_each_once_and_counts_on(
     monkeypatch: pytest.MonkeyPatch, most: int, asked: int
 ) -> None:
-    monkeypatch.setattr(reading, "MOST_ASKED", most)
+    monkeypatch.setattr(scan, "MOST_ASKED", most)
     account, table = FakeAccount([]), mirror_of_another_account(9)
-    drift, start, steps = DriftSeen(), None, 0
+    drift, start, steps = DriftTotals(), None, 0
     while True:
         step = stretch(account, table, drift)
         start = step.mirrored(start, lambda: False)

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.audit.as_csv import write_csv
-from shared.audit.as_json import to_json
-from shared.audit.finding import Finding, PausedSubscription, Severity
-from shared.audit.headline import headline
+from shared.audit.findings import Finding, PausedSubscription, Severity
+from shared.audit.rendering.as_csv import write_csv
+from shared.audit.rendering.as_json import to_json
+from shared.audit.rendering.summary import headline
 from shared.audit.report import Report
-from shared.audit.text import same
-from shared.money import MonthlyAmount
-from shared.subscription import SubscriptionItem
+from shared.i18n import same
+from shared.stripe.money import MonthlyAmount
+from shared.stripe.subscription import SubscriptionItem
 from tests.audit_findings import PAUSED as A_PAUSE
 from tests.fakes import audit_report
 

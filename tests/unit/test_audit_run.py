@@ -9,20 +9,17 @@ from zoneinfo import ZoneInfo
 import pytest
 import stripe
 
-from shared.audit import old_portal_pause
-from shared.audit.check import AuditContext, Check
-from shared.audit.day import AuditDay
-from shared.audit.finding import Finding, Severity
+from shared.audit.check import AuditContext, AuditDay, Check
+from shared.audit.checks import configurations as configuration_checks
+from shared.audit.findings import Finding, Severity
 from shared.audit.report import Report
-from shared.audit.run import run_audit
-from shared.audit.sources import Sources
-from shared.audit.text import same
+from shared.audit.scan import Sources, run_audit
 from shared.errors import OperatorError, Unavailable, UnreadableEvent
-from shared.mirror_item import MirroredSubscription
-from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
-from shared.rate_limit import RateLimit
-from shared.stripe_shapes import read_subscription
-from shared.subscription import Subscription
+from shared.i18n import same
+from shared.mirror.table import MirroredSubscription
+from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
+from shared.stripe.pacing import RateLimit
+from shared.stripe.subscription import Subscription, read_subscription
 from tests.fakes import FakeTable
 from tests.raw_subscription import VOID
 from tests.raw_subscription import raw_subscription as subscription
@@ -228,7 +225,7 @@ def test_a_check_that_crashes_is_one_finding_with_its_subjects_and_the_others_go
 
 def test_a_check_that_crashes_on_a_configuration_is_a_finding_too() -> None:
     account = FakeAccount([], [{"id": "bpc_1", "livemode": True, "features": ["not", "a", "mapping"]}])
-    report = audit(account, checks=(old_portal_pause.CHECK,))
+    report = audit(account, checks=(configuration_checks.OLD_PORTAL_PAUSE,))
     assert [(finding.check, finding.subjects) for finding in report.findings] == [("crashed_check", ("bpc_1",))]
     assert report.livemode is True
 

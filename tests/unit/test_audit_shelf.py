@@ -8,7 +8,7 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError
 from s3transfer.exceptions import RetriesExceededError
 
-from functions.nightly_audit.shelf import Shelf
+from functions.nightly_audit.bucket import ReportBucket
 from shared.errors import OperatorError, PortalError, Unavailable
 
 
@@ -41,6 +41,6 @@ def refusal(code: str) -> ClientError:
     ],
 )
 def test_only_what_may_pass_is_tried_again(error: Exception, expected: type[PortalError]) -> None:
-    shelf = Shelf(cast("Any", BrokenBucket(error)), "reports")
+    shelf = ReportBucket(cast("Any", BrokenBucket(error)), "reports")
     with pytest.raises(expected):
         list(shelf.listed(date(2026, 11, 24)))

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from shared.audit.edition import Edition
-from shared.audit.finding import Finding, Severity
-from shared.audit.history import Change, PastNight
-from shared.audit.subject import subject
-from shared.audit.text import Language, same
-from shared.money import MonthlyAmount
+from functions.nightly_audit.mail import subject
+from shared.audit.findings import Finding, ListChange, Severity
+from shared.audit.report import PastNight, ReportView
+from shared.i18n import Language, same
+from shared.stripe.money import MonthlyAmount
 from tests.audit_findings import finding
 from tests.fakes import audit_report
 
@@ -33,8 +32,8 @@ def of(*findings: Finding, language: Language = "en", before: int | None = None,
             PastNight(YESTERDAY, complete=True, subscriptions_paused=before, customers_served_free=before, totals={}),
         )
     )
-    change = None if before is None else Change(YESTERDAY)
-    return plain(subject(Edition(audit_report(*findings, **facts), language, nights, change)))
+    change = None if before is None else ListChange(YESTERDAY)
+    return plain(subject(ReportView(audit_report(*findings, **facts), language, nights, change)))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,7 @@ def test_test_mode_is_told_first() -> None:
 
 def test_an_earlier_night_that_was_incomplete_is_compared_with_nothing() -> None:
     half = PastNight(YESTERDAY, complete=False, subscriptions_paused=0, customers_served_free=0, totals={})
-    edition = Edition(audit_report(finding(1)), "en", (half,), Change(YESTERDAY, ("sub_1",), 1))
+    edition = ReportView(audit_report(finding(1)), "en", (half,), ListChange(YESTERDAY, ("sub_1",), 1))
     assert subject(edition) == "1 customer served for free, 12.50 EUR a month"
 
 

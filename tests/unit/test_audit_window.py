@@ -11,10 +11,9 @@ import stripe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.audit.window import Window, WindowReader
 from shared.errors import OperatorError, Unavailable
-from shared.rate_limit import RateLimit
-from shared.recovery.pages import Page
+from shared.stripe.lists import ListPage, Window, WindowReader
+from shared.stripe.pacing import RateLimit
 from tests.unit.test_rate_limit import Clock
 
 DATED = {"Date": "Tue, 24 Nov 2026 06:00:00 GMT"}
@@ -143,7 +142,7 @@ def test_an_empty_page_that_promises_more_is_asked_for_again_and_is_never_the_en
 
 def test_subscriptions_that_do_not_say_when_they_were_created_are_read_one_page_after_the_other() -> None:
     stripe_list = FakeList(SPREAD[:250])
-    page = Page(tuple({"id": each["id"], "created": None} for each in stripe_list.all[:100]), True, 0, 0)
+    page = ListPage(tuple({"id": each["id"], "created": None} for each in stripe_list.all[:100]), True, 0, 0)
     assert Window(lt=1_700_000_000).divided(page) is None
     assert Window().divided(page) is None
     assert Window().rest(page) == Window(after=page.last_id)

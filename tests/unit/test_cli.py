@@ -10,14 +10,14 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cli import audit_view, mirror_view
-from cli.durations import duration
+from cli import audit, show
 from cli.main import app, main
-from shared.audit.finding import Finding, Severity
-from shared.audit.text import same
+from cli.terminal import duration
+from shared.audit.findings import Finding, Severity
 from shared.errors import InvalidRequest
-from shared.mirror_item import MirroredSubscription
-from shared.subscription import PauseCollection
+from shared.i18n import same
+from shared.mirror.table import MirroredSubscription
+from shared.stripe.subscription import PauseCollection
 from tests.audit_findings import finding
 from tests.fakes import audit_report, subscription
 
@@ -46,7 +46,7 @@ def test_what_is_no_span_of_time_is_told_what_to_write(text: str) -> None:
 
 
 def test_the_mirror_is_shown_to_people() -> None:
-    text = printed(mirror_view.as_text([HELD]))
+    text = printed(show.mirror_as_text([HELD]))
     assert "sub_1" in text
     assert "paused: void" in text
     assert "2027-01-15 08:00:00 UTC" in text
@@ -54,7 +54,7 @@ def test_the_mirror_is_shown_to_people() -> None:
 
 
 def test_the_mirror_is_shown_to_programs_whole() -> None:
-    (item,) = json.loads(mirror_view.as_json([HELD]))
+    (item,) = json.loads(show.mirror_as_json([HELD]))
     assert item["subscription_id"] == "sub_1"
     assert item["pause_kind"] == "collection"
     assert item["pause_collection"] == {"behavior": "void", "resumes_at": 1_800_000_000}
@@ -68,7 +68,7 @@ def test_findings_of_one_kind_are_explained_once_and_markup_is_not_obeyed() -> N
     )
     now = datetime(2024, 7, 31, 23, tzinfo=UTC)
     report = replace(audit_report(*findings), as_of=now, subscriptions_read=1)
-    text = printed(audit_view.as_text(report))
+    text = printed(audit.report_as_text(report))
     assert text.count("It means [bold]this") == 1
     assert "bpc_1[red]" in text
     assert "bpc_2[red]" in text
@@ -80,18 +80,18 @@ def test_the_worst_comes_first() -> None:
     findings = tuple(
         Finding("old_portal_pause", each, (), same(f"This is {each}."), same("Do that")) for each in Severity
     )
-    text = printed(audit_view.as_text(audit_report(*findings)))
+    text = printed(audit.report_as_text(audit_report(*findings)))
     assert text.index("This is critical.") < text.index("This is warning.") < text.index("This is info.")
 
 
 def test_the_terminal_shows_a_thousand_pauses_and_counts_the_others() -> None:
-    text = printed(audit_view.as_text(audit_report(*(finding(number) for number in range(1003)))))
+    text = printed(audit.report_as_text(audit_report(*(finding(number) for number in range(1003)))))
     assert len(re.findall(r"cus_\d+", text)) == 1000
     assert "and 3 more, not shown here." in text
 
 
 def test_the_terminal_speaks_of_the_teams_days_as_the_mail_does() -> None:
-    assert "since 2 March 2024" in printed(audit_view.as_text(audit_report(finding())))
+    assert "since 2 March 2024" in printed(audit.report_as_text(audit_report(finding())))
 
 
 def test_without_a_stack_the_mend_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,13 @@ import typer.main
 import yaml
 
 from cli.main import app
-from functions.create_session.metrics import PortalMetric
-from functions.nightly_audit.metrics import AuditMetric
+from functions.create_session.app import PortalMetric
+from functions.nightly_audit.app import AuditMetric
 from functions.webhook.receive import metric_of
-from local.intrinsics import TemplateLoader
+from local.aws.intrinsics import TemplateLoader
 from shared.errors import InvalidRequest, Unavailable
-from shared.intake import Ignored
-from shared.mirror import Outcome
+from shared.mirror.intake import Ignored
+from shared.mirror.rule import Outcome
 
 ROOT = Path(__file__).parents[2]
 DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}

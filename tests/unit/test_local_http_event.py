@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.http_event import HttpRequest, MalformedAnswer, event_of, response_of
+from local.gateway.event import HttpRequest, MalformedAnswer, event_of, response_of
 
 
 def request_of(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local.jwt_check import as_text
+from local.gateway.authorizer import as_text
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local.pages import detail, price, state, tone
-from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+from local.site.pages import detail, price, state, tone
+from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 
 ACTIVE = Subscription("sub_1", "cus_1", "active", livemode=False)
 ITEM = SubscriptionItem("si_1", unit_amount_decimal="2900", currency="eur", interval="month")

@@ -5,22 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from local.intrinsics import TemplateError
-from local.options import Options
-from local.places import Places
-from local.provision import process_environment
-from local.surroundings import leave_surroundings
-from local.template import TEMPLATE_PATH, Template
+from local.__main__ import isolate_environment
+from local.addresses import Addresses, Options
+from local.assembly import process_environment
+from local.aws.intrinsics import TemplateError
+from local.aws.template import TEMPLATE_PATH, Template
 
 
 def load(path: Path) -> Template:
-    places = Places()
+    places = Addresses()
     return Template.load(path, parameters=places.parameters, names=places.names)
 
 
 def test_it_leads_to_the_local_services_and_changes_nothing_else() -> None:
     template = load(TEMPLATE_PATH)
-    environment = process_environment(template, Options(Places()))
+    environment = process_environment(template, Options(Addresses()))
     assert environment["STRIPE_API_BASE"] == "http://127.0.0.1:12111"
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:5555"
     for function_id in template.functions():
@@ -31,23 +30,23 @@ def test_it_leads_to_the_local_services_and_changes_nothing_else() -> None:
 def test_two_values_for_one_variable_are_refused_by_name(tmp_path: Path) -> None:
     function = "  {}Function:\n    Type: AWS::Serverless::Function\n    Properties:\n      Handler: a.b\n"
     variables = "      Environment: {{ Variables: {{ LIMIT: {}, POWERTOOLS_SERVICE_NAME: {} }} }}\n"
-    parameters = "".join(f"  {name}: {{ Type: String }}\n" for name in Places().parameters)
+    parameters = "".join(f"  {name}: {{ Type: String }}\n" for name in Addresses().parameters)
     resources = "".join(function.format(name) + variables.format(name, name) for name in ("One", "Two"))
     path = tmp_path / "template.yaml"
     path.write_text(f"Parameters:\n{parameters}Resources:\n{resources}", encoding="utf-8")
     with pytest.raises(TemplateError, match="different values for LIMIT"):
-        process_environment(load(path), Options(Places()))
+        process_environment(load(path), Options(Addresses()))
 
 
 def test_against_stripe_itself_there_is_no_simulator() -> None:
-    places = Places(stripe_port=None)
+    places = Addresses(stripe_port=None)
     assert places.stripe_url == "https://api.stripe.com"
 
 
 def test_nothing_of_the_developers_account_is_left_and_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = {"AWS_PROFILE": "work", "AWS_ENDPOINT_URL_SQS": "https://x", "HOME": "/home/me", "NO_PROXY": "intranet"}
     monkeypatch.setattr(os, "environ", mine)
-    leave_surroundings()
+    isolate_environment()
     assert mine == {
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from local.intrinsics import TemplateError
-from local.route_table import RouteTable
-from local.template import Route
+from local.aws.intrinsics import TemplateError
+from local.aws.template import Route
+from local.gateway.api import RouteTable
 
 KEYS = [
     "$default",

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from local.intrinsics import TemplateError
-from local.physical_names import PhysicalNames
-from local.template import JwtAuthorizer, Route, Template
+from local.aws.intrinsics import PhysicalNames, TemplateError
+from local.aws.template import JwtAuthorizer, Route, Template
 
 PARAMETERS = {
     "AllowedReturnOrigins": "https://a.example,https://b.example",

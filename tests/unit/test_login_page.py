@@ -24,7 +24,7 @@ def on(url: str = URL) -> tuple[int, Any]:
 
 
 class Stripe(stripe.HTTPClient):
-    """Answers as it is told to, and counts."""
+    """Returns as it is told to, and counts."""
 
     name = "told"
 
@@ -62,7 +62,7 @@ class Visitors:
         self.now += seconds
 
     def come(self, count: int = 1) -> set[str]:
-        """Answer where they were led, or the codes of what they were told."""
+        """Return where they were led, or the codes of what they were told."""
         found = set()
         for _ in range(count):
             try:

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.guards import GUARDS, AnyTable
-from shared.mirror_item import MirroredSubscription, Write
-from shared.stripe_shapes import read_subscription
+from shared.mirror.table import MirroredSubscription, Write
+from shared.stripe.subscription import read_subscription
 from tests.fakes import FakeTable
 from tests.histories import make_history
 from tests.history_world import World, the_rule

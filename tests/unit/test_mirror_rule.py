@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import Unavailable
-from shared.mirror import ATTEMPTS, Mirror, Outcome, SubscriptionEvent
-from shared.stripe_gateway import SubscriptionRead
-from shared.subscription import PauseCollection
+from shared.mirror.rule import ATTEMPTS, Mirror, Outcome
+from shared.stripe.events import SubscriptionEvent
+from shared.stripe.gateway import SubscriptionRead
+from shared.stripe.subscription import PauseCollection
 from tests.fakes import FakeStripe, FakeTable, subscription
 
 NOW = 1_000_000

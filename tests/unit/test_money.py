@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.money import add_amounts, format_amount, format_amounts, in_major_units, monthly_amount
-from shared.stripe_shapes import read_subscription
-from shared.subscription import Subscription, SubscriptionItem
+from shared.stripe.money import add_amounts, format_amount, format_amounts, in_major_units, monthly_amount
+from shared.stripe.subscription import Subscription, SubscriptionItem, read_subscription
 
 ITEM = SubscriptionItem(
     id="si_1",

@@ -3,8 +3,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase, days_until, is_paused, phase_on
-from shared.subscription import PauseCollection, Subscription
+from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase, days_until, phase_on
+from shared.stripe.subscription import PauseCollection, Subscription, is_paused
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECOND = int(NOW.timestamp())

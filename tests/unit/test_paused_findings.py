@@ -5,10 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from shared.audit.finding import Finding, PausedSubscription, Severity
-from shared.audit.paused_findings import PausedFindings
-from shared.audit.text import Text, same
-from shared.money import MonthlyAmount
+from shared.audit.findings import Finding, PausedFindings, PausedSubscription, Severity
+from shared.i18n import Text, same
+from shared.stripe.money import MonthlyAmount
 
 
 def finding(  # noqa: PLR0913 - each a fact that a test is about

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.configuration.document import LARGEST_BYTES, read_document
-from cli.configuration.loading import Loaded, load
-from cli.configuration.problems import dotted
+from cli.configuration.file import LARGEST_BYTES, Loaded, load, read_document
 from shared.errors import InvalidRequest
+from shared.portal.rules import dotted
 
 INVOICES, CANCEL, PRODUCTS = (
     "features.invoice_history",

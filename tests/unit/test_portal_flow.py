@@ -5,9 +5,9 @@ from typing import Any, Literal, NotRequired, get_args, get_origin
 import pytest
 from stripe.params import billing_portal, checkout
 
-from functions.create_session.locale import CHECKOUT_LOCALES, PORTAL_LOCALES, granted
-from local.stripe_simulator.schema import _fields
-from shared.portal_flow import AfterCompletion, Flow
+from local.stripe_simulator.parameters import _fields
+from shared.i18n import CHECKOUT_LOCALES, PORTAL_LOCALES, stripe_locale
+from shared.link_token import AfterCompletion, Flow
 
 
 def words(shape: type, name: str) -> set[str]:
@@ -43,8 +43,8 @@ def test_every_language() -> None:
     ],
 )
 def test_the_first_wish_that_can_be_granted_is(wishes: tuple[str | None, ...], found: str | None) -> None:
-    assert granted(wishes) == found
+    assert stripe_locale(wishes) == found
 
 
 def test_checkout_has_less_english() -> None:
-    assert granted(("en-AU",), CHECKOUT_LOCALES) == "en"
+    assert stripe_locale(("en-AU",), CHECKOUT_LOCALES) == "en"

@@ -11,12 +11,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from cli.configuration.features import Features
-from cli.configuration.loading import _CODES, load
-from cli.configuration.problems import Problem, Severity, dotted
-from cli.configuration.rules import lint
-from cli.configuration.rules_updates import price_problems
+from cli.configuration.file import _CODES, load
+from cli.configuration.lint import lint_portal, price_problems
 from cli.main import app
+from shared.portal.configuration import Features
+from shared.portal.rules import Problem, Severity, dotted
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "portal.example.yaml"
 TODAY = date(2026, 11, 24)
@@ -45,7 +44,7 @@ def check(file: Path) -> Lint:
     def run(*, today: date = TODAY, top: dict[str, Any] | None = None, **entries: Any) -> list[Problem]:
         whole = {name: {**LINKS, **entry} for name, entry in entries.items()}
         file.write_text(yaml.safe_dump({**(top or {}), "configurations": whole}))
-        return lint(load(file), today)
+        return lint_portal(load(file), today)
 
     return run
 

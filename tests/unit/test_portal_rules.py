@@ -6,15 +6,13 @@ from typing import Any
 
 import pytest
 
-from shared.portal_rules.answer import Answer
-from shared.portal_rules.cancellation import cancellation
-from shared.portal_rules.explanation import Explanation
-from shared.portal_rules.facts import PortalFacts, Price
-from shared.portal_rules.features import PausePeriod, PortalFeatures
-from shared.portal_rules.pausing import pausing, resuming
-from shared.portal_rules.payment_methods import SUPPORTED, Support, removal
-from shared.portal_rules.plan_change import allows_quantity, choices, plan_change
-from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+from shared.portal.changes import allows_quantity, cancellation, choices, plan_change
+from shared.portal.configuration import PausePeriod, PortalFeatures
+from shared.portal.explain import Explanation
+from shared.portal.facts import Answer, PortalFacts, Price
+from shared.portal.pause import pausing, resuming
+from shared.portal.payment_methods import SUPPORTED, Support, removal
+from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import subscription
 
 EVERYTHING = PortalFeatures(

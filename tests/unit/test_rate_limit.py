@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidRequest
-from shared.rate_limit import RateLimit
+from shared.stripe.pacing import RateLimit
 
 SECOND = 1_000_000_000
 

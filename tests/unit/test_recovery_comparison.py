@@ -5,12 +5,11 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import Unavailable
-from shared.mirror import Outcome
-from shared.rate_limit import RateLimit
-from shared.recovery.comparison import Comparison
-from shared.recovery.drift import DriftKind
-from shared.recovery.seen import Seen
-from shared.stripe_gateway import SubscriptionRead
+from shared.mirror.comparison import Comparison, SeenSubscriptions
+from shared.mirror.drift import DriftKind
+from shared.mirror.rule import Outcome
+from shared.stripe.gateway import SubscriptionRead
+from shared.stripe.pacing import RateLimit
 from tests.fakes import FakeTable, subscription
 from tests.unit.test_rate_limit import Clock
 
@@ -33,7 +32,9 @@ class SlowAtFirst:
 def compare(rule: SlowAtFirst, count: int) -> tuple[Comparison, Clock]:
     clock = Clock()
     limit = RateLimit(100, clock=clock, sleep=clock.sleep)
-    run = Comparison(FakeTable(), rule, pytest.fail, NOW, timedelta(days=400), timedelta(seconds=3), limit, Seen())
+    run = Comparison(
+        FakeTable(), rule, pytest.fail, NOW, timedelta(days=400), timedelta(seconds=3), limit, SeenSubscriptions()
+    )
     read = [SubscriptionRead(subscription(id=f"sub_{number}"), NOW, 0.0) for number in range(count)]
     run.see(read, {})
     run.judge(everything=True)

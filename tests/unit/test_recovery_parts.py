@@ -8,17 +8,13 @@ import stripe
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.recover.replay import event_in
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
-from shared.mirror_item import Write
-from shared.rate_limit import RateLimit
-from shared.recovery.bring import attempt
-from shared.recovery.drift import Difference, Drift, DriftKind, Failure, differences
-from shared.recovery.dry_run import DryRunTable
-from shared.recovery.replay import event_in
-from shared.recovery.retries import LONGEST_PAUSE_SECONDS, TRIES, Retries
-from shared.recovery.seen import CHUNK, Seen
-from shared.recovery.summary import MOST_RECORDS, Tally
-from shared.subscription import PauseCollection, SubscriptionItem
+from shared.mirror.comparison import CHUNK, SeenSubscriptions, attempt
+from shared.mirror.drift import MOST_RECORDS, ComparisonCounts, Difference, Drift, DriftKind, Failure, differences
+from shared.mirror.table import DryRunTable, Write
+from shared.stripe.pacing import LONGEST_PAUSE_SECONDS, TRIES, RateLimit, Retries
+from shared.stripe.subscription import PauseCollection, SubscriptionItem
 from tests.fakes import FakeTable, subscription
 from tests.unit.test_rate_limit import Clock
 
@@ -164,7 +160,7 @@ def test_a_dry_run_answers_as_the_table_does_and_writes_nothing(history: list[An
 
 
 def test_what_was_seen_is_known_by_customer_and_subscription() -> None:
-    seen = Seen()
+    seen = SeenSubscriptions()
     seen.add([("cus_1", "sub_1"), ("cus_1", "sub_2"), ("cus_1", "sub_1")])
     assert ("cus_1", "sub_2") in seen
     assert ("cus_2", "sub_2") not in seen
@@ -172,7 +168,7 @@ def test_what_was_seen_is_known_by_customer_and_subscription() -> None:
 
 
 def test_what_was_seen_is_known_beyond_a_chunk_and_in_another_process() -> None:
-    first, second = Seen(), Seen()
+    first, second = SeenSubscriptions(), SeenSubscriptions()
     keys = [("cus_1", f"sub_{number}") for number in range(CHUNK + CHUNK // 2)]
     first.add(keys[:CHUNK])
     first.add(keys[CHUNK:])
@@ -185,7 +181,7 @@ def test_what_was_seen_is_known_beyond_a_chunk_and_in_another_process() -> None:
 
 
 def test_a_summary_counts_all_and_holds_the_first_thousand() -> None:
-    tally = Tally()
+    tally = ComparisonCounts()
     for number in range(MOST_RECORDS + 5):
         tally.add(Drift(DriftKind.ABSENT, f"sub_{number}", "cus_1"), repaired=True)
         tally.fail(Failure(f"sub_{number}", "a", "b"))

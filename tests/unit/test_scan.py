@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from cli.scanning.languages import language_of
-from cli.scanning.uses import FAULTS, Kind, uses
+from cli.scan.code import language_of
+from cli.scan.uses import FAULTS, Kind, uses
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "scan"
 

@@ -13,7 +13,7 @@ GOOD = {"stripe_api_key": "rk_live_abc", "webhook_signing_secrets": ["whsec_a", 
 
 
 class FakeSecretsManager:
-    """Answers a text and counts how often."""
+    """Returns a text and counts how often."""
 
     def __init__(self, text: str) -> None:
         self.text = text

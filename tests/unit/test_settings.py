@@ -10,7 +10,7 @@ import yaml
 
 from functions.create_session.settings import CreateSessionSettings
 from functions.webhook.settings import WebhookSettings
-from local.intrinsics import TemplateLoader
+from local.aws.intrinsics import TemplateLoader
 from shared.errors import OperatorError
 from shared.settings import FunctionSettings
 

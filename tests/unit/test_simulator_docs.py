@@ -1,22 +1,27 @@
 from dataclasses import fields
 from pathlib import Path
 
-from local.stripe_simulator import admin, checkout_page, login_page, portal_actions, portal_page, routes
+from local.stripe_simulator import admin
+from local.stripe_simulator import api as simulator_api
+from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator.__main__ import moment
 from local.stripe_simulator.faults import Failure, Faults
+from local.stripe_simulator.portal import actions as portal_actions
+from local.stripe_simulator.portal import login
+from local.stripe_simulator.portal import page as portal_page
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
 
 
 def test_every_object_of_the_api_is_documented() -> None:
-    for route in routes.ROUTES:
+    for route in simulator_api.ROUTES:
         assert f"`{route.path.partition('/{')[0]}`" in PAGE
 
 
 def test_every_admin_endpoint_fault_page_and_button_is_documented() -> None:
     for route in admin.ROUTES:
         assert route.path.removeprefix("/_simulator/") in PAGE
-    for route in (*portal_page.ROUTES, *login_page.ROUTES, *checkout_page.ROUTES):
+    for route in (*portal_page.ROUTES, *login.ROUTES, *checkout_sessions.ROUTES):
         assert f"`{route.path}`" in PAGE
     for field in (*fields(Faults), *fields(Failure)):
         assert field.name in PAGE

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stripe import _encode
 
-from local.stripe_simulator import portal_pause, routes, schema, versions
+from local.stripe_simulator import api as simulator_api
+from local.stripe_simulator import parameters
 from local.stripe_simulator.errors import ApiError
-from local.stripe_simulator.idempotency import IdempotencyKeys, Stored
-from local.stripe_simulator.params import decode, from_json
+from local.stripe_simulator.parameters import decode, from_json
+from local.stripe_simulator.portal import configurations as portal_configurations
+from local.stripe_simulator.simulator import IdempotencyKeys, Stored
 
 WORDS = st.text("abc", min_size=1, max_size=3)
 TREES = st.recursive(
@@ -69,7 +71,7 @@ def test_json_becomes_the_same_words_as_a_form() -> None:
     ],
 )
 def test_words_become_what_the_library_says_they_are(shape: type, query: str, expected: dict[str, Any]) -> None:
-    assert schema.check(decode(parse_qsl(query, keep_blank_values=True)), shape) == expected
+    assert parameters.check(decode(parse_qsl(query, keep_blank_values=True)), shape) == expected
 
 
 @pytest.mark.parametrize(
@@ -88,48 +90,48 @@ def test_words_become_what_the_library_says_they_are(shape: type, query: str, ex
 )
 def test_what_does_not_fit_is_refused_in_stripes_words(shape: type, query: str, message: str) -> None:
     with pytest.raises(ApiError) as caught:
-        schema.check(decode(parse_qsl(query, keep_blank_values=True)), shape)
+        parameters.check(decode(parse_qsl(query, keep_blank_values=True)), shape)
     assert caught.value.message.startswith(message)
 
 
 def test_every_route_has_parameters_that_can_be_read() -> None:
-    for route in routes.ROUTES:
-        assert "expand" in schema._fields(route.shape) or route.method == "DELETE" or "detach" in route.path
+    for route in simulator_api.ROUTES:
+        assert "expand" in parameters._fields(route.shape) or route.method == "DELETE" or "detach" in route.path
 
 
 def test_routes_are_found_by_method_and_whole_address() -> None:
-    found = routes.find("POST", "/v1/subscriptions/sub_1/pause")
+    found = simulator_api.find("POST", "/v1/subscriptions/sub_1/pause")
     assert found is not None
     assert (found[0].name, found[1]) == ("POST /v1/subscriptions/{id}/pause", {"id": "sub_1"})
-    assert routes.find("GET", "/v1/subscriptions/sub_1/pause") is None
-    assert routes.find("GET", "/v1/subscriptions/sub_1/other") is None
+    assert simulator_api.find("GET", "/v1/subscriptions/sub_1/pause") is None
+    assert simulator_api.find("GET", "/v1/subscriptions/sub_1/other") is None
 
 
 @pytest.mark.parametrize(
     ("version", "now", "known"),
     [
-        (versions.CURRENT, 0, True),
+        (parameters.CURRENT, 0, True),
         ("2026-09-30.endive", 0, False),
         ("2024-04-10", 0, False),
-        ("2024-04-09", portal_pause.CUTOFF_AT - 1, True),
-        ("2024-04-09", portal_pause.CUTOFF_AT, False),
-        ("2020-08-27", portal_pause.BUTTON_REMOVED_AT, True),
+        ("2024-04-09", portal_configurations.CUTOFF_AT - 1, True),
+        ("2024-04-09", portal_configurations.CUTOFF_AT, False),
+        ("2020-08-27", portal_configurations.BUTTON_REMOVED_AT, True),
     ],
 )
 def test_the_portals_pause_is_known_to_old_and_newest_versions(version: str, now: int, known: bool) -> None:  # noqa: FBT001 - a column of the table
     params = {"features": {"subscription_pause": {"enabled": "true"}}}
     if known:
-        portal_pause.check_version(params, version, now)
+        portal_configurations.check_pause_version(params, version, now)
     else:
         with pytest.raises(ApiError, match="unknown parameter"):
-            portal_pause.check_version(params, version, now)
+            portal_configurations.check_pause_version(params, version, now)
 
 
 def test_a_version_must_be_one_that_exists() -> None:
-    assert versions.requested(None) == versions.CURRENT
+    assert parameters.requested(None) == parameters.CURRENT
     for wrong in ("latest", "2099-01-01", "2024-04-10x"):
         with pytest.raises(ApiError, match="Invalid Stripe API version"):
-            versions.requested(wrong)
+            parameters.requested(wrong)
 
 
 def test_idempotency_keys_remember_the_first_request() -> None:

@@ -5,17 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.stripe_simulator.agenda import Agenda
-from local.stripe_simulator.clock import Clock
+from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.deliveries import Deliveries
 from local.stripe_simulator.errors import ApiError
-from local.stripe_simulator.events import changes
 from local.stripe_simulator.faults import Faults, RateLimit
-from local.stripe_simulator.lists import page
-from local.stripe_simulator.metadata import merged
-from local.stripe_simulator.pages import date_text, price_text
-from local.stripe_simulator.periods import add_interval, period_at
-from local.stripe_simulator.store import Collection
+from local.stripe_simulator.hosted_pages import date_text, price_text
+from local.stripe_simulator.parameters import merged
+from local.stripe_simulator.resources.events import changes
+from local.stripe_simulator.resources.subscriptions import add_interval, period_at
+from local.stripe_simulator.store import Clock, DueChanges, StoredObjects
 
 INTERVALS = st.tuples(st.sampled_from(["day", "week", "month", "year"]), st.integers(1, 6))
 MOMENTS = st.integers(1_500_000_000, 2_000_000_000)
@@ -42,7 +40,7 @@ def test_months_that_are_too_short_end_at_their_last_day() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1)), max_size=12), st.integers(1, 4))
 def test_paging_yields_everything_once_in_order_in_both_directions(made: list[tuple[int, int]], limit: int) -> None:
-    collection = Collection("thing")
+    collection = StoredObjects("thing")
     for number, (created, owner) in enumerate(made):
         collection.add({"id": f"t_{number}", "created": created, "customer": f"c_{owner}"})
     for customer in [None, "c_0"]:
@@ -52,7 +50,7 @@ def test_paging_yields_everything_once_in_order_in_both_directions(made: list[tu
         assert walk(collection, customer, limit, "ending_before") == newest_first[::-1]
 
 
-def walk(collection: Collection, customer: str | None, limit: int, direction: str) -> list[str]:
+def walk(collection: StoredObjects, customer: str | None, limit: int, direction: str) -> list[str]:
     """Follow the pages as the library does; backwards it needs a first cursor, which is put below everything."""
     seen: list[str] = []
     params: dict[str, Any] = {"limit": limit}
@@ -61,7 +59,7 @@ def walk(collection: Collection, customer: str | None, limit: int, direction: st
         collection.add({"id": "t_least", "created": -1, "customer": None})
         params["ending_before"] = "t_least"
     while True:
-        found = page(collection, params, "/v1/things", customer=customer)
+        found = list_page(collection, params, "/v1/things", customer=customer)
         ids = [one["id"] for one in found["data"]]
         seen += ids[::-1] if backwards else ids
         if not found["has_more"]:
@@ -73,11 +71,11 @@ def walk(collection: Collection, customer: str | None, limit: int, direction: st
 
 
 def test_a_list_refuses_two_cursors_and_strange_limits() -> None:
-    collection = Collection("thing")
+    collection = StoredObjects("thing")
     collection.add({"id": "t_1", "created": 1})
     for params in ({"limit": 0}, {"limit": 101}, {"starting_after": "t_1", "ending_before": "t_1"}):
         with pytest.raises(ApiError):
-            page(collection, params, "")
+            list_page(collection, params, "")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +109,7 @@ def test_the_clock_keeps_its_offset() -> None:
 
 def test_an_outdated_entry_of_the_agenda_is_no_change() -> None:
     ends: dict[str, int] = {}
-    agenda = Agenda(ends, {})
+    agenda = DueChanges(ends, {})
     items = {"data": [{"current_period_end": 100}]}
     subscription: Any = {"id": "sub_1", "status": "active", "cancel_at": None, "trial_end": None, "items": items}
     agenda.note(subscription)

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from shared.errors import UnreadableEvent
-from shared.stripe_shapes import read_subscription
-from shared.subscription import PauseCollection, Subscription, SubscriptionItem
+from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem, read_subscription
 
 TODAY: dict[str, Any] = {
     "id": "sub_1",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from local.intrinsics import TemplateLoader
+from local.aws.intrinsics import TemplateLoader
 
 TEMPLATE: dict[str, Any] = yaml.load((Path(__file__).parents[2] / "template.yaml").read_text(), TemplateLoader)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import stripe
 
-from functions.create_session.user_customer import User, customer_by_email, customer_made_for
+from functions.create_session.identity import User, customer_by_email, customer_made_for
 from shared.errors import Forbidden, OperatorError, PortalError, Unavailable
 
 USER = User("https://id.example/", "user|1", "ada@example.com")
@@ -17,7 +17,7 @@ Answer = tuple[int, Mapping[str, Any], Mapping[str, str]]
 
 
 class ScriptedStripe(stripe.HTTPClient):
-    """Answers each kind of request with the next of its answers, the last one again and again."""
+    """Returns each kind of request with the next of its answers, the last one again and again."""
 
     name = "scripted"
 

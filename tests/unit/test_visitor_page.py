@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from functions.create_session.visitor_page import Visitor, visitor_page
-from functions.create_session.visitor_texts import LANGUAGES
+from functions.create_session.visitor_page import LANGUAGES, Visitor, visitor_page
 from shared.errors import Forbidden, InvalidRequest, OperatorError, PortalError, Unauthenticated, Unavailable
 
 ERRORS = [

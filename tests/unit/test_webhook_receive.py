@@ -12,9 +12,10 @@ from stripe import WebhookSignature
 
 from functions.webhook.receive import Receiver, metric_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
-from shared.intake import Ignored, Intake
-from shared.mirror import Outcome, SubscriptionEvent
+from shared.mirror.intake import Ignored, Intake
+from shared.mirror.rule import Outcome
 from shared.secret_store import Secrets
+from shared.stripe.events import SubscriptionEvent
 
 SIGNING = "whsec_current"
 OLDER = "whsec_older"

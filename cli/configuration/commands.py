@@ -1,0 +1,318 @@
+"""Which Stripe account a command is about: the deployment's, or that of a key in the environment."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from stripe import StripeClient
+
+from cli.configuration import view
+from cli.configuration.apply import Applied, PortalAccount, apply_plan
+from cli.configuration.file import LARGEST_BYTES, Loaded, load
+from cli.configuration.lint import lint_portal, placed, price_problems
+from cli.configuration.lint import lint_portal as lint_file
+from cli.configuration.model import PINNED_VERSION, Portal
+from cli.configuration.plan import Action, PlanOptions, PlanStep, groups, make_plan, still_deployed
+from cli.configuration.writing import as_yaml
+from cli.deployment import STRIPE_API_BASE, Deployment
+from cli.terminal import day, printable
+from shared.errors import InvalidRequest, OperatorError
+from shared.i18n import count
+from shared.portal.rules import Problem, Severity, errors
+from shared.stripe.gateway import StripeJson, stripe_client
+from shared.stripe.pacing import RateLimit, Retries
+
+# Before the first deployment there is no stack to take the key from, and its parameter needs the ids.
+KEY_VARIABLE = "PORTAL_STRIPE_API_KEY"
+_PER_SECOND = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An account, and the groups that the deployment has now; `deployed` is `None` where nobody can tell."""
+
+    client: StripeClient
+    livemode: bool
+    deployed: Mapping[str, str] | None
+    clock: float | None = None
+
+    @classmethod
+    def of(cls, context: typer.Context) -> "Source":
+        """Take the key of the environment, unless `--local` is given, or else the deployment's."""
+        key = os.environ.get(KEY_VARIABLE)
+        if key and not context.find_root().params.get("local"):
+            return cls(stripe_client(key, STRIPE_API_BASE), key.startswith(("sk_live_", "rk_live_")), None)
+        deployment: Deployment = context.obj()
+        return cls(deployment.stripe, deployment.livemode, deployment.portal_configurations, deployment.clock)
+
+    def account(self, version: str) -> PortalAccount:
+        """Return the account at an API version."""
+        return PortalAccount(self.client, version, Retries(RateLimit(_PER_SECOND)))
+
+    @property
+    def today(self) -> date:
+        """The day there, which a local stack may have moved."""
+        return datetime.fromtimestamp(self.clock or time.time(), UTC).date()
+
+    @property
+    def mode(self) -> str:
+        """The mode, for people."""
+        return "live mode" if self.livemode else "test mode"
+
+
+_UNKNOWN_YET = "(known after apply)"
+# Nothing that Stripe could have taken: what the file means is not clear, or cannot be sent.
+_OF_THE_FILE = frozenset(
+    {
+        *("group_twice", "configuration_twice", "two_defaults", "default_with_id"),
+        *("login_page_unsaid", "pause_version", "not_in_this_version"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRun:
+    """What was read, and what would be done; `seen` are the account's configurations by id."""
+
+    file: Path
+    source: Source
+    account: PortalAccount
+    portal: Portal
+    problems: Sequence[Problem]
+    steps: Sequence[PlanStep]
+    seen: Mapping[str, StripeJson]
+
+    @classmethod
+    def of(cls, source: Callable[[], Source], file: Path, asked: PlanOptions) -> "PlanRun":
+        """Read both sides. Raises `InvalidRequest` for a file that is no portal.yaml, after saying why."""
+        loaded = load(file)
+        if loaded.portal is None:
+            say(loaded.problems, file)
+            raise InvalidRequest("bad_portal_file", f"{file} cannot be used before its errors are mended")
+        found = source()
+        account = found.account(loaded.portal.api_version)
+        configurations = account.configurations()
+        steps = make_plan(loaded.portal, configurations, asked)
+        problems = with_prices(loaded, lint_portal(loaded, found.today), account)
+        return cls(file, found, account, loaded.portal, problems, steps, {each["id"]: each for each in configurations})
+
+    @property
+    def acts(self) -> bool:
+        """Whether anything would be changed."""
+        return any(step.acts for step in self.steps)
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The configurations of the entries that have one."""
+        return {step.name: step.id for step in self.steps if step.id and step.name in self.portal.configurations}
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The parameter `PortalConfigurations`, as far as the ids are known yet."""
+        unknown = {step.name: _UNKNOWN_YET for step in self.steps if step.act is Action.CREATE}
+        return groups(self.portal, unknown | self.ids)
+
+    def show(self) -> None:
+        """Write the problems and the plan."""
+        say(self.problems, self.file)
+        _write(
+            f"Stripe, {self.source.mode}; API {self.portal.api_version}.", "", *view.plan_lines(self.steps, self.groups)
+        )
+
+    def check(self) -> None:
+        """Raise `InvalidRequest` where the plan must not be carried out.
+
+        An error in what stays as it is stops nothing: Stripe has taken that already.
+        """
+        changing = {step.name for step in self.steps if step.acts}
+        wrong = [each for each in errors(self.problems) if each.entry in changing | {None} or each.code in _OF_THE_FILE]
+        if wrong:
+            raise InvalidRequest(
+                "lint_errors",
+                f"{self.file}: {count(len(wrong), 'error')} to mend before this can be applied, see above",
+            )
+        shut = still_deployed(self.steps, self.source.deployed or {})
+        if shut:
+            raise InvalidRequest("still_deployed", "; ".join(shut))
+
+    def carry_out(self) -> dict[str, str]:
+        """Do it, a line for each step, and answer the ids of what was made. Raises `InvalidRequest` halfway."""
+        made: dict[str, str] = {}
+        waiting = [step for step in self.steps if step.acts]
+        for done in apply_plan(self.account, self.steps, self.seen):
+            waiting.remove(done.step)
+            _write(_done_line(done))
+            if done.failure:
+                left = ", ".join(step.name for step in waiting)
+                tail = f"Not begun: {left}. " if left else ""
+                raise InvalidRequest("apply_failed", f"Stopped. {tail}Nothing is done twice: run it again")
+            if done.step.act is Action.CREATE and done.id:
+                made[done.step.name] = done.id
+        return made
+
+
+def with_prices(loaded: Loaded, problems: Sequence[Problem], account: PortalAccount) -> list[Problem]:
+    """Add what the account says of the products and prices; what the file alone told is not said twice."""
+    if loaded.portal is None:
+        return list(problems)
+    known = {(each.code, each.path) for each in problems}
+    more = [each for each in price_problems(loaded.portal, account.price) if (each.code, each.path) not in known]
+    return placed(loaded, [*problems, *more])
+
+
+def say(problems: Sequence[Problem], file: Path) -> None:
+    """Write problems to standard error."""
+    sys.stderr.writelines(f"{printable(view.problem_line(str(file), each))}\n" for each in problems)
+
+
+def _done_line(done: Applied) -> str:
+    what = f"{done.step.act} {done.step.name}{f' ({done.id})' if done.id else ''}"
+    page = f"; its login page: {done.login_page}" if done.login_page else ""
+    return f"failed: {what}: {done.failure}" if done.failure else f"done: {what}{page}"
+
+
+def _write(*lines: str) -> None:
+    sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
+    sys.stdout.flush()
+
+
+def lines_to_deploy(planned: PlanRun, made: dict[str, str]) -> Iterator[str]:
+    """Write the parameter to deploy the stack with."""
+    return view.deployment_lines(groups(planned.portal, planned.ids | made), planned.source.deployed)
+
+
+app = typer.Typer()
+
+# 2 is what a wrong command line ends with.
+DIFFERENT = 3
+
+File = Annotated[Path, typer.Argument(help="The file.")]
+Format = Annotated[Literal["text", "json"], typer.Option("--format", help="How to write it.")]
+Default = Annotated[bool, typer.Option("--default", help="The account's default configuration too.")]
+Deactivate = Annotated[
+    bool, typer.Option("--deactivate", help="Configurations whose entry is gone from the file are switched off.")
+]
+FILE = Path("portal.yaml")
+
+
+@app.command("lint")
+def lint_command(  # noqa: PLR0913 - each an option of the command
+    context: typer.Context,
+    file: File = FILE,
+    *,
+    account: Annotated[bool, typer.Option("--account", help="Look up the products and prices too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings end with 1 as well.")] = False,
+    form: Format = "text",
+    as_of: Annotated[str | None, typer.Option(help="The day that it speaks of, YYYY-MM-DD (default: today).")] = None,
+) -> None:
+    """Check a portal.yaml, without an account."""
+    loaded = load(file)
+    problems = lint_file(loaded, _today(as_of))
+    if account and loaded.portal:
+        problems = with_prices(loaded, problems, Source.of(context).account(loaded.portal.api_version))
+    if form == "json":
+        sys.stdout.write(json.dumps([view.problem_json(each) for each in problems], indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{printable(view.problem_line(str(file), each))}\n" for each in problems)
+        sys.stdout.write(f"{file}: {_counted(problems)}.\n")
+    raise typer.Exit(int(bool(problems if strict else errors(problems))))
+
+
+@app.command("plan")
+def plan_command(
+    context: typer.Context,
+    file: File = FILE,
+    *,
+    default: Default = False,
+    deactivate: Deactivate = False,
+    form: Format = "text",
+) -> None:
+    """Show the difference between a portal.yaml and the account; ends with 3 when there is one."""
+    planned = PlanRun.of(lambda: Source.of(context), file, PlanOptions(default, deactivate))
+    if form == "json":
+        found = view.plan_json(planned.steps, planned.groups, livemode=planned.source.livemode)
+        found |= {"problems": [view.problem_json(each) for each in planned.problems]}
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    else:
+        planned.show()
+    planned.check()
+    raise typer.Exit(DIFFERENT if planned.acts else 0)
+
+
+@app.command("apply")
+def apply_command(
+    context: typer.Context,
+    file: File = FILE,
+    *,
+    default: Default = False,
+    deactivate: Deactivate = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Make the account's portal configurations as a portal.yaml says; shows the plan and asks first."""
+    planned = PlanRun.of(lambda: Source.of(context), file, PlanOptions(default, deactivate))
+    planned.show()
+    planned.check()
+    if planned.acts and not yes:
+        typer.confirm(f"Do this to the account ({planned.source.mode})?", abort=True)
+    made = planned.carry_out()
+    sys.stdout.writelines(f"{line}\n" for line in lines_to_deploy(planned, made))
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    *,
+    output: Annotated[Path, typer.Option(help="The file to write; - for the terminal.")] = FILE,
+    project: Annotated[str | None, typer.Option(help="The file's project: its own configurations need no id.")] = None,
+    inactive: Annotated[bool, typer.Option("--inactive", help="Inactive configurations too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+) -> None:
+    """Write a portal.yaml from the account."""
+    if str(output) != "-" and output.exists() and not force:
+        raise InvalidRequest("file_exists", f"{output} exists: name another file with --output, or add --force")
+    source = Source.of(context)
+    account = source.account(PINNED_VERSION)
+    every = account.configurations()
+    kept = [each for each in every if inactive or each.get("active") or each.get("is_default")]
+    if not kept:
+        raise InvalidRequest("nothing_to_import", "The account has no portal configuration")
+    text = as_yaml(kept, source.deployed or {}, _prices(account), project=project, version=PINNED_VERSION)
+    if len(text.encode()) > LARGEST_BYTES:
+        raise InvalidRequest("too_many_configurations", f"{len(kept)} configurations do not fit into one file")
+    if str(output) == "-":
+        sys.stdout.write(text)
+        return
+    output.write_text(text, "utf-8")
+    sys.stdout.write(f"{output}: {len(kept)} written, {len(every) - len(kept)} inactive left out.\n")
+    say(lint_file(load(output), source.today), output)
+
+
+def _prices(account: "PortalAccount") -> "Any":
+    """Return how to read a price; a key that may not leaves intervals and currencies out of the file."""
+
+    def price(price_id: str) -> "Mapping[str, Any] | None":
+        try:
+            return account.price(price_id)
+        except OperatorError as error:
+            if error.code != "no_portal_permission":
+                raise
+            return None
+
+    return price
+
+
+def _counted(problems: "Sequence[Problem]") -> str:
+    numbers = [(sum(each.severity is severity for each in problems), severity) for severity in Severity]
+    found = [f"{number} {severity}{'' if number == 1 else 's'}" for number, severity in numbers if number]
+    return ", ".join(found) or "nothing to mend"
+
+
+def _today(as_of: str | None) -> date:
+    return day(as_of) if as_of else datetime.fromtimestamp(time.time(), UTC).date()

@@ -1,0 +1,329 @@
+"""Reads YAML that people typed: every value with its line, nothing taken twice, nothing that could run or explode."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from yaml.constructor import SafeConstructor
+
+from cli.configuration.model import Portal
+from shared.errors import InvalidRequest
+from shared.portal.rules import Path, Problem
+
+LARGEST_BYTES = 512 * 1024
+# A few anchors that name each other can stand for billions of values.
+MOST_VALUES = 50_000
+
+_TAG = "tag:yaml.org,2002:"
+_COLLECTIONS = frozenset({f"{_TAG}map", f"{_TAG}seq"})
+_SCALARS = SafeConstructor()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a file says, the line of each path, and what is wrong with it as YAML."""
+
+    data: Any
+    lines: Mapping[Path, int] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def line(self, path: Path) -> int:
+        """Return the line of a path, or of the nearest thing around it that the file has."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def read_document(path: FilePath) -> Document:
+    """Read a file. Raises `InvalidRequest` when it cannot be read at all; what is wrong inside is in `problems`."""
+    try:
+        text = _text(path)
+    except OSError as error:
+        hint = ". `portal import` writes one" if isinstance(error, FileNotFoundError) else ""
+        raise InvalidRequest("unreadable_file", f"Cannot read {path}: {error.strerror}{hint}") from error
+    reading = _Reading()
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = None if node is None else reading.value(node, (), ())
+    except yaml.YAMLError as error:
+        return Document(None, problems=(_not_yaml(error),))
+    except (RecursionError, _TooMuchError):
+        return Document(None, problems=(_problem("too_much", 1, *_TOO_MUCH),))
+    return Document(data, reading.lines, tuple(reading.problems))
+
+
+_TOO_MUCH = (
+    f"This is nested too deeply, or stands for more than {MOST_VALUES:,} values.",
+    "Write it out plainly, with fewer anchors.",
+)
+
+
+def _text(path: FilePath) -> str:
+    with path.open("rb") as file:
+        raw = file.read(LARGEST_BYTES + 1)
+    if len(raw) > LARGEST_BYTES:
+        raise InvalidRequest(
+            "file_too_large", f"{path} is larger than {LARGEST_BYTES // 1024} KB: is it the right file?"
+        )
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            "unreadable_file", f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        ) from error
+
+
+def _problem(code: str, line: int, message: str, mend: str, path: Path = ()) -> Problem:
+    return Problem(code, path, message, mend, line=line)
+
+
+def _not_yaml(error: yaml.YAMLError) -> Problem:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    mend = "Indent with spaces, never with tabs." if "'\\t'" in what else "Look at this line and the one before it."
+    return _problem("not_yaml", mark.line + 1 if mark else 1, f"This is not YAML: {what}.", mend)
+
+
+class _TooMuchError(Exception):
+    """Raised when the values of a document never end."""
+
+
+class _Reading:
+    """Turns YAML's nodes into plain values, noting lines and faults."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Path, int] = {}
+        self.problems: list[Problem] = []
+        self._values = 0
+
+    def value(self, node: yaml.Node, path: Path, above: tuple[int, ...]) -> Any:
+        """Return a node's value; `above` are the nodes that it stands in."""
+        self._values += 1
+        if self._values > MOST_VALUES or id(node) in above:
+            raise _TooMuchError
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        around = (*above, id(node))
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTIONS:
+            self._refuse(node, path)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path, around)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, position), around) for position, item in enumerate(node.value)]
+        return self._scalar(node, path) if isinstance(node, yaml.ScalarNode) else None
+
+    def _mapping(self, node: yaml.MappingNode, path: Path, around: tuple[int, ...]) -> dict[str, Any]:
+        own: dict[str, int] = {}
+        result: dict[str, Any] = {}
+        for key, item in node.value:
+            if key.tag == f"{_TAG}merge":
+                continue
+            name, line = self._key(key), key.start_mark.line + 1
+            if name in own:
+                message = f"The key {name!r} stands here twice, first in line {own[name]}."
+                self.problems.append(_problem("key_twice", line, message, "Keep one of them.", (*path, name)))
+                continue
+            own[name] = line
+            self.lines[*path, name] = line
+            result[name] = self.value(item, (*path, name), around)
+        for merged in self._merged(node, path, around):
+            result = {**merged, **result}
+        return result
+
+    def _merged(self, node: yaml.MappingNode, path: Path, around: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+        """Return what `<<` brings in; what the mapping itself says goes before it."""
+        for key, item in node.value:
+            if key.tag != f"{_TAG}merge":
+                continue
+            for each in item.value if isinstance(item, yaml.SequenceNode) else [item]:
+                if isinstance(each, yaml.MappingNode):
+                    yield self.value(each, path, around)
+                else:
+                    mend = "Name an anchor of a mapping: <<: *name"
+                    self.problems.append(
+                        _problem(
+                            "bad_merge", key.start_mark.line + 1, "Only mappings can be merged with <<.", mend, path
+                        )
+                    )
+
+    def _key(self, node: yaml.Node) -> str:
+        if isinstance(node, yaml.ScalarNode):
+            return str(node.value)
+        self.problems.append(
+            _problem("bad_key", node.start_mark.line + 1, "This key is a list or a mapping.", "Write a word.")
+        )
+        return ""
+
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+        kind = node.tag.removeprefix(_TAG)
+        try:
+            match kind:
+                case "null":
+                    return None
+                case "bool":
+                    return _SCALARS.construct_yaml_bool(node)
+                case "int":
+                    return _SCALARS.construct_yaml_int(node)
+                case "float":
+                    return _SCALARS.construct_yaml_float(node)
+                case "str" | "timestamp" | "value":  # a day, such as that of an API version, is text here
+                    return str(node.value)
+        except ValueError:
+            pass
+        self._refuse(node, path)
+        return None
+
+    def _refuse(self, node: yaml.Node, path: Path) -> None:
+        kind = node.tag.removeprefix(_TAG)
+        plain = isinstance(node, yaml.ScalarNode) and kind in {"int", "float"}
+        message = f"This cannot be read as {kind}." if plain else f"{node.tag} is not plain YAML."
+        mend = "Write text, a number, true or false, a list or a mapping."
+        self.problems.append(_problem("bad_value", node.start_mark.line + 1, message, mend, path))
+
+
+_BEGIN = "Begin with `configurations:` and a name under it; docs/portal.example.yaml shows one."
+_TYPES = {
+    "bool_type": ("has to be true or false", "Write true or false, without quotes."),
+    "string_type": ("has to be text", "Put it in quotes."),
+    "int_type": ("has to be a whole number", "Write a whole number, without quotes."),
+    "tuple_type": ("has to be a list", "Write one item a line, each after a dash."),
+    "dict_type": ("has to be a mapping", "Write `key: value` lines under it, or take the line out."),
+    "model_type": ("has to be a mapping", "Write `key: value` lines under it, or take the line out."),
+}
+
+
+# The length of the path of an entry's own name.
+_AN_ENTRY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file: its model unless it has none, and the problems of reading it."""
+
+    document: Document
+    portal: Portal | None
+    problems: tuple[Problem, ...]
+
+
+def load(path: FilePath) -> Loaded:
+    """Read a file. Raises `InvalidRequest` only when it cannot be read at all."""
+    document = read_document(path)
+    if document.problems:
+        return Loaded(document, None, document.problems)
+    if not isinstance(document.data, dict):
+        what = "The file is empty." if document.data is None else "The file is not a mapping."
+        return Loaded(document, None, (Problem("no_configurations", (), what, _BEGIN, line=1),))
+    # `x-...` is where anchors can live.
+    data = {name: value for name, value in document.data.items() if not name.startswith("x-")}
+    try:
+        return Loaded(document, Portal.model_validate(data), ())
+    except ValidationError as error:
+        return Loaded(
+            document,
+            None,
+            tuple(
+                sorted(
+                    (_model_problem(document, each) for each in error.errors(include_url=False)),
+                    key=lambda each: each.line,
+                )
+            ),
+        )
+
+
+def _model_problem(document: Document, error: ErrorDetails) -> Problem:
+    path = _written(error["loc"], document.data)
+    code, message, mend = _words(error, path)
+    return Problem(code, path, message, mend, line=document.line(path))
+
+
+def _written(loc: Path, data: Any) -> Path:
+    """Return as much of pydantic's path as the file has, and the missing key after it; the rest is pydantic's own."""
+    path: Path = ()
+    for part in loc:
+        if part == "[key]":
+            break
+        path = (*path, part)
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            break
+    return path
+
+
+def _words(error: ErrorDetails, path: Path) -> tuple[str, str, str]:
+    """Return the code, the message and the mend."""
+    kind, given, last = error["type"], error["input"], str(path[-1]) if path else ""
+    if kind == "string_pattern_mismatch":
+        last = last if last in _MENDS else "word" if len(path) == _AN_ENTRY else "group" if "groups" in path else "key"
+    found: dict[str, tuple[str, str]] = {
+        "extra_forbidden": (f"There is no {last!r} here.", _suggestion(last, _keys_at(path[:-1]))),
+        "missing": (f"{last!r} is missing.", f"Write `{last}:` here."),
+        "literal_error": (f"{given!r} is not one of its words.", _suggestion(str(given), _expected(error))),
+        "too_short": ("This is empty.", _MENDS.get(last, "List at least one, or take the line out.")),
+        "string_pattern_mismatch": (f"{given!r} is not of the right form.", _MENDS.get(last, "")),
+        "bad_url": ("This is not the address of a page.", "Write the whole address: https://www.example.com/terms"),
+        "reserved_key": (f"{error['msg']}.", "Take it out."),
+    }
+    code = _CODES.get(kind, kind)
+    if kind in _TYPES:
+        what, mend = _TYPES[kind]
+        return "wrong_type", f"This {'is empty' if given is None else what}.", mend
+    return (code, *found[kind]) if kind in found else ("bad_value", f"{error['msg']}.", "See docs/configuration.md.")
+
+
+_CODES = {
+    "extra_forbidden": "unknown_key",
+    "missing": "missing_key",
+    "literal_error": "unknown_word",
+    "too_short": "empty_list",
+    "string_pattern_mismatch": "bad_form",
+}
+
+
+def _expected(error: ErrorDetails) -> list[str]:
+    words: str = error.get("ctx", {}).get("expected", "")
+    return words.replace("'", "").replace(" or ", ", ").split(", ")
+
+
+_MENDS = {
+    "id": "An id of a portal configuration looks like bpc_123.",
+    "prices": "List the prices that customers can change to, or take the product out.",
+    "configurations": _BEGIN,
+    "group": "Groups have at most 100 characters, no quotation marks and no backslashes.",
+    "word": "Names are letters, digits, - and _, at most 40 of them.",
+    "key": "Keys of metadata have at most 40 characters and no square brackets; ids have no spaces.",
+    "currency": "Write three small letters, such as eur.",
+    "api_version": "Write a version with its name, such as 2026-10-28.endive; only those before 2024-09-30 have none.",
+}
+
+
+def _suggestion(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.55)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+
+
+def _keys_at(path: Path) -> list[str]:
+    """Return the keys that the file may have at a path."""
+    shape: Any = Portal
+    for part in path:
+        shape = _inner(shape, part)
+    return list(shape.model_fields) if isinstance(shape, type) and issubclass(shape, BaseModel) else []
+
+
+def _inner(shape: Any, part: str | int) -> Any:
+    """Return the type of a key or an item, without what annotations wrap around it."""
+    if isinstance(shape, type) and issubclass(shape, BaseModel):
+        return _bare(shape.model_fields[str(part)].annotation)
+    return _bare(typing.get_args(shape)[0 if isinstance(part, int) else -1])
+
+
+def _bare(shape: Any) -> Any:
+    while typing.get_origin(shape) in {typing.Annotated, typing.Union, types.UnionType}:
+        shape = typing.get_args(shape)[0]
+    return shape

@@ -1,0 +1,1 @@
+"""`portal backfill`, `reconcile` and `replay`."""

@@ -1,0 +1,111 @@
+"""Sends through the mirror's rule again what did not reach it: dead letters, and what Stripe could not deliver."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from stripe import StripeClient
+
+from shared.errors import UnreadableEvent
+from shared.mirror.comparison import attempt
+from shared.mirror.dead_letters import DeadLetterQueue, Letter, unpacked
+from shared.mirror.drift import MOST_RECORDS, Failure
+from shared.mirror.intake import Ignored, Intake
+from shared.mirror.rule import Outcome
+from shared.stripe.events import is_from_event_bus
+from shared.stripe.lists import undelivered_events
+from shared.stripe.pacing import RateLimit, Retries
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayProgress:
+    """What became of the events so far. Counts are of all, `failures` holds the first 1,000."""
+
+    outcomes: Mapping[Outcome | Ignored, int] = field(default_factory=dict)
+    failed: int = 0
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def seen(self) -> int:
+        """How many events there were."""
+        return sum(self.outcomes.values()) + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """One run. For a dry run the intake's mirror stands on a `DryRunTable`; `clock` is in Unix seconds."""
+
+    intake: Intake
+    limit: RateLimit
+    clock: Callable[[], float]
+    apply: bool
+
+    def dead_letters(self, queue: DeadLetterQueue) -> Iterator[ReplayProgress]:
+        """Bring in what can be understood today, and delete it from the queue then, not before; the rest stays.
+
+        Answers after each message. Raises `Unavailable` when the mirror or the queue fail: nothing is lost then.
+        """
+        done = ReplayProgress()
+        with queue:
+            for letter in queue.letters():
+                result = self._take(f"message {letter.id}", partial(event_in, letter.body, letter.encoding))
+                if isinstance(result, Failure):
+                    result = _with_history(result, letter)
+                elif self.apply:
+                    queue.delete(letter)
+                done = _with(done, result)
+                yield done
+
+    def undelivered(self, client: StripeClient, *, since: int) -> Iterator[ReplayProgress]:
+        """Bring in the events since `since` (Unix seconds) that an endpoint of the account has not taken, oldest first.
+
+        Answers after each event. Raises `Unavailable` when Stripe or the mirror fail, `OperatorError` when Stripe
+        refuses the key.
+        """
+        done = ReplayProgress()
+        for raw in _each(undelivered_events(client, Retries(self.limit), since=since)):
+            done = _with(done, self._take(str(raw.get("id")), partial(_as_written, raw)))
+            yield done
+
+    def _take(self, subject: str, body: Callable[[], bytes]) -> Outcome | Ignored | Failure:
+        result = attempt(subject, lambda: self.intake.take(body(), now=self.clock()), Retries(self.limit))
+        return result if isinstance(result, Failure) else result.outcome
+
+
+def event_in(message: str, encoding: str = "") -> bytes:
+    """Return the Stripe event of a dead letter: its body, or what EventBridge or Lambda wrapped around it.
+
+    Raises `UnreadableEvent`.
+    """
+    text = unpacked(message, encoding)
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        raise UnreadableEvent("unreadable_event", "Not an event that can be read: the body is not JSON") from None
+    if isinstance(parsed, dict) and is_from_event_bus(parsed):
+        return json.dumps(parsed["detail"]).encode()
+    return text.encode()
+
+
+def _with(done: ReplayProgress, result: Outcome | Ignored | Failure) -> ReplayProgress:
+    if isinstance(result, Failure):
+        return replace(done, failed=done.failed + 1, failures=(*done.failures, result)[:MOST_RECORDS])
+    return replace(done, outcomes=dict(Counter(done.outcomes) + Counter([result])))
+
+
+def _with_history(failure: Failure, letter: Letter) -> Failure:
+    if not letter.reason or letter.reason == failure.reason:
+        return failure
+    return replace(failure, reason=f"{failure.reason} (when it was kept: {letter.reason})")
+
+
+def _as_written(raw: Mapping[str, Any]) -> bytes:
+    return json.dumps(raw).encode()
+
+
+def _each(pages: Iterator[tuple[Mapping[str, Any], ...]]) -> Iterator[Mapping[str, Any]]:
+    for page in pages:
+        yield from page

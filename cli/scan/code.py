@@ -1,0 +1,261 @@
+"""Which files are read, how each language writes comments, and how it would write today's pause."""
+
+import os
+import re
+import stat
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+
+from shared.errors import InvalidRequest
+
+# What is never closed goes on to the end, so that no file takes long.
+_STRINGS = (
+    r"\"\"\".*?(?:\"\"\"|\Z)|'''.*?(?:'''|\Z)|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*(?:`|\Z)"
+)
+_SLASHES = r"//[^\n]*|/\*.*?(?:\*/|\Z)"
+_DOCSTRING = r"(?:\A|(?<=:\n))[ \t]*(?:\"\"\".*?\"\"\"|'''.*?''')"
+_HASH = r"#[^\n]*"
+_HASH_AFTER_SPACE = r"(?:^|(?<=\s))#[^\n]*"
+_FORM = "features[subscription_pause][duration][type]=indefinite beside it"
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """`comments` is a regular expression; `today` is the new form, one month long."""
+
+    name: str
+    comments: str | None
+    today: str
+
+    def without_comments(self, text: str) -> str:
+        """Blank the comments, each character by a space: places stay what they are."""
+        if self.comments is None:
+            return text
+        parts = re.compile(f"(?P<comment>{self.comments})|(?P<string>{_STRINGS})", re.DOTALL | re.MULTILINE)
+        return parts.sub(lambda found: found[0] if found["string"] else re.sub(r"[^\n]", " ", found[0]), text)
+
+
+_JSON_TODAY = (
+    '"subscription_pause": {"enabled": true, "duration": {"type": "interval_options", "interval_options": '
+    '[{"interval": "month"}]}}'
+)
+_PYTHON = Language("Python", f"{_HASH}|{_DOCSTRING}", _JSON_TODAY.replace("true", "True"))
+_JAVASCRIPT = Language(
+    "JavaScript",
+    _SLASHES,
+    "subscription_pause: {enabled: true, duration: {type: 'interval_options', interval_options: [{interval: 'month'}]}"
+    "}",
+)
+_RUBY = Language("Ruby", _HASH, _JAVASCRIPT.today)
+_PHP = Language(
+    "PHP",
+    f"{_SLASHES}|{_HASH_AFTER_SPACE}",
+    "'subscription_pause' => ['enabled' => true, 'duration' => ['type' => 'interval_options', 'interval_options' => "
+    "[['interval' => 'month']]]]",
+)
+_GO = Language(
+    "Go",
+    _SLASHES,
+    "Duration: &stripe.BillingPortalConfigurationFeaturesSubscriptionPauseDurationParams{Type: "
+    'stripe.String("indefinite")} beside Enabled',
+)
+_JAVA = Language(
+    "Java",
+    _SLASHES,
+    ".setDuration(SubscriptionPause.Duration.builder().setType(SubscriptionPause.Duration.Type.INDEFINITE).build()) "
+    "beside .setEnabled(true)",
+)
+_CSHARP = Language(
+    "C#",
+    _SLASHES,
+    'Duration = new ConfigurationFeaturesSubscriptionPauseDurationOptions { Type = "indefinite" } beside Enabled',
+)
+_TERRAFORM = Language(
+    "Terraform",
+    f"{_SLASHES}|{_HASH}",
+    'duration { type = "indefinite" } beside enabled, once your provider knows API 2026-10-28.endive',
+)
+_JSON = Language("JSON", None, _JSON_TODAY)
+_YAML = Language("YAML", _HASH_AFTER_SPACE, "duration: {type: interval_options, interval_options: [{interval: month}]}")
+_SHELL = Language("shell", _HASH_AFTER_SPACE, _FORM)
+_ELIXIR = Language("Elixir", _HASH, 'subscription_pause: %{enabled: true, duration: %{type: "indefinite"}}')
+
+_BY_SUFFIX: Mapping[str, Language] = {
+    **dict.fromkeys((".py", ".pyi"), _PYTHON),
+    **dict.fromkeys(
+        (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".vue", ".svelte", ".astro"), _JAVASCRIPT
+    ),
+    **dict.fromkeys((".rb", ".rake", ".erb", ".gemspec"), _RUBY),
+    **dict.fromkeys((".php", ".phtml"), _PHP),
+    ".go": _GO,
+    **dict.fromkeys((".java", ".kt", ".kts", ".scala", ".groovy"), _JAVA),
+    ".cs": _CSHARP,
+    **dict.fromkeys((".tf", ".tfvars", ".hcl"), _TERRAFORM),
+    **dict.fromkeys((".json", ".jsonc", ".json5", ".ipynb", ".har"), _JSON),
+    **dict.fromkeys((".yaml", ".yml"), _YAML),
+    **dict.fromkeys((".sh", ".bash", ".zsh", ".fish", ".ps1", ".bat", ".cmd", ".http", ".rest", ".mk"), _SHELL),
+    **dict.fromkeys((".ex", ".exs"), _ELIXIR),
+}
+_BY_NAME = {"Makefile": _SHELL, "Dockerfile": _SHELL, "Rakefile": _RUBY, "Gemfile": _RUBY, "justfile": _SHELL}
+
+
+def language_of(path: PurePath, beginning: str) -> Language | None:
+    """Return a file's language by its name, or by a first line such as `#!/bin/sh`."""
+    found = _BY_SUFFIX.get(path.suffix.lower()) or _BY_NAME.get(path.name)
+    if found or path.suffix or not beginning.startswith("#!"):
+        return found
+    first = beginning.partition("\n")[0]
+    for word, language in (("python", _PYTHON), ("node", _JAVASCRIPT), ("ruby", _RUBY), ("php", _PHP), ("sh", _SHELL)):
+        if word in first:
+            return language
+    return None
+
+
+LARGEST_BYTES = 1024 * 1024
+SKIPPED_FOLDERS = frozenset(
+    {
+        *(".git", ".hg", ".svn", "node_modules", "bower_components", "vendor", "site-packages", "__pycache__"),
+        *(".venv", "venv", ".tox", ".nox", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".terraform", ".aws-sam"),
+        *(".next", ".nuxt", ".gradle", ".idea", "target", "dist", "build", "coverage"),
+    }
+)
+
+
+class Files:
+    """The files of a folder, in the order of their names; `skipped` counts why others were not read."""
+
+    def __init__(self, root: Path) -> None:
+        """Raise `InvalidRequest` unless the root is a folder or a file."""
+        if not root.exists():
+            raise InvalidRequest("no_such_folder", f"There is no {root}")
+        self._root = root
+        self.read = 0
+        self.skipped: Counter[str] = Counter()
+
+    def texts(self) -> Iterator[tuple[Path, Language, str]]:
+        """Return each file of a known language: its path below the root, the language, and its text."""
+        for path in self._paths():
+            raw = self._raw(path)
+            if raw is None:
+                continue
+            text = _decoded(raw)
+            if text is None:
+                self.skipped["binary"] += 1
+                continue
+            language = language_of(path, text[:200])
+            if language:
+                self.read += 1
+                yield (path.relative_to(self._root) if path != self._root else Path(path.name)), language, text
+
+    def _paths(self) -> Iterator[Path]:
+        if not self._root.is_dir():
+            yield self._root
+            return
+        for folder, names, files in os.walk(self._root, onerror=lambda _: self.skipped.update(["unreadable"])):
+            names[:] = sorted(name for name in names if name not in SKIPPED_FOLDERS)
+            yield from (Path(folder, name) for name in sorted(files))
+
+    def _raw(self, path: Path) -> bytes | None:
+        """Return a file's bytes; a link is not followed, and a pipe or a device never opened."""
+        try:
+            about = path.lstat()
+            if not stat.S_ISREG(about.st_mode):
+                return None
+            if about.st_size > LARGEST_BYTES:
+                self.skipped["larger than 1 MB"] += 1
+                return None
+            return path.read_bytes()
+        except OSError:
+            self.skipped["unreadable"] += 1
+            return None
+
+
+def _decoded(raw: bytes) -> str | None:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16", "replace")
+    return None if b"\0" in raw[:8192] else raw.decode("utf-8", "replace")
+
+
+_CHAIN_END = re.compile(r"\.\s*build\s*\(\s*\)|;")
+_PAIRS = {"{": "}", "(": ")", "[": "]"}
+_LONGEST_VALUE = 4000
+# Looking up a variable reads the whole file.
+_LONGEST_TO_LOOK_UP = 200_000
+
+
+class Source:
+    """A file's text; places are offsets in `code`, which is as long as the text."""
+
+    def __init__(self, text: str, language: Language) -> None:
+        self.language = language
+        self.code = language.without_comments(text)
+        self._text = text
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        starts = [0]
+        for place, character in enumerate(self._text):
+            if character == "\n":
+                starts.append(place + 1)
+        return starts
+
+    def line(self, place: int) -> int:
+        """Return the line of a place, counted from 1."""
+        return bisect_right(self._starts, place)
+
+    def column(self, place: int) -> int:
+        """Return the column of a place, counted from 1."""
+        return place - self._starts[self.line(place) - 1] + 1
+
+    def line_text(self, line: int) -> str:
+        """Return a line as it was written."""
+        return self._text[self._starts[line - 1] : self._end(line)]
+
+    def near(self, place: int, lines: int) -> str:
+        """Return the code around a place."""
+        line = self.line(place)
+        return self.code[self._starts[max(1, line - lines) - 1] : self._end(line + lines)]
+
+    def _end(self, line: int) -> int:
+        return self._starts[line] if line < len(self._starts) else len(self._text)
+
+    def closing(self, opening: int) -> int:
+        """Return where the bracket at `opening` is closed, or where to give up."""
+        open_ones: list[str] = []
+        place = opening
+        for place in range(opening, min(len(self.code), opening + _LONGEST_VALUE)):
+            character = self.code[place]
+            if character in _PAIRS:
+                open_ones.append(_PAIRS[character])
+            elif open_ones and character == open_ones[-1]:
+                open_ones.pop()
+                if not open_ones:
+                    return place + 1
+        return place + 1
+
+    def chain_end(self, start: int) -> int:
+        """Return where a chain of builder calls ends: at its `build()`, or at the statement's end."""
+        found = _CHAIN_END.search(self.code, start, start + _LONGEST_VALUE)
+        return found.end() if found else min(len(self.code), start + _LONGEST_VALUE)
+
+    def indented(self, key: int, start: int) -> tuple[int, int]:
+        """Return the lines below a YAML key that are indented more than it."""
+        own = key - self.code.rfind("\n", 0, key) - 1
+        end = self.code.rfind("\n", 0, start) + 1
+        for line in self.code[end : end + _LONGEST_VALUE].splitlines(keepends=True):
+            if line.strip() and len(line) - len(line.lstrip()) <= own:
+                break
+            end += len(line)
+        return start, max(start, end)
+
+    def value_of(self, variable: str) -> str | None:
+        """Return what a variable is set to in this file, if that is a literal."""
+        if len(self.code) > _LONGEST_TO_LOOK_UP:
+            return None
+        name = rf"(?<![\w.\"'\[])\$?{re.escape(variable)}"
+        found = re.search(rf"{name}\s*(?::[^=\n]{{1,60}})?:?=\s*[^\s;,]{{0,100}}?(?=[{{(\[])", self.code)
+        return self.code[found.end() : self.closing(found.end())] if found else None

@@ -1,1 +1,0 @@
-"""Finds the withdrawn parameter `features.subscription_pause` in a code base."""

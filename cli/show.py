@@ -1,0 +1,84 @@
+"""What the mirror holds of a customer, as text for people or as JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+
+from shared.errors import InvalidRequest
+from shared.mirror.table import MirroredSubscription
+
+if TYPE_CHECKING:
+    from cli.deployment import Deployment
+
+app = typer.Typer()
+Customer = Annotated[str, typer.Argument(help="The Stripe customer, cus_...")]
+
+
+def mirror_as_json(items: Sequence[MirroredSubscription]) -> str:
+    """Every field; times are Unix seconds, as Stripe has them."""
+    return json.dumps([_flat(item) for item in items], indent=2)
+
+
+def mirror_as_text(items: Sequence[MirroredSubscription]) -> Group:
+    """The fields that people ask for; times are UTC."""
+    return Group(*(_table(item) for item in items))
+
+
+def _table(item: MirroredSubscription) -> Table:
+    table = Table(
+        title=f"[bold]{escape(item.subscription.id)}[/bold]", title_justify="left", box=None, show_header=False
+    )
+    for name, value in _rows(item):
+        if value:
+            table.add_row(f"  {name}", escape(value))
+    return table
+
+
+def _rows(item: MirroredSubscription) -> Iterator[tuple[str, str]]:
+    held = item.subscription
+    yield "status", held.status
+    if held.pause_collection:
+        yield "collection", f"paused: {held.pause_collection.behavior}"
+        yield "resumes", _time(held.pause_collection.resumes_at) or "no date"
+    yield "paused because", held.paused_reason or ""
+    yield "paused since", _time(item.paused_since)
+    yield "period ends", _time(held.current_period_end)
+    yield "cancels", _time(held.cancel_at) or ("at the period's end" if held.cancel_at_period_end else "")
+    yield "ended", _time(held.ended_at)
+    yield "as of", f"{_time(item.as_of)} (revision {item.revision})"
+
+
+def _flat(item: MirroredSubscription) -> dict[str, Any]:
+    whole = asdict(item)
+    held = whole.pop("subscription")
+    return {"subscription_id": held.pop("id"), **held, "pause_kind": item.subscription.pause_kind, **whole}
+
+
+def _time(seconds: int | None) -> str:
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    customer: Customer,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Every field, for programs.")] = False,
+) -> None:
+    """Show what the mirror holds of a customer's subscriptions."""
+    deployment: Deployment = context.obj()
+    items = list(deployment.mirror.of_customer(customer))
+    if json:
+        sys.stdout.write(mirror_as_json(items) + "\n")
+    elif items:
+        Console().print(mirror_as_text(items))
+    if not items:
+        raise InvalidRequest("not_mirrored", f"The mirror holds no subscription of {customer}")

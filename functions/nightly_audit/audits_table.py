@@ -1,0 +1,135 @@
+"""The DynamoDB table `Audits`: one item a night, with what was found and whether the mail went out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.audit.report import PastNight, Report
+from shared.aws import code_of, is_refusal, serialize
+from shared.errors import OperatorError, Unavailable
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+
+REMEMBERED_NIGHTS = 29
+KEPT_FOR = timedelta(days=400)
+# A run that began to send and was not heard of since has died.
+SENDING_TAKES = timedelta(minutes=15)
+
+
+# `:mail` is "sending" here.
+_MAY_SEND = (
+    "attribute_not_exists(#mail) OR #mail = :refused OR (#mail = :mail AND (#run = :run OR #claimed_at < :dead))"
+)
+
+
+class MailStatus(StrEnum):
+    """What became of a night's mail."""
+
+    SENDING = "sending"
+    SENT = "sent"
+    SILENT = "silent"
+    REFUSED = "refused"
+
+
+class AuditsTable:
+    """Remembers nights, and lets one run a night send its mail."""
+
+    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+        self._client = client
+        self._table_name = table_name
+
+    def before(self, night: date) -> tuple[PastNight, ...]:
+        """Return up to 29 nights before this one, oldest first; nights without a report are gaps.
+
+        Raises `Unavailable`.
+        """
+        keys = [_key(night - timedelta(days=days)) for days in range(1, REMEMBERED_NIGHTS + 1)]
+        try:
+            answer = self._client.batch_get_item(RequestItems={self._table_name: {"Keys": keys}})
+        except (ClientError, BotoCoreError) as error:
+            raise _failure(error) from error
+        if answer.get("UnprocessedKeys"):
+            raise Unavailable("nights_unavailable", "The table of nights left out keys")
+        nights = map(_past_night, answer["Responses"].get(self._table_name, []))
+        return tuple(sorted(nights, key=lambda each: each.night))
+
+    def claim(self, night: date, run: str, report: Report, *, now: datetime, again: bool) -> bool:
+        """Return whether this run may send the night's mail, and keep what the night found if so.
+
+        One run may, and may begin again if it was interrupted; another one only when that one has died or its mail was
+        refused, or when asked to send `again`. Raises `Unavailable`.
+        """
+        values = {
+            ":run": run,
+            ":claimed_at": int(now.timestamp()),
+            ":mail": MailStatus.SENDING.value,
+            ":expires_at": int((now + KEPT_FOR).timestamp()),
+            ":complete": report.complete,
+            ":subscriptions_paused": len(report.paused),
+            ":customers_served_free": report.customers_served_free,
+            ":totals": {currency: str(amount) for currency, amount in report.totals.items()},
+        }
+        if again:
+            return self._update(night, values)
+        others = {":dead": int((now - SENDING_TAKES).timestamp()), ":refused": MailStatus.REFUSED.value}
+        return self._update(night, values, _MAY_SEND, others)
+
+    def told(self, night: date, mail: MailStatus) -> None:
+        """Keep what became of the mail. Raises `Unavailable`."""
+        self._update(night, {":mail": mail.value})
+
+    def _update(
+        self,
+        night: date,
+        values: Mapping[str, Any],
+        condition: str | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Set attributes, each named as its value is; answer whether the condition held."""
+        request: dict[str, Any] = {
+            "TableName": self._table_name,
+            "Key": _key(night),
+            "UpdateExpression": "SET " + ", ".join(f"#{name[1:]} = {name}" for name in values),
+            "ExpressionAttributeNames": {f"#{name[1:]}": name[1:] for name in values},
+            "ExpressionAttributeValues": {name: serialize(value) for name, value in {**values, **(more or {})}.items()},
+        }
+        if condition:
+            request["ConditionExpression"] = condition
+        try:
+            self._client.update_item(**request)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        except (ClientError, BotoCoreError) as error:
+            raise _failure(error) from error
+        return True
+
+
+def last_complete(nights: Sequence[PastNight]) -> PastNight | None:
+    """Return the last night whose report was complete: only from such a one can a change be told."""
+    return next((each for each in reversed(nights) if each.complete), None)
+
+
+def _key(night: date) -> dict[str, Any]:
+    return {"night": {"S": night.isoformat()}}
+
+
+def _past_night(item: Mapping[str, Any]) -> PastNight:
+    return PastNight(
+        date.fromisoformat(item["night"]["S"]),
+        item["complete"]["BOOL"],
+        int(item["subscriptions_paused"]["N"]),
+        int(item["customers_served_free"]["N"]),
+        {currency: Decimal(amount["S"]) for currency, amount in item["totals"]["M"].items()},
+    )
+
+
+def _failure(error: ClientError | BotoCoreError) -> Unavailable | OperatorError:
+    if is_refusal(error):
+        return OperatorError("nights_refused", f"The function may not use the table of nights ({code_of(error)})")
+    return Unavailable("nights_unavailable", f"The table of nights did not answer ({code_of(error)})")

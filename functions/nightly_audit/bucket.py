@@ -1,0 +1,170 @@
+"""Keeps in S3 what a night's steps hand to each other, and each night's list of paused subscriptions."""
+
+import csv
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from io import BytesIO, TextIOWrapper
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import TypeAdapter
+from s3transfer.exceptions import RetriesExceededError
+
+from shared.audit.check import DriftTotals
+from shared.audit.check_run import CheckRunState
+from shared.audit.findings import FINDING, Finding
+from shared.aws import code_of, is_refusal
+from shared.errors import OperatorError, Unavailable
+from shared.mirror.comparison import SeenSubscriptions
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+# The address is signed with the function's own credentials and dies with them, after 12 hours at the latest.
+LINK_LIVES_FOR = timedelta(hours=12)
+_MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ScanState:
+    """How far a run has come after one of its steps."""
+
+    looked: CheckRunState = field(default_factory=CheckRunState)
+    drift: DriftTotals = field(default_factory=DriftTotals)
+
+
+class FindingSink(Protocol):
+    """Where a step puts its findings about paused subscriptions."""
+
+    def add(self, finding: Finding) -> None:
+        """Keep a finding."""
+
+
+_SCAN_STATE = TypeAdapter(ScanState)
+
+
+class ReportBucket:
+    """One bucket. A step writes under its own number, so that doing it again overwrites, and never adds."""
+
+    def __init__(self, s3: "S3Client", bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+
+    def stretch(self, run: str, number: int) -> ScanState:
+        """Return what step `number` left; before the first step there is nothing. Raises `Unavailable`."""
+        if number < 0:
+            return ScanState()
+        return _SCAN_STATE.validate_json(gzip.decompress(self._read(f"parts/{run}/{number}/stretch.json.gz")))
+
+    def put_stretch(self, run: str, number: int, stretch: ScanState) -> None:
+        """Keep what a step leaves. Raises `Unavailable`."""
+        self._write(f"parts/{run}/{number}/stretch.json.gz", BytesIO(gzip.compress(_SCAN_STATE.dump_json(stretch))))
+
+    @contextmanager
+    def part(self, run: str, number: int) -> Iterator[FindingSink]:
+        """Gather findings on disk, and keep them when the step comes to its end. Raises `Unavailable`."""
+        with TemporaryFile() as file:
+            with gzip.GzipFile(fileobj=file, mode="wb") as packed:
+                yield _FindingFile(packed)
+            file.seek(0)
+            self._write(f"parts/{run}/{number}/paused.jsonl.gz", file)
+
+    def findings(self, run: str, steps: int) -> Iterator[Finding]:
+        """Return the findings of the first `steps` steps. Raises `Unavailable`."""
+        for number in range(steps):
+            with TemporaryFile() as file:
+                self._fetch(f"parts/{run}/{number}/paused.jsonl.gz", file)
+                file.seek(0)
+                with gzip.GzipFile(fileobj=file, mode="rb") as lines:
+                    yield from map(FINDING.validate_json, lines)
+
+    def put_seen(self, run: str, number: int, seen: SeenSubscriptions) -> None:
+        """Keep which subscriptions a step saw at Stripe. Raises `Unavailable`."""
+        self._write(f"parts/{run}/{number}/seen", BytesIO(seen.dump()))
+
+    def seen(self, run: str, steps: int) -> SeenSubscriptions:
+        """Return which subscriptions the first `steps` steps saw. Raises `Unavailable`."""
+        seen = SeenSubscriptions()
+        for number in range(steps):
+            seen.load(self._read(f"parts/{run}/{number}/seen"))
+        return seen
+
+    def put_list(self, night: date, file: BinaryIO) -> None:
+        """Keep a night's list, a CSV with a column `id`. Raises `Unavailable`."""
+        self._write(_list_key(night), file)
+
+    def listed(self, night: date) -> Iterator[str]:
+        """Return the subscriptions of a night's list, in its order.
+
+        Raises `Unavailable`, also when the list is gone or is none any more.
+        """
+        with TemporaryFile() as file:
+            self._fetch(_list_key(night), file)
+            file.seek(0)
+            with TextIOWrapper(file, "utf-8-sig", newline="") as lines:
+                rows = csv.DictReader(lines)
+                try:
+                    if "id" not in (rows.fieldnames or ()):
+                        raise Unavailable("list_unreadable", f"The list of {night} has no column of ids")
+                    yield from (row["id"] for row in rows)
+                except (UnicodeDecodeError, csv.Error) as error:
+                    raise Unavailable("list_unreadable", f"The list of {night} is no CSV") from error
+
+    def link(self, night: date) -> str:
+        """Return an address from which whoever has it can fetch a night's list, for some hours."""
+        name = f'attachment; filename="paused-subscriptions-{night}.csv"'
+        wanted = {
+            "Bucket": self._bucket,
+            "Key": _list_key(night),
+            "ResponseContentDisposition": name,
+            "ResponseContentType": "text/csv; charset=utf-8",
+        }
+        return self._s3.generate_presigned_url("get_object", wanted, int(LINK_LIVES_FOR.total_seconds()))
+
+    def place(self, night: date) -> str:
+        """Return where a night's list stays."""
+        return f"s3://{self._bucket}/{_list_key(night)}"
+
+    def _write(self, key: str, file: BinaryIO) -> None:
+        with _bucket_errors():
+            self._s3.upload_fileobj(file, self._bucket, key)
+
+    def _fetch(self, key: str, file: BinaryIO) -> None:
+        with _bucket_errors():
+            self._s3.download_fileobj(self._bucket, key, file)
+
+    def _read(self, key: str) -> bytes:
+        with _bucket_errors():
+            return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+
+class _FindingFile:
+    def __init__(self, file: gzip.GzipFile) -> None:
+        self._file = cast("BinaryIO", file)
+
+    def add(self, finding: Finding) -> None:
+        self._file.write(FINDING.dump_json(finding) + b"\n")
+
+
+def _list_key(night: date) -> str:
+    return f"lists/{night}.csv"
+
+
+@contextmanager
+def _bucket_errors() -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError, Boto3Error, RetriesExceededError) as error:
+        if is_refusal(error):
+            raise OperatorError(
+                "reports_refused", f"The function may not use the bucket of the audit's reports ({code_of(error)})"
+            ) from error
+        raise Unavailable(
+            "reports_unavailable", f"The bucket of the audit's reports did not answer ({code_of(error)})"
+        ) from error

@@ -1,0 +1,121 @@
+"""Where each part of the stack listens, and which settings follow from that."""
+
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+
+import requests
+
+from local.aws.intrinsics import REGION, PhysicalNames
+from local.processes import NotRunning
+
+HOST = "127.0.0.1"
+SENDING_DOMAIN = "northwind.example"
+AUDIT_FROM = "billing-audit@northwind.example"
+PORTAL_FROM = "Northwind <billing@northwind.example>"
+OIDC_PATH = "/oidc"
+OIDC_AUDIENCE = "northwind"
+AUDIT_TO = "billing-team@northwind.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The ports of the stack; `stripe_port` is `None` when it runs against Stripe itself."""
+
+    port: int = 8787
+    stripe_port: int | None = 12111
+    aws_port: int = 5555
+
+    @property
+    def site_url(self) -> str:
+        """The demo site and the API."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def stripe_url(self) -> str:
+        """Stripe's API: the simulator's, or Stripe's own."""
+        return f"http://{HOST}:{self.stripe_port}" if self.stripe_port else "https://api.stripe.com"
+
+    @property
+    def aws_url(self) -> str:
+        """Every AWS service."""
+        return f"http://{HOST}:{self.aws_port}"
+
+    @property
+    def names(self) -> PhysicalNames:
+        """How the template's resources are called here."""
+        return PhysicalNames(self.aws_url, self.site_url)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Values for the template's parameters that have no default."""
+        return {
+            "AllowedReturnOrigins": f"{self.site_url},http://localhost:{self.port}",
+            "DefaultReturnUrl": f"{self.site_url}/",
+            "AuditEmailFrom": AUDIT_FROM,
+            "AuditEmailTo": AUDIT_TO,
+            "PortalEmailFrom": PORTAL_FROM,
+        }
+
+    @property
+    def oidc_parameters(self) -> dict[str, str]:
+        """Values for the template's parameters about users who sign in."""
+        return {
+            "OidcIssuer": f"{self.site_url}{OIDC_PATH}",
+            "OidcAudience": OIDC_AUDIENCE,
+            "AllowVerifiedEmail": "true",
+            "CreateMissingCustomers": "true",
+        }
+
+    @property
+    def aws_environment(self) -> dict[str, str]:
+        """What points boto3 and the AWS CLI at the stack."""
+        return {
+            "AWS_ENDPOINT_URL": self.aws_url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": REGION,
+        }
+
+    def check_free(self) -> None:
+        """Raise `NotRunning` when a port is taken, saying by whom if it is us."""
+        if _is_taken(self.port) and _is_our_site(self.site_url):
+            raise NotRunning(
+                f"Already running at {self.site_url}. Stop it with Ctrl-C there, "
+                "or use --port, --stripe-port and --aws-port for a second one.",
+            )
+        for option, port in (("--port", self.port), ("--stripe-port", self.stripe_port), ("--aws-port", self.aws_port)):
+            if port and _is_taken(port):
+                raise NotRunning(f"Port {port} is taken by another program. Free it, or choose another with {option}.")
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+def _is_our_site(url: str) -> bool:
+    try:
+        return "stripe_api_base" in requests.get(f"{url}/local.json", timeout=2).json()
+    except (requests.RequestException, ValueError, TypeError):
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Without `stripe_key` the simulator stands in for Stripe; `webhook_secret` is only for Stripe itself.
+
+    With `oidc` users sign in with the demo's own OpenID Connect provider.
+    """
+
+    places: Addresses
+    as_of: datetime | None = None
+    stripe_key: str | None = None
+    webhook_secret: str | None = None
+    log_level: str = "WARNING"
+    oidc: bool = False

@@ -1,0 +1,75 @@
+"""Runs a durable function to its end, as Lambda would over many invocations, with AWS's own local runner."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+from uuid import uuid4
+
+from aws_durable_execution_sdk_python.lambda_service import InvocationStatus
+from aws_durable_execution_sdk_python_testing.runner import DurableFunctionTestRunner
+from aws_lambda_powertools import Metrics
+
+from local.aws.intrinsics import ACCOUNT_ID, REGION
+from local.aws.template import Function
+
+# Waits and pauses between tries take no time here.
+LONGEST_SECONDS = 600
+
+
+class ExecutionFailed(Exception):
+    """Raised when a durable execution failed for good; the message is what Lambda would report."""
+
+
+def run_durably(handler: Callable[..., Any], function_name: str, event: Mapping[str, Any]) -> Any:
+    """Run a durable execution, and answer its result. Raises `ExecutionFailed`."""
+    with DurableFunctionTestRunner(handler=handler, poll_interval=0.02, execution_timeout=LONGEST_SECONDS) as runner:
+        result = runner.run(input=json.dumps(event), function_name=function_name)
+    # The runner stops its event loop and its thread, and leaves the loop open.
+    runner._scheduler._loop.close()  # noqa: SLF001 - it has no other way
+    if result.status is not InvocationStatus.SUCCEEDED:
+        raise ExecutionFailed(f"{result.error.type}: {result.error.message}" if result.error else "no reason given")
+    return json.loads(result.result) if result.result else None
+
+
+class LambdaContext:
+    """What Lambda hands to a handler beside the event."""
+
+    function_version = "$LATEST"
+
+    def __init__(self, function: Function) -> None:
+        self.function_name = function.logical_id
+        self.memory_limit_in_mb = function.memory_size
+        self.invoked_function_arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function.logical_id}"
+        self.aws_request_id = str(uuid4())
+        self.log_group_name = f"/aws/lambda/{function.logical_id}"
+        self.log_stream_name = "local"
+        self._deadline = time.monotonic() + function.timeout
+
+    def get_remaining_time_in_millis(self) -> int:
+        """How long the handler may still take; nothing ends it when that is over."""
+        return max(0, int((self._deadline - time.monotonic()) * 1000))
+
+
+class LambdaFunction:
+    """A function ready to be invoked; its module is imported when it is made, as in Lambda's init phase."""
+
+    def __init__(self, function: Function) -> None:
+        self._function = function
+        module, _, name = function.handler.rpartition(".")
+        self._handler = getattr(import_module(module), name)
+        self._lock = threading.Lock()
+
+    def invoke(self, event: dict[str, Any]) -> Any:
+        """Call the handler with a copy of the event and answer what it returns, both as JSON would carry them."""
+        with self._lock:
+            if self._function.durable:
+                return run_durably(self._handler, self._function.logical_id, event)
+            try:
+                answer = self._handler(json.loads(json.dumps(event)), LambdaContext(self._function))
+            finally:
+                # Metrics that are switched off are kept all the same, and the hundredth writes all of them.
+                Metrics().clear_metrics()
+            return json.loads(json.dumps(answer))

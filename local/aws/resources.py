@@ -1,0 +1,67 @@
+"""Creates in moto what CloudFormation would create from the template."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from local.aws.intrinsics import REGION
+from local.aws.template import Template
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_secretsmanager import SecretsManagerClient
+    from types_boto3_sesv2 import SESV2Client
+    from types_boto3_sqs import SQSClient
+    from types_boto3_sqs.literals import QueueAttributeNameType
+
+
+_SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - the name of a type
+
+
+@dataclass(frozen=True, slots=True)
+class AwsClients:
+    """boto3's clients of the local services."""
+
+    dynamodb: "DynamoDBClient"
+    secretsmanager: "SecretsManagerClient"
+    s3: "S3Client"
+    sesv2: "SESV2Client"
+    sqs: "SQSClient"
+
+    @classmethod
+    def at(cls, url: str) -> "AwsClients":
+        """Make clients of a server such as `local.aws.server`."""
+        session = boto3.Session("local", "local", region_name=REGION)
+        return cls(
+            session.client("dynamodb", endpoint_url=url),
+            session.client("secretsmanager", endpoint_url=url),
+            session.client("s3", endpoint_url=url),
+            session.client("sesv2", endpoint_url=url),
+            session.client("sqs", endpoint_url=url),
+        )
+
+
+def create_resources(template: Template, clients: AwsClients, *, sender: str, secret: Mapping[str, object]) -> None:
+    """Create tables, queues and buckets as in the template, the filled secret, and the sender's address or domain."""
+    template.create_tables(clients.dynamodb)
+    for queue_id, properties in template.resources("AWS::SQS::Queue").items():
+        clients.sqs.create_queue(QueueName=queue_id, Attributes=_queue_attributes(properties))
+    for bucket_id in template.resources("AWS::S3::Bucket"):
+        region: Any = {"LocationConstraint": REGION}
+        clients.s3.create_bucket(Bucket=template.ref(bucket_id), CreateBucketConfiguration=region)
+    for secret_id in template.resources(_SECRET):
+        clients.secretsmanager.create_secret(Name=secret_id, SecretString=json.dumps(secret))
+    clients.sesv2.create_email_identity(EmailIdentity=sender)
+
+
+def _queue_attributes(properties: Mapping[str, object]) -> "dict[QueueAttributeNameType, str]":
+    """CloudFormation's properties are SQS's attributes, as text."""
+    attributes: dict[Any, str] = {}
+    for name, value in properties.items():
+        if name not in {"QueueName", "Tags"}:
+            attributes[name] = json.dumps(value) if isinstance(value, (bool, dict)) else str(value)
+    return attributes

@@ -1,0 +1,76 @@
+"""API Gateway's JWT authorizer: whether a token is its issuer's, and its claims as a function gets them.
+
+Source of the checks: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html. That lists come
+as `[a b]` is not written there; it was measured on AWS by aws-solutions-library-samples'
+guidance-for-claude-code-with-amazon-bedrock (pull request 803). Other values are written as Go, which prints lists so,
+prints them.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import jwt
+import requests
+
+from local.aws.template import JwtAuthorizer
+
+# Only RSA, as on AWS; so no shared secret and no missing signature is ever taken for a key's.
+_ALGORITHMS = ("RS256", "RS384", "RS512")
+
+
+class Unauthorized(Exception):
+    """Raised for a request whose token does not pass; API Gateway answers 401 and calls no function."""
+
+
+class JwtCheck:
+    """The check of one authorizer; the issuer's keys are asked for at its first token."""
+
+    def __init__(self, authorizer: JwtAuthorizer) -> None:
+        self._authorizer = authorizer
+
+    def claims(self, authorization: str | None) -> dict[str, str]:
+        """Return the claims of the `Authorization` header's token, `Bearer` before it or not. Raises `Unauthorized`."""
+        word, _, rest = (authorization or "").strip().partition(" ")
+        token = rest.strip() if word.lower() == "bearer" else (authorization or "").strip()
+        try:
+            key = self._keys.get_signing_key_from_jwt(token)
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=list(_ALGORITHMS),
+                issuer=self._authorizer.issuer,
+                options={"require": ["exp", "iss"], "verify_aud": False},
+            )
+        except (jwt.PyJWTError, requests.RequestException) as error:
+            raise Unauthorized(type(error).__name__) from error
+        if not self._is_for_us(claims):
+            raise Unauthorized("The token is for another audience")
+        return {name: as_text(value) for name, value in claims.items()}
+
+    def _is_for_us(self, claims: Mapping[str, Any]) -> bool:
+        """`client_id` counts only where there is no `aud`."""
+        named = claims.get("aud", claims.get("client_id"))
+        return bool(set(self._authorizer.audience) & set(named if isinstance(named, list) else [str(named)]))
+
+    @cached_property
+    def _keys(self) -> jwt.PyJWKClient:
+        issuer = self._authorizer.issuer.rstrip("/")
+        discovered = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=5)
+        discovered.raise_for_status()
+        return jwt.PyJWKClient(str(discovered.json()["jwks_uri"]), timeout=5)
+
+
+def as_text(claim: Any) -> str:
+    """Write a claim as API Gateway hands it on: always as text."""
+    match claim:
+        case bool():
+            return str(claim).lower()
+        case None:
+            return "<nil>"
+        case list():
+            return f"[{' '.join(map(as_text, claim))}]"
+        case dict():
+            return f"map[{' '.join(f'{name}:{as_text(value)}' for name, value in sorted(claim.items()))}]"
+        case _:
+            return str(claim)

@@ -1,0 +1,216 @@
+"""Keeps other web sites out of the demo: it has a browser's trust, because it is on this machine."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import stripe
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from local.addresses import Addresses
+from local.site.backend import Backend
+from local.site.explain import SiteExplain
+from local.site.mails import SiteMails
+from local.site.pages import TEMPLATES, page
+from local.site.shop import SiteShop
+
+_HOSTS = frozenset({"127.0.0.1", "localhost"})
+_HEADERS = {
+    # `same-origin` and not `no-referrer`: with the latter browsers send `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src data:; frame-src 'self'; form-action 'self' {}; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+# Where a form of ours may end up: some browsers hold a form's redirects to `form-action` too.
+_STRIPES_PAGES = "https://billing.stripe.com https://checkout.stripe.com"
+
+
+class SiteGuard(BaseHTTPMiddleware):
+    """Refuses other host names (DNS rebinding) and writes that another site's page sends (CSRF)."""
+
+    def __init__(self, app: ASGIApp, places: Addresses) -> None:
+        super().__init__(app)
+        self._policy = _POLICY.format(places.stripe_url if places.stripe_port else _STRIPES_PAGES)
+
+    async def dispatch(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Return 400 to a foreign host, 403 to a foreign write, else pass on with safe headers."""
+        host = request.headers.get("host", "")
+        if urlsplit(f"//{host}").hostname not in _HOSTS:
+            return PlainTextResponse("This demo only answers at 127.0.0.1 and localhost.\n", 400)
+        if request.method not in {"GET", "HEAD"} and _is_foreign(request, host):
+            return PlainTextResponse("This write comes from another web site.\n", 403)
+        response = await call_next(request)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Content-Security-Policy", self._policy)
+        return response
+
+
+def _is_foreign(request: Request, host: str) -> bool:
+    """Browsers send `Origin` with every POST, and say `Sec-Fetch-Site`; programs send neither."""
+    origin = request.headers.get("origin")
+    if origin is not None and origin != f"http://{host}":
+        return True
+    return request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}
+
+
+_BEHAVIORS = frozenset({"void", "keep_as_draft", "mark_uncollectible"})
+
+
+class SiteActions:
+    """Writes of the demo; each leads back to the page that shows its effect."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def audit(self, _: Request) -> Response:
+        """Run the nightly audit now."""
+        try:
+            await run_in_threadpool(self._backend.run_audit)
+        except Exception as error:  # noqa: BLE001 - whatever the handler raises is shown, as Lambda would report it
+            return page("message", 502, title="The audit failed", text=f"{type(error).__name__}: {error}")
+        return RedirectResponse("/outbox", 303)
+
+    async def change(self, request: Request) -> Response:
+        """Pause or resume a subscription in one of Stripe's ways."""
+        form = await request.form()
+        customer_id, subscription_id = request.path_params["id"], request.path_params["subscription"]
+        back = f"/customers/{customer_id}"
+        try:
+            await run_in_threadpool(self._apply, subscription_id, str(form.get("action")), str(form.get("behavior")))
+        except stripe.InvalidRequestError as error:
+            return RedirectResponse(f"{back}?error={quote(str(error.user_message))}", 303)
+        await run_in_threadpool(self._backend.wait_for_webhooks)
+        return RedirectResponse(back, 303)
+
+    def _apply(self, subscription_id: str, action: str, behavior: str) -> None:
+        subscriptions = self._backend.stripe.v1.subscriptions
+        match action:
+            case "pause_collection" if behavior in _BEHAVIORS:
+                pause: Any = {"behavior": behavior}
+                subscriptions.update(subscription_id, {"pause_collection": pause})
+            case "resume_collection":
+                subscriptions.update(subscription_id, {"pause_collection": ""})
+            case "pause":
+                subscriptions.pause(subscription_id)
+            case "resume":
+                subscriptions.resume(subscription_id)
+            case _:
+                raise HTTPException(400, "There is no such action.")
+
+
+_SHOWN_DELIVERIES = 200
+
+
+class Site:
+    """The pages that show customers, the mirror and what is on its way to it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def home(self, _: Request) -> Response:
+        """The customers, what the mirror says of each, and their links."""
+        mirror = self._backend.mirror
+        rows = [
+            {
+                "customer": customer,
+                "subscriptions": (mirrored := list(mirror.of_customer(customer.id))),
+                "portal": self._backend.portal_link(customer),
+                "deep_links": self._backend.deep_links(customer, mirrored),
+            }
+            for customer in self._backend.customers()
+        ]
+        return page("home", rows=rows, outputs=self._backend.template.outputs())
+
+    def customer(self, request: Request) -> Response:
+        """One customer: the mirror's rows in full, and what the team can do."""
+        try:
+            customer = self._backend.customer(request.path_params["id"])
+        except stripe.InvalidRequestError as error:
+            raise HTTPException(404, str(error.user_message)) from error
+        mirrored = list(self._backend.mirror.of_customer(customer.id))
+        return page(
+            "customer",
+            customer=customer,
+            mirrored=[(one, asdict(one.subscription)) for one in mirrored],
+            portal=self._backend.portal_link(customer),
+            deliveries=self._backend.deliveries()[:12],
+            error=request.query_params.get("error", ""),
+        )
+
+    def deliveries(self, _: Request) -> Response:
+        """What the simulator sent, and what nobody could read."""
+        return page(
+            "deliveries",
+            deliveries=self._backend.deliveries()[:_SHOWN_DELIVERIES],
+            dead_letters=self._backend.dead_letters(),
+            is_simulated=self._backend.places.stripe_port is not None,
+        )
+
+    def local_json(self, _: Request) -> Response:
+        """What `portal --local` needs to find this stack."""
+        return JSONResponse(
+            {
+                "environment": self._backend.places.aws_environment,
+                "stripe_api_base": self._backend.places.stripe_url,
+                "outputs": self._backend.template.outputs(),
+                "parameters": self._backend.template.parameters(),
+                "clock": time.time(),
+            },
+        )
+
+
+def make_site(backend: Backend) -> Starlette:
+    """Build the application; synchronous pages run in worker threads."""
+    site, mails, actions = Site(backend), SiteMails(backend), SiteActions(backend)
+    explain, shop = SiteExplain(backend), SiteShop(backend)
+
+    def get(path: str, endpoint: Callable[[Request], Response]) -> Route:
+        return Route(path, endpoint, methods=["GET"])
+
+    return Starlette(
+        routes=[
+            get("/", site.home),
+            get("/customers/{id}", site.customer),
+            get("/deliveries", site.deliveries),
+            get("/local.json", site.local_json),
+            get("/site.css", lambda _: FileResponse(TEMPLATES / "site.css")),
+            get("/outbox", mails.outbox),
+            get("/outbox/{number:int}", mails.mail),
+            get("/outbox/{number:int}/html", mails.html),
+            get("/outbox/{number:int}/attachments/{place:int}", mails.attachment),
+            get("/customers/{id}/subscriptions/{subscription}", explain.subscription),
+            get("/customers/{id}/portal", explain.portal_then),
+            get("/customers/{id}/shop", shop.shop),
+            Route("/customers/{id}/portal-token", shop.token, methods=["POST"]),
+            Route("/audit", actions.audit, methods=["POST"]),
+            Route("/customers/{id}/subscriptions/{subscription}", actions.change, methods=["POST"]),
+        ],
+        middleware=[Middleware(SiteGuard, places=backend.places)],
+        exception_handlers={HTTPException: _refusal, stripe.StripeError: _failure, Exception: _failure},
+    )
+
+
+def _refusal(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else ""
+    return page("message", status, title="Not here" if status == 404 else "Not possible", text=detail)  # noqa: PLR2004 - HTTP's own
+
+
+def _failure(_: Request, error: Exception) -> Response:
+    status = 502 if isinstance(error, stripe.StripeError) else 500
+    return page("message", status, title="Something failed", text=f"{type(error).__name__}: {error}")

@@ -1,0 +1,126 @@
+"""What the demo site's own server side has: Stripe's key, the link secret, the mirror. A real site's has the same."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import requests
+from stripe import StripeClient
+
+from local.addresses import Addresses
+from local.aws.lambda_function import LambdaFunction
+from local.aws.resources import AwsClients
+from local.aws.template import Template
+from shared.link_token import Flow, LinkClaims, LinkTokens
+from shared.mirror.table import MirroredSubscription, MirrorTable
+from shared.portal.changes import limits_of
+from shared.portal.pause import pause_refusals
+from shared.stripe.subscription import Subscription
+
+_LINK_AGE = timedelta(hours=1)
+_SHOWN_CUSTOMERS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """What the site knows of one of its customers."""
+
+    id: str
+    name: str
+    email: str
+    purpose: str
+    group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Everything that the pages read from and act on."""
+
+    places: Addresses
+    template: Template
+    stripe: StripeClient
+    aws: AwsClients
+    functions: Mapping[str, LambdaFunction]
+    link_secret: str
+    groups: Mapping[str, str]
+
+    @property
+    def mirror(self) -> MirrorTable:
+        """The table that the webhook keeps."""
+        return MirrorTable(self.aws.dynamodb, self.template.outputs()["TableName"])
+
+    def customers(self) -> list[Customer]:
+        """Return Stripe's customers, oldest first."""
+        found = self.stripe.v1.customers.list({"limit": _SHOWN_CUSTOMERS}).data
+        return [_customer(one.to_dict()) for one in reversed(found)]
+
+    def customer(self, customer_id: str) -> Customer:
+        """Return one customer. Raises `stripe.InvalidRequestError` when Stripe has none."""
+        return _customer(self.stripe.v1.customers.retrieve(customer_id).to_dict())
+
+    def portal_link(self, customer: Customer, *, flow: Flow | None = None, subscription: str | None = None) -> str:
+        """Mint a link as any site's backend does: the token names the customer, and perhaps one page of the portal."""
+        claims = LinkClaims(sub=customer.id, group=customer.group, flow=flow, subscription=subscription)
+        token = LinkTokens(self.link_secret).mint(claims, expires_in=_LINK_AGE, now=time.time())
+        return f"/portal?token={token}"
+
+    def deep_links(self, customer: Customer, mirrored: Sequence[MirroredSubscription]) -> dict[str, str]:
+        """Return links to single pages of the portal: what the mirror knows no limit of, for the first live one."""
+        links = {"payment method": self.portal_link(customer, flow="payment_method_update")}
+        live = [one.subscription for one in mirrored if not one.subscription.ended]
+        for name, flow in _flows(live[0]) if live else ():
+            links[name] = self.portal_link(customer, flow=flow, subscription=live[0].id)
+        return links
+
+    def run_audit(self) -> Any:
+        """Invoke the audit's real handler, as the schedule would."""
+        name, _, _alias = self.template.outputs()["NightlyAuditFunctionName"].partition(":")
+        return self.functions[name].invoke({"send_again": True})
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """Return the simulator's attempts to deliver events, newest first; nothing when it is Stripe itself."""
+        if self.places.stripe_port is None:
+            return []
+        answer = requests.get(f"{self.places.stripe_url}/_simulator/deliveries", timeout=5)
+        return list(reversed(answer.json()["data"]))
+
+    def wait_for_webhooks(self) -> None:
+        """Give the simulator's events the time to reach the mirror, so that the next page shows them."""
+        if self.places.stripe_port is not None:
+            requests.get(f"{self.places.stripe_url}/_simulator/idle", {"timeout": 5}, timeout=6)
+
+    def dead_letters(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return queue and message for up to ten messages of each queue, which stay there."""
+        return [
+            (queue_id, message)
+            for queue_id in self.template.resources("AWS::SQS::Queue")
+            for message in self.aws.sqs.receive_message(
+                QueueUrl=self.template.ref(queue_id),
+                MaxNumberOfMessages=10,
+                MessageAttributeNames=["All"],
+                VisibilityTimeout=0,
+            ).get("Messages", [])
+        ]
+
+
+def _flows(subscription: Subscription) -> Iterator[tuple[str, Flow]]:
+    limits = tuple(limits_of(subscription))
+    if not limits and subscription.status in {"active", "past_due", "trialing"}:
+        yield "change plan", "subscription_update"
+    if not subscription.cancel_at and not any(limit.forbids_cancelling for limit in limits):
+        yield "cancel", "subscription_cancel"
+    if not any(pause_refusals(subscription)):
+        yield "pause", "subscription_pause"
+
+
+def _customer(raw: Mapping[str, Any]) -> Customer:
+    metadata = raw.get("metadata") or {}
+    return Customer(
+        raw["id"],
+        raw.get("name") or raw.get("email") or raw["id"],
+        raw.get("email") or "",
+        metadata.get("purpose", ""),
+        metadata.get("portal_group"),
+    )

@@ -1,0 +1,92 @@
+"""The demo site's page about what the portal allows, and a look at the portal on other days."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import stripe
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from local.site.backend import Backend
+from local.site.pages import page
+from shared.errors import InvalidRequest, PortalError
+from shared.i18n import Language, Text, format_date
+from shared.portal import explain as explain_texts
+from shared.portal.explain import explain
+from shared.portal.facts import PortalFacts
+from shared.portal.pause import pausing, resuming
+from shared.portal.which_configuration import ConfigurationChoice
+
+# One day of each age of the portal's pause.
+_DAYS = (date(2024, 3, 20), date(2024, 7, 15), date(2025, 1, 15), date(2026, 11, 1))
+
+
+class _Age(NamedTuple):
+    """What the customer can do about a pause on a day."""
+
+    day: date
+    name: Text
+    pause: bool
+    resume: bool
+
+
+class SiteExplain:
+    """Pages about one customer's portal."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def subscription(self, request: Request) -> Response:
+        """Every answer of the rules about one subscription, in English or in French."""
+        language: Language = "fr" if request.query_params.get("language") == "fr" else "en"
+        try:
+            found = explain(
+                self._backend.stripe,
+                request.path_params["subscription"],
+                datetime.now(UTC),
+                ConfigurationChoice(self._backend.groups),
+            )
+        except InvalidRequest as error:
+            raise HTTPException(404, error.message) from error
+        except PortalError as error:
+            raise HTTPException(502, error.message) from error
+        facts = found.explanation.facts
+        if facts.subscription.customer_id != request.path_params["id"]:
+            raise HTTPException(404, "This customer has no such subscription.")
+        return page(
+            "explain",
+            found=found,
+            explanation=found.explanation,
+            customer=self._backend.customer(facts.subscription.customer_id),
+            ages=[_age(facts, day) for day in _DAYS],
+            is_simulated=self._backend.places.stripe_port is not None,
+            words=explain_texts,
+            language=language,
+            say=lambda text: text.say(language),
+        )
+
+    def portal_then(self, request: Request) -> Response:
+        """Lead to the simulator's portal as it would look on another day."""
+        if self._backend.places.stripe_port is None:
+            raise HTTPException(404, "Stripe itself shows no other day than today.")
+        customer_id = request.path_params["id"]
+        try:
+            group = self._backend.customer(customer_id).group
+            configuration = self._backend.groups.get(group or "")
+            session = self._backend.stripe.v1.billing_portal.sessions.create(
+                {"customer": customer_id, "return_url": f"{self._backend.places.site_url}/customers/{customer_id}"}
+                | ({"configuration": configuration} if configuration else {}),  # type: ignore[arg-type]  # a union of two dicts
+            )
+        except stripe.InvalidRequestError as error:
+            raise HTTPException(404, str(error.user_message)) from error
+        query = urlencode({"as_of": request.query_params.get("as_of", "")})
+        return RedirectResponse(f"{session.url}?{query}", 303)
+
+
+def _age(facts: PortalFacts, day: date) -> _Age:
+    then = replace(facts, now=datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
+    name = Text(format_date(day), format_date(day, "fr"))
+    return _Age(day, name, pausing(then).possible, resuming(then).possible)

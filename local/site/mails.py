@@ -1,0 +1,128 @@
+"""The e-mails that SES took, read back from moto."""
+
+from dataclasses import dataclass
+from email import message_from_string, policy
+from email.message import EmailMessage
+from typing import NamedTuple
+from urllib.parse import quote
+
+import requests
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from local.site.backend import Backend
+from local.site.pages import page
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of a mail."""
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMail:
+    """A mail in the parts that a person reads."""
+
+    subject: str
+    sender: str
+    recipients: str
+    date: str
+    text: str
+    html: str
+    attachments: tuple[Attachment, ...]
+
+
+def read_outbox(aws_url: str) -> list[OutboxMail]:
+    """Return all mails, in the order in which they were sent."""
+    sent = requests.get(f"{aws_url}/moto-api/data.json", timeout=10).json().get("ses", {})
+    return [_raw_mail(mail["raw_data"]) for mail in sent.get("RawMessage", [])] + [
+        OutboxMail(mail["subject"], mail["source"], _listed(mail["destinations"]), "", mail["body"], mail["body"], ())
+        for mail in sent.get("Message", [])
+    ]
+
+
+def _listed(destinations: dict[str, list[str]]) -> str:
+    return ", ".join(address for addresses in destinations.values() for address in addresses)
+
+
+def _raw_mail(raw: str) -> OutboxMail:
+    message = message_from_string(raw, EmailMessage, policy=policy.default)
+    return OutboxMail(
+        str(message["Subject"] or "(no subject)"),
+        str(message["From"] or ""),
+        str(message["To"] or ""),
+        str(message["Date"] or ""),
+        _body(message, "plain"),
+        _body(message, "html"),
+        tuple(map(_attachment, message.iter_attachments())),
+    )
+
+
+def _body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    return str(part.get_content()) if part else ""
+
+
+def _attachment(part: EmailMessage) -> Attachment:
+    content = part.get_content()
+    data = content.encode() if isinstance(content, str) else bytes(content)
+    return Attachment(part.get_filename() or "attachment", part.get_content_type(), data)
+
+
+# A mail's HTML brings its own styles and nothing else; the sandbox takes away scripts, forms and navigation. As in a
+# reader of mails, a link opens in a tab of its own.
+_MAIL_POLICY = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:; frame-ancestors 'self'"
+)
+
+
+class _Numbered(NamedTuple):
+    number: int
+    mail: OutboxMail
+
+
+class SiteMails:
+    """Pages about mails, numbered from 1 as they were sent."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._aws_url = backend.places.aws_url
+
+    def outbox(self, _: Request) -> Response:
+        """All mails, newest first."""
+        mails = [_Numbered(number, mail) for number, mail in enumerate(read_outbox(self._aws_url), start=1)]
+        return page("outbox", mails=mails[::-1])
+
+    def mail(self, request: Request) -> Response:
+        """One mail: text, HTML and attachments."""
+        number, mail = self._find(request)
+        return page("mail", number=number, mail=mail)
+
+    def html(self, request: Request) -> Response:
+        """The HTML part by itself, for the frame."""
+        return HTMLResponse(self._find(request).mail.html, headers={"Content-Security-Policy": _MAIL_POLICY})
+
+    def attachment(self, request: Request) -> Response:
+        """One file, to be saved and not shown."""
+        attachments = self._find(request).mail.attachments
+        place = int(request.path_params["place"])
+        if not 1 <= place <= len(attachments):
+            raise HTTPException(404, "This mail has no such attachment.")
+        attachment = attachments[place - 1]
+        disposition = f"attachment; filename*=UTF-8''{quote(attachment.name)}"
+        return Response(
+            attachment.content,
+            media_type=attachment.content_type,
+            headers={"Content-Disposition": disposition},
+        )
+
+    def _find(self, request: Request) -> _Numbered:
+        mails, number = read_outbox(self._aws_url), int(request.path_params["number"])
+        if not 1 <= number <= len(mails):
+            raise HTTPException(404, "There is no such mail.")
+        return _Numbered(number, mails[number - 1])

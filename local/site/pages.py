@@ -1,0 +1,88 @@
+"""Renders the demo site's pages: one environment, and the filters that make times and amounts readable."""
+
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from shared.stripe.money import format_amount
+from shared.stripe.subscription import Subscription, SubscriptionItem
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+_BEHAVIORS = {
+    "void": "invoices voided",
+    "keep_as_draft": "invoices kept as drafts",
+    "mark_uncollectible": "invoices uncollectible",
+}
+_REASONS = {
+    "pause_requested": "on request",
+    "trial_end_without_payment_method": "the trial ended without a card",
+}
+
+
+def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """Render `site_<name>.html`."""
+    text = _environment.get_template(f"site_{name}.html").render(now=time.time(), **values)
+    return HTMLResponse(text, status)
+
+
+def moment(seconds: float | None) -> str:
+    """A time in UTC, or a dash."""
+    return "-" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def day(seconds: float | None) -> str:
+    """A date in UTC, or a dash."""
+    return "-" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+
+
+def price(item: SubscriptionItem) -> str:
+    """A price as `29.00 EUR a month`."""
+    if item.unit_amount_decimal is None or item.currency is None:
+        return "price not known"
+    amount = format_amount(Decimal(item.unit_amount_decimal), item.currency)
+    every = f"every {item.interval_count} {item.interval}s" if item.interval_count > 1 else f"a {item.interval}"
+    return f"{amount} {every}{', metered' if item.usage_type == 'metered' else ''}"
+
+
+def state(subscription: Subscription) -> str:
+    """In a word what a subscription's status and pause say together."""
+    if subscription.pause_kind == "collection":
+        return f"{subscription.status}, collection paused"
+    return subscription.status.replace("_", " ")
+
+
+def detail(subscription: Subscription) -> str:
+    """What has to be known beside the state: why, how and until when."""
+    pause = subscription.pause_collection
+    if subscription.status == "paused":
+        return _REASONS.get(subscription.paused_reason or "", subscription.paused_reason or "no reason given")
+    if pause and not subscription.ended:
+        until = f"until {day(pause.resumes_at)}" if pause.resumes_at else "without an end"
+        return f"{_BEHAVIORS.get(pause.behavior, pause.behavior)}, {until}"
+    if subscription.cancel_at and not subscription.ended:
+        return f"ends {day(subscription.cancel_at)}"
+    return ""
+
+
+def tone(subscription: Subscription) -> str:
+    """The colour of a state: good, wait, bad or over."""
+    if subscription.ended:
+        return "over"
+    if subscription.pause_kind:
+        return "wait"
+    return "good" if subscription.status in {"active", "trialing"} and not subscription.cancel_at else "bad"
+
+
+def _make_environment() -> Environment:
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment.filters.update(moment=moment, day=day, price=price, state=state, detail=detail, tone=tone)
+    return environment
+
+
+_environment = _make_environment()

@@ -1,0 +1,69 @@
+"""The demo site's customer-facing page: the snippets of docs/embeds as a shop would have pasted them."""
+
+import hashlib
+import re
+from base64 import b64encode
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+import stripe
+from jinja2.filters import do_mark_safe
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from local.site.backend import Backend, Customer
+from local.site.pages import page
+
+EMBEDS = Path(__file__).parents[2] / "docs" / "embeds"
+_API, _TOKEN, _EMAIL = "https://api.example.com", '"/portal-token"', "jane%2Bshop%40example.com"
+_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+class SiteShop:
+    """What a signed-in customer of the shop has in front of them; who that is, the address says: it is a demo."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def shop(self, request: Request) -> Response:
+        """The links and the button, pasted as they are but for the addresses."""
+        customer = self._customer(request)
+        api = self._backend.template.outputs()["ApiUrl"]
+        snippets = {path.stem: self._pasted(path, api, customer) for path in EMBEDS.glob("*.html")}
+        answer = page(
+            "shop",
+            customer=customer,
+            portal=self._backend.portal_link(customer),
+            snippets={name: do_mark_safe(html) for name, html in snippets.items()},
+            api=api,
+        )
+        hashes = " ".join(f"'sha256-{_hash(script)}'" for script in _SCRIPT.findall(snippets["button"]))
+        answer.headers["Content-Security-Policy"] = (
+            f"default-src 'none'; style-src 'self'; img-src data:; script-src {hashes}; "
+            f"connect-src 'self' {api}; form-action 'self' {api} {self._backend.places.stripe_url}; "
+            "frame-ancestors 'none'; base-uri 'none'"
+        )
+        return answer
+
+    def token(self, request: Request) -> Response:
+        """What the button asks the shop's own backend for: a link token for the customer who is signed in."""
+        link = self._backend.portal_link(self._customer(request))
+        return JSONResponse({"token": link.partition("token=")[2]})
+
+    def _customer(self, request: Request) -> Customer:
+        try:
+            return self._backend.customer(request.path_params["id"])
+        except stripe.InvalidRequestError as error:
+            raise HTTPException(404, str(error.user_message)) from error
+
+    def _pasted(self, path: Path, api: str, customer: Customer) -> str:
+        token = f'"/customers/{escape(customer.id)}/portal-token"'
+        return (
+            path.read_text().replace(_API, api).replace(_TOKEN, token).replace(_EMAIL, quote(customer.email, safe=""))
+        )
+
+
+def _hash(script: str) -> str:
+    return b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,0 +1,172 @@
+"""Stripe's list answers: newest first, cursors, `created` ranges, `has_more`."""
+
+import copy
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
+from typing import Any
+
+from local.stripe_simulator.errors import ApiError
+from local.stripe_simulator.simulator import Call
+from local.stripe_simulator.store import Position, Store, StoredObjects, StripeObject
+
+_MOST = 100
+
+
+def _everything(_: StripeObject) -> bool:
+    return True
+
+
+def list_page(
+    collection: StoredObjects,
+    params: dict[str, Any],
+    url: str,
+    keep: Callable[[StripeObject], bool] = _everything,
+    customer: str | None = None,
+) -> StripeObject:
+    """One page of a collection, of those objects that `keep` accepts."""
+    limit = _limit(params)
+    order = collection.positions(customer)
+    low, high = created_bounds(order, params.get("created"))
+    backwards = "ending_before" in params
+    if backwards:
+        cursor = collection.position(params["ending_before"], "ending_before")
+        low = max(low, bisect_right(order, cursor))
+    if "starting_after" in params:
+        high = min(high, bisect_left(order, collection.position(params["starting_after"], "starting_after")))
+    wanted = range(low, high) if backwards else range(high - 1, low - 1, -1)
+    found = list(islice(_kept(collection, order, wanted, keep), limit + 1))
+    data = found[:limit][::-1] if backwards else found[:limit]
+    return {"object": "list", "data": data, "has_more": len(found) > limit, "url": url}
+
+
+def _kept(
+    collection: StoredObjects, order: list[Position], wanted: range, keep: Callable[[StripeObject], bool]
+) -> Iterator[StripeObject]:
+    for index in wanted:
+        candidate = collection.get(order[index][2])
+        if keep(candidate):
+            yield candidate
+
+
+def _limit(params: dict[str, Any]) -> int:
+    limit = int(params.get("limit", 10))
+    if not 1 <= limit <= _MOST:
+        bound = "greater than or equal to 1" if limit < 1 else f"less than or equal to {_MOST}"
+        raise ApiError(f"This value must be {bound}.", code="parameter_invalid_integer", param="limit")
+    if "ending_before" in params and "starting_after" in params:
+        raise ApiError("You cannot parameterize by both starting_after and ending_before.", param="starting_after")
+    return limit
+
+
+def created_bounds(order: list[Position], created: int | dict[str, int] | None) -> tuple[int, int]:
+    """The half-open slice of `order` that a `created` filter leaves."""
+    if created is None:
+        return 0, len(order)
+    if isinstance(created, int):
+        created = {"gte": created, "lte": created}
+    first = max(created.get("gte", 0), created.get("gt", -1) + 1)
+    bounds = [created["lt"]] if "lt" in created else []
+    bounds += [created["lte"] + 1] if "lte" in created else []
+    low = bisect_left(order, (first,))
+    return low, bisect_left(order, (min(bounds),)) if bounds else len(order)
+
+
+INDEXED_AFTER_SECONDS = 60
+
+_CLAUSE = r"metadata\['((?:[^'\\]|\\.)+)'\]:'((?:[^'\\]|\\.)*)'"
+_QUERY = re.compile(rf"{_CLAUSE}(?:\s+AND\s+{_CLAUSE})*")
+
+
+def search(call: Call, collection: StoredObjects, url: str) -> StripeObject:
+    """Every object that all clauses `metadata['key']:'value'`, joined by AND, fit; newest first, on one page."""
+    query = call.params["query"]
+    if not _QUERY.fullmatch(query):
+        raise ApiError("We were unable to parse your search query. The simulator knows metadata['key']:'value' only.")
+    wanted = [(_plain(key), _plain(value).lower()) for key, value in re.findall(_CLAUSE, query)]
+    newest = [collection.get(one) for _, _, one in reversed(collection.positions())]
+    found = [
+        one
+        for one in newest
+        if one["created"] <= call.now - INDEXED_AFTER_SECONDS
+        and all(one["metadata"].get(key, "").lower() == value for key, value in wanted)
+    ]
+    limit = int(call.params.get("limit", 10))
+    return {"object": "search_result", "data": found[:limit], "has_more": len(found) > limit, "url": url}
+
+
+def _plain(quoted: str) -> str:
+    return re.sub(r"\\(.)", r"\1", quoted)
+
+
+_DEEPEST = 4
+# Portal configurations only carry it when it is asked for.
+_PORTAL = frozenset(
+    {"billing_portal.configuration", "billing_portal.session", "/v1/billing_portal/configurations"},
+)
+_PRODUCTS = ["features", "subscription_update", "products"]
+
+
+def expand_answer(answer: StripeObject, paths: Collection[str], store: Store) -> StripeObject:
+    """The answer with every path expanded, and without what is only shown when it is."""
+    if not paths and not _PORTAL.intersection((answer.get("object"), answer.get("url"))):
+        return answer
+    result = copy.deepcopy(answer)
+    for path in paths:
+        parts = path.split(".")
+        if len(parts) > _DEEPEST:
+            raise ApiError(f"You cannot expand more than {_DEEPEST} levels of a property: {path}.", param="expand")
+        _expand(result, parts, store)
+    _leave_out(result, [path.split(".") for path in paths])
+    return result
+
+
+def _leave_out(node: Any, asked: list[list[str]]) -> None:
+    """Take the products out of a configuration, in a list or a session too, unless they were asked for there."""
+    if isinstance(node, list):
+        for item in node:
+            _leave_out(item, asked)
+    if not isinstance(node, dict):
+        return
+    if node.get("object") == "billing_portal.configuration" and _PRODUCTS not in asked:
+        node["features"]["subscription_update"].pop("products", None)
+    for name in {"list": ["data"], "billing_portal.session": ["configuration"]}.get(str(node.get("object")), ()):
+        _leave_out(node[name], [rest for first, *rest in asked if first == name])
+
+
+def _expand(node: Any, parts: list[str], store: Store) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _expand(item, parts, store)
+        return
+    if not isinstance(node, dict) or not parts:
+        return
+    name, *rest = parts
+    if name == "subscriptions" and node.get("object") == "customer":
+        node[name] = _subscriptions(node["id"], store)
+    elif name not in node and not node.get("deleted"):
+        raise ApiError(
+            f"This property cannot be expanded ({name}).", code="property_cannot_be_expanded", param="expand"
+        )
+    if isinstance(node.get(name), str):
+        node[name] = _named(node[name], store)
+    elif isinstance(node.get(name), list):
+        node[name] = [_named(one, store) if isinstance(one, str) else one for one in node[name]]
+    _expand(node.get(name), rest, store)
+
+
+def _named(object_id: str, store: Store) -> Any:
+    collection = store.by_prefix(object_id.split("_", 1)[0])
+    found = collection.find(object_id) if collection else None
+    return object_id if found is None else copy.deepcopy(found)
+
+
+def _subscriptions(customer: str, store: Store) -> StripeObject:
+    mine = [item for item in store.subscriptions.of_customer(customer) if item["status"] != "canceled"]
+    return {
+        "object": "list",
+        "data": copy.deepcopy(mine[:10]),
+        "has_more": len(mine) > 10,  # noqa: PLR2004 - Stripe embeds ten
+        "url": f"/v1/customers/{customer}/subscriptions",
+    }

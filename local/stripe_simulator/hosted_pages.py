@@ -1,0 +1,67 @@
+"""What all hosted pages share: templates, and amounts and dates as people read them."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from local.stripe_simulator.resources.account import BUSINESS_NAME
+from local.stripe_simulator.resources.passing_time import advance
+from local.stripe_simulator.simulator import Call, Simulator
+from local.stripe_simulator.store import StripeObject
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
+)
+_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY"}
+_WITHOUT_CENTS = {"jpy", "krw", "vnd", "clp"}
+
+
+def visitor(request: Request) -> Call:
+    """A click on a hosted page: no API request, so its events name none."""
+    simulator: Simulator = request.app.state.simulator
+    advance(simulator)
+    return Call(simulator)
+
+
+def render(template: str, status: int = 200, **context: Any) -> Response:
+    """An HTML page that nothing may keep or frame."""
+    html = _TEMPLATES.get_template(template).render(business=BUSINESS_NAME, **context)
+    return HTMLResponse(html, status, _HEADERS)
+
+
+def message(title: str, text: str, status: int = 200, link: tuple[str, str] | None = None) -> Response:
+    """A page that only says something, with one link at most (address, text)."""
+    return render("stripe_message.html", status, title=title, text=text, link=link)
+
+
+def fields(form: FormData) -> dict[str, str]:
+    """The text fields of a form."""
+    return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+def price_text(price: StripeObject, quantity: int | None) -> str:
+    """For example `12.00 EUR / month x 3`."""
+    recurring = price["recurring"]
+    count, interval = recurring["interval_count"], recurring["interval"]
+    every = interval if count == 1 else f"{count} {interval}s"
+    if price["unit_amount_decimal"] is None:
+        amount = "Tiered"
+    else:
+        minor = Decimal(price["unit_amount_decimal"])
+        cents = price["currency"] not in _WITHOUT_CENTS
+        # At least two places where there are cents, and more for fractions of a cent.
+        amount = f"{minor.scaleb(-2) if cents else minor} {price['currency'].upper()}"
+    times = f" x {quantity}" if quantity and quantity > 1 else ""
+    return f"{amount} / {every}{times}"
+
+
+def date_text(moment: int) -> str:
+    """For example `1 August 2024`."""
+    day = datetime.fromtimestamp(moment, UTC)
+    return f"{day.day} {day:%B %Y}"

@@ -1,0 +1,209 @@
+"""The API versions at which an answer changes."""
+
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from itertools import pairwise
+from typing import Any, NotRequired
+from urllib.parse import urlsplit
+
+from stripe._request_options import RequestOptions
+from typing_extensions import is_typeddict
+
+from local.stripe_simulator.errors import ApiError, missing, unknown
+from local.stripe_simulator.store import StripeObject
+
+CURRENT = "2026-10-28.endive"
+# `features.subscription_pause` of portal configurations was taken out at the first and came back at the second.
+PORTAL_PAUSE_REMOVED = "2024-04-10"
+PORTAL_PAUSE_RETURNED = "2026-10-28"
+# `billing_cycle_anchor` of update and resume was a bare word before.
+ANCHOR_IS_OBJECT = "2026-09-30"
+
+_VERSION = re.compile(r"\d{4}-\d\d-\d\d(\.[a-z]+)?")
+
+
+def requested(header: str | None) -> str:
+    """The version of a request: its `Stripe-Version` header, or the account's default."""
+    version = header or CURRENT
+    if not _VERSION.fullmatch(version) or version[:10] > CURRENT[:10]:
+        raise ApiError(f"Invalid Stripe API version: {version}")
+    return version
+
+
+def before(version: str, date: str) -> bool:
+    """Whether a version is older than the release of that date."""
+    return version[:10] < date
+
+
+Tree = dict[str, Any]
+
+_PART = re.compile(r"[^\[\]]+|\[\]")
+
+
+def decode(pairs: Iterable[tuple[str, str]]) -> Tree:
+    """Build the tree; list positions are keys too, and `[]` takes the next free one."""
+    tree: Tree = {}
+    for name, value in pairs:
+        parts = _PART.findall(name)
+        node = tree
+        for part, following in pairwise(parts):
+            key = _position(node, following) if part == "[]" else part
+            child = node.setdefault(key, {})
+            if not isinstance(child, dict):
+                child = node[key] = {}
+            node = child
+        if parts:
+            node[str(len(node)) if parts[-1] == "[]" else parts[-1]] = value
+    return tree
+
+
+def _position(node: Tree, following: str) -> str:
+    """In `items[][price]` a repeated field begins the next element."""
+    last = node.get(str(len(node) - 1))
+    return str(len(node) if last is None or following in last else len(node) - 1)
+
+
+def from_json(value: Any) -> Any:
+    """The same tree from JSON, for the admin endpoints."""
+    if isinstance(value, dict):
+        return {str(key): from_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return {str(position): from_json(item) for position, item in enumerate(value)}
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def merged(old: dict[str, str], given: dict[str, str] | str | None) -> dict[str, str]:
+    """Metadata after a request: an empty value removes a key, an empty whole removes all."""
+    if given == "":
+        return {}
+    if not isinstance(given, dict):
+        return old
+    return {key: value for key, value in {**old, **given}.items() if value != ""}
+
+
+def apply_fields(target: StripeObject, params: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Take over the named parameters as they are; the empty string becomes null."""
+    for name in names:
+        if name in params:
+            target[name] = None if params[name] == "" else params[name]
+    if "metadata" in params:
+        target["metadata"] = merged(target["metadata"], params["metadata"])
+
+
+_TRUTH = {"true": True, "false": False}
+
+
+@cache
+def _fields(shape: type) -> dict[str, Any]:
+    """Field names and types of one of the library's `...Params` classes, without its transport options."""
+    names = {"StripeContext": str, "Mapping": Mapping}
+    hints = typing.get_type_hints(shape, localns=names, include_extras=True)
+    return {name: hint for name, hint in hints.items() if name not in RequestOptions.__annotations__}
+
+
+def check(tree: Tree, shape: type, path: str = "") -> dict[str, Any]:
+    """Typed parameters; refuses unknown, missing and unreadable ones with Stripe's messages."""
+    fields = _fields(shape)
+    for name in tree:
+        if name not in fields:
+            raise unknown(_inner(path, name))
+    for name, hint in fields.items():
+        if name not in tree and typing.get_origin(hint) is not NotRequired:
+            raise missing(_inner(path, name))
+    return {name: _convert(value, fields[name], _inner(path, name)) for name, value in tree.items()}
+
+
+def _inner(path: str, name: str) -> str:
+    return f"{path}[{name}]" if path else name
+
+
+def _convert(value: Any, hint: Any, path: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is NotRequired:
+        return _convert(value, arguments[0], path)
+    if origin in {typing.Union, types.UnionType}:
+        return _choose(value, arguments, path)
+    if origin is typing.Literal:
+        return _one_of(value, arguments, path)
+    if isinstance(value, dict):
+        return _convert_hash(value, hint, path)
+    if value == "" and (origin in {list, dict} or is_typeddict(hint)):
+        raise ApiError(f"Invalid {'array' if origin is list else 'object'}", param=path)
+    return _scalar(value, hint, path)
+
+
+def _convert_hash(value: Tree, hint: Any, path: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if is_typeddict(hint):
+        return check(value, hint, path)
+    if origin is list:
+        ordered = sorted(value.items(), key=lambda pair: int(pair[0]) if pair[0].isdigit() else 0)
+        return [_convert(item, arguments[0], _inner(path, position)) for position, item in ordered]
+    if origin is dict:
+        return {key: _convert(item, arguments[1], _inner(path, key)) for key, item in value.items()}
+    raise ApiError(f"Invalid string: {value}", param=path)
+
+
+def _choose(value: Any, members: tuple[Any, ...], path: str) -> Any:
+    """Pick the member of a union that fits; beside an open `str` the library's literals are Stripe's closed list."""
+    literals = [word for member in members for word in typing.get_args(member) if _is_literal(member)]
+    others = [member for member in members if not _is_literal(member)]
+    if isinstance(value, dict):
+        nested = [member for member in others if typing.get_origin(member) in {list, dict} or is_typeddict(member)]
+        return _convert(value, (nested or others)[0], path)
+    words = [word for word in literals if word]
+    if value in literals:
+        return value
+    if int in others and value.lstrip("-").isdigit():
+        return int(value)
+    if words and (str in others or not others):
+        return _one_of(value, tuple(words), path)
+    return _convert(value, others[0] if len(others) == 1 else _plain(others), path)
+
+
+def _is_literal(member: Any) -> bool:
+    return typing.get_origin(member) is typing.Literal
+
+
+def _plain(members: list[Any]) -> Any:
+    """The scalar of a union such as `int | Range`, for a value that is no hash."""
+    return next((member for member in members if member in {int, bool, float, str, Decimal}), members[0])
+
+
+def _one_of(value: Any, words: tuple[Any, ...], path: str) -> Any:
+    if value in words:
+        return value
+    *head, last = [str(word) for word in words]
+    choices = f"{', '.join(head)}{',' if len(head) > 1 else ''} or {last}" if head else last
+    raise ApiError(f"Invalid {path}: must be one of {choices}", param=path)
+
+
+def _scalar(value: str, hint: Any, path: str) -> Any:
+    try:
+        if hint is bool:
+            return _TRUTH[value]
+        if hint in {int, float}:
+            return hint(value)
+        if hint is Decimal:
+            return str(Decimal(value))
+    except (KeyError, ValueError, InvalidOperation):
+        name = {bool: "boolean", int: "integer"}.get(hint, "decimal")
+        code = "parameter_invalid_integer" if hint is int else None
+        raise ApiError(f"Invalid {name}: {value}", code=code, param=path) from None
+    if hint is not str and (typing.get_origin(hint) in {list, dict} or is_typeddict(hint)):
+        raise ApiError(f"Invalid {'array' if typing.get_origin(hint) is list else 'object'}", param=path)
+    return value
+
+
+def check_url(url: str, param: str) -> None:
+    """Refuse what is no absolute web address."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        message = "Not a valid URL. URLs must begin with https:// (or http:// in test mode)."
+        raise ApiError(message, code="url_invalid", param=param)

@@ -1,0 +1,268 @@
+"""Money off in a flow: the coupon offered to who cancels, and the discount on a change that is confirmed."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from local.stripe_simulator.errors import ApiError
+from local.stripe_simulator.hosted_pages import date_text
+from local.stripe_simulator.portal.configurations import is_old_pause_form
+from local.stripe_simulator.portal.rules import (
+    may_change_quantity,
+    may_remove_payment_method,
+    not_offered,
+    offered_actions,
+    plan_options,
+    quantity_limits,
+)
+from local.stripe_simulator.resources import (
+    catalog,
+    customers,
+    payment_methods,
+    subscription_changes,
+    subscription_schedules,
+    subscriptions,
+)
+from local.stripe_simulator.resources.subscriptions import add_interval
+from local.stripe_simulator.simulator import Call, PortalVisit
+from local.stripe_simulator.store import StripeObject
+from shared.portal.payment_methods import LAST
+
+
+def retention_offer(call: Call, flow: StripeObject) -> str | None:
+    """What the page offers instead of the cancellation, such as `30% off once`."""
+    retention = (flow["subscription_cancel"] or {}).get("retention")
+    return catalog.discount_terms(catalog.coupon_of(call, retention["coupon_offer"], "coupon")) if retention else None
+
+
+def flow_discount(call: Call, flow: StripeObject) -> str | None:
+    """What the confirmed change is discounted by."""
+    given = (flow["subscription_update_confirm"] or {}).get("discounts")
+    return catalog.discount_terms(catalog.coupon_of(call, given[0], "discounts")) if given else None
+
+
+def accept_offer(call: Call, visit: PortalVisit) -> str:
+    """The customer stays: the offered coupon is the subscription's. Raises 403 where nothing is on offer any more."""
+    flow = visit.session["flow"]
+    retention = (flow["subscription_cancel"] or {}).get("retention") if flow and not visit.is_flow_done else None
+    if not retention:
+        raise ApiError("This is not available in your customer portal.", status=403)
+    subscription = call.store.subscriptions.get(flow["subscription_cancel"]["subscription"])
+    return f"Your subscription goes on, with {catalog.apply_discounts(call, subscription, retention['coupon_offer'])}."
+
+
+def apply_confirmed_discount(call: Call, flow: StripeObject) -> None:
+    """The change is made: its discounts are too."""
+    details = flow["subscription_update_confirm"] or {}
+    for given in details.get("discounts") or []:
+        catalog.apply_discounts(call, call.store.subscriptions.get(details["subscription"]), given)
+
+
+Form = dict[str, str]
+_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
+
+
+def change_plan(call: Call, features: StripeObject, subscription: StripeObject, form: Form) -> str:
+    """Change the price or the quantity, now or with the end of the period; raises 403 for what is not offered."""
+    item = subscription["items"]["data"][0]
+    wanted: dict[str, Any] = {"id": item["id"]}
+    price = form.get("price", item["price"]["id"])
+    if price != item["price"]["id"]:
+        if price not in {one["id"] for one in plan_options(call, features, subscription)}:
+            raise not_offered()
+        wanted["price"] = price
+    if form.get("quantity", "").isdigit() and int(form["quantity"]) != item["quantity"]:
+        wanted["quantity"] = _quantity(call, features, subscription, int(form["quantity"]))
+    if wanted.keys() == {"id"}:
+        raise ApiError("Choose another plan or another quantity.", status=400)
+    if subscription["status"] != "trialing" and _is_deferred(call, features, item, wanted):
+        return _defer(call, subscription, item, wanted)
+    extra = _timing(features["subscription_update"], subscription)
+    subscription_changes.update(call.about(subscription["id"], items=[wanted], **extra))
+    return "Your subscription has been updated."
+
+
+def _timing(feature: StripeObject, subscription: StripeObject) -> dict[str, Any]:
+    """What a change does to a trial and to the billing cycle."""
+    if subscription["status"] == "trialing":
+        return {"trial_end": "now"} if feature["trial_update_behavior"] == "end_trial" else {}
+    return {"billing_cycle_anchor": {"type": "now"}} if feature["billing_cycle_anchor"] == "now" else {}
+
+
+def _quantity(call: Call, features: StripeObject, subscription: StripeObject, quantity: int) -> int:
+    if not may_change_quantity(call, features, subscription):
+        raise not_offered()
+    least, most = quantity_limits(features, subscription)
+    if quantity < least or (most is not None and quantity > most):
+        raise ApiError("This quantity is not available.", status=403)
+    return quantity
+
+
+def _is_deferred(call: Call, features: StripeObject, item: StripeObject, wanted: dict[str, Any]) -> bool:
+    """Whether one of `schedule_at_period_end.conditions` is true of the change."""
+    conditions = features["subscription_update"]["schedule_at_period_end"]["conditions"] or []
+    new = call.store.prices.get(wanted.get("price", item["price"]["id"]))
+    before, after = _amount(item["price"], item["quantity"]), _amount(new, wanted.get("quantity", item["quantity"]))
+    holds = {
+        "decreasing_item_amount": before is not None and after is not None and after < before,
+        "shortening_interval": _days(new) < _days(item["price"]),
+    }
+    return any(holds.get(condition["type"], False) for condition in conditions)
+
+
+def _defer(call: Call, subscription: StripeObject, item: StripeObject, wanted: dict[str, Any]) -> str:
+    """Stripe's own way: a schedule, whose second phase is the change."""
+    schedule = subscription_schedules.create(call.about("", from_subscription=subscription["id"]))
+    now = schedule["phases"][0]
+    change = {"price": wanted.get("price", item["price"]["id"]), "quantity": wanted.get("quantity", item["quantity"])}
+    recurring = call.store.prices.get(change["price"])["recurring"]
+    duration = {"interval": recurring["interval"], "interval_count": recurring["interval_count"]}
+    phases = [now, {"items": [change], "duration": duration}]
+    subscription_schedules.update(call.about(schedule["id"], phases=phases))
+    return f"Your subscription will change on {date_text(now['end_date'])}."
+
+
+def _amount(price: StripeObject, quantity: int | None) -> Decimal | None:
+    decimal = price["unit_amount_decimal"]
+    return None if decimal is None else Decimal(decimal) * (quantity or 1)
+
+
+def _days(price: StripeObject) -> int:
+    return _DAYS[price["recurring"]["interval"]] * int(price["recurring"]["interval_count"])
+
+
+_ADDRESS = ("line1", "city", "postal_code", "country")
+_SHIPPING = "shipping_"
+
+
+def perform(call: Call, customer: str, features: StripeObject, form: Form) -> str:
+    """Carry out `form["action"]` and say what was done; raises 403 for what is not offered."""
+    action = form.get("action", "")
+    if action in _ON_SUBSCRIPTION:
+        subscription = call.store.subscriptions.find(form.get("subscription", ""))
+        if subscription is None or subscription["customer"] != customer:
+            raise not_offered()
+        if action not in offered_actions(call, features, subscription):
+            raise not_offered()
+        return _ON_SUBSCRIPTION[action](call, features, subscription, form)
+    if action in _ON_CUSTOMER:
+        return _ON_CUSTOMER[action](call, features, call.store.customers.get(customer), form)
+    raise not_offered()
+
+
+def _cancel(call: Call, features: StripeObject, subscription: StripeObject, form: Form) -> str:
+    target, feature = subscription["id"], features["subscription_cancel"]
+    details: dict[str, Any] = {}
+    if form.get("feedback") in feature["cancellation_reason"]["options"]:
+        details = {"cancellation_details": {"feedback": form["feedback"]}}
+    if feature["mode"] == "immediately":
+        subscriptions.cancel(call.about(target, **details))
+        return "Your subscription has been canceled."
+    subscription_changes.update(call.about(target, cancel_at_period_end=True, **details))
+    return "Your subscription will end with its current period."
+
+
+def _uncancel(call: Call, _: StripeObject, subscription: StripeObject, __: Form) -> str:
+    subscription_changes.update(call.about(subscription["id"], cancel_at_period_end=False))
+    return "Your subscription will not be canceled."
+
+
+def _pause(call: Call, features: StripeObject, subscription: StripeObject, form: Form) -> str:
+    target, feature = subscription["id"], features["subscription_pause"]
+    if is_old_pause_form(feature):
+        behavior = {"behavior": "void"}
+        subscription_changes.update(call.about(target, pause_collection=behavior))
+        return "Your plan has been paused."
+    choices = pause_choices(feature)
+    choice = form.get("duration", choices[0])
+    if choice not in choices:
+        raise not_offered()
+    subscription_changes.pause(call.about(target))
+    if choice != "indefinite":
+        count, _, interval = choice.partition(" ")
+        call.simulator.pause_ends[target] = add_interval(call.now, interval, int(count))
+        call.simulator.agenda.note(subscription)
+    return "Your subscription has been paused."
+
+
+def pause_choices(feature: StripeObject) -> list[str]:
+    """The lengths of pause to choose from, such as `1 month`."""
+    duration = feature["duration"]
+    if duration["type"] == "indefinite":
+        return ["indefinite"]
+    return [f"{option['interval_count']} {option['interval']}" for option in duration["interval_options"]]
+
+
+def _resume(call: Call, features: StripeObject, subscription: StripeObject, _: Form) -> str:
+    if is_old_pause_form(features["subscription_pause"]):
+        subscription_changes.update(call.about(subscription["id"], pause_collection=""))
+        return "Your plan has been resumed."
+    subscription_changes.resume(call.about(subscription["id"]))
+    return "Your subscription has been resumed."
+
+
+def _require(features: StripeObject, name: str) -> None:
+    if not features[name]["enabled"]:
+        raise not_offered()
+
+
+def _add_payment_method(call: Call, features: StripeObject, customer: StripeObject, form: Form) -> str:
+    _require(features, "payment_method_update")
+    card = {"number": "".join(filter(str.isdigit, form.get("number", "")))}
+    method = payment_methods.create(call.about("", type="card", card=card))
+    payment_methods.attach(call.about(method["id"], customer=customer["id"]))
+    return _make_default(call, features, customer, {"payment_method": method["id"]})
+
+
+def _make_default(call: Call, features: StripeObject, customer: StripeObject, form: Form) -> str:
+    method = _own_method(call, features, customer, form)
+    settings = {"default_payment_method": method["id"]}
+    customers.update(call.about(customer["id"], invoice_settings=settings))
+    return "Your default payment method has been changed."
+
+
+def _remove_payment_method(call: Call, features: StripeObject, customer: StripeObject, form: Form) -> str:
+    method = _own_method(call, features, customer, form)
+    if not may_remove_payment_method(call, customer["id"]):
+        raise ApiError(f"It cannot be removed. {LAST.said.en}", status=403)
+    payment_methods.detach(call.about(method["id"]))
+    return "The payment method has been removed."
+
+
+def _own_method(call: Call, features: StripeObject, customer: StripeObject, form: Form) -> StripeObject:
+    _require(features, "payment_method_update")
+    method = call.store.payment_methods.find(form.get("payment_method", ""))
+    if method is None or method["customer"] != customer["id"]:
+        raise not_offered()
+    return method
+
+
+def _update_customer(call: Call, features: StripeObject, customer: StripeObject, form: Form) -> str:
+    _require(features, "customer_update")
+    allowed = features["customer_update"]["allowed_updates"]
+    params: dict[str, Any] = {name: form[name] for name in ("email", "name", "phone") if name in form}
+    if any(name in form for name in _ADDRESS):
+        params["address"] = {name: form.get(name) for name in _ADDRESS}
+    if any(name.startswith(_SHIPPING) for name in form):
+        address = {name: form.get(_SHIPPING + name) for name in _ADDRESS}
+        params["shipping"] = {"name": form.get(f"{_SHIPPING}name"), "phone": None, "address": address}
+    if not params.keys() <= set(allowed):
+        raise not_offered()
+    customers.update(call.about(customer["id"], **params))
+    return "Your information has been updated."
+
+
+_Action = Callable[[Call, StripeObject, StripeObject, Form], str]
+_ON_SUBSCRIPTION: dict[str, _Action] = {
+    "cancel": _cancel,
+    "uncancel": _uncancel,
+    "update": change_plan,
+    "pause": _pause,
+    "resume": _resume,
+}
+_ON_CUSTOMER: dict[str, _Action] = {
+    "add_payment_method": _add_payment_method,
+    "default_payment_method": _make_default,
+    "remove_payment_method": _remove_payment_method,
+    "update_customer": _update_customer,
+}

@@ -1,0 +1,226 @@
+"""What the portal's page is told: the customer's subscriptions, each with what is offered for it and what is not."""
+
+import copy
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from local.stripe_simulator.errors import ApiError
+from local.stripe_simulator.hosted_pages import date_text, fields, message, price_text, render, visitor
+from local.stripe_simulator.portal import actions as portal_actions
+from local.stripe_simulator.portal import configurations as portal_configurations
+from local.stripe_simulator.portal import rules as portal_rules
+from local.stripe_simulator.simulator import Call, PortalVisit
+from local.stripe_simulator.store import StripeObject
+from shared.portal.facts import Answer
+from shared.portal.payment_methods import LAST
+
+_REFUSED = {
+    "change_plan": "You cannot change this subscription here",
+    "cancel": "You cannot cancel this subscription here",
+    "pause": "You cannot pause this subscription here",
+    "resume": "You cannot resume this subscription here",
+}
+_NEITHER = "You can neither change nor cancel this subscription here"
+_ONLY_CANCEL = "You can only cancel this subscription here"
+
+
+def features_of(call: Call, visit: PortalVisit) -> StripeObject:
+    """The configuration's features; who signed in by e-mail cannot change that address.
+
+    Source: docs.stripe.com/customer-management/activate-no-code-customer-portal.
+    """
+    features: StripeObject = call.store.configurations.get(visit.session["configuration"])["features"]
+    if not visit.by_login:
+        return features
+    narrowed: StripeObject = copy.deepcopy(features)
+    allowed = narrowed["customer_update"]["allowed_updates"] or []
+    narrowed["customer_update"]["allowed_updates"] = [name for name in allowed if name != "email"]
+    return narrowed
+
+
+def page_context(call: Call, visit: PortalVisit) -> dict[str, Any]:
+    """Everything that the templates show."""
+    session = visit.session
+    configuration = call.store.configurations.get(session["configuration"])
+    features, customer = features_of(call, visit), call.store.customers.get(session["customer"])
+    every = call.store.subscriptions.of_customer(customer["id"])
+    return {
+        "profile": configuration["business_profile"],
+        "features": features,
+        "customer": customer,
+        "subscriptions": [_shown(call, features, one) for one in every if one["status"] != "incomplete_expired"],
+        "payment_methods": call.store.payment_methods.of_customer(customer["id"]),
+        "may_remove": portal_rules.may_remove_payment_method(call, customer["id"]),
+        "return_url": session["return_url"],
+        "why_not_removed": LAST.said.en,
+        "notice": visit.notice,
+        "previewed": date_text(call.now) if call.moment is not None else None,
+        "is_old_pause": portal_configurations.is_old_pause_form(features["subscription_pause"]),
+    }
+
+
+def _shown(call: Call, features: StripeObject, subscription: StripeObject) -> dict[str, Any]:
+    items, pause = subscription["items"]["data"], features["subscription_pause"]
+    offered = portal_rules.offered_actions(call, features, subscription)
+    names = [call.store.products.get(item["price"]["product"])["name"] for item in items]
+    options = portal_rules.plan_options(call, features, subscription) if "update" in offered else []
+    return {
+        "id": subscription["id"],
+        "name": " + ".join(names),
+        "price": " + ".join(price_text(item["price"], item["quantity"]) for item in items),
+        "price_id": items[0]["price"]["id"],
+        "quantity": items[0]["quantity"],
+        "status": subscription["status"],
+        "is_collection_paused": portal_rules.is_collection_paused(call, subscription),
+        "period_end": date_text(min(item["current_period_end"] for item in items)),
+        "cancel_at": date_text(subscription["cancel_at"]) if subscription["cancel_at"] else None,
+        "resumes": _resumption(call, subscription),
+        "offers": offered,
+        "plans": [(price["id"], _plan_text(call, price)) for price in options],
+        "may_change_quantity": portal_rules.may_change_quantity(call, features, subscription),
+        "quantities": portal_rules.quantity_limits(features, subscription),
+        "warnings": portal_rules.warnings(call, features, subscription),
+        "refusals": _refusals(portal_rules.refusals(call, features, subscription), offered),
+        "pause_choices": [] if portal_configurations.is_old_pause_form(pause) else portal_actions.pause_choices(pause),
+    }
+
+
+def _refusals(refused: list[Answer], offered: set[str]) -> list[tuple[str, list[str]]]:
+    """A sentence with its reasons; who can cancel and nothing else is told so."""
+    reasons = {answer.topic: [reason.why.en for reason in answer.limits] for answer in refused}
+    told = {_REFUSED[topic]: why for topic, why in reasons.items()}
+    if "change_plan" in reasons and "cancel" in reasons:
+        told = {_NEITHER: list(dict.fromkeys(reasons["change_plan"] + reasons["cancel"]))} | told
+        del told[_REFUSED["change_plan"]], told[_REFUSED["cancel"]]
+    elif "change_plan" in reasons and offered & {"cancel", "uncancel"} and not offered & {"pause", "resume"}:
+        told = {_ONLY_CANCEL: told.pop(_REFUSED["change_plan"])} | told
+    return list(told.items())
+
+
+def _plan_text(call: Call, price: StripeObject) -> str:
+    return f"{call.store.products.get(price['product'])['name']}: {price_text(price, 1)}"
+
+
+def _resumption(call: Call, subscription: StripeObject) -> str | None:
+    end = call.simulator.pause_ends.get(subscription["id"]) or (subscription["pause_collection"] or {}).get(
+        "resumes_at"
+    )
+    return date_text(end) if end else None
+
+
+_UNUSED_SECONDS = 5 * 60
+_IDLE_SECONDS = 60 * 60
+# Flow type to the form that its page shows.
+_FLOW_ACTIONS = {
+    "customer_update": "update_customer",
+    "payment_method_update": "add_payment_method",
+    "subscription_cancel": "cancel",
+    "subscription_pause": "pause",
+    "subscription_update": "update",
+    "subscription_update_confirm": "update",
+}
+
+
+async def show(request: Request) -> Response:
+    """The portal's page, or its flow's page."""
+    call, visit = visitor(request), _visit(request)
+    if visit is None or not _touch(call, visit):
+        return _expired(call, visit)
+    previewed = _previewed(request.query_params.get("as_of"))
+    context = page_context(replace(call, moment=previewed), visit)
+    visit.notice = ""
+    if visit.session["flow"] and not visit.is_flow_done:
+        return render("stripe_flow.html", **context, **_flow_context(call, visit.session["flow"]))
+    return render("stripe_portal.html", **context)
+
+
+async def act(request: Request) -> Response:
+    """A button was pressed: do it, then show the portal again."""
+    form = fields(await request.form())
+    call, visit = visitor(request), _visit(request)
+    if visit is None or not _touch(call, visit):
+        return _expired(call, visit)
+    features = features_of(call, visit)
+    flow, action = visit.session["flow"], form.get("action")
+    try:
+        if action == "accept_offer":
+            visit.notice = portal_actions.accept_offer(call, visit)
+        else:
+            visit.notice = portal_actions.perform(call, visit.session["customer"], features, form)
+    except ApiError as error:
+        link = (request.url.path, "Back to the customer portal")
+        return message("This did not work", error.message, error.status, link)
+    if flow and not visit.is_flow_done and action in {_FLOW_ACTIONS[flow["type"]], "accept_offer"}:
+        portal_actions.apply_confirmed_discount(call, flow)
+        return _completed(request, visit, flow)
+    return RedirectResponse(request.url.path, 303)
+
+
+def _completed(request: Request, visit: PortalVisit, flow: StripeObject) -> Response:
+    visit.is_flow_done = True
+    after = flow["after_completion"]
+    if after["type"] == "redirect":
+        return RedirectResponse(after["redirect"]["return_url"], 303)
+    if after["type"] == "hosted_confirmation":
+        return message("Thank you", after["hosted_confirmation"]["custom_message"] or visit.notice)
+    return RedirectResponse(request.url.path, 303)
+
+
+def _visit(request: Request) -> PortalVisit | None:
+    visits: dict[str, PortalVisit] = request.app.state.simulator.visits
+    return visits.get(request.path_params["token"])
+
+
+def _touch(call: Call, visit: PortalVisit) -> bool:
+    """Whether the link still works; using it keeps it alive."""
+    if call.now - visit.last_activity >= (_IDLE_SECONDS if visit.is_used else _UNUSED_SECONDS):
+        return False
+    visit.last_activity, visit.is_used = call.now, True
+    return True
+
+
+def _previewed(day: str | None) -> int | None:
+    """The noon of a day, for a look at what the portal would offer then; an unreadable day is today."""
+    try:
+        return int(datetime.combine(date.fromisoformat(day or ""), time(12), UTC).timestamp())
+    except ValueError:
+        return None
+
+
+def _expired(call: Call, visit: PortalVisit | None) -> Response:
+    link = None
+    if visit and visit.session["after_expiration"]:
+        login = call.store.configurations.get(visit.session["configuration"])["login_page"]
+        link = (login["url"], "Sign in by e-mail") if login["enabled"] else None
+    return message("This link has expired", "Please go back and ask for a new one.", 410, link)
+
+
+def _flow_context(call: Call, flow: StripeObject) -> dict[str, Any]:
+    details = flow.get(flow["type"]) or {}
+    return {
+        "action": _FLOW_ACTIONS[flow["type"]],
+        "flow_subscription": details.get("subscription"),
+        "confirmed": (details.get("items") or [None])[0],
+        "change": _change_text(call, details) if "items" in details else None,
+        "offer": portal_actions.retention_offer(call, flow),
+        "discount": portal_actions.flow_discount(call, flow),
+    }
+
+
+def _change_text(call: Call, details: StripeObject) -> str:
+    item, own = details["items"][0], call.store.subscriptions.get(details["subscription"])["items"]["data"][0]
+    price = call.store.prices.get(item["price"]) if item["price"] else own["price"]
+    return (
+        f"{call.store.products.get(price['product'])['name']}, {price_text(price, item['quantity'] or own['quantity'])}"
+    )
+
+
+ROUTES = [
+    Route("/p/session/{token}", show, methods=["GET"]),
+    Route("/p/session/{token}", act, methods=["POST"]),
+]

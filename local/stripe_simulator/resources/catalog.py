@@ -1,0 +1,262 @@
+"""Products and their prices."""
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from local.stripe_simulator.answers import list_page
+from local.stripe_simulator.errors import ApiError, missing
+from local.stripe_simulator.parameters import apply_fields
+from local.stripe_simulator.resources.events import emit, emit_update, snapshot
+from local.stripe_simulator.simulator import Call
+from local.stripe_simulator.store import StripeObject, new_id, token
+
+_PRODUCT_FIELDS = (
+    *("active", "default_price", "description", "images", "marketing_features", "name", "package_dimensions"),
+    *("shippable", "statement_descriptor", "tax_code", "unit_label", "url"),
+)
+
+_PRICE_FIELDS = (
+    *(
+        "active",
+        "billing_scheme",
+        "custom_unit_amount",
+        "lookup_key",
+        "nickname",
+        "tax_behavior",
+        "tiers",
+        "tiers_mode",
+    ),
+    "transform_quantity",
+)
+
+
+def create_product(call: Call) -> StripeObject:
+    """`POST /v1/products`, with its own `id` if given."""
+    wanted = call.params.get("id")
+    if wanted and call.store.products.find(wanted):
+        raise ApiError("Product already exists.", code="resource_already_exists", param="id")
+    identity = {"id": wanted or new_id("prod"), "object": "product"}
+    product: StripeObject = (
+        identity
+        | dict.fromkeys((*_PRODUCT_FIELDS, "tax_details"))
+        | {
+            "active": True,
+            "created": call.now,
+            "images": [],
+            "livemode": False,
+            "marketing_features": [],
+            "metadata": {},
+            "type": "service",
+            "updated": call.now,
+        }
+    )
+    apply_fields(product, call.params, _PRODUCT_FIELDS)
+    call.store.products.add(product)
+    default = call.params.get("default_price_data")
+    if default:
+        product["default_price"] = create_price(call.about("", **default, product=product["id"]))["id"]
+    emit(call, "product.created", product)
+    return product
+
+
+def update_product(call: Call) -> StripeObject:
+    """`POST /v1/products/{id}`."""
+    product = call.store.products.get(call.ids["id"])
+    before = snapshot(product)
+    apply_fields(product, call.params, _PRODUCT_FIELDS)
+    product["updated"] = call.now
+    emit_update(call, "product.updated", before, product)
+    return product
+
+
+def retrieve_product(call: Call) -> StripeObject:
+    """`GET /v1/products/{id}`."""
+    return call.store.products.get(call.ids["id"])
+
+
+def list_products(call: Call) -> StripeObject:
+    """`GET /v1/products`, active ones or given ids."""
+    active, ids = call.params.get("active"), call.params.get("ids")
+    return list_page(
+        call.store.products,
+        call.params,
+        "/v1/products",
+        lambda one: active in {None, one["active"]} and (ids is None or one["id"] in ids),
+    )
+
+
+def _recurring(given: dict[str, Any]) -> StripeObject:
+    defaults = {"interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"}
+    return {**defaults, **given}
+
+
+def _amounts(params: dict[str, Any]) -> tuple[int | None, str | None]:
+    """`unit_amount` and `unit_amount_decimal`; the first is null when the second has a fraction."""
+    if params.get("billing_scheme") == "tiered":
+        return None, None
+    if "unit_amount" not in params and "unit_amount_decimal" not in params:
+        raise missing("unit_amount")
+    exact = Decimal(str(params.get("unit_amount_decimal", params.get("unit_amount"))))
+    whole = exact.quantize(Decimal(1), ROUND_HALF_UP)
+    return (int(whole) if whole == exact else None), str(whole if whole == exact else exact)
+
+
+def create_price(call: Call) -> StripeObject:
+    """`POST /v1/prices`, of a product that exists or of one described by `product_data`."""
+    params = call.params
+    amount, exact_amount = _amounts(params)
+    product = _product_of(call)
+    recurring = _recurring(params["recurring"]) if "recurring" in params else None
+    price: StripeObject = (
+        {"id": new_id("price"), "object": "price"}
+        | dict.fromkeys(_PRICE_FIELDS)
+        | {
+            "active": True,
+            "billing_scheme": "per_unit",
+            "created": call.now,
+            "livemode": False,
+            "metadata": {},
+            "tax_behavior": "unspecified",
+        }
+    )
+    apply_fields(price, params, _PRICE_FIELDS)
+    price |= {
+        "currency": params["currency"].lower(),
+        "product": product,
+        "recurring": recurring,
+        "type": "recurring" if recurring else "one_time",
+        "unit_amount": amount,
+        "unit_amount_decimal": exact_amount,
+    }
+    call.store.prices.add(price)
+    emit(call, "price.created", price)
+    return price
+
+
+def _product_of(call: Call) -> str:
+    """The product that a new price belongs to."""
+    if "product" in call.params:
+        return str(call.store.products.get(call.params["product"], "product")["id"])
+    if "product_data" not in call.params:
+        raise missing("product")
+    return str(create_product(call.about("", **call.params["product_data"]))["id"])
+
+
+def update_price(call: Call) -> StripeObject:
+    """`POST /v1/prices/{id}`."""
+    price = call.store.prices.get(call.ids["id"])
+    before = snapshot(price)
+    apply_fields(price, call.params, ("active", "lookup_key", "nickname", "tax_behavior"))
+    emit_update(call, "price.updated", before, price)
+    return price
+
+
+def retrieve_price(call: Call) -> StripeObject:
+    """`GET /v1/prices/{id}`."""
+    return call.store.prices.get(call.ids["id"])
+
+
+def list_prices(call: Call) -> StripeObject:
+    """`GET /v1/prices`, by product, currency, type, lookup keys and interval."""
+    params = call.params
+    exact = {name: params[name] for name in ("active", "currency", "product", "type") if name in params}
+    keys, recurring = params.get("lookup_keys"), params.get("recurring", {})
+
+    def keep(price: StripeObject) -> bool:
+        own = price["recurring"] or {}
+        return (
+            all(price[name] == value for name, value in exact.items())
+            and (keys is None or price["lookup_key"] in keys)
+            and all(own.get(name) == value for name, value in recurring.items())
+        )
+
+    return list_page(call.store.prices, params, "/v1/prices", keep)
+
+
+_COUPON_FIELDS = ("amount_off", "currency", "duration_in_months", "max_redemptions", "name", "percent_off", "redeem_by")
+
+
+def create_coupon(call: Call) -> StripeObject:
+    """`POST /v1/coupons`, with an id of one's own or a made one."""
+    params = call.params
+    if "percent_off" not in params and "amount_off" not in params:
+        raise missing("percent_off")
+    coupon = dict.fromkeys(_COUPON_FIELDS) | {name: params[name] for name in _COUPON_FIELDS if name in params}
+    coupon |= {"id": params.get("id") or token(8), "object": "coupon", "created": call.now, "livemode": False}
+    coupon |= {"duration": params.get("duration", "once"), "metadata": params.get("metadata") or {}}
+    coupon |= {"times_redeemed": 0, "valid": True}
+    if call.store.coupons.find(str(coupon["id"])):
+        raise ApiError("Coupon already exists.", code="resource_already_exists", param="id")
+    call.store.coupons.add(coupon)
+    emit(call, "coupon.created", coupon)
+    return coupon
+
+
+def retrieve_coupon(call: Call) -> StripeObject:
+    """`GET /v1/coupons/{id}`."""
+    return call.store.coupons.get(call.ids["id"])
+
+
+def list_coupons(call: Call) -> StripeObject:
+    """`GET /v1/coupons`."""
+    return list_page(call.store.coupons, call.params, "/v1/coupons")
+
+
+def create_promotion_code(call: Call) -> StripeObject:
+    """`POST /v1/promotion_codes` for a coupon."""
+    promotion = call.params["promotion"]
+    call.store.coupons.get(promotion.get("coupon", ""), "promotion[coupon]")
+    code = {
+        "id": new_id("promo"),
+        "object": "promotion_code",
+        "active": call.params.get("active", True),
+        "code": call.params.get("code") or token(8).upper(),
+        "created": call.now,
+        "customer": call.params.get("customer"),
+        "livemode": False,
+        "metadata": call.params.get("metadata") or {},
+        "promotion": promotion,
+        "times_redeemed": 0,
+    }
+    return call.store.promotion_codes.add(code)
+
+
+def coupon_of(call: Call, given: dict[str, Any], param: str) -> StripeObject:
+    """The coupon that `{coupon}` or `{promotion_code}` stands for, or Stripe's refusal."""
+    if "promotion_code" not in given:
+        return call.store.coupons.get(given.get("coupon", ""), f"{param}[coupon]")
+    code = call.store.promotion_codes.get(given["promotion_code"], f"{param}[promotion_code]")
+    if not code["active"]:
+        raise ApiError("This promotion code is not active.", param=f"{param}[promotion_code]")
+    return call.store.coupons.get(code["promotion"]["coupon"])
+
+
+def apply_discounts(call: Call, subscription: StripeObject, given: dict[str, Any]) -> str:
+    """Discount a subscription, and say how much."""
+    coupon, before = coupon_of(call, given, "discounts[0]"), snapshot(subscription)
+    coupon["times_redeemed"] += 1
+    discount = {
+        "id": new_id("di"),
+        "object": "discount",
+        "created": call.now,
+        "customer": subscription["customer"],
+        "end": None,
+        "promotion_code": given.get("promotion_code"),
+        "source": {"coupon": coupon["id"], "type": "coupon"},
+        "start": call.now,
+        "subscription": subscription["id"],
+    }
+    call.store.discounts.add(discount)
+    subscription["discounts"] = [*subscription["discounts"], discount["id"]]
+    emit_update(call, "customer.subscription.updated", before, subscription)
+    return discount_terms(coupon)
+
+
+def discount_terms(coupon: StripeObject) -> str:
+    """For example `30% off once`, as a hosted page says it."""
+    if coupon["percent_off"]:
+        amount = f"{coupon['percent_off']:g}%"
+    else:
+        amount = f"{coupon['amount_off'] / 100:.2f} {coupon['currency'].upper()}"
+    months = f"for {coupon['duration_in_months']} months" if coupon["duration"] == "repeating" else coupon["duration"]
+    return f"{amount} off {months}"

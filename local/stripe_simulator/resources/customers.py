@@ -1,0 +1,113 @@
+"""Customers."""
+
+from typing import Any
+
+from local.stripe_simulator.answers import list_page, search
+from local.stripe_simulator.parameters import apply_fields
+from local.stripe_simulator.resources import payment_methods
+from local.stripe_simulator.resources.events import emit, emit_update, snapshot
+from local.stripe_simulator.simulator import Call
+from local.stripe_simulator.store import StripeObject, new_id, token
+
+_FIELDS = (
+    "address",
+    "balance",
+    "business_name",
+    "description",
+    "email",
+    "individual_name",
+    "name",
+    "phone",
+    "preferred_locales",
+    "shipping",
+    "tax_exempt",
+    "invoice_prefix",
+    "next_invoice_sequence",
+)
+
+
+def _blank(call: Call) -> StripeObject:
+    nulls = ("currency", "customer_account", "default_source", "discount", "test_clock")
+    invoice_settings = ("custom_fields", "default_payment_method", "footer", "rendering_options")
+    return (
+        {"id": new_id("cus"), "object": "customer"}
+        | dict.fromkeys((*_FIELDS, *nulls))
+        | {
+            "balance": 0,
+            "created": call.now,
+            "delinquent": False,
+            "invoice_prefix": token(8).upper(),
+            "invoice_settings": dict.fromkeys(invoice_settings),
+            "livemode": False,
+            "metadata": {},
+            "next_invoice_sequence": 1,
+            "preferred_locales": [],
+            "tax_exempt": "none",
+        }
+    )
+
+
+def create(call: Call) -> StripeObject:
+    """`POST /v1/customers`; `payment_method` and `source` give it a card at once."""
+    customer = _blank(call)
+    apply_fields(customer, call.params, _FIELDS)
+    call.store.customers.add(customer)
+    settings = dict(call.params.get("invoice_settings", {}))
+    card = call.params.get("payment_method") or call.params.get("source")
+    if card:
+        attached = payment_methods.attach(call.about(card, customer=customer["id"]))
+        # A request may attach `pm_card_visa` and name it as the default too: both mean the card just made.
+        if settings.get("default_payment_method", card) == card:
+            settings["default_payment_method"] = attached["id"]
+    _apply_invoice_settings(call, customer, settings)
+    emit(call, "customer.created", customer)
+    return customer
+
+
+def update(call: Call) -> StripeObject:
+    """`POST /v1/customers/{id}`."""
+    customer = call.store.customers.get(call.ids["id"])
+    before = snapshot(customer)
+    _apply_invoice_settings(call, customer, call.params.get("invoice_settings", {}))
+    apply_fields(customer, call.params, _FIELDS)
+    emit_update(call, "customer.updated", before, customer)
+    return customer
+
+
+def _apply_invoice_settings(call: Call, customer: StripeObject, settings: dict[str, Any]) -> None:
+    default = settings.get("default_payment_method")
+    if default:
+        payment_methods.require_attached(call, default, customer["id"], "invoice_settings[default_payment_method]")
+    apply_fields(customer["invoice_settings"], settings, ("custom_fields", "default_payment_method", "footer"))
+
+
+def retrieve(call: Call) -> StripeObject:
+    """`GET /v1/customers/{id}`; a deleted one leaves a stub."""
+    deleted = call.simulator.deleted_customers.get(call.ids["id"])
+    return deleted or call.store.customers.get(call.ids["id"])
+
+
+def list_customers(call: Call) -> StripeObject:
+    """`GET /v1/customers`, by exact e-mail address and time."""
+    email = call.params.get("email")
+    return list_page(call.store.customers, call.params, "/v1/customers", lambda one: email in {None, one["email"]})
+
+
+def search_customers(call: Call) -> StripeObject:
+    """`GET /v1/customers/search`, by metadata."""
+    return search(call, call.store.customers, "/v1/customers/search")
+
+
+def delete(call: Call) -> StripeObject:
+    """`DELETE /v1/customers/{id}`; its subscriptions are canceled first."""
+    from local.stripe_simulator.resources import subscriptions  # noqa: PLC0415 - subscriptions themselves read customers
+
+    customer = call.store.customers.get(call.ids["id"])
+    for subscription in call.store.subscriptions.of_customer(customer["id"]):
+        if subscription["status"] != "canceled":
+            subscriptions.cancel(call.about(subscription["id"]))
+    call.store.customers.remove(customer["id"])
+    stub = {"id": customer["id"], "object": "customer", "deleted": True}
+    call.simulator.deleted_customers[customer["id"]] = stub
+    emit(call, "customer.deleted", customer)
+    return stub

@@ -1,0 +1,101 @@
+"""Events: what changed, told to the webhook endpoints and kept for thirty days."""
+
+import fnmatch
+import json
+from typing import Any
+
+from local.stripe_simulator.answers import list_page
+from local.stripe_simulator.errors import ApiError
+from local.stripe_simulator.parameters import CURRENT
+from local.stripe_simulator.simulator import Call
+from local.stripe_simulator.store import StripeObject, new_id
+
+_KEPT_SECONDS = 30 * 86_400
+_MOST_TYPES = 20
+
+
+def snapshot(value: StripeObject) -> StripeObject:
+    """A copy that later changes do not reach."""
+    copied: StripeObject = json.loads(json.dumps(value))
+    return copied
+
+
+def changes(before: StripeObject, after: StripeObject) -> StripeObject:
+    """`previous_attributes`: the old values of changed fields, inside hashes field by field, arrays whole."""
+    previous: StripeObject = {}
+    for name in before.keys() | after.keys():
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        previous[name] = changes(old, new) if isinstance(old, dict) and isinstance(new, dict) else old
+    return previous
+
+
+def emit(call: Call, kind: str, subject: StripeObject, previous: StripeObject | None = None) -> StripeObject:
+    """Record an event and send it to every endpoint that asked for its kind."""
+    simulator, data = call.simulator, {"object": snapshot(subject)}
+    if previous is not None:
+        data["previous_attributes"] = previous
+    event = {
+        "id": new_id("evt"),
+        "object": "event",
+        "api_version": CURRENT,
+        "created": call.now + simulator.faults.lag,
+        "data": data,
+        "livemode": False,
+        "pending_webhooks": 0,
+        "request": {"id": call.request_id, "idempotency_key": call.idempotency_key},
+        "type": kind,
+    }
+    simulator.store.events.forget_before(call.now - _KEPT_SECONDS)
+    simulator.store.events.add(event)
+    if subject["object"] == "subscription":
+        simulator.agenda.note(subject)
+    simulator.deliveries.send(event, _listeners(call, kind))
+    return event
+
+
+def emit_update(call: Call, kind: str, before: StripeObject, after: StripeObject) -> None:
+    """Record an `.updated` event, unless nothing changed."""
+    previous = changes(before, after)
+    if previous:
+        emit(call, kind, after, previous)
+
+
+def _listeners(call: Call, kind: str) -> list[StripeObject]:
+    endpoints = call.store.webhook_endpoints
+    every = [endpoints.get(endpoint_id) for _, _, endpoint_id in endpoints.positions()]
+    return [
+        endpoint
+        for endpoint in every
+        if endpoint["status"] == "enabled"
+        and any(fnmatch.fnmatchcase(kind, pattern) for pattern in endpoint["enabled_events"])
+    ]
+
+
+def retrieve(call: Call) -> StripeObject:
+    """`GET /v1/events/{id}`."""
+    return call.store.events.get(call.ids["id"])
+
+
+def list_events(call: Call) -> StripeObject:
+    """`GET /v1/events`, by type, time and success of delivery."""
+    patterns = _patterns(call.params)
+    wanted = call.params.get("delivery_success")
+    call.store.events.forget_before(call.now - _KEPT_SECONDS)
+
+    def keep(event: StripeObject) -> bool:
+        if patterns and not any(fnmatch.fnmatchcase(event["type"], pattern) for pattern in patterns):
+            return False
+        return wanted is None or call.simulator.deliveries.is_delivered(event["id"]) == wanted
+
+    return list_page(call.store.events, call.params, "/v1/events", keep)
+
+
+def _patterns(params: dict[str, Any]) -> list[str]:
+    if "type" in params and "types" in params:
+        raise ApiError("You may only specify one of these parameters: type, types.", param="types")
+    patterns: list[str] = [params["type"]] if "type" in params else params.get("types", [])
+    if len(patterns) > _MOST_TYPES:
+        raise ApiError(f"Array types exceeded maximum {_MOST_TYPES} allowed elements.", param="types")
+    return patterns

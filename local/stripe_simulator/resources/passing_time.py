@@ -1,0 +1,44 @@
+"""What Stripe does by itself as time passes: renewals, ends of trials, of pauses and of subscriptions."""
+
+from local.stripe_simulator.resources import subscription_changes, subscription_schedules, subscriptions
+from local.stripe_simulator.resources.events import emit, emit_update, snapshot
+from local.stripe_simulator.resources.subscription_changes import end_trial
+from local.stripe_simulator.resources.subscriptions import set_period
+from local.stripe_simulator.simulator import Call, Simulator
+from local.stripe_simulator.store import StripeObject
+
+
+def advance(simulator: Simulator) -> None:
+    """Carry out everything that is due; a long jump makes one renewal, into the current period."""
+    call = Call(simulator)
+    while (subscription_id := simulator.agenda.pop_due(call.now)) is not None:
+        subscription = simulator.store.subscriptions.find(subscription_id)
+        due = simulator.agenda.due_at(subscription) if subscription else None
+        if subscription and due is not None and due <= call.now:
+            _carry_out(call, subscription)
+
+
+def _carry_out(call: Call, subscription: StripeObject) -> None:
+    if subscription["cancel_at"] and subscription["cancel_at"] <= call.now:
+        subscriptions.cancel(call.about(subscription["id"]))
+    elif call.simulator.pause_ends.get(subscription["id"], call.now + 1) <= call.now:
+        subscription_changes.resume(call.about(subscription["id"]))
+    elif call.simulator.phase_starts.get(subscription["id"], call.now + 1) <= call.now:
+        subscription_schedules.begin_phase(call, subscription)
+    else:
+        _renew(call, subscription)
+
+
+def _renew(call: Call, subscription: StripeObject) -> None:
+    before = snapshot(subscription)
+    if subscription["status"] == "trialing":
+        end_trial(call, subscription)
+    if subscription["status"] == "canceled":
+        emit(call, "customer.subscription.deleted", subscription)
+        return
+    if subscription["status"] == "paused":
+        emit(call, "customer.subscription.paused", subscription)
+    else:
+        for item in subscription["items"]["data"]:
+            set_period(item, subscription, call.now)
+    emit_update(call, "customer.subscription.updated", before, subscription)

@@ -1,0 +1,183 @@
+"""What `POST /v1/subscriptions/{id}` may change."""
+
+import copy
+from typing import Any
+
+from local.stripe_simulator.errors import ApiError, missing
+from local.stripe_simulator.parameters import apply_fields
+from local.stripe_simulator.resources import payment_methods, subscriptions
+from local.stripe_simulator.resources.events import changes, emit, emit_update, snapshot
+from local.stripe_simulator.simulator import Call
+from local.stripe_simulator.store import StripeObject
+
+_LEFT_AFTER_END = {"metadata", "cancellation_details", "expand"}
+
+
+def update(call: Call) -> StripeObject:
+    """Change a subscription and tell of it; a refused request changes nothing."""
+    subscription = call.store.subscriptions.get(call.ids["id"])
+    if subscription["status"] in subscriptions.ENDED and not call.params.keys() <= _LEFT_AFTER_END:
+        raise ApiError("A canceled subscription can only update its cancellation_details and metadata.")
+    before, changed = snapshot(subscription), copy.deepcopy(subscription)
+    _apply_changes(call, changed)
+    subscription.update(changed)
+    if subscription["status"] == "canceled" != before["status"]:
+        emit(call, "customer.subscription.deleted", subscription)
+        return subscription
+    emit_update(call, "customer.subscription.updated", before, subscription)
+    if subscription["status"] == "paused" != before["status"]:
+        emit(call, "customer.subscription.paused", subscription)
+    return subscription
+
+
+def _apply_changes(call: Call, subscription: StripeObject) -> None:
+    params = call.params
+    if "items" in params:
+        subscriptions.change_items(call, subscription, params["items"])
+    if "pause_collection" in params:
+        subscription["pause_collection"] = _pause_collection(params["pause_collection"])
+    if params.get("default_payment_method"):
+        method = params["default_payment_method"]
+        payment_methods.require_attached(call, method, subscription["customer"], "default_payment_method")
+    subscriptions.apply_collection(subscription, params)
+    apply_fields(subscription, params, ("default_payment_method", "description"))
+    for name in ("trial_settings", "payment_settings", "cancellation_details"):
+        subscription[name] = {**subscription[name], **params.get(name, {})}
+    _apply_cancellation(call, subscription)
+    if "trial_end" in params:
+        _apply_trial_end(call, subscription, params["trial_end"])
+    if params.get("billing_cycle_anchor", {}).get("type") == "now":
+        restart_cycle(call, subscription, call.now)
+
+
+def _pause_collection(given: Any) -> StripeObject | None:
+    if given == "":
+        return None
+    if "behavior" not in given:
+        raise missing("pause_collection[behavior]")
+    return {"behavior": given["behavior"], "resumes_at": given.get("resumes_at") or None}
+
+
+def _apply_cancellation(call: Call, subscription: StripeObject) -> None:
+    params, end = call.params, subscriptions.period_end(subscription)
+    if "cancel_at_period_end" in params:
+        at_end = params["cancel_at_period_end"]
+        subscriptions.plan_cancellation(call, subscription, end if at_end else None, at_period_end=at_end)
+        return
+    if "cancel_at" not in params:
+        return
+    wanted = params["cancel_at"]
+    if wanted == "max_period_end":
+        end = max(item["current_period_end"] for item in subscription["items"]["data"])
+    moment = wanted if isinstance(wanted, int) else end if wanted else None
+    subscriptions.plan_cancellation(call, subscription, moment)
+
+
+def _apply_trial_end(call: Call, subscription: StripeObject, trial_end: int | str) -> None:
+    if trial_end == "now":
+        end_trial(call, subscription)
+        return
+    subscription |= {"status": "trialing", "trial_end": trial_end, "billing_cycle_anchor": trial_end}
+    subscription["trial_start"] = subscription["trial_start"] or call.now
+    for item in subscription["items"]["data"]:
+        subscriptions.set_period(item, subscription, call.now)
+
+
+def end_trial(call: Call, subscription: StripeObject) -> None:
+    """The trial is over: without anything to charge, `trial_settings` decide between going on, pausing and ending."""
+    behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    subscription["trial_end"] = min(subscription["trial_end"] or call.now, call.now)
+    if payment_methods.has_any(call, subscription) or behavior == "create_invoice":
+        subscription["status"] = "active"
+        restart_cycle(call, subscription, subscription["trial_end"])
+    elif behavior == "pause":
+        subscription["status"] = "paused"
+        subscription["status_details"] = paused_details(call.now, "trial_end_without_payment_method")
+    else:
+        subscription |= {"status": "canceled", "ended_at": call.now, "canceled_at": call.now}
+
+
+def paused_details(now: int, reason: str) -> StripeObject:
+    """`status_details` of a paused subscription."""
+    return {"paused": {"type": "subscription", "transitioned_at": now, "subscription": {"type": reason}}}
+
+
+def restart_cycle(call: Call, subscription: StripeObject, anchor: int) -> None:
+    """Count the periods from a new anchor."""
+    subscription["billing_cycle_anchor"] = anchor
+    for item in subscription["items"]["data"]:
+        subscriptions.set_period(item, subscription, call.now)
+
+
+_NOT_PAUSABLE = {"paused", "incomplete", "incomplete_expired", "canceled", "unpaid"}
+
+
+def refusal(subscription: StripeObject) -> str | None:
+    """Why Stripe would not pause this subscription, or nothing."""
+    status = subscription["status"]
+    rules = (
+        (status in _NOT_PAUSABLE, f"You cannot pause a subscription with status `{status}`."),
+        (status == "trialing", "You cannot pause a subscription that is in a trial."),
+        (
+            subscription["collection_method"] != "charge_automatically",
+            "You can only pause subscriptions with `collection_method` set to `charge_automatically`.",
+        ),
+        (
+            subscription["billing_mode"]["type"] != "flexible",
+            "You can only pause subscriptions with `billing_mode` set to `flexible`.",
+        ),
+        (subscription["schedule"], "You cannot pause a subscription that has a subscription schedule attached."),
+        (subscription.get("billing_cadence"), "You cannot pause a subscription that has a billing cadence attached."),
+    )
+    return next((message for applies, message in rules if applies), None)
+
+
+def pause(call: Call) -> StripeObject:
+    """`POST /v1/subscriptions/{id}/pause`: no service, no invoices, every period cut to now."""
+    subscription = call.store.subscriptions.get(call.ids["id"])
+    reason = refusal(subscription)
+    if reason:
+        raise ApiError(reason)
+    before = snapshot(subscription)
+    subscription |= {"status": "paused", "status_details": paused_details(call.now, "pause_requested")}
+    subscription["pending_update"] = None
+    for item in subscription["items"]["data"]:
+        item["current_period_end"] = min(item["current_period_end"], call.now)
+    emit(call, "customer.subscription.paused", subscription)
+    emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
+    return subscription
+
+
+def resume(call: Call) -> StripeObject:
+    """`POST /v1/subscriptions/{id}/resume`: active at once, in a new period unless the anchor stays."""
+    subscription = call.store.subscriptions.get(call.ids["id"])
+    if subscription["status"] != "paused":
+        raise ApiError(f"You cannot resume a subscription with status `{subscription['status']}`; it is not paused.")
+    if subscription["collection_method"] != "charge_automatically":
+        raise ApiError("You can only resume subscriptions with `collection_method` set to `charge_automatically`.")
+    classic = subscription["billing_mode"]["type"] == "classic"
+    if classic and call.params.get("payment_behavior") == "resume_on_payment_success":
+        raise ApiError("`resume_on_payment_success` needs `billing_mode` `flexible`.", param="payment_behavior")
+    before = snapshot(subscription)
+    subscription |= {"status": "active", "status_details": None}
+    call.simulator.pause_ends.pop(subscription["id"], None)
+    if call.params.get("billing_cycle_anchor", {"type": "now"})["type"] == "now":
+        restart_cycle(call, subscription, call.now)
+    else:
+        for item in subscription["items"]["data"]:
+            subscriptions.set_period(item, subscription, call.now)
+    emit(call, "customer.subscription.resumed", subscription)
+    emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
+    return subscription
+
+
+def migrate(call: Call) -> StripeObject:
+    """`POST /v1/subscriptions/{id}/migrate`: from the classic billing mode to the flexible one."""
+    subscription = call.store.subscriptions.get(call.ids["id"])
+    if subscription["billing_mode"]["type"] == "flexible":
+        raise ApiError("The subscription already uses `billing_mode` `flexible`.", param="billing_mode[type]")
+    before = snapshot(subscription)
+    flexible = {"proration_discounts": "included"}
+    subscription["billing_mode"] = {"flexible": flexible, "type": "flexible", "updated_at": call.now}
+    emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
+    return subscription

@@ -1,0 +1,151 @@
+"""Subscription schedules, as much as the portal's limits ask for: phases of a subscription that change its prices."""
+
+from typing import Any
+
+from local.stripe_simulator.errors import ApiError, missing
+from local.stripe_simulator.resources import subscriptions
+from local.stripe_simulator.resources.events import emit, emit_update, snapshot
+from local.stripe_simulator.resources.subscriptions import ENDED, add_interval, period_end
+from local.stripe_simulator.simulator import Call
+from local.stripe_simulator.store import StripeObject, new_id
+
+_LIVE = {"active", "not_started"}
+
+
+def create(call: Call) -> StripeObject:
+    """`POST /v1/subscription_schedules`, of a subscription that exists (`from_subscription`)."""
+    params = call.params
+    if "from_subscription" not in params:
+        raise missing("from_subscription")
+    subscription = call.store.subscriptions.get(params["from_subscription"], "from_subscription")
+    if subscription["schedule"] or subscription["status"] in ENDED:
+        text = f"You cannot migrate a subscription that is already attached to a schedule: {subscription['id']}."
+        raise ApiError(text, param="from_subscription")
+    items = [{"price": one["price"]["id"], "quantity": one["quantity"]} for one in subscription["items"]["data"]]
+    schedule: StripeObject = {
+        "id": new_id("sub_sched"),
+        "object": "subscription_schedule",
+        "canceled_at": None,
+        "completed_at": None,
+        "created": call.now,
+        "customer": subscription["customer"],
+        "end_behavior": "release",
+        "livemode": False,
+        "metadata": {},
+        "pause_schedules": [],
+        "phases": [{"start_date": subscription["start_date"], "end_date": period_end(subscription), "items": items}],
+        "released_at": None,
+        "released_subscription": None,
+        "status": "active",
+        "subscription": subscription["id"],
+    }
+    call.store.subscription_schedules.add(schedule)
+    emit(call, "subscription_schedule.created", schedule)
+    _attach(call, subscription, schedule["id"])
+    return schedule
+
+
+def retrieve(call: Call) -> StripeObject:
+    """`GET /v1/subscription_schedules/{id}`."""
+    schedule = call.store.subscription_schedules.get(call.ids["id"])
+    return {**schedule, "current_phase": _current(schedule, call.now)}
+
+
+def update(call: Call) -> StripeObject:
+    """`POST /v1/subscription_schedules/{id}`: `phases` replace the planned ones, the current one among them."""
+    schedule = _live(call)
+    before = snapshot(schedule)
+    if "phases" in call.params:
+        schedule["phases"] = _phases(call, call.params["phases"])
+    schedule["end_behavior"] = call.params.get("end_behavior", schedule["end_behavior"])
+    _note(call, schedule)
+    emit_update(call, "subscription_schedule.updated", before, schedule)
+    return retrieve(call)
+
+
+def release(call: Call) -> StripeObject:
+    """`POST /v1/subscription_schedules/{id}/release`: the subscription goes on as it is."""
+    schedule = _live(call)
+    subscription = call.store.subscriptions.get(schedule["subscription"])
+    schedule |= {"status": "released", "released_at": call.now, "released_subscription": subscription["id"]}
+    schedule["subscription"] = None
+    call.simulator.phase_starts.pop(subscription["id"], None)
+    emit(call, "subscription_schedule.released", schedule)
+    _attach(call, subscription, None)
+    return schedule
+
+
+def plans_update(schedule: StripeObject, now: int) -> bool:
+    """Whether a phase is still to begin."""
+    return schedule["status"] in _LIVE and any(phase["start_date"] > now for phase in schedule["phases"])
+
+
+def begin_phase(call: Call, subscription: StripeObject) -> None:
+    """A phase's time has come: its prices become the subscription's."""
+    schedule = call.store.subscription_schedules.get(subscription["schedule"])
+    begun = [phase for phase in schedule["phases"] if phase["start_date"] <= call.now]
+    before = snapshot(subscription)
+    own = subscription["items"]["data"]
+    wanted = [
+        {**item, **({"id": own[place]["id"]} if place < len(own) else {})}
+        for place, item in enumerate(begun[-1]["items"])
+    ]
+    gone = [{"id": item["id"], "deleted": True} for item in own[len(wanted) :]]
+    subscriptions.change_items(call, subscription, [*wanted, *gone])
+    _note(call, schedule)
+    emit_update(call, "customer.subscription.updated", before, subscription)
+
+
+def _live(call: Call) -> StripeObject:
+    schedule = call.store.subscription_schedules.get(call.ids["id"])
+    if schedule["status"] not in _LIVE:
+        raise ApiError(
+            f"You cannot update a subscription schedule that is currently in the `{schedule['status']}` status."
+        )
+    return schedule
+
+
+def _phases(call: Call, given: list[dict[str, Any]]) -> list[StripeObject]:
+    phases: list[StripeObject] = []
+    start = call.now
+    for place, phase in enumerate(given):
+        start = _moment(call, phase.get("start_date", start))
+        for item in phase["items"]:
+            subscriptions.price_of(call, item, f"phases[{place}][items]")
+        phases.append({"start_date": start, "end_date": _end(phase, start, call), "items": phase["items"]})
+        start = phases[-1]["end_date"]
+    return phases
+
+
+def _end(phase: dict[str, Any], start: int, call: Call) -> int:
+    if "duration" in phase:
+        duration = phase["duration"]
+        return add_interval(start, duration["interval"], duration.get("interval_count", 1))
+    if "end_date" not in phase:
+        raise missing("phases[][end_date]")
+    return _moment(call, phase["end_date"])
+
+
+def _moment(call: Call, given: int | str) -> int:
+    return call.now if given == "now" else int(given)
+
+
+def _current(schedule: StripeObject, now: int) -> StripeObject | None:
+    for phase in schedule["phases"]:
+        if schedule["status"] == "active" and phase["start_date"] <= now < phase["end_date"]:
+            return {"start_date": phase["start_date"], "end_date": phase["end_date"]}
+    return None
+
+
+def _note(call: Call, schedule: StripeObject) -> None:
+    ahead = [phase["start_date"] for phase in schedule["phases"] if phase["start_date"] > call.now]
+    call.simulator.phase_starts.pop(schedule["subscription"], None)
+    if ahead:
+        call.simulator.phase_starts[schedule["subscription"]] = min(ahead)
+        call.simulator.agenda.note(call.store.subscriptions.get(schedule["subscription"]))
+
+
+def _attach(call: Call, subscription: StripeObject, schedule_id: str | None) -> None:
+    before = snapshot(subscription)
+    subscription["schedule"] = schedule_id
+    emit_update(call, "customer.subscription.updated", before, subscription)

@@ -1,0 +1,188 @@
+"""Shows one object after another to every check, and keeps what they find, never the objects."""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
+
+import stripe
+
+from shared.audit.check import Account, AuditContext, Check, KnownCustomers
+from shared.audit.findings import (
+    CRASHED_CHECK,
+    MISSING_PERMISSION,
+    UNREADABLE_SUBSCRIPTION,
+    Finding,
+    Findings,
+    Severity,
+)
+from shared.errors import OperatorError, PortalError
+from shared.i18n import Text
+from shared.mirror.drift import Failure
+from shared.stripe.gateway import SubscriptionRead
+
+_Result = TypeVar("_Result")
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRunState:
+    """How far an audit has come; of bounded size, however large the account is."""
+
+    subscriptions_read: int = 0
+    livemode: bool | None = None
+    own: tuple[Finding, ...] = ()
+    found: tuple[Finding, ...] = ()
+    customers: KnownCustomers = field(default_factory=KnownCustomers)
+
+
+class CheckRun:
+    """One run's checks, and what they found so far; a finding about a paused subscription is handed on at once."""
+
+    def __init__(self, checks: tuple[Check, ...], context: AuditContext, paused: Callable[[Finding], None]) -> None:
+        self._checks = checks
+        self._context = context
+        self._paused = paused
+        self._found = Findings()
+        self._own = Findings()
+        self._crashed: set[tuple[str, str]] = set()
+        self.subscriptions_read = 0
+        self.livemode: bool | None = None
+
+    def at_subscriptions(self, read: Iterable[SubscriptionRead | Failure], paused_since: Mapping[str, int]) -> None:
+        """Show subscriptions, those that could be read; `paused_since` is as in `AuditContext`."""
+        context = replace(self._context, paused_since=paused_since)
+        for each in read:
+            self.subscriptions_read += 1
+            if isinstance(each, Failure):
+                self._found.add(_unreadable(each))
+                continue
+            subscription = each.subscription
+            self.livemode = subscription.livemode
+            for check in self._checks:
+                self._look(check.name, partial(check.of_subscription, subscription, context), subscription.id)
+
+    def at_configuration(self, raw: Mapping[str, Any]) -> None:
+        """Show a portal configuration."""
+        if isinstance(raw.get("livemode"), bool):
+            self.livemode = raw["livemode"]
+        for check in self._checks:
+            self._look(check.name, partial(check.of_configuration, raw, self._context), str(raw.get("id")))
+
+    def at_account(self, account: Account) -> None:
+        """Show what the account has once."""
+        for check in self._checks:
+            self._look(check.name, partial(check.of_account, account, self._context), "")
+
+    def note(self, finding: Finding) -> None:
+        """Keep a finding of the audit about itself; the same is kept once."""
+        if finding not in self._own.all():
+            self._own.add(finding)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return all but those about paused subscriptions: what the audit has to say of itself comes first."""
+        return (*self._own.all(), *self._found.all())
+
+    def dump(self) -> "CheckRunState":
+        """Return what another run of the same audit needs to go on from here."""
+        customers = self._context.customers.dump()
+        return CheckRunState(self.subscriptions_read, self.livemode, self._own.all(), self._found.all(), customers)
+
+    def load(self, looked: "CheckRunState") -> None:
+        """Go on from where another run was."""
+        self.subscriptions_read, self.livemode = looked.subscriptions_read, looked.livemode
+        for finding in looked.own:
+            self._own.add(finding)
+        for finding in looked.found:
+            self._found.add(finding)
+        self._context.customers.load(looked.customers)
+
+    def _look(self, name: str, look: Callable[[], Iterable[Finding]], subject_id: str) -> None:
+        try:
+            for finding in look():
+                (self._paused if finding.paused else self._found.add)(finding)
+        except OperatorError as error:
+            if not is_refused(error):
+                raise
+            self.note(missing_permission(error, "Prices"))
+        except PortalError:  # Stripe does not answer: no fault of the check
+            raise
+        except Exception as error:  # the one boundary: whatever a check does, the others go on
+            crash = (name, type(error).__name__)
+            if crash not in self._crashed:
+                self._crashed.add(crash)
+                logger.exception("The check %s crashed at %s", name, subject_id or "the account")
+            self._own.add(_crash(*crash, subject_id))
+
+
+def _crash(name: str, error_name: str, subject_id: str) -> Finding:
+    return Finding(
+        CRASHED_CHECK,
+        Severity.CRITICAL,
+        (subject_id,) if subject_id else (),
+        Text(
+            f"The check {name} crashed ({error_name}): what it would have said of these is not known.",
+            f"Le contrôle {name} a échoué ({error_name}) : ce qu'il aurait dit de ces objets est inconnu.",
+        ),
+        Text(
+            "Look into the audit's log for the stack trace, and report it.",
+            "Cherchez la trace de l'erreur dans le journal de l'audit, et signalez-la.",
+        ),
+        sampled=True,
+    )
+
+
+def _unreadable(failure: Failure) -> Finding:
+    return Finding(
+        UNREADABLE_SUBSCRIPTION,
+        Severity.CRITICAL,
+        (failure.subject,),
+        Text(
+            f"{failure.reason}. Whether it is paused is not known.",
+            f"Abonnement illisible ({failure.reason}). Nul ne sait s'il est en pause.",
+        ),
+        Text(
+            "Look at it in the Dashboard, and report its shape.",
+            "Consultez-le dans le Dashboard, et signalez sa forme.",
+        ),
+        sampled=True,
+    )
+
+
+def is_refused(error: OperatorError) -> bool:
+    """Whether the key is good, and only lacks a permission."""
+    return isinstance(error.__cause__, stripe.PermissionError)
+
+
+def missing_permission(error: OperatorError, permission: str) -> Finding:
+    """Name the permission: as Stripe itself does in its refusal, or else as the Dashboard calls it."""
+    named = re.search(r"rak_\w+", str(error.__cause__))
+    name = f"{permission} ({named[0]})" if named else permission
+    return Finding(
+        MISSING_PERMISSION,
+        Severity.WARNING,
+        (),
+        Text(
+            f"The API key may not read: {name}. The checks that need it said nothing.",
+            f"La clé API n'a pas le droit de lire : {name}. Les contrôles qui en dépendent n'ont rien dit.",
+        ),
+        Text(
+            f"Give the restricted key the permission to read {permission} (docs/deploy.md).",
+            f"Donnez à la clé restreinte l'autorisation de lire {permission} (docs/deploy.md).",
+        ),
+    )
+
+
+def read_if_permitted(read: Callable[[], _Result], permission: str, add: Callable[[Finding], None]) -> _Result | None:
+    """Read, or make a finding of a 403. Raises every other failure."""
+    try:
+        return read()
+    except OperatorError as error:
+        if not is_refused(error):
+            raise
+        add(missing_permission(error, permission))
+        return None

@@ -1,0 +1,1 @@
+"""An audit report as a page, mail, CSV or JSON."""

@@ -1,0 +1,81 @@
+"""The report as JSON, in the stable shape of docs/audit.md."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from shared.audit.checks.registry import title_of
+from shared.audit.findings import Finding, PausedSubscription
+from shared.audit.rendering.summary import headline
+from shared.audit.report import Report
+from shared.i18n import Language
+from shared.stripe.money import in_major_units
+
+VERSION = 1
+
+
+def to_json(report: Report, language: Language = "en") -> str:
+    """Render the report: times are ISO 8601 in UTC, amounts are strings in the currency's main unit, a month.
+
+    `language` is the one of its sentences.
+    """
+    return json.dumps(
+        {
+            "version": VERSION,
+            "language": language,
+            "as_of": _time(report.as_of),
+            "timezone": report.timezone.key,
+            "livemode": report.livemode,
+            "phase": report.phase.value,
+            "days_left": report.days_left,
+            "complete": report.complete,
+            "headline": headline(report, language),
+            "subscriptions_read": report.subscriptions_read,
+            "subscriptions_paused": len(report.paused),
+            "customers_served_free": report.customers_served_free,
+            "not_collected_monthly": _amounts(report.totals),
+            "unknown_amounts": report.unknown_amounts,
+            "findings": [_finding(finding, language) for finding in report.every_finding()],
+        },
+        indent=2,
+    )
+
+
+def _finding(finding: Finding, language: Language) -> dict[str, Any]:
+    return {
+        "check": finding.check,
+        "title": title_of(finding.check).say(language),
+        "severity": finding.severity.value,
+        "subjects": list(finding.subjects),
+        "more_subjects": finding.more,
+        "meaning": finding.meaning.say(language),
+        "action": finding.action.say(language),
+        "paused": _paused(finding.paused, language) if finding.paused else None,
+    }
+
+
+def _paused(paused: PausedSubscription, language: Language) -> dict[str, Any]:
+    return {
+        "subscription_id": paused.subscription_id,
+        "customer_id": paused.customer_id,
+        "status": paused.status,
+        "kind": paused.kind,
+        "behavior": paused.behavior,
+        "resumes_at": _time(paused.resumes_at),
+        "paused_since": _time(paused.paused_since),
+        "paused_since_is_exact": paused.paused_since_is_exact,
+        "cause": paused.cause,
+        "served_free": paused.served_free,
+        "monthly": _amounts(paused.monthly.amounts),
+        "monthly_unknown": [reason.say(language) for reason in paused.monthly.unknown],
+    }
+
+
+def _amounts(amounts: Mapping[str, Decimal]) -> dict[str, str]:
+    return {currency: f"{in_major_units(amount, currency):f}" for currency, amount in amounts.items()}
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,299 @@
+"""Where an audit reads: Stripe, within a rate, and the mirror."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Any, Protocol, TypeVar
+
+from stripe import StripeClient
+
+from shared.audit import check_run
+from shared.audit.check import Account, AuditContext, AuditDay, Check, DriftTotals
+from shared.audit.check_run import CheckRun, CheckRunState
+from shared.audit.checks.registry import CHECKS
+from shared.audit.findings import MIRROR_UNREADABLE, Finding, PausedFindings, Severity
+from shared.audit.report import Report
+from shared.errors import Unavailable
+from shared.i18n import Text
+from shared.mirror.comparison import ComparedTable, Comparison, SeenSubscriptions, key_of, read_each
+from shared.mirror.rule import Mirror
+from shared.mirror.rule import SubscriptionTable as WritableTable
+from shared.mirror.table import MirroredSubscription, item_key
+from shared.stripe.gateway import StripeJson, SubscriptionRead
+from shared.stripe.lists import EVENT_TYPES, ListPage, Window, WindowReader, pages
+from shared.stripe.pacing import RateLimit, Retries, limited_reads
+
+
+class AuditedTable(ComparedTable, WritableTable, Protocol):
+    """The mirror's table, as an audit needs it."""
+
+    def page(self, start: Mapping[str, Any] | None) -> tuple[list[MirroredSubscription], Mapping[str, Any] | None]:
+        """Read some of what has not ended, and where to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where an audit reads, and within which rate; `repair` writes what differs in the mirror."""
+
+    client: StripeClient
+    table: AuditedTable
+    limit: RateLimit
+    uncertainty: timedelta
+    retention: timedelta
+    repair: bool
+    streams: int = 8
+
+    def comparison(self, day: AuditDay, seen: SeenSubscriptions) -> Comparison:
+        """Begin to compare the mirror with Stripe."""
+        read = limited_reads(self.client, self.limit)
+        rule = Mirror(self.table, read, uncertainty=self.uncertainty, retention=self.retention) if self.repair else None
+        now = day.now.timestamp()
+        return Comparison(self.table, rule, read, now, self.retention, self.uncertainty, self.limit, seen)
+
+
+# Enough to see that something is wrong; what a broken endpoint left behind may be endless.
+MOST_EVENTS = 1000
+# A delivery that is still under way is no fault.
+TIME_TO_DELIVER = timedelta(hours=1)
+# Requests for the prices of products, of all configurations together.
+MOST_PRODUCTS_READ = 50
+
+
+def all_configurations(client: StripeClient, retries: Retries) -> Iterator[StripeJson]:
+    """Return every portal configuration, inactive ones too."""
+    # Stripe leaves the products out unless they are asked for.
+    expand = {"expand": ["data.features.subscription_update.products"]}
+    for page in pages(client, retries, "/v1/billing_portal/configurations", expand):
+        yield from page.data
+
+
+def webhook_endpoints(client: StripeClient, retries: Retries) -> Sequence[StripeJson]:
+    """Return the account's webhook endpoints, of which Stripe allows 16."""
+    return next(pages(client, retries, "/v1/webhook_endpoints")).data
+
+
+def undelivered_events(client: StripeClient, retries: Retries, now: datetime) -> list[StripeJson]:
+    """Return up to `MOST_EVENTS` + 1 events about subscriptions that some endpoint has not taken within an hour."""
+    params = {
+        "types": list(EVENT_TYPES),
+        "delivery_success": False,
+        "created": {"lte": int((now - TIME_TO_DELIVER).timestamp())},
+    }
+    events = (each for page in pages(client, retries, "/v1/events", params) for each in page.data)
+    return [{"id": each["id"], "created": each["created"]} for each in islice(events, MOST_EVENTS + 1)]
+
+
+class Prices:
+    """The prices of products, each product's read once, and not more than `MOST_PRODUCTS_READ` of them."""
+
+    def __init__(self, client: StripeClient, retries: Retries) -> None:
+        self._client = client
+        self._retries = retries
+        self._known: dict[str, Sequence[StripeJson]] = {}
+
+    def __call__(self, product_id: str) -> Sequence[StripeJson]:
+        """Return a product's first 100 prices; nothing once the requests are used up."""
+        if product_id not in self._known:
+            if len(self._known) >= MOST_PRODUCTS_READ:
+                return ()
+            self._known[product_id] = next(
+                pages(self._client, self._retries, "/v1/prices", {"product": product_id})
+            ).data
+        return self._known[product_id]
+
+
+logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+
+# What the mirror has and Stripe's list has not costs a request each. Usually that is little, of test clocks or of lost
+# events; in a mirror of another account it is all.
+MOST_ASKED = 5000
+
+_UNREADABLE = Finding(
+    MIRROR_UNREADABLE,
+    Severity.CRITICAL,
+    (),
+    Text(
+        "The table of subscriptions did not answer: since when collection is paused is not known, nor whether the "
+        "mirror is true. What Stripe says of each subscription was read all the same.",
+        "La table des abonnements n'a pas répondu : on ignore depuis quand la collecte est suspendue et si le miroir "
+        "est exact. Ce que Stripe dit de chaque abonnement a été lu malgré tout.",
+    ),
+    Text(
+        "Look into the audit's log for the error, then run `portal reconcile`.",
+        "Cherchez l'erreur dans le journal de l'audit, puis lancez `portal reconcile`.",
+    ),
+)
+
+
+class Scan:
+    """One stretch of an audit's reading."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what the two ways of an audit share
+        self,
+        sources: Sources,
+        day: AuditDay,
+        checks: tuple[Check, ...],
+        paused: Callable[[Finding], None],
+        seen: SeenSubscriptions,
+        drift: DriftTotals,
+    ) -> None:
+        """Hand every finding about a paused subscription to `paused`; add to `seen` and to `drift`."""
+        self._sources = sources
+        self._retries = Retries(sources.limit)
+        context = AuditContext(
+            day.now,
+            day.phase,
+            day.days_left,
+            day.cutoff_on,
+            prices_of=Prices(sources.client, self._retries),
+        )
+        self.looking = CheckRun(checks, context, paused)
+        self._day = day
+        self._seen, self._drift = seen, drift
+        self._asked, self._given_up = drift.asked, drift.given_up
+        self._comparison = sources.comparison(day, seen)
+        self._compares = True
+
+    def load(self, looked: CheckRunState) -> None:
+        """Go on from where another stretch was; where it gave the mirror up, so does this one."""
+        self.looking.load(looked)
+        self._compares = _UNREADABLE not in looked.own
+
+    def subscriptions(self, windows: Sequence[Window], more: Callable[[], bool] = lambda: True) -> tuple[Window, ...]:
+        """Read subscriptions until nothing is left or `more` says no; answer what is left."""
+        reader = WindowReader(self._sources.client, self._sources.limit, windows, streams=self._sources.streams)
+        for page in reader.pages(more):
+            self._see(page)
+        return reader.left
+
+    def mirrored(
+        self, start: Mapping[str, Any] | None, more: Callable[[], bool] = lambda: True
+    ) -> Mapping[str, Any] | None:
+        """Read the mirror the other way, from `start`, until its end or `more` says no; answer where to go on.
+
+        Ends as well once `MOST_ASKED` of its items had to be asked for: the drift says so.
+        """
+
+        def read(comparison: Comparison) -> Mapping[str, Any] | None:
+            items, then = comparison.retries.of(partial(self._sources.table.page, start))
+            for held in items:
+                if self._asked >= MOST_ASKED and comparison.is_stray(held):
+                    self._given_up = True
+                    return None
+                if comparison.see_mirrored(held):
+                    self._asked += 1
+                    if not more():
+                        return item_key(held.subscription.customer_id, held.subscription.id)
+            return then
+
+        while (start := self._compare(read)) and more():
+            pass
+        return start
+
+    def account(self, webhook_url: str | None) -> None:
+        """Read what the account has once, or few of, and show it to the checks, with the drift."""
+        client, looking = self._sources.client, self.looking
+        kept: list[StripeJson] = []
+
+        def configurations() -> list[StripeJson]:
+            """Show them as they come; only the default ones are kept."""
+            for raw in all_configurations(client, self._retries):
+                looking.at_configuration(raw)
+                if raw.get("is_default"):
+                    kept.append(raw)
+            return kept
+
+        endpoints = partial(webhook_endpoints, client, self._retries)
+        undelivered = partial(undelivered_events, client, self._retries, self._day.now)
+        events = check_run.read_if_permitted(undelivered, "Events", looking.note)
+        looking.at_account(
+            Account(
+                looking.subscriptions_read,
+                check_run.read_if_permitted(configurations, "Customer portal", looking.note),
+                check_run.read_if_permitted(endpoints, "Webhook Endpoints", looking.note),
+                None if events is None else events[:MOST_EVENTS],
+                undelivered_whole=events is None or len(events) <= MOST_EVENTS,
+                webhook_url=webhook_url,
+                drift=self.drift(),
+            )
+        )
+
+    def drift(self) -> DriftTotals:
+        """Return the drift seen so far; the youngest differences are waited for."""
+        self._compare(lambda comparison: comparison.judge(everything=True))
+        seen = self._drift.plus(self._comparison.tally.summary())
+        return replace(seen, asked=self._asked, given_up=self._given_up)
+
+    def report(self, paused: PausedFindings) -> Report:
+        """Return what was found."""
+        day, looking = self._day, self.looking
+        return Report(
+            day.now,
+            day.timezone,
+            day.phase,
+            day.days_left,
+            looking.livemode,
+            looking.subscriptions_read,
+            looking.findings(),
+            paused,
+        )
+
+    def _see(self, page: ListPage) -> None:
+        every = read_each(page)
+        read = [each for each in every if isinstance(each, SubscriptionRead)]
+        table = self._sources.table
+        held = self._compare(lambda comparison: comparison.retries.of(lambda: table.get_many(map(key_of, read)))) or {}
+        since = {each.subscription.id: each.paused_since for each in held.values() if each.paused_since is not None}
+        self.looking.at_subscriptions(every, since)
+        self._compare(lambda comparison: comparison.see(read, held))
+        if not self._compares:
+            self._seen.add(map(key_of, read))
+
+    def _compare(self, act: Callable[[Comparison], _Result]) -> _Result | None:
+        """Act, unless the mirror did not answer before; that is a finding: what Stripe tells is worth a mail alone."""
+        if not self._compares:
+            return None
+        try:
+            return act(self._comparison)
+        except Unavailable as error:
+            if error.code != "mirror_unavailable":
+                raise
+            logger.warning("The audit goes on without the mirror: %s", error.message)
+            self.looking.note(_UNREADABLE)
+            self._compares = False
+            return None
+
+
+def run_audit(
+    sources: Sources,
+    day: AuditDay,
+    *,
+    checks: tuple[Check, ...] = CHECKS,
+    webhook_url: str | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Report:
+    """Audit the account that the client's key belongs to.
+
+    `webhook_url` is the deployment's own endpoint, if known. `progress` is told how many subscriptions were read.
+    Reads all subscriptions that are not canceled, what the mirror has of them, and the few other lists that the checks
+    want. Raises `OperatorError` when Stripe refuses the key or its reading of subscriptions, and `Unavailable` when it
+    does not answer: half an audit is none. A key that may not read another list is a finding, and so is a mirror that
+    does not answer.
+    """
+    paused = PausedFindings()
+    reading = Scan(sources, day, checks, paused.add, SeenSubscriptions(), DriftTotals())
+
+    def tell() -> bool:
+        progress(reading.looking.subscriptions_read)
+        return True
+
+    reading.subscriptions((Window(),), tell)
+    progress(reading.looking.subscriptions_read)
+    reading.mirrored(None)
+    reading.account(webhook_url)
+    return reading.report(paused)

@@ -1,0 +1,1 @@
+"""The DynamoDB copy of subscriptions."""

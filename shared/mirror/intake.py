@@ -1,0 +1,84 @@
+"""The one way of an event into the mirror, whatever entrance it came by: HTTPS, EventBridge, or a replay."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from shared.errors import UnreadableEvent
+from shared.mirror.rule import Outcome
+from shared.stripe.events import (
+    PREFIX,
+    SnapshotEvent,
+    StripeEvent,
+    SubscriptionEvent,
+    ThinEvent,
+    read_event,
+    subscription_event,
+)
+
+
+class Ignored(StrEnum):
+    """Why a genuine event is none of the mirror's."""
+
+    OTHER_TYPE = "ignored_type"
+    OTHER_ACCOUNT = "ignored_account"
+    OTHER_MODE = "ignored_livemode"
+
+
+@dataclass(frozen=True, slots=True)
+class EventResult:
+    """What became of an event."""
+
+    outcome: Outcome | Ignored
+    event_id: str
+    event_type: str
+
+    def for_log(self) -> dict[str, Any]:
+        """What may be logged: not the event itself, which holds the customer's data."""
+        return asdict(self)
+
+
+class EventMirror(Protocol):
+    """What brings an event into the table."""
+
+    def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:
+        """Bring in the snapshot of an event."""
+
+    def apply_notification(self, event_id: str, created: int, subscription_id: str) -> Outcome:
+        """Bring in what Stripe has now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """`livemode` says which mode is mirrored: that of the API key."""
+
+    mirror: EventMirror
+    livemode: Callable[[], bool]
+
+    def take(self, body: bytes, *, now: float) -> EventResult:
+        """Bring a genuine event, as Stripe wrote it, into the mirror; `now` is our clock in Unix seconds.
+
+        Raises `UnreadableEvent` when it cannot be understood and has to be kept, `Unavailable` when it has to come
+        again.
+        """
+        event = read_event(body)
+        return EventResult(self._ignored(event) or self._bring(event, now), event.id, event.type)
+
+    def _ignored(self, event: StripeEvent) -> Ignored | None:
+        if not event.type.removeprefix("v1.").startswith(PREFIX):
+            return Ignored.OTHER_TYPE
+        if isinstance(event, SnapshotEvent) and event.account:
+            return Ignored.OTHER_ACCOUNT
+        return None if event.livemode == self.livemode() else Ignored.OTHER_MODE
+
+    def _bring(self, event: StripeEvent, now: float) -> Outcome:
+        if isinstance(event, SnapshotEvent):
+            return self.mirror.apply(subscription_event(event), now=now)
+        return self.mirror.apply_notification(event.id, int(event.created.timestamp()), _subject(event))
+
+
+def _subject(event: ThinEvent) -> str:
+    if event.related_object is None or not event.related_object.id.startswith("sub_"):
+        raise UnreadableEvent("thin_event_without_subscription", f"The thin event {event.id} names no subscription")
+    return event.related_object.id

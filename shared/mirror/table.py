@@ -1,0 +1,329 @@
+"""The form of an item of the table: the dataclasses, and how they become attributes and back."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Protocol
+
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.aws import code_of, serialize
+from shared.errors import Unavailable
+from shared.stripe.subscription import ENDED_STATUSES, PauseCollection, PauseKind, Subscription, SubscriptionItem
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+
+_FIELDS = frozenset(field.name for field in fields(Subscription))
+# A subscription's `id` has a longer name in the table, where a customer's stands beside it.
+_ATTRIBUTE = {"id": "subscription_id"}
+_FIELD = {attribute: field for field, attribute in _ATTRIBUTE.items()}
+# Those that are no key of the table and hold one plain value.
+_PLAIN = tuple(
+    field.name for field in fields(Subscription) if field.name not in {"id", "customer_id", "pause_collection", "items"}
+)
+_plain = attrgetter(*_PLAIN)
+_ITEM_FIELDS = tuple(field.name for field in fields(SubscriptionItem))
+_item_values = attrgetter(*_ITEM_FIELDS)
+# DynamoDB reserves these two words; each other attribute stands in expressions under its own name.
+NAMES = {"#items": "items", "#status": "status"}
+
+_deserialize = TypeDeserializer().deserialize
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredSubscription:
+    """A subscription as the mirror holds it; times are Unix seconds of Stripe's clock.
+
+    `as_of`: the state is at least as new as this. `revision`: how often it was written. `event_id`: the event written
+    last. `paused_since`: when the present pause began, as early as the mirror knows.
+    """
+
+    subscription: Subscription
+    as_of: int
+    revision: int
+    event_id: str | None = None
+    paused_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What is to be written: the state, its time, the event it came with, and when its pause began if that is known."""
+
+    subscription: Subscription
+    as_of: int
+    event_id: str | None
+    paused_since: int | None = None
+    expires_at: int | None = None
+
+
+def blocks_write(old: MirroredSubscription, write: Write, than: int) -> bool:
+    """What the table's condition says of an item, for those who only want to know.
+
+    An end is final: it counts over any live state, and no live state counts over it. Otherwise an item as of `than` or
+    later stands in the way.
+    """
+    if old.subscription.ended != write.subscription.ended:
+        return old.subscription.ended
+    return old.as_of >= than
+
+
+def update_expression(write: Write) -> tuple[str, dict[str, Any]]:
+    """Build the update: its expression, which names attributes as `NAMES` says, and its values in DynamoDB's types.
+
+    What is known is set, what is not is removed, and the revision counts up.
+    """
+    attributes = _attributes(write)
+    values = {f":{name}": serialize(value) for name, value in attributes.items() if value is not None}
+    unknown = tuple(name for name, value in attributes.items() if value is None)
+    return _expression(tuple(attributes), unknown), {**values, ":zero": {"N": "0"}, ":one": {"N": "1"}}
+
+
+@lru_cache
+def _expression(names: tuple[str, ...], unknown: tuple[str, ...]) -> str:
+    """Subscriptions differ little in what is known of them, so that almost every event finds its expression ready."""
+    assignments = [f"{_alias(name)} = :{name}" for name in names if name not in unknown]
+    removed = [_alias(name) for name in unknown]
+    if "paused_since" in removed and "pause_kind" not in removed:
+        # Not known to begin with this write: it began earlier, or is first seen now.
+        removed.remove("paused_since")
+        assignments.append("paused_since = if_not_exists(paused_since, :as_of)")
+    assignments.append("revision = if_not_exists(revision, :zero) + :one")
+    remove = f" REMOVE {', '.join(removed)}" if removed else ""
+    return f"SET {', '.join(assignments)}{remove}"
+
+
+def _alias(name: str) -> str:
+    return f"#{name}" if name in NAMES.values() else name
+
+
+def _attributes(write: Write) -> dict[str, Any]:
+    subscription = write.subscription
+    pause, pause_kind = subscription.pause_collection, subscription.pause_kind
+    return dict(zip(_PLAIN, _plain(subscription), strict=True)) | {
+        "pause_collection": asdict(pause) if pause else None,
+        "items": [
+            {name: value for name, value in zip(_ITEM_FIELDS, _item_values(item), strict=True) if value is not None}
+            for item in subscription.items
+        ],
+        "pause_kind": pause_kind,
+        "paused_since": write.paused_since if pause_kind else None,
+        "as_of": write.as_of,
+        "event_id": write.event_id,
+        "expires_at": write.expires_at,
+    }
+
+
+def item_key(customer_id: str, subscription_id: str) -> dict[str, Any]:
+    """The table's key, as DynamoDB wants it."""
+    return {"customer_id": serialize(customer_id), "subscription_id": serialize(subscription_id)}
+
+
+def read_item(item: Mapping[str, Any]) -> MirroredSubscription:
+    """Turn DynamoDB's typed attributes into the dataclass; attributes of other versions pass."""
+    plain = {name: _whole(_deserialize(value)) for name, value in item.items()}
+    known = {_FIELD.get(name, name): value for name, value in plain.items() if _FIELD.get(name, name) in _FIELDS}
+    pause = known.get("pause_collection")
+    known["pause_collection"] = PauseCollection(**pause) if pause else None
+    known["items"] = tuple(SubscriptionItem(**each) for each in known.get("items", []))
+    return MirroredSubscription(
+        Subscription(**known),
+        plain["as_of"],
+        plain["revision"],
+        plain.get("event_id"),
+        plain.get("paused_since"),
+    )
+
+
+def _whole(value: Any) -> Any:
+    """DynamoDB's numbers are decimals; all of ours are whole."""
+    match value:
+        case dict():
+            return {name: _whole(each) for name, each in value.items()}
+        case list():
+            return [_whole(each) for each in value]
+        case bool() | str() | None:
+            return value
+        case _:
+            return int(value)
+
+
+BY_PAUSE = "by_pause"
+ATTEMPTS = 5
+
+
+class MirrorTable:
+    """Reads and writes of the table; every write is conditional and costs one request."""
+
+    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+        self._client = client
+        self._table_name = table_name
+
+    def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
+        """Read one subscription, consistently."""
+        try:
+            answer = self._client.get_item(
+                TableName=self._table_name,
+                Key=item_key(customer_id, subscription_id),
+                ConsistentRead=True,
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+        return read_item(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], MirroredSubscription]:
+        """Read up to 100 subscriptions by (customer, subscription) in one request, eventually consistent.
+
+        What DynamoDB leaves out for now (a throttled table) is asked for again, a few times. Raises `Unavailable`.
+        """
+        wanted: list[Any] = [item_key(*key) for key in keys]
+        found: dict[tuple[str, str], MirroredSubscription] = {}
+        for _ in range(ATTEMPTS):
+            if not wanted:
+                return found
+            try:
+                answer = self._client.batch_get_item(RequestItems={self._table_name: {"Keys": wanted}})
+            except (ClientError, BotoCoreError) as error:
+                raise _unavailable(error) from error
+            for mirrored in map(read_item, answer["Responses"].get(self._table_name, [])):
+                found[mirrored.subscription.customer_id, mirrored.subscription.id] = mirrored
+            left = answer.get("UnprocessedKeys", {})
+            wanted = list(left[self._table_name]["Keys"]) if left else []
+        if wanted:
+            raise Unavailable("mirror_unavailable", "The table of subscriptions left out keys again and again")
+        return found
+
+    def of_customer(self, customer_id: str) -> Iterator[MirroredSubscription]:
+        """Read all subscriptions of a customer, consistently."""
+        condition = {":id": customer_id}
+        return self._query(None, "customer_id = :id", condition, consistent=True)
+
+    def paused(self, kind: PauseKind) -> Iterator[MirroredSubscription]:
+        """Read all that are paused in this way, longest pause first, from the sparse index (eventually consistent)."""
+        return self._query(BY_PAUSE, "pause_kind = :kind", {":kind": kind}, consistent=False)
+
+    def all(self) -> Iterator[MirroredSubscription]:
+        """Read the whole table, consistently, a page at a time; what is written meanwhile may come or not."""
+        try:
+            for page in self._client.get_paginator("scan").paginate(TableName=self._table_name, ConsistentRead=True):
+                yield from map(read_item, page["Items"])
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+
+    def page(self, start: Mapping[str, Any] | None) -> tuple[list[MirroredSubscription], Mapping[str, Any] | None]:
+        """Read a megabyte of the table after `start` (`None`: from the beginning), eventually consistent.
+
+        Answers what has not ended, and where the next page starts (`None`: this was the last). Raises `Unavailable`.
+        """
+        request: dict[str, Any] = {
+            "TableName": self._table_name,
+            "FilterExpression": "NOT #status IN (:canceled, :incomplete_expired)",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {f":{status}": serialize(status) for status in ENDED_STATUSES},
+        }
+        if start:
+            request["ExclusiveStartKey"] = start
+        try:
+            answer = self._client.scan(**request)
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+        return [read_item(item) for item in answer["Items"]], answer.get("LastEvaluatedKey")
+
+    def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
+        """Write, unless the item stands in the way (`stands_in_the_way` says when); answer that item, or `None`."""
+        how = "OR" if write.subscription.ended else "AND"
+        return self._update(
+            write,
+            f"attribute_not_exists(revision) OR as_of < :than {how} NOT #status IN (:canceled, :incomplete_expired)",
+            {":than": than} | {f":{status}": status for status in ENDED_STATUSES},
+        )
+
+    def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
+        """Write if nobody wrote since `since` was read (`None`: if there still is no item).
+
+        Answers as `put_if_older` does.
+        """
+        if since is None:
+            return self._update(write, "attribute_not_exists(revision)", {})
+        return self._update(write, "revision = :revision", {":revision": since.revision})
+
+    def _update(self, write: Write, condition: str, values: Mapping[str, Any]) -> MirroredSubscription | None:
+        expression, assigned = update_expression(write)
+        try:
+            self._client.update_item(
+                TableName=self._table_name,
+                Key=item_key(write.subscription.customer_id, write.subscription.id),
+                UpdateExpression=expression,
+                ConditionExpression=condition,
+                ExpressionAttributeNames=NAMES,
+                ExpressionAttributeValues=assigned | {name: serialize(value) for name, value in values.items()},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as failed:
+            return read_item(failed.response["Item"])  # type: ignore[typeddict-item]  # the stubs do not know of it
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+        return None
+
+    def _query(
+        self,
+        index: str | None,
+        condition: str,
+        values: Mapping[str, Any],
+        *,
+        consistent: bool,
+    ) -> Iterator[MirroredSubscription]:
+        query: dict[str, Any] = {
+            "TableName": self._table_name,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": {name: serialize(value) for name, value in values.items()},
+            "ConsistentRead": consistent,
+        }
+        if index:
+            query["IndexName"] = index
+        try:
+            for page in self._client.get_paginator("query").paginate(**query):
+                yield from map(read_item, page["Items"])
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+
+
+def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
+    code = code_of(error)
+    return Unavailable("mirror_unavailable", f"The table of subscriptions did not answer ({code})")
+
+
+class ReadableTable(Protocol):
+    """What can be asked for one item."""
+
+    def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
+        """Read one subscription, consistently."""
+
+
+class DryRunTable:
+    """Returns every write as the table would, from a read."""
+
+    def __init__(self, table: ReadableTable) -> None:
+        self._table = table
+
+    def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
+        """Read one subscription, consistently."""
+        return self._table.get(customer_id, subscription_id)
+
+    def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
+        """Return the item that would stand in the way, or `None`."""
+        old = self._old(write)
+        if old and blocks_write(old, write, than):
+            return old
+        return None
+
+    def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
+        """Return the item that would stand in the way, or `None`."""
+        old = self._old(write)
+        return old if (old and old.revision) != (since and since.revision) else None
+
+    def _old(self, write: Write) -> MirroredSubscription | None:
+        return self._table.get(write.subscription.customer_id, write.subscription.id)

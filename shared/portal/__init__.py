@@ -1,0 +1,1 @@
+"""What Stripe's customer portal does, in one model."""

@@ -1,0 +1,277 @@
+"""Stripe's limits on what the portal changes (docs.stripe.com/customer-management, "limitations"), in two languages."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.i18n import Text, format_date
+from shared.portal.facts import ENDED, Answer, PortalFacts, Price, Reason, answer
+from shared.portal.payment_methods import is_supported, unsupported
+from shared.stripe.subscription import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit that the subscription alone shows: said of one, and of many after "customers can cancel these, but"."""
+
+    reason: Reason
+    of_many: Text
+    forbids_cancelling: bool = False
+
+
+SCHEDULED = Limit(
+    Reason(
+        "scheduled_update",
+        Text(
+            "A subscription schedule plans an update: until then the portal neither changes nor cancels it.",
+            "Un calendrier d'abonnement (subscription schedule) prévoit une modification : jusque-là, le portail ne "
+            "permet ni de modifier ni de résilier cet abonnement.",
+        ),
+        Text(
+            "Release the schedule (POST /v1/subscription_schedules/{id}/release), or wait until its last phase began.",
+            "Libérez le calendrier (POST /v1/subscription_schedules/{id}/release), ou attendez le début de sa dernière "
+            "phase.",
+        ),
+    ),
+    Text(
+        "A subscription schedule is attached to these: while it plans an update, customers can neither change nor "
+        "cancel them in the portal.",
+        "Un calendrier d'abonnement (subscription schedule) est attaché à ces abonnements : tant qu'il prévoit une "
+        "modification, les clients ne peuvent ni les modifier ni les résilier dans le portail.",
+    ),
+    forbids_cancelling=True,
+)
+SEVERAL_ITEMS = Limit(
+    Reason(
+        "several_items",
+        Text("It has several products.", "Il comporte plusieurs produits."),
+        Text(
+            "Sell one product a subscription: split it into several subscriptions.",
+            "Vendez un seul produit par abonnement : répartissez-le en plusieurs abonnements.",
+        ),
+    ),
+    Text("they have several products.", "ils comportent plusieurs produits."),
+)
+METERED = Limit(
+    Reason(
+        "metered",
+        Text("It has usage-based prices.", "Il a un tarif à l'usage."),
+        Text(
+            "A licensed price (usage_type=licensed); usage-based prices are changed through the API only.",
+            "Un tarif fixe (usage_type=licensed) ; un tarif à l'usage ne se modifie que par l'API.",
+        ),
+    ),
+    Text("they have usage-based prices.", "ils ont des tarifs à l'usage."),
+)
+SEND_INVOICE = Limit(
+    Reason(
+        "send_invoice",
+        Text(
+            "It is paid by invoice (collection_method=send_invoice).",
+            "Il est réglé sur facture envoyée au client (collection_method=send_invoice).",
+        ),
+        Text(
+            "Charge it automatically: set collection_method=charge_automatically, once a payment method is there.",
+            "Prélevez-le automatiquement : collection_method=charge_automatically, dès qu'un moyen de paiement est "
+            "enregistré.",
+        ),
+    ),
+    Text("they are paid by invoice (send_invoice).", "ils sont réglés sur facture envoyée au client (send_invoice)."),
+)
+
+
+def limits_of(subscription: Subscription, *, update_is_planned: bool | None = None) -> Iterator[Limit]:
+    """Return the limits that a subscription itself shows; `None`: nobody has read the attached schedule."""
+    if subscription.schedule_id and update_is_planned is not False:
+        yield SCHEDULED
+    if len(subscription.items) > 1:
+        yield SEVERAL_ITEMS
+    if any(item.usage_type == "metered" for item in subscription.items):
+        yield METERED
+    if subscription.collection_method == "send_invoice":
+        yield SEND_INVOICE
+
+
+_CHANGED_IN = frozenset({"active", "trialing", "past_due"})
+_CHANGE = Text("Change the plan", "Changer d'offre")
+
+_UPDATE_OFF = Reason(
+    "subscription_update_off",
+    Text(
+        "The configuration does not let customers change plans.",
+        "La configuration ne permet pas aux clients de changer d'offre.",
+    ),
+    Text("Switch features.subscription_update on.", "Activez features.subscription_update."),
+    configured=True,
+)
+_NOTHING_ALLOWED = Reason(
+    "nothing_allowed",
+    Text(
+        "The configuration allows neither another price nor another quantity.",
+        "La configuration n'autorise ni un autre tarif ni une autre quantité.",
+    ),
+    Text(
+        "Add price or quantity to features.subscription_update.default_allowed_updates.",
+        "Ajoutez price ou quantity à features.subscription_update.default_allowed_updates.",
+    ),
+    configured=True,
+)
+_UNSPECIFIED = Reason(
+    "tax_behavior_unspecified",
+    Text(
+        "The tax_behavior of its price is unspecified: the portal changes nothing then.",
+        "Le tax_behavior de son tarif vaut unspecified : le portail ne modifie alors rien.",
+    ),
+    Text(
+        "Set the price's tax_behavior to inclusive or exclusive, once and for good, and the same on what is offered.",
+        "Réglez le tax_behavior du tarif sur inclusive ou exclusive, une fois pour toutes, et de même pour les tarifs "
+        "proposés.",
+    ),
+)
+_NO_OTHER_PRICE = Reason(
+    "no_other_price",
+    Text(
+        "No other price on offer has its currency and its tax_behavior.",
+        "Aucun autre tarif proposé n'a sa devise et son tax_behavior.",
+    ),
+    Text(
+        "Offer a price that has both (features.subscription_update.products).",
+        "Proposez un tarif qui a les deux (features.subscription_update.products).",
+    ),
+)
+_TRIAL_ENDS = Text(
+    "It is in a trial: a change ends the trial and bills at once (trial_update_behavior=end_trial).",
+    "Il est en période d'essai : un changement y met fin et facture aussitôt (trial_update_behavior=end_trial).",
+)
+_TRIAL_GOES_ON = Text(
+    "It is in a trial, which goes on after a change (trial_update_behavior=continue_trial).",
+    "Il est en période d'essai, qui continue après un changement (trial_update_behavior=continue_trial).",
+)
+_IDLE_SCHEDULE = Text(
+    "A subscription schedule is attached, but plans no further update: it does not stand in the way.",
+    "Un calendrier d'abonnement (subscription schedule) y est attaché, mais ne prévoit plus de modification : il "
+    "n'empêche rien.",
+)
+_UNREAD_SCHEDULE = Text(
+    "Whether the attached schedule still plans an update was not read: this supposes that it does.",
+    "Nul n'a lu si le calendrier attaché prévoit encore une modification : ceci suppose que oui.",
+)
+_PRODUCT_NOT_OFFERED = Text(
+    "The product of its own price is not among those on offer: its quantity cannot be changed, and who leaves the "
+    "plan cannot come back to it.",
+    "Le produit de son propre tarif ne figure pas parmi ceux proposés : la quantité ne peut pas être modifiée, et qui "
+    "quitte cette offre ne peut pas y revenir.",
+)
+_PRICES_NOT_READ = Text(
+    "Which prices are on offer was not read.",
+    "Les tarifs proposés n'ont pas été lus.",
+)
+
+
+def choices(facts: PortalFacts) -> tuple[Price, ...]:
+    """Return the prices that the customer may switch to: active, of the same currency and stated tax behavior."""
+    now, features = facts.current, facts.features
+    if now is None or "price" not in features.allowed_updates or now.tax_behavior in (None, "unspecified"):
+        return ()
+    kept = (now.currency, now.tax_behavior)
+    return tuple(
+        each
+        for each in facts.offered or ()
+        if each.id != now.id and each.active and (each.currency, each.tax_behavior) == kept
+    )
+
+
+def allows_quantity(facts: PortalFacts) -> bool:
+    """Whether the customer may change how many: the product has to be one that the configuration offers."""
+    features, now = facts.features, facts.current
+    return "quantity" in features.allowed_updates and now is not None and now.product_id in (features.products or {})
+
+
+def plan_change(facts: PortalFacts) -> Answer:
+    """Whether the customer can change the plan or the quantity."""
+    if facts.subscription.ended:
+        return answer("change_plan", _CHANGE, (ENDED,))
+    return answer("change_plan", _CHANGE, _against_change(facts), _about_change(facts))
+
+
+def _against_change(facts: PortalFacts) -> Iterator[Reason]:
+    features, subscription = facts.features, facts.subscription
+    if not features.update:
+        yield _UPDATE_OFF
+    elif not features.allowed_updates & {"price", "quantity"}:
+        yield _NOTHING_ALLOWED
+    for limit in limits_of(subscription, update_is_planned=facts.update_is_planned):
+        yield limit.reason
+    if facts.charged is not None and not is_supported(facts.charged):
+        yield unsupported(facts.charged)
+    if subscription.status not in _CHANGED_IN:
+        yield _status(subscription.status)
+    if facts.current is not None and facts.current.tax_behavior == "unspecified":
+        yield _UNSPECIFIED
+    elif features.update and facts.offered is not None and not (choices(facts) or allows_quantity(facts)):
+        yield _NO_OTHER_PRICE
+
+
+def _about_change(facts: PortalFacts) -> Iterator[Text]:
+    features, subscription = facts.features, facts.subscription
+    if subscription.schedule_id and facts.update_is_planned is None:
+        yield _UNREAD_SCHEDULE
+    if subscription.schedule_id and facts.update_is_planned is False:
+        yield _IDLE_SCHEDULE
+    if not features.update:
+        return
+    if subscription.status == "trialing":
+        yield _TRIAL_GOES_ON if features.continues_trial else _TRIAL_ENDS
+    if facts.offered is None:
+        yield _PRICES_NOT_READ
+    elif facts.current is not None and facts.current.product_id not in (features.products or {}):
+        yield _PRODUCT_NOT_OFFERED
+
+
+def _status(status: str) -> Reason:
+    return Reason(
+        "status",
+        Text(
+            f"Its status is {status}: Stripe does not say that the portal changes such a subscription.",
+            f"Son statut est {status} : Stripe ne dit pas que le portail modifie un tel abonnement.",
+        ),
+        Text("The status has to be active, trialing or past_due.", "Le statut doit être active, trialing ou past_due."),
+    )
+
+
+_CANCEL = Text("Cancel", "Résilier")
+_CANCEL_OFF = Reason(
+    "subscription_cancel_off",
+    Text(
+        "The configuration does not let customers cancel.",
+        "La configuration ne permet pas aux clients de résilier.",
+    ),
+    Text("Switch features.subscription_cancel on.", "Activez features.subscription_cancel."),
+    configured=True,
+)
+_AT_ONCE = Text("It would end at once.", "Il prendrait fin aussitôt.")
+_AT_PERIOD_END = Text("It would end with the period that is paid.", "Il prendrait fin avec la période payée.")
+
+
+def cancellation(facts: PortalFacts) -> Answer:
+    """Whether the customer can cancel, or take a planned cancellation back."""
+    if facts.subscription.ended:
+        return answer("cancel", _CANCEL, (ENDED,))
+    limits = limits_of(facts.subscription, update_is_planned=facts.update_is_planned)
+    reasons = (
+        None if facts.features.cancel else _CANCEL_OFF,
+        *(limit.reason for limit in limits if limit.forbids_cancelling),
+    )
+    when = _AT_ONCE if facts.features.cancel_mode == "immediately" else _AT_PERIOD_END
+    return answer("cancel", _CANCEL, reasons, () if any(reasons) else (_planned_end(facts) or when,))
+
+
+def _planned_end(facts: PortalFacts) -> Text | None:
+    end = facts.subscription.cancel_at
+    if end is None:
+        return None
+    day = datetime.fromtimestamp(end, UTC).date()
+    return Text(
+        f"It is set to end on {format_date(day)}; the customer can take that back.",
+        f"Sa fin est prévue le {format_date(day, 'fr')} ; le client peut y renoncer.",
+    )

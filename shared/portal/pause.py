@@ -1,0 +1,246 @@
+"""When a pause counts as one, and what Stripe's calendar of the old portal button means for a given day."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+from enum import StrEnum
+
+from shared.i18n import Text, format_date
+from shared.portal.facts import ENDED, Answer, PortalFacts, Reason, answer
+from shared.stripe.subscription import Subscription, is_paused
+
+PAUSE_BUTTON_REMOVED_ON = date(2024, 3, 29)
+PAUSE_CUTOFF_ON = date(2024, 8, 1)
+
+
+class Phase(StrEnum):
+    """What a customer can still do with the pause button of the old portal."""
+
+    BUTTON_AVAILABLE = "button_available"
+    RESUME_ONLY = "resume_only"
+    STRANDED = "stranded"
+
+
+def phase_on(today: date, *, button_removed_on: date, cutoff_on: date) -> Phase:
+    """Return the phase of a day; each date is the first day of what follows it (Stripe's portal FAQ)."""
+    if today >= cutoff_on:
+        return Phase.STRANDED
+    return Phase.RESUME_ONLY if today >= button_removed_on else Phase.BUTTON_AVAILABLE
+
+
+def days_until(cutoff_on: date, today: date) -> int:
+    """Days from `today` to the cutoff; 0 on the cutoff and after it."""
+    return max(0, (cutoff_on - today).days)
+
+
+# `unpaid` is not on that page, and is left alone to be safe.
+_NOT_PAUSABLE = frozenset({"canceled", "incomplete", "incomplete_expired", "paused", "unpaid"})
+_TRIAL = Reason(
+    "trial",
+    Text("A trial cannot be paused.", "Une période d'essai ne peut pas être mise en pause."),
+    Text("Wait until the trial has ended.", "Attendez la fin de la période d'essai."),
+)
+_SEND_INVOICE = Reason(
+    "send_invoice",
+    Text(
+        "What is paid by invoice (send_invoice) cannot be paused.",
+        "Un abonnement réglé sur facture (send_invoice) ne peut pas être mis en pause.",
+    ),
+    Text(
+        "Charge it automatically, or suspend its collection: pause_collection, in the Dashboard or the API.",
+        "Prélevez-le automatiquement, ou suspendez sa collecte : pause_collection, dans le Dashboard ou l'API.",
+    ),
+)
+_CLASSIC = Reason(
+    "classic_billing_mode",
+    Text(
+        "billing_mode is classic.",
+        "billing_mode vaut classic.",
+    ),
+    Text(
+        "Migrate it: POST /v1/subscriptions/{id}/migrate with billing_mode[type]=flexible.",
+        "Migrez-le : POST /v1/subscriptions/{id}/migrate avec billing_mode[type]=flexible.",
+    ),
+)
+_SCHEDULE = Reason(
+    "schedule",
+    Text("A subscription schedule is attached.", "Un calendrier d'abonnement (subscription schedule) y est attaché."),
+    Text(
+        "Release the schedule (POST /v1/subscription_schedules/{id}/release).",
+        "Libérez le calendrier (POST /v1/subscription_schedules/{id}/release).",
+    ),
+)
+
+
+def pause_refusals(subscription: Subscription) -> Iterator[Reason]:
+    """Return why Stripe would refuse a real pause; it refuses a billing cadence too, which only its answer can tell."""
+    status = subscription.status
+    if status in _NOT_PAUSABLE:
+        yield Reason(
+            "status",
+            Text(
+                f"A subscription that is {status} cannot be paused.",
+                f"Un abonnement au statut {status} ne peut pas être mis en pause.",
+            ),
+            Text("The status has to be active or past_due.", "Le statut doit être active ou past_due."),
+        )
+    if status == "trialing":
+        yield _TRIAL
+    if subscription.collection_method == "send_invoice":
+        yield _SEND_INVOICE
+    if subscription.billing_mode != "flexible":
+        yield _CLASSIC
+    if subscription.schedule_id:
+        yield _SCHEDULE
+
+
+# `features.subscription_pause` with a `duration` came with API 2026-10-28.endive.
+PORTAL_PAUSE_RETURNED_ON = date(2026, 10, 28)
+_BUTTON_STATUSES = frozenset({"active", "trialing", "past_due"})
+_PAUSE, _RESUME = Text("Pause", "Mettre en pause"), Text("Resume", "Reprendre")
+_TEAM_RESUMES = Text(
+    "Only the team can resume it: portal resume --stranded, the Dashboard, or the API (pause_collection empty).",
+    "Seule l'équipe peut reprendre : portal resume --stranded, le Dashboard, ou l'API (pause_collection vide).",
+)
+_OFF = Reason(
+    "subscription_pause_off",
+    Text("The configuration offers no pause.", "La configuration ne propose pas de pause."),
+    Text(
+        "Switch features.subscription_pause on, with a duration (API 2026-10-28.endive or later).",
+        "Activez features.subscription_pause, avec une durée (API 2026-10-28.endive ou plus récente).",
+    ),
+    configured=True,
+)
+_REMOVED = Reason(
+    "button_removed",
+    Text(
+        f"Stripe removed the old pause button from the portal on {format_date(PAUSE_BUTTON_REMOVED_ON)}.",
+        f"Stripe a retiré l'ancien bouton de pause du portail le {format_date(PAUSE_BUTTON_REMOVED_ON, 'fr')}.",
+    ),
+    Text(
+        "Configure the pause of today: subscription_pause with a duration, at API 2026-10-28.endive or later.",
+        "Configurez la pause actuelle : subscription_pause avec une durée, API 2026-10-28.endive ou plus récente.",
+    ),
+)
+_CUTOFF = Reason(
+    "resume_cutoff",
+    Text(
+        f"Since {format_date(PAUSE_CUTOFF_ON)} customers cannot resume suspended payments in the portal.",
+        f"Depuis le {format_date(PAUSE_CUTOFF_ON, 'fr')}, les clients ne peuvent plus reprendre dans le portail des "
+        "paiements suspendus.",
+    ),
+    _TEAM_RESUMES,
+)
+_NOT_YET = Reason(
+    "pause_not_yet",
+    Text(
+        f"The portal has had this pause since {format_date(PORTAL_PAUSE_RETURNED_ON)} only.",
+        f"Le portail ne connaît cette pause que depuis le {format_date(PORTAL_PAUSE_RETURNED_ON, 'fr')}.",
+    ),
+    Text("Suspend its collection (pause_collection).", "Suspendez sa collecte (pause_collection)."),
+)
+_PAUSED_ALREADY = Reason(
+    "paused_already",
+    Text("It is paused already.", "Il est déjà en pause."),
+)
+_NOT_PAUSED = Reason(
+    "not_paused",
+    Text("It is not paused.", "Il n'est pas en pause."),
+)
+_MONEY_ONLY = Text(
+    "The old button only suspends the collection: invoices are voided, and the status stays what it is.",
+    "L'ancien bouton ne suspend que la collecte : les factures sont annulées, et le statut reste ce qu'il est.",
+)
+_REDESIGNED = Text(
+    "It is a real pause (status=paused), and shows in the redesigned portal only.",
+    "C'est une vraie pause (status=paused), visible seulement dans le portail remanié.",
+)
+
+
+def moment_of(day: date) -> int:
+    """Return the Unix second at which a day of Stripe's calendar begins (UTC)."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def pausing(facts: PortalFacts) -> Answer:
+    """Whether the customer can pause by themselves, at `facts.now`."""
+    subscription, features = facts.subscription, facts.features
+    if subscription.ended:
+        return answer("pause", _PAUSE, (ENDED,))
+    if not features.pause:
+        return answer("pause", _PAUSE, (_OFF,))
+    old_button = features.pause_periods is None
+    if subscription.status == "paused" or (old_button and is_paused(subscription, facts.now)):
+        return answer("pause", _PAUSE, (_PAUSED_ALREADY,))
+    if old_button:
+        gone = None if _old_phase(facts) is Phase.BUTTON_AVAILABLE else _REMOVED
+        wrong = None if subscription.status in _BUTTON_STATUSES else _status(subscription.status)
+        return _with_note("pause", _PAUSE, (gone, wrong), _MONEY_ONLY)
+    early = _NOT_YET if _is_before_return(facts) else None
+    return _with_note("pause", _PAUSE, (early, *pause_refusals(subscription)), _REDESIGNED)
+
+
+def resuming(facts: PortalFacts) -> Answer:
+    """Whether the customer can end a pause by themselves, at `facts.now`."""
+    subscription, features = facts.subscription, facts.features
+    if subscription.ended:
+        return answer("resume", _RESUME, (ENDED,))
+    if not is_paused(subscription, facts.now):
+        return answer("resume", _RESUME, (_NOT_PAUSED,))
+    if subscription.pause_kind == "collection":
+        stranded = _CUTOFF if _old_phase(facts) is Phase.STRANDED else None
+        old_button = features.pause and features.pause_periods is None
+        return answer("resume", _RESUME, (stranded, None if old_button or stranded else _no_old_button()))
+    early = _NOT_YET if _is_before_return(facts) else None
+    wanted = features.pause and features.pause_periods is not None
+    cause = subscription.paused_reason
+    other = _cause(cause) if cause not in (None, "pause_requested") else None
+    return answer("resume", _RESUME, (None if wanted else _OFF, early, other))
+
+
+def _with_note(topic: str, title: Text, reasons: Iterable[Reason | None], note: Text) -> Answer:
+    standing = tuple(each for each in reasons if each)
+    return answer(topic, title, standing, () if standing else (note,))
+
+
+def _old_phase(facts: PortalFacts) -> Phase:
+    today = facts.now.astimezone(UTC).date()
+    return phase_on(today, button_removed_on=PAUSE_BUTTON_REMOVED_ON, cutoff_on=PAUSE_CUTOFF_ON)
+
+
+def _is_before_return(facts: PortalFacts) -> bool:
+    return facts.now.timestamp() < moment_of(PORTAL_PAUSE_RETURNED_ON)
+
+
+def _no_old_button() -> Reason:
+    return Reason(
+        "no_old_button",
+        Text(
+            "Its collection is suspended, and the configuration lacks the old pause feature that could resume it.",
+            "Sa collecte est suspendue, et la configuration n'a pas l'ancienne fonction de pause qui pourrait la "
+            "reprendre.",
+        ),
+        _TEAM_RESUMES,
+        configured=True,
+    )
+
+
+def _status(status: str) -> Reason:
+    return Reason(
+        "status",
+        Text(f"Its status is {status}.", f"Son statut est {status}."),
+        Text("The status has to be active, trialing or past_due.", "Le statut doit être active, trialing ou past_due."),
+    )
+
+
+def _cause(cause: str | None) -> Reason:
+    return Reason(
+        "not_on_request",
+        Text(
+            f"It was not paused on request ({cause}): Stripe does not say that the portal resumes it.",
+            f"Il n'a pas été mis en pause sur demande ({cause}) : Stripe ne dit pas que le portail le reprend.",
+        ),
+        Text(
+            "Resume it in the Dashboard or through the API, once there is a payment method.",
+            "Reprenez-le dans le Dashboard ou par l'API, dès qu'un moyen de paiement est enregistré.",
+        ),
+    )

@@ -1,0 +1,126 @@
+"""Which payment methods the portal supports, where, and why the last one stays."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.i18n import Text, same
+from shared.portal.facts import Answer, PortalFacts, Reason, answer
+
+TABLE = "https://docs.stripe.com/customer-management"
+
+
+class Support(StrEnum):
+    """Whether a business in a country can let its customers use a type; `UNKNOWN` where no source says."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "see_stripes_table"
+
+
+@dataclass(frozen=True, slots=True)
+class Supported:
+    """A type that the portal supports; `countries` of the business, `None` for most, empty where Stripe's table rules.
+
+    Source: docs.stripe.com/customer-management, "Supported payment methods"; the countries are those of an older copy
+    of that table, and where that copy is silent nothing is said.
+    """
+
+    type: str
+    name: Text
+    countries: frozenset[str] | None
+    note: Text | None = None
+
+    def in_country(self, country: str | None) -> Support:
+        """Return for the country (two letters) of the Stripe account; without one only what holds nearly everywhere."""
+        if self.countries is None:
+            return Support.YES
+        if not self.countries or country is None:
+            return Support.UNKNOWN
+        return Support.YES if country.upper() in self.countries else Support.NO
+
+
+_EVERYWHERE = Text("in most countries", "dans la plupart des pays")
+_PAYPAL = Text("in Europe, after Stripe's approval", "en Europe, après l'accord de Stripe")
+SUPPORTED = (
+    Supported("card", Text("cards, Apple Pay and Google Pay", "cartes, Apple Pay et Google Pay"), None, _EVERYWHERE),
+    Supported("link", same("Link"), None, _EVERYWHERE),
+    Supported("us_bank_account", Text("US bank account (ACH)", "compte bancaire américain (ACH)"), frozenset({"US"})),
+    Supported("cashapp", same("Cash App Pay"), frozenset({"US"})),
+    Supported("au_becs_debit", Text("BECS debit (Australia)", "prélèvement BECS (Australie)"), frozenset({"AU"})),
+    Supported("boleto", same("Boleto"), frozenset({"BR"})),
+    Supported("paypal", same("PayPal"), frozenset(), _PAYPAL),
+    Supported("amazon_pay", same("Amazon Pay"), frozenset()),
+    Supported("sepa_debit", Text("SEPA debit", "prélèvement SEPA"), frozenset()),
+    Supported("bacs_debit", Text("Bacs debit", "prélèvement Bacs"), frozenset()),
+    Supported("acss_debit", Text("pre-authorized debit (ACSS)", "prélèvement préautorisé (ACSS)"), frozenset()),
+)
+_TYPES = frozenset(each.type for each in SUPPORTED)
+
+_TITLE = Text("Remove a payment method", "Supprimer un moyen de paiement")
+LAST = Reason(
+    "last_payment_method",
+    Text(
+        "It is the only payment method, and a subscription has not ended: one has to remain that can be charged.",
+        "C'est le seul moyen de paiement, et un abonnement n'est pas terminé : il doit en rester un à débiter.",
+    ),
+    Text(
+        "Add the new payment method first, then remove the old one.",
+        "Ajoutez d'abord le nouveau moyen de paiement, puis supprimez l'ancien.",
+    ),
+)
+_NONE = Reason(
+    "no_payment_method",
+    Text("There is no payment method to remove.", "Aucun moyen de paiement n'est enregistré."),
+)
+_OFF = Reason(
+    "payment_method_update_off",
+    Text(
+        "The configuration does not let customers change payment methods.",
+        "La configuration ne permet pas aux clients de changer de moyen de paiement.",
+    ),
+    Text(
+        "Switch features.payment_method_update on.",
+        "Activez features.payment_method_update.",
+    ),
+    configured=True,
+)
+_NOT_READ = Text(
+    "How many payment methods there are was not read: with one only, it stays while a subscription is active.",
+    "Le nombre de moyens de paiement n'a pas été lu : s'il n'y en a qu'un, il reste tant qu'un abonnement est actif.",
+)
+
+
+def is_supported(payment_method_type: str) -> bool:
+    """Whether the portal supports subscriptions that are charged to this type."""
+    return payment_method_type in _TYPES
+
+
+def unsupported(payment_method_type: str) -> Reason:
+    """Say that the type stands in the way of a change of plan."""
+    return Reason(
+        "unsupported_payment_method",
+        Text(
+            f"It is charged to a payment method that the portal does not support ({payment_method_type}).",
+            f"Il est débité d'un moyen de paiement que le portail ne prend pas en charge ({payment_method_type}).",
+        ),
+        Text(
+            "Charge it to a supported payment method, such as a card.",
+            "Débitez-le d'un moyen de paiement pris en charge, une carte par exemple.",
+        ),
+    )
+
+
+def keeps_last(payment_methods: int | None, *, lives: bool) -> bool:
+    """Whether the portal refuses to remove a payment method: it is the only one, and a subscription lives."""
+    return lives and payment_methods == 1
+
+
+def removal(facts: PortalFacts) -> Answer:
+    """Whether the customer can remove a payment method: not the last one while a subscription is active."""
+    known = facts.payment_methods
+    reasons = (
+        None if facts.features.payment_method_update else _OFF,
+        _NONE if known == 0 else None,
+        LAST if keeps_last(known, lives=facts.lives) else None,
+    )
+    return answer("remove_payment_method", _TITLE, reasons, (_NOT_READ if known is None else None,))

@@ -1,0 +1,1 @@
+"""Stripe as the bundle reads it; knows nothing of the mirror, the portal rules or the audit."""

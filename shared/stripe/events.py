@@ -1,0 +1,124 @@
+"""Reads Stripe's event in each of its forms: what happened, to which subscription, and whether it is ours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from shared.errors import UnreadableEvent
+from shared.stripe.subscription import Seconds, Subscription, read_subscription
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionEvent:
+    """A subscription's state and the event that brought it; `created` is Stripe's clock in Unix seconds.
+
+    `id` is `None` for a state that no event brought: it was read from Stripe.
+    """
+
+    id: str | None
+    created: int
+    subscription: Subscription
+    starts_pause: bool = False
+
+
+PREFIX = "customer.subscription."
+
+EventId = Annotated[str, Field(pattern=r"^evt_\w+$", max_length=255)]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class EventData(_Form):
+    """The snapshot, and on `*.updated` events the old values of what changed."""
+
+    object: dict[str, Any]
+    previous_attributes: dict[str, Any] | None = None
+
+
+class SnapshotEvent(_Form):
+    """An event with the object as it was then (docs.stripe.com/api/events/object).
+
+    `account` comes with Connect only: the connected account that it happened in.
+    """
+
+    id: EventId
+    object: Literal["event"]
+    type: Annotated[str, Field(max_length=255)]
+    created: Seconds
+    livemode: bool
+    account: str | None = None
+    data: EventData
+
+
+class RelatedObject(_Form):
+    """What a thin event is about."""
+
+    id: Annotated[str, Field(pattern=r"^\w+$", max_length=255)]
+
+
+class ThinEvent(_Form):
+    """An event that only names its object (docs.stripe.com/api/v2/core/events/object); types begin with `v1.`."""
+
+    id: EventId
+    object: Literal["v2.core.event"]
+    type: Annotated[str, Field(max_length=255)]
+    created: AwareDatetime
+    livemode: bool
+    related_object: RelatedObject | None = None
+
+
+StripeEvent = SnapshotEvent | ThinEvent
+
+
+def _form_of(value: Any) -> str | None:
+    return value.get("object") if isinstance(value, dict) else getattr(value, "object", None)
+
+
+_event: TypeAdapter[StripeEvent] = TypeAdapter(
+    Annotated[
+        Annotated[SnapshotEvent, Tag("event")] | Annotated[ThinEvent, Tag("v2.core.event")],
+        Discriminator(_form_of),
+    ],
+)
+
+
+def is_from_event_bus(message: Mapping[str, Any]) -> bool:
+    """Whether this is EventBridge's envelope of a Stripe event, which is its `detail`.
+
+    AWS vouches for the source's name: nobody but Stripe can put events with it on a partner event bus
+    (docs.stripe.com/event-destinations/eventbridge).
+    """
+    source = str(message.get("source", ""))
+    return source.startswith("aws.partner/stripe.com/") and "detail" in message and "requestContext" not in message
+
+
+def read_event(body: bytes) -> StripeEvent:
+    """Parse a genuine body. Raises `UnreadableEvent` naming the fields that are wrong, never their values."""
+    try:
+        # Parsed first: to choose a form, the adapter would turn the JSON into Python once more than it has to.
+        return _event.validate_python(from_json(body))
+    except ValidationError as error:
+        fields = ", ".join(sorted({".".join(map(str, each["loc"])) or "the body" for each in error.errors()}))
+    except ValueError:
+        fields = "the body"
+    # Outside of the handlers: the cause would quote the event, and with it the customer.
+    raise UnreadableEvent("unreadable_event", f"Not an event that can be read: {fields}")
+
+
+def subscription_event(event: SnapshotEvent) -> SubscriptionEvent:
+    """Return what the event says of its subscription. Raises `UnreadableEvent`."""
+    subscription = read_subscription(event.data.object)
+    before = event.data.previous_attributes or {}
+    match subscription.pause_kind:
+        case "collection":
+            starts_pause = "pause_collection" in before and before["pause_collection"] is None
+        case "subscription":
+            starts_pause = "status" in before or event.type == f"{PREFIX}paused"
+        case _:
+            starts_pause = False
+    return SubscriptionEvent(event.id, event.created, subscription, starts_pause)

@@ -1,0 +1,114 @@
+"""The one door to Stripe: a client that retries, times out in time, and fails with the bundle's own errors."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+import stripe
+from stripe import StripeClient, StripeResponse
+
+from shared.errors import OperatorError, Unavailable, UnreadableEvent
+from shared.stripe.subscription import Subscription, read_subscription
+
+StripeJson = Mapping[str, Any]
+
+
+stripe.enable_telemetry = False
+
+# API Gateway gives up after 30 s and Stripe's webhooks after about 10 s, so one retry has to fit in there.
+TIMEOUT_SECONDS = 4
+RETRIES = 1
+# Who reads whole lists is in no such hurry, and a page of 100 large subscriptions may take Stripe some seconds.
+PATIENT_TIMEOUT_SECONDS = 20
+
+# Stripe's refusal names it so: the 'rak_customer_portal_write' permission would allow the request.
+_PERMISSION = re.compile(r"rak_\w+")
+
+
+@lru_cache(maxsize=2)
+def stripe_client(api_key: str, api_base: str, timeout: float = TIMEOUT_SECONDS) -> StripeClient:
+    """Return the client for a key, the same one (and its connections) as long as the key stays the same.
+
+    `timeout` is in seconds, for one request.
+    """
+    return StripeClient(
+        api_key,
+        base_addresses={"api": api_base},
+        http_client=stripe.RequestsClient(timeout=timeout),
+        max_network_retries=RETRIES,
+    )
+
+
+@contextmanager
+def stripe_errors() -> Iterator[None]:
+    """Turn Stripe's failures into the bundle's.
+
+    `Unavailable` for what may pass (network, 429, 5xx), `OperatorError` for the key's faults (401, 403). Anything else,
+    `stripe.InvalidRequestError` above all, is the caller's to understand.
+    """
+    try:
+        yield
+    except stripe.AuthenticationError as error:
+        raise OperatorError(
+            "stripe_key_invalid",
+            f"Stripe does not take the API key ({_code_of(error) or 'revoked or mistyped'}): put a new one into "
+            f"stripe_api_key in the secret. Request: {error.request_id}",
+        ) from error
+    except stripe.PermissionError as error:
+        raise OperatorError("stripe_key_lacks_permission", _lacking(error)) from error
+    except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
+        raise Unavailable(
+            "stripe_unavailable",
+            f"Stripe did not answer ({type(error).__name__}, {error.http_status}). Request: {error.request_id}",
+        ) from error
+
+
+def _code_of(error: stripe.StripeError) -> str | None:
+    """Read the body's code: the library's own field has only some errors' codes."""
+    return error.code or getattr(error.error, "code", None)
+
+
+def _lacking(error: stripe.PermissionError) -> str:
+    """Name what the key lacks; Stripe's own words have a part of the key in them."""
+    named = ", ".join(sorted(set(_PERMISSION.findall(str(error))))) or "the permissions listed in docs/deploy.md"
+    return f"Give the restricted key in stripe_api_key of the secret {named}. Request: {error.request_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRead:
+    """A subscription as Stripe has it.
+
+    The state is of some time between `as_of` (the answer's `Date`, Stripe's clock in Unix seconds) and `took` seconds
+    before it: the header is written when the answer ends.
+    """
+
+    subscription: Subscription
+    as_of: int
+    took: float
+
+
+def read_from_stripe(client: StripeClient, subscription_id: str) -> SubscriptionRead:
+    """Read one subscription from Stripe. Raises `UnreadableEvent` where Stripe has no such subscription."""
+    began = time.monotonic()
+    with stripe_errors():
+        try:
+            found = client.v1.subscriptions.retrieve(subscription_id)
+        except stripe.InvalidRequestError as error:
+            if error.http_status != HTTPStatus.NOT_FOUND:
+                raise
+            raise UnreadableEvent("subscription_missing", f"Stripe has no subscription {subscription_id}") from error
+    took = time.monotonic() - began
+    return SubscriptionRead(read_subscription(found.to_dict(for_json=True)), date_of(found.last_response), took)
+
+
+def date_of(response: StripeResponse | None) -> int:
+    """Return the `Date` header in Unix seconds. Raises `Unavailable` without one: nothing can be ordered then."""
+    if response is None or "Date" not in response.headers:
+        raise Unavailable("stripe_without_date", "Stripe's answer had no Date header, so it cannot be ordered")
+    return int(parsedate_to_datetime(response.headers["Date"]).timestamp())

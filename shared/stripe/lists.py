@@ -1,0 +1,208 @@
+"""Stripe's lists page by page, each with the time that its state is of."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from stripe import StripeClient
+
+from shared.errors import Unavailable
+from shared.stripe.gateway import date_of
+from shared.stripe.pacing import RateLimit, Retries
+
+PAGE = 100
+# `GET /v1/events` takes up to 20 concrete types (docs.stripe.com/api/events/list).
+EVENT_TYPES = tuple(
+    f"customer.subscription.{what}"
+    for what in (
+        "created",
+        "deleted",
+        "paused",
+        "pending_update_applied",
+        "pending_update_expired",
+        "resumed",
+        "trial_will_end",
+        "updated",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """Up to 100 objects as Stripe's JSON; `as_of` (Unix seconds) and `took` are as in `SubscriptionRead`."""
+
+    data: tuple[Mapping[str, Any], ...]
+    has_more: bool
+    as_of: int
+    took: float
+
+    @property
+    def last_id(self) -> str:
+        """Where the next page starts after."""
+        return str(self.data[-1]["id"])
+
+
+def subscription_pages(
+    client: StripeClient, retries: Retries, *, starting_after: str | None = None
+) -> Iterator[ListPage]:
+    """Read every subscription of the account, canceled ones too, newest first.
+
+    Stripe hides those of test clocks from this list. Raises as `Retries.of_stripe` does; no page is ever skipped.
+    """
+    return pages(client, retries, "/v1/subscriptions", {"status": "all"}, starting_after=starting_after)
+
+
+def pages(
+    client: StripeClient,
+    retries: Retries,
+    path: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    starting_after: str | None = None,
+) -> Iterator[ListPage]:
+    """Read a list to its end, or as far as is asked for; at least one page. Raises as `Retries.of_stripe` does."""
+    wanted = {"limit": PAGE, **(params or {})}
+    while True:
+        asked = wanted | _after(starting_after)
+        page = retries.of_stripe(partial(read_page, client, path, asked))
+        yield page
+        if not page.has_more or not page.data:
+            return
+        starting_after = page.last_id
+
+
+def undelivered_events(
+    client: StripeClient, retries: Retries, *, since: int
+) -> Iterator[tuple[Mapping[str, Any], ...]]:
+    """Read the subscription events since `since` (Unix seconds) that an endpoint has not taken, oldest page first.
+
+    Stripe lists the newest first. So the pages are walked once for their cursors, and read again from the last to the
+    first: two requests for 100 events, one where a single page holds them all. No more than one page and one id for
+    each further page are held. Events that are delivered in between only let pages overlap.
+    """
+
+    def read(starting_after: str | None) -> ListPage:
+        params = {
+            "delivery_success": False,
+            "types": list(EVENT_TYPES),
+            "created": {"gte": since},
+            "limit": PAGE,
+        } | _after(starting_after)
+        return retries.of_stripe(lambda: read_page(client, "/v1/events", params))
+
+    cursors: list[str | None] = []
+    page = read(None)
+    while page.has_more and page.data:
+        cursors.append(page.last_id)
+        page = read(page.last_id)
+    yield page.data[::-1]
+    for cursor in reversed([None, *cursors[:-1]] if cursors else []):
+        yield read(cursor).data[::-1]
+
+
+def _after(starting_after: str | None) -> dict[str, str]:
+    return {"starting_after": starting_after} if starting_after else {}
+
+
+def read_page(client: StripeClient, path: str, params: Mapping[str, Any]) -> ListPage:
+    """Ask for one page of a list, once: `Retries` tries again, and within the rate limit.
+
+    The answer stays JSON. The library's objects would take several times as long as all that is done with them.
+    """
+    began = time.monotonic()
+    answer = client.raw_request("get", path, max_network_retries=0, **params)
+    took = time.monotonic() - began
+    return ListPage(tuple(answer.data["data"]), answer.data["has_more"], date_of(answer), took)
+
+
+# A window is divided only while it seems to hold more pages than this: each division costs part of a page.
+FEWEST_PAGES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Subscriptions with `gte <= created < lt` (Unix seconds), of these the ones that Stripe lists after `after`.
+
+    Stripe lists the newest first. `lt=None` has no end; `after=None` has no beginning.
+    """
+
+    gte: int = 0
+    lt: int | None = None
+    after: str | None = None
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of `GET /v1/subscriptions`; without a `status` it lists all that are not canceled."""
+        created = {"gte": self.gte} | ({} if self.lt is None else {"lt": self.lt})
+        return {"limit": PAGE, "created": created} | ({"starting_after": self.after} if self.after else {})
+
+    def rest(self, page: ListPage) -> "Window | None":
+        """What is left of it after a page of it; the cursor alone says where, should times be a little out of order."""
+        return Window(self.gte, self.lt, page.last_id) if page.has_more else None
+
+    def divided(self, page: ListPage) -> tuple["Window", "Window"] | None:
+        """Divide what is left after `page`, the newer half first; `None` when that seems not worth a request."""
+        times = [each["created"] for each in page.data if each.get("created") is not None]
+        if not page.has_more or not times:
+            return None
+        newest, oldest = max(times), min(times)
+        if (oldest - self.gte) * len(times) < FEWEST_PAGES * PAGE * (newest - oldest + 1):
+            return None
+        middle = (self.gte + oldest + 1) // 2
+        newer, older = Window(middle, self.lt, page.last_id), Window(self.gte, middle)
+        return (newer, older) if self.gte < middle <= oldest else None
+
+
+class WindowReader:
+    """Reads windows side by side under one rate limit; what is left when it is stopped can be gone on with."""
+
+    def __init__(self, client: StripeClient, limit: RateLimit, windows: Iterable[Window], *, streams: int) -> None:
+        """Keep up to `streams` requests under way."""
+        self._client = client
+        self._retries = Retries(limit)
+        self._streams = streams
+        self._waiting = deque(windows)
+
+    @property
+    def left(self) -> tuple[Window, ...]:
+        """What is still to be read, once `pages` has ended."""
+        return tuple(self._waiting)
+
+    def pages(self, more: Callable[[], bool] = lambda: True) -> Iterator[ListPage]:
+        """Read until nothing is left, or `more` says that no other request should begin.
+
+        Each page comes once, in no order. Raises as `Retries.of_stripe` does.
+        """
+        running: dict[Future[ListPage], Window] = {}
+        with ThreadPoolExecutor(self._streams) as pool:
+            while True:
+                while self._waiting and len(running) < self._streams and more():
+                    window = self._waiting.popleft()
+                    running[pool.submit(self._read, window)] = window
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    page, window = future.result(), running.pop(future)
+                    self._go_on(window, page, idle=self._streams - len(running) - len(self._waiting) > 1)
+                    yield page
+
+    def _go_on(self, window: Window, page: ListPage, *, idle: bool) -> None:
+        """A window under way goes on first, so that few are open at a time."""
+        divided = window.divided(page) if idle else None
+        if divided:
+            self._waiting.extendleft(reversed(divided))
+        elif rest := window.rest(page):
+            self._waiting.appendleft(rest)
+
+    def _read(self, window: Window) -> ListPage:
+        return self._retries.of_stripe(lambda: self._ask(window))
+
+    def _ask(self, window: Window) -> ListPage:
+        page = read_page(self._client, "/v1/subscriptions", window.params())
+        if page.has_more and not page.data:
+            raise Unavailable("stripe_unavailable", "Stripe's list broke off: an empty page, and more to come")
+        return page
