@@ -59,8 +59,8 @@ lock: $(BIN)/portal ## renew the locks; UPGRADE=--upgrade takes the newest relea
 	for name in $(FUNCTIONS); do $(COMPILE) --group $$name --python-version $(LAMBDA_PYTHON) \
 		-c requirements-dev.txt -o functions/$$name/requirements.txt || exit 1; done
 
-openapi: $(BIN)/portal ## write docs/openapi.json from the portal link's own routes
-	$(BIN)/python -m functions.create_session.openapi > docs/openapi.json
+openapi: $(BIN)/portal ## write docs/reference/openapi.json from the portal link's own routes
+	$(BIN)/python -m functions.create_session.openapi > docs/reference/openapi.json
 
 bench: $(BIN)/portal ## measure; the figures go to bench/README.md
 	$(BIN)/python -m bench.histories

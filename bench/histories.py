@@ -1,4 +1,7 @@
-"""Counts the histories that each guard gets wrong (`python -m bench.histories`); docs/mirror.md shows the table."""
+"""Counts the histories that each guard gets wrong: `python -m bench.histories`.
+
+The table is in docs/explanation/mirror.md.
+"""
 
 import argparse
 import os

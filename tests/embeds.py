@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-EMBEDS = Path(__file__).parents[1] / "docs" / "embeds"
+EMBEDS = Path(__file__).parents[1] / "docs" / "how-to" / "embeds"
 SECRET = "the link secret of this test, long enough for HS256"
 
 # How each language loads the file and prints what the function answers; arguments come as one JSON text.

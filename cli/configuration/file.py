@@ -187,7 +187,7 @@ class _Reading:
         self.problems.append(_problem("bad_value", node.start_mark.line + 1, message, mend, path))
 
 
-_BEGIN = "Begin with `configurations:` and a name under it; docs/portal.example.yaml shows one."
+_BEGIN = "Begin with `configurations:` and a name under it; docs/reference/portal.example.yaml shows one."
 _TYPES = {
     "bool_type": ("has to be true or false", "Write true or false, without quotes."),
     "string_type": ("has to be text", "Put it in quotes."),
@@ -274,7 +274,11 @@ def _words(error: ErrorDetails, path: Path) -> tuple[str, str, str]:
     if kind in _TYPES:
         what, mend = _TYPES[kind]
         return "wrong_type", f"This {'is empty' if given is None else what}.", mend
-    return (code, *found[kind]) if kind in found else ("bad_value", f"{error['msg']}.", "See docs/configuration.md.")
+    return (
+        (code, *found[kind])
+        if kind in found
+        else ("bad_value", f"{error['msg']}.", "See docs/how-to/configuration.md.")
+    )
 
 
 _CODES = {

@@ -13,7 +13,7 @@ from shared.portal.configuration import Features
 from shared.stripe.gateway import StripeJson
 
 _HEAD = """\
-# The portal configurations of this account, as `portal import` found them. See docs/configuration.md.
+# The portal configurations of this account, as `portal import` found them. See docs/how-to/configuration.md.
 # `portal lint` checks this file, `portal plan` compares it with the account, `portal apply` makes the account so.
 """
 # What a file need not say.

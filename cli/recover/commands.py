@@ -96,7 +96,7 @@ def _word(value: Any) -> str:
 
 
 def summary_json(summary: ComparisonResult, *, repair: bool) -> str:
-    """The stable shape of docs/recovery.md."""
+    """The stable shape of docs/how-to/recovery.md."""
     return json.dumps(
         {
             "version": VERSION,

@@ -10,7 +10,7 @@ from functions.create_session.app import app
 from functions.create_session.portal_session import SessionRequest
 from shared.http import CONTENT_TYPE
 
-# Each code is explained in docs/portal-link.md or docs/operations.md.
+# Each code is explained in docs/reference/portal-link.md or docs/reference/operations.md.
 CODES: Mapping[int, tuple[str, ...]] = {
     400: (
         "bad_request",

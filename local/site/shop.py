@@ -1,4 +1,4 @@
-"""The demo site's customer-facing page: the snippets of docs/embeds as a shop would have pasted them."""
+"""The demo site's customer-facing page: the snippets of docs/how-to/embeds as a shop would have pasted them."""
 
 import hashlib
 import re
@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from local.site.backend import Backend, Customer
 from local.site.pages import page
 
-EMBEDS = Path(__file__).parents[2] / "docs" / "embeds"
+EMBEDS = Path(__file__).parents[2] / "docs" / "how-to" / "embeds"
 _API, _TOKEN, _EMAIL = "https://api.example.com", '"/portal-token"', "jane%2Bshop%40example.com"
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 

@@ -171,8 +171,8 @@ def missing_permission(error: OperatorError, permission: str) -> Finding:
             f"La clé API n'a pas le droit de lire : {name}. Les contrôles qui en dépendent n'ont rien dit.",
         ),
         Text(
-            f"Give the restricted key the permission to read {permission} (docs/deploy.md).",
-            f"Donnez à la clé restreinte l'autorisation de lire {permission} (docs/deploy.md).",
+            f"Give the restricted key the permission to read {permission} (docs/how-to/deploy.md).",
+            f"Donnez à la clé restreinte l'autorisation de lire {permission} (docs/how-to/deploy.md).",
         ),
     )
 

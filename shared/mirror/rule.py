@@ -1,4 +1,4 @@
-"""The rule that keeps the mirror true in every order of arrival (docs/mirror.md has its reasons)."""
+"""The rule that keeps the mirror true in every order of arrival (docs/explanation/mirror.md has its reasons)."""
 
 from collections.abc import Callable
 from datetime import timedelta

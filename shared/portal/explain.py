@@ -297,6 +297,6 @@ def methods_title(country: str | None) -> Text:
 def unread_text(permission: str) -> Text:
     """Say which permission the key lacks."""
     return Text(
-        f"The API key may not read: {permission}. What depends on it is not known (docs/deploy.md).",
-        f"La clé API n'a pas le droit de lire : {permission}. Ce qui en dépend est inconnu (docs/deploy.md).",
+        f"The API key may not read: {permission}. What depends on it is not known (docs/how-to/deploy.md).",
+        f"La clé API n'a pas le droit de lire : {permission}. Ce qui en dépend est inconnu (docs/how-to/deploy.md).",
     )

@@ -76,7 +76,7 @@ def _code_of(error: stripe.StripeError) -> str | None:
 
 def _lacking(error: stripe.PermissionError) -> str:
     """Name what the key lacks; Stripe's own words have a part of the key in them."""
-    named = ", ".join(sorted(set(_PERMISSION.findall(str(error))))) or "the permissions listed in docs/deploy.md"
+    named = ", ".join(sorted(set(_PERMISSION.findall(str(error))))) or "the permissions listed in docs/how-to/deploy.md"
     return f"Give the restricted key in stripe_api_key of the secret {named}. Request: {error.request_id}"
 
 

@@ -95,7 +95,7 @@ def test_whoever_has_a_token_gets_a_documented_answer(case: "schemathesis.Case[A
 
 
 def test_the_document_that_is_kept_is_the_handlers_own() -> None:
-    assert json.loads((ROOT / "docs/openapi.json").read_text()) == document()
+    assert json.loads((ROOT / "docs/reference/openapi.json").read_text()) == document()
 
 
 def test_every_route_of_the_function_is_in_the_document(aws: Aws) -> None:

@@ -12,7 +12,7 @@ from shared.audit.findings import Severity
 from shared.i18n import Text, count, format_date, joined, same
 from shared.stripe.money import format_amount, format_amounts
 
-DOC = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
+DOC = (Path(__file__).parents[2] / "docs" / "reference" / "audit.md").read_text()
 ROWS = {
     name: (severities, title)
     for name, severities, title in re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \| ([^|]+) \|", DOC, re.MULTILINE)

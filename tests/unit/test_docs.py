@@ -1,10 +1,10 @@
-"""What the docs do not name, a stranger cannot use."""
+"""The docs name everything a user can set, call, measure or meet, and their links work."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import typer.main
 import yaml
 
@@ -18,8 +18,10 @@ from shared.mirror.intake import Ignored
 from shared.mirror.rule import Outcome
 
 ROOT = Path(__file__).parents[2]
-DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+DOCS = {path.name: path.read_text() for path in (ROOT / "docs").rglob("*.md") if path.name != "README.md"}
 ALL = "\n".join(DOCS.values())
+INDEX = ROOT / "docs" / "README.md"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEMPLATE: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), TemplateLoader)
 RESOURCES = TEMPLATE["Resources"].values()
 ENVIRONMENT = {
@@ -41,6 +43,8 @@ CODES = set(
     )
 )
 
+TARGETS = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
 
 def options() -> dict[str, set[str]]:
     """Each command with the names of its options."""
@@ -52,59 +56,84 @@ def options() -> dict[str, set[str]]:
     }
 
 
-@pytest.mark.parametrize("name", [*TEMPLATE["Parameters"], *TEMPLATE["Outputs"], *ENVIRONMENT])
-def test_every_parameter_setting_and_output_is_explained(name: str) -> None:
-    assert f"`{name}`" in DOCS["deploy.md"]
+def undocumented(names: Iterable[str], text: str) -> list[str]:
+    """The names that the text does not show as code."""
+    return sorted({name for name in names if f"`{name}`" not in text})
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_every_route_is_explained(route: str) -> None:
-    assert f"`{route}`" in DOCS["portal-link.md"]
+def linked(page: Path) -> set[Path]:
+    """The files of this project that a page links to."""
+    targets = re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text())
+    return {(page.parent / target).resolve() for target in targets}
 
 
-@pytest.mark.parametrize("metric", sorted(METRICS))
-def test_every_metric_is_explained(metric: str) -> None:
-    assert f"`{metric}`" in DOCS["operations.md"]
+def test_every_parameter_setting_and_output_is_documented() -> None:
+    assert undocumented([*TEMPLATE["Parameters"], *TEMPLATE["Outputs"], *ENVIRONMENT], DOCS["settings.md"]) == []
 
 
-def test_no_metric_is_counted_under_a_name_of_its_own() -> None:
-    assert not re.findall(r'add_metric\(\s*f?"', SOURCES)
+def test_every_route_is_documented() -> None:
+    assert undocumented(ROUTES, DOCS["portal-link.md"]) == []
 
 
-@pytest.mark.parametrize("code", sorted(CODES))
-def test_every_error_code_is_explained(code: str) -> None:
-    explained = {"other_{name}": "other_flow"}.get(code, code)
-    assert f"`{explained}`" in ALL
+def test_every_metric_is_documented() -> None:
+    assert undocumented(METRICS, DOCS["operations.md"]) == []
 
 
-@pytest.mark.parametrize("command", options())
-def test_every_command_and_option_is_explained(command: str) -> None:
-    assert command in ALL
-    assert [option for option in options()[command] if option.startswith("--") and f"`{option}" not in ALL] == []
+def test_every_metric_is_counted_by_a_named_constant() -> None:
+    assert re.findall(r'add_metric\(\s*f?"', SOURCES) == []
 
 
-def test_every_make_target_is_in_the_readme_or_the_docs() -> None:
-    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    text = ALL + (ROOT / "README.md").read_text()
-    assert [target for target in targets if target != "help" and f"make {target}" not in text] == []
+def test_every_error_code_is_documented() -> None:
+    assert undocumented({"other_flow" if code == "other_{name}" else code for code in CODES}, ALL) == []
 
 
-@pytest.mark.parametrize("page", [*DOCS, "../README.md"])
-def test_links_lead_somewhere(page: str) -> None:
-    path = ROOT / "docs" / page
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
-        assert (path.parent / target).exists(), target
+def test_every_command_and_option_is_documented() -> None:
+    commands = options()
+    assert sorted(command for command in commands if command not in ALL) == []
+    assert [
+        f"{command} {option}"
+        for command, names in commands.items()
+        for option in sorted(names)
+        if option.startswith("--") and f"`{option}" not in ALL
+    ] == []
 
 
-def test_every_page_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert [page for page in DOCS if f"docs/{page}" not in readme] == []
+def test_every_make_target_is_documented() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    assert [target for target in TARGETS if target != "help" and f"make {target}" not in text] == []
+
+
+def test_every_link_leads_to_a_file() -> None:
+    assert [
+        f"{page.relative_to(ROOT)}: {target}" for page in PAGES for target in linked(page) if not target.exists()
+    ] == []
+
+
+def test_every_anchor_exists() -> None:
+    missing = []
+    for page in PAGES:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", page.read_text()):
+            path = (page.parent / target).resolve() if target else page
+            headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+            if anchor not in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}:
+                missing.append(f"{page.relative_to(ROOT)}: {target}#{anchor}")
+    assert missing == []
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    reached, waiting = set(), [INDEX]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        waiting += [target for target in linked(page) - reached if target.suffix == ".md" and target.exists()]
+    assert [str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md") if page not in reached] == []
+    assert INDEX in linked(ROOT / "README.md")
 
 
 def test_the_readme_is_one_screen() -> None:
     assert (ROOT / "README.md").read_text().count("\n") <= 70
 
 
-def test_nothing_names_a_path_of_somebodys_machine() -> None:
-    for text in (ALL, (ROOT / "README.md").read_text(), SOURCES):
-        assert not re.search(r"/(home|root|Users|work)/\w", text)
+def test_no_text_contains_a_path_of_one_machine() -> None:
+    texts = {page.name: page.read_text() for page in PAGES} | {"sources": SOURCES}
+    assert [name for name, text in texts.items() if re.search(r"/(home|root|Users|work)/\w", text)] == []

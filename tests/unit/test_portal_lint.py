@@ -17,7 +17,7 @@ from cli.main import app
 from shared.portal.configuration import Features
 from shared.portal.rules import Problem, Severity, dotted
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "portal.example.yaml"
+EXAMPLE = Path(__file__).parents[2] / "docs" / "reference" / "portal.example.yaml"
 TODAY = date(2026, 11, 24)
 ON = {"enabled": True}
 LINKS: dict[str, Any] = {
@@ -347,5 +347,5 @@ def test_every_code_is_in_the_docs() -> None:
     codes = set(re.findall(r'(?:Problem|_problem|InvalidRequest)\(\s*"([a-z_]+)"', sources))
     codes |= set(re.findall(r'^        \("([a-z_]+)", ', sources, re.MULTILINE)) | set(_CODES.values())
     assert {"no_such_price", "same_interval", "key_twice", "unknown_key"} <= codes
-    text = "\n".join(path.read_text() for path in (root / "docs").glob("*.md"))
+    text = "\n".join(path.read_text() for path in (root / "docs").rglob("*.md"))
     assert sorted(code for code in codes if f"`{code}`" not in text) == []

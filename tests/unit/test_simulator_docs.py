@@ -10,7 +10,7 @@ from local.stripe_simulator.portal import actions as portal_actions
 from local.stripe_simulator.portal import login
 from local.stripe_simulator.portal import page as portal_page
 
-PAGE = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "simulator.md").read_text()
 
 
 def test_every_object_of_the_api_is_documented() -> None:

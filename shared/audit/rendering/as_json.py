@@ -1,4 +1,4 @@
-"""The report as JSON, in the stable shape of docs/audit.md."""
+"""The report as JSON, in the stable shape of docs/reference/audit.md."""
 
 import json
 from collections.abc import Mapping

@@ -128,9 +128,9 @@ TOO_LONG = Text(
 )
 FOOTER = Text(
     "To stop this mail, or to change its readers, hour or language: the parameters of the CloudFormation stack that "
-    "begin with Audit (docs/audit.md).",
+    "begin with Audit (docs/reference/audit.md).",
     "Pour ne plus recevoir cet e-mail, ou pour en changer les destinataires, l'heure ou la langue : les paramètres de "
-    "la pile CloudFormation qui commencent par Audit (docs/audit.md).",
+    "la pile CloudFormation qui commencent par Audit (docs/reference/audit.md).",
 )
 _NOBODY = Text("Nobody is served for free", "Personne n'est servi sans payer")
 _NOBODY_KNOWN = Text("No customer served for free was found", "Aucun client servi sans payer n'a été trouvé")
