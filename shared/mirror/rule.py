@@ -131,12 +131,15 @@ class Mirror:
         event: SubscriptionEvent,
         old: MirroredSubscription | None,
     ) -> Write:
-        """`paused_since`: Stripe's own time for a real pause; else the event that began it; else as it stood."""
+        """`paused_since`: Stripe's own time for a real pause; else the event that began it; else as it stood.
+
+        An event whose order against the item is not known never moves the beginning of a pause to a later time.
+        """
         paused_since = subscription.paused_at
         if paused_since is None and event.starts_pause:
             paused_since = event.created
-        if old and old.paused_since is not None and old.subscription.pause_kind == subscription.pause_kind:
-            paused_since = min(old.paused_since, old.paused_since if paused_since is None else paused_since)
+            if old and old.paused_since is not None and old.subscription.pause_kind == subscription.pause_kind:
+                paused_since = min(paused_since, old.paused_since)
         ended_at = (subscription.ended_at or as_of) if subscription.ended else None
         return Write(
             subscription,

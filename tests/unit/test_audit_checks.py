@@ -57,6 +57,14 @@ def test_after_the_cutoff_an_endless_void_is_lost_money_that_only_the_team_can_s
     assert "serves this customer for free" in finding.meaning.en
 
 
+@pytest.mark.parametrize("behavior", ["keep_as_draft", "mark_uncollectible", "teleport"])
+def test_an_endless_pause_that_does_not_void_is_no_lost_money(behavior: str) -> None:
+    finding = collection(PauseCollection(behavior))
+    assert finding.severity is Severity.WARNING
+    assert "only the team can" not in finding.meaning.en
+    assert "lasts until the team ends it" in finding.meaning.en
+
+
 def test_it_says_that_nobody_can_know_who_made_a_pause_that_looks_like_the_old_buttons() -> None:
     for phase in Phase:
         assert "does not tell whether" in collection(PauseCollection("void"), phase).meaning.en
@@ -175,6 +183,7 @@ def test_a_real_pause_knows_its_beginning_exactly_and_is_not_served_for_free() -
 def test_a_real_pause_on_top_of_paused_collection_says_both() -> None:
     finding = status_paused(pause_collection=PauseCollection("void", SECOND + 60))
     assert "Its collection is paused too" in finding.meaning.en
+    assert "Its collection is paused too" not in status_paused().meaning.en
     assert finding.paused
     assert (finding.paused.kind, finding.paused.behavior) == ("subscription", "void")
 

@@ -189,6 +189,12 @@ def test_what_was_read_without_an_event_fills_and_renews_the_mirror(world: World
     assert (world.status, world.table.only().as_of, world.stripe.reads) == ("unpaid", NOW, 0)
 
 
+def test_two_reads_without_an_event_are_no_duplicates_of_each_other(world: World) -> None:
+    world.mirror.observe(SubscriptionRead(subscription("active"), NOW - 1, 0.1))
+    assert world.mirror.observe(SubscriptionRead(subscription("unpaid"), NOW, 0.1)) is Outcome.APPLIED
+    assert (world.status, world.stripe.reads) == ("past_due", 1)
+
+
 def test_an_old_page_never_overwrites_a_newer_event(world: World) -> None:
     world.event(NOW - 10, "unpaid")
     assert world.mirror.observe(SubscriptionRead(subscription("active"), NOW - 60, 0.1)) is Outcome.STALE
@@ -227,6 +233,11 @@ def test_an_ended_subscription_expires_and_a_live_one_does_not(world: World) -> 
     assert list(world.table.expires_at.values()) == [NOW - 50 + 60 * DAY]
 
 
+def test_the_retention_counts_from_the_end_that_stripe_names(world: World) -> None:
+    world.apply(SubscriptionEvent("evt_1", NOW - 50, subscription("canceled", ended_at=NOW - 40 * DAY)))
+    assert list(world.table.expires_at.values()) == [NOW - 40 * DAY + 60 * DAY]
+
+
 def test_a_pause_begins_with_the_event_that_began_it_and_keeps_its_beginning(world: World) -> None:
     world.apply(SubscriptionEvent("evt_1", NOW - 300, PAUSED, starts_pause=True))
     world.apply(SubscriptionEvent("evt_2", NOW - 200, PAUSED))
@@ -249,8 +260,36 @@ def test_a_pause_learnt_by_reading_begins_with_its_event(world: World) -> None:
     assert world.table.only().paused_since == NOW - 99
 
 
+def test_a_pause_began_no_later_than_it_was_first_seen(world: World) -> None:
+    world.stripe.subscription = PAUSED
+    world.apply(SubscriptionEvent("evt_1", NOW - 100, PAUSED))
+    world.apply(SubscriptionEvent("evt_2", NOW - 98, PAUSED, starts_pause=True))
+    assert world.table.only().paused_since == NOW - 100
+
+
+def test_the_event_that_began_a_pause_dates_it_even_if_it_arrives_late(world: World) -> None:
+    world.stripe.subscription = PAUSED
+    world.apply(SubscriptionEvent("evt_2", NOW - 98, PAUSED))
+    world.apply(SubscriptionEvent("evt_1", NOW - 100, PAUSED, starts_pause=True))
+    assert world.table.only().paused_since == NOW - 100
+
+
+def test_a_pause_of_another_kind_has_a_beginning_of_its_own(world: World) -> None:
+    world.apply(SubscriptionEvent("evt_1", NOW - 100, PAUSED))
+    world.stripe.subscription = subscription("paused")
+    world.apply(SubscriptionEvent("evt_2", NOW - 98, subscription("paused"), starts_pause=True))
+    assert world.table.only().paused_since == NOW - 98
+
+
+def test_the_time_that_stripe_gives_a_real_pause_replaces_an_earlier_estimate(world: World) -> None:
+    world.apply(SubscriptionEvent("evt_1", NOW - 100, subscription("paused")))
+    world.stripe.subscription = subscription("paused", paused_at=NOW - 99)
+    world.apply(SubscriptionEvent("evt_2", NOW - 98, world.stripe.subscription))
+    assert world.table.only().paused_since == NOW - 99
+
+
 def test_a_real_pause_begins_when_stripe_says(world: World) -> None:
-    world.apply(SubscriptionEvent("evt_1", NOW - 300, subscription("paused", paused_at=NOW - 301)))
+    world.apply(SubscriptionEvent("evt_1", NOW - 300, subscription("paused", paused_at=NOW - 301), starts_pause=True))
     assert world.table.only().paused_since == NOW - 301
 
 
