@@ -1,4 +1,4 @@
-"""The audit's report for the terminal."""
+"""`portal audit`: runs the audit now and writes its report to the terminal, or as JSON, CSV or HTML."""
 
 import sys
 import time
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from cli.deployment import Deployment
 
 
-# More than anybody reads; `--format csv` writes all.
+app = typer.Typer()
+
+_MILDEST_FIRST = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
+# Enough for a terminal; `--format csv` writes all of them.
 ROWS = 1000
 _COLOUR = {"critical": "red", "warning": "yellow", "info": "blue"}
 _TO_DO = Text("To do:", "À faire :")
@@ -39,7 +42,7 @@ _UNKNOWN_AMOUNT = Text("amount unknown", "montant inconnu")
 
 
 def report_as_text(report: Report, language: Language = "en") -> Group:
-    """Lead with the sentence that matters; then each kind of finding, the worst first, and whom it is about."""
+    """Return the headline, then each kind of finding with its subjects, most severe first."""
     opening = f"[bold]{escape(headline(report, language))}[/bold]"
     return Group(opening, _when(report).say(language), *_groups(report, language))
 
@@ -88,31 +91,24 @@ def _paused(paused: PausedSubscription, report: Report, language: Language) -> t
     return f"{escape(paused.subscription_id)}\n{escape(paused.customer_id)}", amount, since.say(language)
 
 
-app = typer.Typer()
-
-_MILDEST_FIRST = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
-
-
 @app.command()
 def audit(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
     *,
-    as_of: Annotated[
-        str | None, typer.Option(help="The day that the audit speaks of, YYYY-MM-DD (default: today).")
-    ] = None,
+    as_of: Annotated[str | None, typer.Option(help="The date of the audit, YYYY-MM-DD (default: today).")] = None,
     timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
-    format: Annotated[Literal["table", "json", "csv", "html"], typer.Option(help="How to write it.")] = "table",  # noqa: A002
-    language: Annotated[Language, typer.Option(help="In which language.")] = "en",
+    format: Annotated[Literal["table", "json", "csv", "html"], typer.Option(help="Output format.")] = "table",  # noqa: A002
+    language: Annotated[Language, typer.Option(help="Language of the report.")] = "en",
     fail_on: Annotated[
         Literal["info", "warning", "critical"] | None,
-        typer.Option(help="End with 1 when there is a finding of this severity or a worse one."),
+        typer.Option(help="Exit with 1 if there is a finding of this severity or a more severe one."),
     ] = None,
-    webhook_url: Annotated[str | None, typer.Option(help="The deployment's own webhook endpoint.")] = None,
+    webhook_url: Annotated[str | None, typer.Option(help="URL of the deployment's webhook endpoint.")] = None,
     requests_per_second: Rate = 10,
     button_removed_on: Annotated[str, typer.Option(help="PAUSE_BUTTON_REMOVED_ON.")] = str(PAUSE_BUTTON_REMOVED_ON),
     cutoff_on: Annotated[str, typer.Option(help="PAUSE_CUTOFF_ON.")] = str(PAUSE_CUTOFF_ON),
 ) -> None:
-    """Find every paused subscription and what else is wrong, and say what it means and what to do."""
+    """Find paused subscriptions and other problems, with what they mean and what to do."""
     deployment: Deployment = context.obj()
     team = zone(timezone)
     now = noon(as_of, team) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC)
@@ -136,9 +132,9 @@ def audit(  # noqa: PLR0913 - each an option of the command
 
 
 def fails(report: Report, mildest: Severity) -> bool:
-    """Whether a finding is of this severity or a worse one."""
-    enough = _MILDEST_FIRST[_MILDEST_FIRST.index(mildest) :]
-    return not report.severities().isdisjoint(enough)
+    """Whether a finding has this severity or a more severe one."""
+    failing = _MILDEST_FIRST[_MILDEST_FIRST.index(mildest) :]
+    return not report.severities().isdisjoint(failing)
 
 
 def _write(report: Report, form: str, language: Language) -> None:

@@ -1,4 +1,4 @@
-"""Finds the deployment that a command is about: a CloudFormation stack, or the one that runs on this machine."""
+"""Finds the deployment that a command works on: a CloudFormation stack, or the stack that `make dev` runs here."""
 
 import json
 import os
@@ -23,13 +23,13 @@ from shared.secret_store import SecretStore
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, SubscriptionRead, stripe_client
 
 STRIPE_API_BASE = "https://api.stripe.com"
-# The template's, for a stack that does not tell: the local one.
+# The template's defaults, for a stack that does not list the parameter.
 DEFAULTS = {"EventClockUncertaintySeconds": "3", "EndedRetentionDays": "400"}
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where the parts of one deployment are; reads happen when a command needs them."""
+    """One deployment: its outputs and parameters. AWS and Stripe are called only when a command needs them."""
 
     outputs: Mapping[str, str]
     stripe_api_base: str = STRIPE_API_BASE
@@ -52,7 +52,7 @@ class Deployment:
 
     @classmethod
     def of_this_machine(cls, site_url: str) -> Self:
-        """Ask the local stack where it is, and point boto3 there. Raises `Unavailable` if none runs."""
+        """Read the local stack's `/local.json` and point boto3 at it. Raises `Unavailable` if none runs."""
         try:
             found: dict[str, Any] = requests.get(f"{site_url.rstrip('/')}/local.json", timeout=5).json()
         except (requests.RequestException, ValueError) as error:
@@ -62,7 +62,7 @@ class Deployment:
 
     @property
     def api_url(self) -> str:
-        """The API's address, without a slash at the end."""
+        """The API's address, without a trailing slash."""
         return self._output("ApiUrl").rstrip("/")
 
     @property
@@ -81,13 +81,13 @@ class Deployment:
         return timedelta(days=int(self._parameter("EndedRetentionDays")))
 
     def mirror_rule(self, read: Callable[[str], SubscriptionRead], *, dry_run: bool = False) -> Mirror:
-        """Return the rule of every write; `read` asks Stripe for one subscription. A dry run writes nothing."""
+        """Return the mirror with its rule; `read` reads one subscription from Stripe. A dry run writes nothing."""
         table = DryRunTable(self.mirror) if dry_run else self.mirror
         return Mirror(table, read, uncertainty=self.uncertainty, retention=self.retention)
 
     @property
     def dead_letter_queue(self) -> DeadLetterQueue:
-        """The genuine events that could not be understood."""
+        """The genuine events that the webhook could not read."""
         return DeadLetterQueue(boto3.client("sqs"), self._output("DeadLetterQueueUrl"))
 
     @property
@@ -96,34 +96,34 @@ class Deployment:
         return self._secrets.get().livemode
 
     def ticking_clock(self) -> Callable[[], float]:
-        """Return the deployment's clock in Unix seconds, which a local stack may have moved."""
+        """Return the deployment's clock in Unix seconds, which `make dev --as-of` may have moved."""
         ahead = 0.0 if self.clock is None else self.clock - time.time()
         return lambda: time.time() + ahead
 
     @property
     def portal_configurations(self) -> dict[str, str]:
-        """The deployed groups, each with its portal configuration; none of a stack that does not tell."""
+        """The deployed groups, each with its portal configuration; empty if the stack does not list them."""
         return dict(json.loads(self.parameters.get("PortalConfigurations") or "{}"))
 
     @property
     def allowed_return_origins(self) -> tuple[str, ...]:
-        """The origins that a return URL may have; none of a stack that does not tell."""
+        """The origins that a return URL may have; empty if the stack does not list them."""
         listed = (self.parameters.get("AllowedReturnOrigins") or "").split(",")
         return tuple(origin_of(each.strip()) for each in listed if each.strip())
 
     @property
     def link_tokens(self) -> LinkTokens:
-        """What mints links with the deployment's own secret."""
+        """Mints links with the deployment's secret."""
         return LinkTokens(self._secrets.get().link_secret.get_secret_value())
 
     @property
     def email_sender(self) -> str:
-        """Who the mails to customers come from: an address, or `Name <address>`."""
+        """The sender of mails to customers: an address, or `Name <address>`."""
         return self._output("PortalEmailSender")
 
     @property
     def stripe(self) -> StripeClient:
-        """Stripe, with the deployment's own key."""
+        """A Stripe client with the deployment's key."""
         return stripe_client(self._secrets.get().api_key, self.stripe_api_base, PATIENT_TIMEOUT_SECONDS)
 
     @property

@@ -1,4 +1,4 @@
-"""The mail that brings a customer one link to the portal, in the customer's language."""
+"""`portal link`: mints a link that opens one customer's portal, and prints it or mails it to the customer."""
 
 import re
 import sys
@@ -33,9 +33,20 @@ if TYPE_CHECKING:
     from cli.deployment import Deployment
 
 
+app = typer.Typer()
+
+_LANGUAGES: Sequence[Language] = get_args(Language)
+# One plain address. Stripe accepts other forms too, which must not reach a mail header.
+_ADDRESS = re.compile(r"[^@\s,;<>()\"\\:]+@[^@\s,;<>()\"\\:]+", re.ASCII)
+_SES_FIX = (
+    "Verify the stack's PortalEmailFrom in SES in this region. While SES is in its sandbox, verify the customer's "
+    "address too."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _MailText:
-    """What a link opens: a sentence, and the words of its button."""
+    """What the mail says about the page behind the link: a sentence, and the label of the button."""
 
     opens: Text
     button: Text
@@ -108,7 +119,7 @@ _COPY = Text(
 
 @dataclass(frozen=True, slots=True)
 class MailedLink:
-    """What is sent: the address with its token, the one without, what it opens, and until when (aware)."""
+    """A link to mail: `url` carries the token, `login_url` is the login page; `expires_at` is aware."""
 
     url: str
     login_url: str
@@ -117,7 +128,7 @@ class MailedLink:
 
 
 def compose(link: MailedLink, *, sender: str, recipient: str, language: Language) -> EmailMessage:
-    """Write the mail as text and HTML. `sender` is an address, or `Name <address>`: the name says who writes."""
+    """Return the mail as text and HTML. `sender` is an address, or `Name <address>`."""
     name, address = parseaddr(sender)
     subject = Text(f"{name}: {_SUBJECT.en}", f"{name} : {_SUBJECT.fr}") if name else _SUBJECT
     message = EmailMessage(policy=SEVEN_BITS)
@@ -125,13 +136,13 @@ def compose(link: MailedLink, *, sender: str, recipient: str, language: Language
     message["From"] = sender
     message["To"] = recipient
     message["Auto-Submitted"] = "auto-generated"
-    words = _words(link, name or address.rpartition("@")[2], address, language)
-    message.set_content(_templates().get_template("link_mail.txt.j2").render(words))
-    message.add_alternative(_templates().get_template("link_mail.html.j2").render(words), subtype="html")
+    values = _template_values(link, name or address.rpartition("@")[2], address, language)
+    message.set_content(_templates().get_template("link_mail.txt.j2").render(values))
+    message.add_alternative(_templates().get_template("link_mail.html.j2").render(values), subtype="html")
     return message
 
 
-def _words(link: MailedLink, business: str, address: str, language: Language) -> dict[str, str]:
+def _template_values(link: MailedLink, business: str, address: str, language: Language) -> dict[str, str]:
     page = _PAGES[link.flow]
     why = Text(
         f"{business} has sent you this mail, from {address}. You did not expect it? Delete it: nothing has changed.",
@@ -147,12 +158,12 @@ def _words(link: MailedLink, business: str, address: str, language: Language) ->
         "copy": _COPY,
         "why": why,
     }
-    said = {name: text.say(language) for name, text in texts.items()}
-    return said | {"language": language, "business": business, "url": link.url, "login_url": link.login_url}
+    translated = {name: text.say(language) for name, text in texts.items()}
+    return translated | {"language": language, "business": business, "url": link.url, "login_url": link.login_url}
 
 
 def _until(moment: datetime) -> Text:
-    """The customer's time zone is not known, so it is UTC and says so."""
+    """In UTC, and labelled so, because the customer's time zone is not known."""
     utc = moment.astimezone(UTC)
     french_time = f"{utc.hour}{NO_BREAK_SPACE}h{NO_BREAK_SPACE}{utc:%M}"
     return Text(
@@ -173,14 +184,6 @@ def _templates() -> Environment:
     )
 
 
-app = typer.Typer()
-
-_LANGUAGES: Sequence[Language] = get_args(Language)
-# One plain address: what else Stripe may have taken for one is not written into a mail's header.
-_ADDRESS = re.compile(r"[^@\s,;<>()\"\\:]+@[^@\s,;<>()\"\\:]+", re.ASCII)
-_MEND = "Verify the stack's PortalEmailFrom in SES in this region, and the customer too while SES is in its sandbox."
-
-
 @app.command()
 def link(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
@@ -188,27 +191,38 @@ def link(  # noqa: PLR0913 - each an option of the command
     *,
     expires: Annotated[
         str | None,
-        typer.Option(help="How long the link opens anything: 15m, 2h, at most 7d.", show_default="15m; 1d mailed"),
+        typer.Option(help="How long the link works: 15m, 2h, at most 7d.", show_default="15m, or 1d with --email"),
     ] = None,
-    flow: Annotated[Flow | None, typer.Option(help="Open this page of the portal only.")] = None,
-    subscription: Annotated[str | None, typer.Option(help="The subscription that the flow is about, sub_...")] = None,
-    item: Annotated[str | None, typer.Option(help="Its item to change, si_...; not needed.")] = None,
+    flow: Annotated[Flow | None, typer.Option(help="Open only this page of the portal.")] = None,
+    subscription: Annotated[str | None, typer.Option(help="The subscription that the flow changes, sub_...")] = None,
+    item: Annotated[str | None, typer.Option(help="The subscription item to change, si_... (optional).")] = None,
     price: Annotated[str | None, typer.Option(help="The price to confirm.")] = None,
     quantity: Annotated[int | None, typer.Option(help="The quantity to confirm.")] = None,
-    coupon: Annotated[str | None, typer.Option(help="Offered to who cancels, or a discount on the change.")] = None,
-    promotion_code: Annotated[str | None, typer.Option(help="A discount on the change, promo_...")] = None,
-    after_completion: Annotated[AfterCompletion | None, typer.Option(help="What follows the flow.")] = None,
-    custom_message: Annotated[str | None, typer.Option(help="What the hosted confirmation says.")] = None,
-    group: Annotated[str | None, typer.Option(help="The group of PORTAL_CONFIGURATIONS.")] = None,
+    coupon: Annotated[
+        str | None, typer.Option(help="A coupon: offered before a cancellation, or a discount on the change.")
+    ] = None,
+    promotion_code: Annotated[
+        str | None, typer.Option(help="A promotion code as a discount on the change, promo_...")
+    ] = None,
+    after_completion: Annotated[AfterCompletion | None, typer.Option(help="What happens after the flow.")] = None,
+    custom_message: Annotated[str | None, typer.Option(help="Message on the hosted confirmation page.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="A group of PORTAL_CONFIGURATIONS, which chooses the portal configuration.")
+    ] = None,
     locale: Annotated[str | None, typer.Option(help="The portal's language, such as fr or fr-CA.")] = None,
-    checkout: Annotated[bool, typer.Option(help="May lead a customer without a subscription to Checkout.")] = True,
-    return_url: Annotated[str | None, typer.Option(help="Where the portal leads back to.")] = None,
+    checkout: Annotated[
+        bool, typer.Option(help="Send a customer without a subscription to Checkout, if CHECKOUT_PRICE is set.")
+    ] = True,
+    return_url: Annotated[str | None, typer.Option(help="Where the portal's link back to your site leads.")] = None,
     email: Annotated[
-        bool, typer.Option("--email", help="Mail it to the customer, to the address that Stripe has.")
+        bool, typer.Option("--email", help="Mail the link to the customer's e-mail address at Stripe.")
     ] = False,
-    language: Annotated[Language | None, typer.Option(help="Of the mail; the customer's own by default.")] = None,
+    language: Annotated[Language | None, typer.Option(help="Language of the mail (default: the customer's).")] = None,
 ) -> None:
-    """Mint a link that opens one customer's portal. Whoever has it opens it: send it to that customer only."""
+    """Mint a link that opens one customer's portal.
+
+    Anyone who has the link can open the portal: send it to that customer only.
+    """
     given = {name: value for name, value in locals().items() if name in LinkClaims.model_fields}
     claims = _claims(given | {"sub": customer})
     deployment: Deployment = context.obj()
@@ -226,10 +240,10 @@ def link(  # noqa: PLR0913 - each an option of the command
 
 
 def _check_return(return_url: str | None, origins: Sequence[str]) -> None:
-    """Refuse what the link would refuse when somebody follows it."""
+    """Raise `InvalidRequest` now for a return URL that the portal link would refuse later."""
     if return_url and origins and not is_allowed(return_url, origins):
         raise InvalidRequest(
-            "bad_return_url", f"--return-url must be of one of AllowedReturnOrigins: {', '.join(origins)}"
+            "bad_return_url", f"--return-url must have one of the AllowedReturnOrigins: {', '.join(origins)}"
         )
 
 
@@ -237,8 +251,8 @@ def _claims(given: dict[str, Any]) -> LinkClaims:
     try:
         claims = LinkClaims(**given)
     except ValidationError as error:
-        said = sorted({_wrong(dict(each)) for each in error.errors()})
-        raise InvalidRequest("bad_link", "; ".join(said)) from None
+        messages = sorted({_option_error(dict(each)) for each in error.errors()})
+        raise InvalidRequest("bad_link", "; ".join(messages)) from None
     if claims.flow and claims.flow.startswith("subscription_") and not claims.subscription:
         raise InvalidRequest("subscription_required", f"The flow {claims.flow} needs --subscription sub_...")
     if claims.flow == "subscription_update_confirm" and claims.price is None and claims.quantity is None:
@@ -246,30 +260,32 @@ def _claims(given: dict[str, Any]) -> LinkClaims:
     return claims
 
 
-def _wrong(error: dict[str, Any]) -> str:
-    """What is wrong with an option, and what is wanted instead."""
+def _option_error(error: dict[str, Any]) -> str:
+    """Say what is wrong with an option and what to write."""
     if not error["loc"]:
         return f"These options cannot be used: {error['msg']}"
     name, given = str(error["loc"][0]), error["input"]
     if name == "sub":
-        return f"{given!r} is no customer of Stripe: an id such as cus_123 is wanted"
-    said = "this is not how Stripe writes it" if error["type"] == "string_pattern_mismatch" else error["msg"]
-    return f"--{name.replace('_', '-')} {given!r}: {said}"
+        return f"{given!r} is not a Stripe customer id: write one like cus_123"
+    message = "not in Stripe's format" if error["type"] == "string_pattern_mismatch" else error["msg"]
+    return f"--{name.replace('_', '-')} {given!r}: {message}"
 
 
 def _mail(deployment: "Deployment", customer: str, link: MailedLink, language: Language | None) -> None:
-    """Send it to the address that Stripe has, and to no other: a link is as good as a password."""
+    """Send the link to the customer's address at Stripe and nowhere else: it is as good as a password."""
     with stripe_errors():
         try:
             found = deployment.stripe.v1.customers.retrieve(customer)
         except stripe.InvalidRequestError as error:
-            raise InvalidRequest("no_such_customer", f"Stripe has no customer {customer} in the key's mode") from error
+            raise InvalidRequest(
+                "no_such_customer", f"Stripe has no customer {customer} in the mode of the key"
+            ) from error
     recipient = getattr(found, "email", None) or ""
     if not _ADDRESS.fullmatch(recipient):
-        raise InvalidRequest("no_email", f"Stripe has no e-mail address of {customer} that a mail can be sent to")
-    wishes = getattr(found, "preferred_locales", None) or []
-    chosen = language or preferred(",".join(wishes), _LANGUAGES) or "en"
+        raise InvalidRequest("no_email", f"Stripe has no usable e-mail address for {customer}")
+    locales = getattr(found, "preferred_locales", None) or []
+    chosen = language or preferred(",".join(locales), _LANGUAGES) or "en"
     sender = deployment.email_sender
     message = compose(link, sender=sender, recipient=recipient, language="fr" if chosen == "fr" else "en")
-    ses.send(boto3.client("sesv2"), message, sender, [recipient], mend=_MEND)
-    sys.stdout.write(f"Sent to {recipient}; it opens until {link.expires_at:%Y-%m-%d %H:%M} UTC.\n")
+    ses.send(boto3.client("sesv2"), message, sender, [recipient], mend=_SES_FIX)
+    sys.stdout.write(f"Sent to {recipient}; it works until {link.expires_at:%Y-%m-%d %H:%M} UTC.\n")

@@ -1,4 +1,4 @@
-"""The `portal` command: what the person who runs the bundle does from a terminal."""
+"""The `portal` command, for the people who operate a deployment."""
 
 import sys
 from functools import cache
@@ -24,26 +24,30 @@ app.add_typer(recover_commands.app)
 app.add_typer(configuration_commands.app)
 app.add_typer(scan_commands.app)
 
-_WHICH_AWS = "Say which account and region by AWS_PROFILE and AWS_REGION; `portal --local` asks the stack of `make dev`"
+_WHICH_AWS = (
+    "Choose account and region with AWS_PROFILE and AWS_REGION, or use `portal --local` for the `make dev` stack"
+)
 
 
 @app.callback()
 def choose(
     context: typer.Context,
     *,
-    stack: Annotated[str, typer.Option(envvar="PORTAL_STACK", help="The CloudFormation stack.")] = "stripe-portal",
-    local: Annotated[bool, typer.Option("--local", help="The stack that `make dev` runs, instead.")] = False,
+    stack: Annotated[
+        str, typer.Option(envvar="PORTAL_STACK", help="Name of the CloudFormation stack.")
+    ] = "stripe-portal",
+    local: Annotated[bool, typer.Option("--local", help="Use the stack that `make dev` runs instead.")] = False,
     local_url: Annotated[
-        str, typer.Option(envvar="PORTAL_LOCAL_URL", help="Where `make dev` serves.")
+        str, typer.Option(envvar="PORTAL_LOCAL_URL", help="Address of the `make dev` stack.")
     ] = "http://127.0.0.1:8787",
 ) -> None:
-    """Choose the deployment that the command is about."""
-    # Not found before a command asks: `portal link --help` needs no deployment.
+    """Choose the deployment that a command works on."""
+    # Looked up only when a command needs it: `portal link --help` needs no deployment.
     context.obj = cache(lambda: Deployment.of_this_machine(local_url) if local else Deployment.of_stack(stack))
 
 
 def main() -> None:
-    """Run the command; what the person can mend is one line without a stack trace."""
+    """Run the command. An error that the user can fix is one line, without a stack trace."""
     try:
         app()
     except PortalError as error:

@@ -1,4 +1,4 @@
-"""Ends pauses of collection for the team: resumes those whom the cutoff stranded, or makes real pauses of them."""
+"""`portal resume` and `portal convert`: end paused collection, by resuming it or by pausing the subscription."""
 
 import sys
 import time
@@ -28,14 +28,16 @@ if TYPE_CHECKING:
     from cli.deployment import Deployment
 
 
-# The time that was never paid for is neither billed nor credited: the default would credit it.
+app = typer.Typer()
+
+# Unpaid time is neither billed nor credited. Stripe's default would credit it.
 _BILLING_NOTHING: "SubscriptionPauseParams" = {
     "bill_for": {"outstanding_usage_through": {"type": "none"}, "unused_time_from": {"type": "none"}}
 }
 
 
 class PauseOutcome(StrEnum):
-    """What became of one subscription."""
+    """What happened to one subscription; `WOULD` is a dry run's."""
 
     WOULD = "would"
     DONE = "done"
@@ -45,7 +47,7 @@ class PauseOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PauseResult:
-    """One subscription, what became of it, and why or how."""
+    """A subscription, what happened to it, and why or how."""
 
     subscription: Subscription
     outcome: PauseOutcome
@@ -54,7 +56,7 @@ class PauseResult:
 
 @dataclass(frozen=True, slots=True)
 class PausePlan:
-    """What is to be done with a subscription; `refusal` says why nothing can be."""
+    """What to do with a subscription; `refusal` is the reason why nothing can be done."""
 
     what: str
     do: Callable[[StripeClient, str, str], None]
@@ -62,7 +64,7 @@ class PausePlan:
 
 
 def subscriptions(client: StripeClient, limit: RateLimit, customer_id: str | None = None) -> Iterator[Subscription]:
-    """Every readable subscription that is not canceled, or those of one customer; a request is a page of 100."""
+    """Yield every readable subscription that is not canceled, or one customer's; 100 for each request."""
     params: SubscriptionListParams = {"limit": 100}
     if customer_id:
         params["customer"] = customer_id
@@ -81,7 +83,7 @@ def subscriptions(client: StripeClient, limit: RateLimit, customer_id: str | Non
 
 
 def resume_plan(subscription: Subscription, now: datetime) -> PausePlan | None:
-    """Plan for who is stranded: paused as the old portal's button did it, with nothing that will end it."""
+    """Return a plan for a subscription paused as the old portal's button did it, without a date that ends the pause."""
     pause = subscription.pause_collection
     stranded = pause is not None and pause.behavior == "void" and pause.resumes_at is None
     if not stranded or subscription.pause_kind != "collection" or not is_paused(subscription, now):
@@ -90,7 +92,7 @@ def resume_plan(subscription: Subscription, now: datetime) -> PausePlan | None:
 
 
 def convert_plan(subscription: Subscription, now: datetime) -> PausePlan | None:
-    """Plan for whose collection is paused: a real pause, or why Stripe does not allow it."""
+    """Return a plan that turns paused collection into a real pause, or says why Stripe does not allow it."""
     if subscription.pause_collection is None:
         return None
     if subscription.status == "paused" and subscription.paused_reason == "pause_requested":
@@ -100,12 +102,12 @@ def convert_plan(subscription: Subscription, now: datetime) -> PausePlan | None:
     return PausePlan("convert: pause the subscription, then unset pause_collection", _convert, _refusal(subscription))
 
 
-def end_pauses(
+def end_pause(
     client: StripeClient, limit: RateLimit, subscription: Subscription, plan: PausePlan, *, apply: bool
 ) -> PauseResult:
-    """Carry out a plan, if it still holds: the subscription is read again right before.
+    """Carry out a plan, unless the subscription has changed since: it is read again first.
 
-    Raises `OperatorError` when the key may not write: no other subscription would fare better.
+    Raises `OperatorError` when the key has no write permission, because every other subscription would fail too.
     """
     if plan.refusal:
         return PauseResult(subscription, PauseOutcome.SKIPPED, plan.refusal)
@@ -115,7 +117,7 @@ def end_pauses(
         limit.wait()
         now = read_from_stripe(client, subscription.id).subscription
         if (now.status, now.pause_collection) != (subscription.status, subscription.pause_collection):
-            return PauseResult(subscription, PauseOutcome.SKIPPED, "it is no longer paused as it was: nothing was done")
+            return PauseResult(subscription, PauseOutcome.SKIPPED, "its pause has changed meanwhile: nothing was done")
         limit.wait()
         plan.do(client, subscription.id, uuid4().hex)
     except stripe.InvalidRequestError as error:
@@ -129,7 +131,7 @@ def _refusal(subscription: Subscription) -> str | None:
     pause = subscription.pause_collection
     reasons = [each.said.en for each in pause_refusals(subscription)]
     if pause and pause.resumes_at:
-        reasons.append("Its collection resumes by itself, and a real pause would not.")
+        reasons.append("Its collection resumes on a set date; a real pause would not.")
     return next(iter(reasons), None)
 
 
@@ -139,7 +141,7 @@ def _unset(client: StripeClient, subscription_id: str, key: str) -> None:
 
 
 def _convert(client: StripeClient, subscription_id: str, key: str) -> None:
-    """In this order nothing is collected at any moment, whichever of the two calls is the last to succeed."""
+    """Pause first: in this order nothing is collected even if the second call fails."""
     with _writing():
         client.v1.subscriptions.pause(
             subscription_id,
@@ -157,7 +159,7 @@ def _convert(client: StripeClient, subscription_id: str, key: str) -> None:
 
 @contextmanager
 def _writing() -> Iterator[None]:
-    """Name the permission that is missing when Stripe refuses a write."""
+    """Name the missing permission when Stripe refuses a write."""
     try:
         with stripe_errors():
             yield
@@ -170,19 +172,28 @@ def _writing() -> Iterator[None]:
         ) from error
 
 
-app = typer.Typer()
+Apply = Annotated[bool, typer.Option("--apply", help="Make the changes. Without this it is a dry run.")]
+OneCustomer = Annotated[str | None, typer.Option("--customer", help="Only the subscriptions of this customer, cus_...")]
+OneSubscription = Annotated[str | None, typer.Option("--subscription", help="Only this subscription, sub_...")]
+_Planner = Callable[[Subscription, datetime], PausePlan | None]
 
-Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this nothing is changed.")]
-OneCustomer = Annotated[str | None, typer.Option("--customer", help="Only this customer's, cus_...")]
-OneSubscription = Annotated[str | None, typer.Option("--subscription", help="Only this one, sub_...")]
-_Planner = Callable[["Subscription", datetime], PausePlan | None]
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which subscriptions a command works on; `None` does not narrow them down."""
+
+    customer: str | None
+    subscription: str | None
 
 
 @app.command()
 def resume(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
     *,
-    stranded: Annotated[bool, typer.Option("--stranded", help="Whom the cutoff left unable to resume.")] = False,
+    stranded: Annotated[
+        bool,
+        typer.Option("--stranded", help="The customers who have been unable to resume since the cutoff (required)."),
+    ] = False,
     customer: OneCustomer = None,
     subscription: OneSubscription = None,
     requests_per_second: Rate = 5,
@@ -190,17 +201,19 @@ def resume(  # noqa: PLR0913 - each an option of the command
     timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
     apply: Apply = False,
 ) -> None:
-    """Resume the customers who can no longer do so themselves; shows what it would do, until told to do it."""
+    """Resume customers who can no longer do so themselves. A dry run unless --apply is given."""
     if not stranded:
-        raise InvalidRequest("resume_whom", "Say whom to resume: --stranded")
+        raise InvalidRequest("resume_whom", "Add --stranded to choose the customers to resume")
     deployment: Deployment = context.obj()
     now = _now(deployment)
     cutoff = day(cutoff_on)
     removed = min(PAUSE_BUTTON_REMOVED_ON, cutoff)
     if phase_on(now.astimezone(zone(timezone)).date(), button_removed_on=removed, cutoff_on=cutoff) != Phase.STRANDED:
-        raise InvalidRequest("not_stranded", f"Until {cutoff} customers can resume by themselves: nobody is stranded")
+        raise InvalidRequest(
+            "not_stranded", f"Until {cutoff} customers can resume by themselves, so nobody is stranded"
+        )
     limit = RateLimit(requests_per_second)
-    _treat(deployment.stripe, limit, resume_plan, now, (customer, subscription), apply=apply)
+    _end_pauses(deployment.stripe, limit, resume_plan, now, Selection(customer, subscription), apply=apply)
 
 
 @app.command()
@@ -212,41 +225,45 @@ def convert(
     requests_per_second: Rate = 5,
     apply: Apply = False,
 ) -> None:
-    """Turn paused collection into a real pause, which stops the service too, where Stripe allows it."""
+    """Turn paused collection into a real pause, which stops the service too, where Stripe allows it.
+
+    A dry run unless --apply is given.
+    """
     deployment: Deployment = context.obj()
     limit = RateLimit(requests_per_second)
-    _treat(deployment.stripe, limit, convert_plan, _now(deployment), (customer, subscription), apply=apply)
+    _end_pauses(
+        deployment.stripe, limit, convert_plan, _now(deployment), Selection(customer, subscription), apply=apply
+    )
 
 
-def _treat(  # noqa: PLR0913 - what both commands share
-    client: "StripeClient",
+def _end_pauses(  # noqa: PLR0913 - what both commands share
+    client: StripeClient,
     limit: RateLimit,
     planner: _Planner,
     now: datetime,
-    only: tuple[str | None, str | None],
+    selection: Selection,
     *,
     apply: bool,
 ) -> None:
     counts: Counter[PauseOutcome] = Counter()
-    # All of them first: what is changed meanwhile must not change the list that is being read.
-    planned = [(each, plan) for each in _wanted(client, limit, *only) if (plan := planner(each, now))]
+    # Plan all of them first: a change must not affect the list while it is being read.
+    planned = [(each, plan) for each in _selected(client, limit, selection) if (plan := planner(each, now))]
     try:
         for each, plan in planned:
-            treated = end_pauses(client, limit, each, plan, apply=apply)
-            counts[treated.outcome] += 1
-            sys.stdout.write(f"{each.id} {each.customer_id} {treated.outcome.value}: {treated.what}\n")
+            result = end_pause(client, limit, each, plan, apply=apply)
+            counts[result.outcome] += 1
+            sys.stdout.write(f"{each.id} {each.customer_id} {result.outcome.value}: {result.what}\n")
             sys.stdout.flush()
     finally:
         summary = ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in PauseOutcome if counts[outcome])
-        sys.stdout.write(f"{summary or 'Nobody to treat'}.\n")
+        sys.stdout.write(f"{summary or 'No paused subscription to change'}.\n")
     if not apply and counts[PauseOutcome.WOULD]:
         sys.stdout.write("A dry run: nothing was changed. Add --apply to do it.\n")
     raise typer.Exit(int(counts[PauseOutcome.FAILED] > 0))
 
 
-def _wanted(
-    client: "StripeClient", limit: RateLimit, customer: str | None, subscription: str | None
-) -> "Iterator[Subscription]":
+def _selected(client: StripeClient, limit: RateLimit, selection: Selection) -> Iterator[Subscription]:
+    customer, subscription = selection.customer, selection.subscription
     if subscription is None:
         yield from subscriptions(client, limit, customer)
         return

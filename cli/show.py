@@ -1,4 +1,4 @@
-"""What the mirror holds of a customer, as text for people or as JSON for programs."""
+"""`portal show`: a customer's subscriptions as the mirror holds them."""
 
 import json
 import sys
@@ -23,12 +23,12 @@ Customer = Annotated[str, typer.Argument(help="The Stripe customer, cus_...")]
 
 
 def mirror_as_json(items: Sequence[MirroredSubscription]) -> str:
-    """Every field; times are Unix seconds, as Stripe has them."""
+    """Return every field; times are Unix seconds, as in Stripe's API."""
     return json.dumps([_flat(item) for item in items], indent=2)
 
 
 def mirror_as_text(items: Sequence[MirroredSubscription]) -> Group:
-    """The fields that people ask for; times are UTC."""
+    """Return the fields that matter to people; times are UTC."""
     return Group(*(_table(item) for item in items))
 
 
@@ -43,23 +43,31 @@ def _table(item: MirroredSubscription) -> Table:
 
 
 def _rows(item: MirroredSubscription) -> Iterator[tuple[str, str]]:
-    held = item.subscription
-    yield "status", held.status
-    if held.pause_collection:
-        yield "collection", f"paused: {held.pause_collection.behavior}"
-        yield "resumes", _time(held.pause_collection.resumes_at) or "no date"
-    yield "paused because", held.paused_reason or ""
+    subscription = item.subscription
+    yield "status", subscription.status
+    if subscription.pause_collection:
+        yield "collection", f"paused: {subscription.pause_collection.behavior}"
+        yield "resumes", _time(subscription.pause_collection.resumes_at) or "no date"
+    yield "paused because", subscription.paused_reason or ""
     yield "paused since", _time(item.paused_since)
-    yield "period ends", _time(held.current_period_end)
-    yield "cancels", _time(held.cancel_at) or ("at the period's end" if held.cancel_at_period_end else "")
-    yield "ended", _time(held.ended_at)
+    yield "period ends", _time(subscription.current_period_end)
+    yield (
+        "cancels",
+        _time(subscription.cancel_at) or ("at the end of the period" if subscription.cancel_at_period_end else ""),
+    )
+    yield "ended", _time(subscription.ended_at)
     yield "as of", f"{_time(item.as_of)} (revision {item.revision})"
 
 
 def _flat(item: MirroredSubscription) -> dict[str, Any]:
-    whole = asdict(item)
-    held = whole.pop("subscription")
-    return {"subscription_id": held.pop("id"), **held, "pause_kind": item.subscription.pause_kind, **whole}
+    mirrored = asdict(item)
+    subscription = mirrored.pop("subscription")
+    return {
+        "subscription_id": subscription.pop("id"),
+        **subscription,
+        "pause_kind": item.subscription.pause_kind,
+        **mirrored,
+    }
 
 
 def _time(seconds: int | None) -> str:
@@ -73,7 +81,7 @@ def show(
     *,
     json: Annotated[bool, typer.Option("--json", help="Every field, for programs.")] = False,
 ) -> None:
-    """Show what the mirror holds of a customer's subscriptions."""
+    """Show a customer's subscriptions as the mirror holds them."""
     deployment: Deployment = context.obj()
     items = list(deployment.mirror.of_customer(customer))
     if json:

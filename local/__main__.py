@@ -65,9 +65,9 @@ def _read_options() -> Options:
         )
     if key and given.as_of:
         parser.error("--as-of moves the simulator's clock; Stripe's own (STRIPE_API_KEY is set) cannot be moved.")
-    places = Addresses(given.port, None if key else given.stripe_port, given.aws_port)
+    addresses = Addresses(given.port, None if key else given.stripe_port, given.aws_port)
     return Options(
-        places, given.as_of, key, os.environ.get("STRIPE_WEBHOOK_SECRET") or None, given.log_level, given.oidc
+        addresses, given.as_of, key, os.environ.get("STRIPE_WEBHOOK_SECRET") or None, given.log_level, given.oidc
     )
 
 

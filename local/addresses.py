@@ -113,7 +113,7 @@ class Options:
     With `oidc` users sign in with the demo's own OpenID Connect provider.
     """
 
-    places: Addresses
+    addresses: Addresses
     as_of: datetime | None = None
     stripe_key: str | None = None
     webhook_secret: str | None = None

@@ -38,7 +38,7 @@ def stripe_client_for(options: Options) -> StripeClient:
     """Return a client of Stripe, or of the simulator."""
     return StripeClient(
         options.stripe_key or LOCAL_KEY,
-        base_addresses={"api": options.places.stripe_url},
+        base_addresses={"api": options.addresses.stripe_url},
         max_network_retries=1,
     )
 
@@ -48,15 +48,15 @@ def provision(options: Options, client: StripeClient, groups: Mapping[str, str],
 
     `groups` maps groups to portal configurations; `checkout_price` is what customers without a subscription may buy.
     """
-    places = options.places
-    parameters = places.parameters | {
+    addresses = options.addresses
+    parameters = addresses.parameters | {
         "PortalConfigurations": json.dumps(dict(groups)),
         "CheckoutPrice": checkout_price,
-        **(places.oidc_parameters if options.oidc else {}),
+        **(addresses.oidc_parameters if options.oidc else {}),
     }
-    template = Template.load(parameters=parameters, names=places.names)
+    template = Template.load(parameters=parameters, names=addresses.names)
     os.environ.update(process_environment(template, options))
-    aws = AwsClients.at(places.aws_url)
+    aws = AwsClients.at(addresses.aws_url)
     link_secret = secrets.token_urlsafe(32)
     secret = {
         "stripe_api_key": options.stripe_key or LOCAL_KEY,
@@ -65,7 +65,7 @@ def provision(options: Options, client: StripeClient, groups: Mapping[str, str],
     }
     create_resources(template, aws, sender=SENDING_DOMAIN, secret=secret)
     functions = {logical_id: LambdaFunction(function) for logical_id, function in template.functions().items()}
-    return Backend(places, template, client, aws, functions, link_secret, groups)
+    return Backend(addresses, template, client, aws, functions, link_secret, groups)
 
 
 def process_environment(template: Template, options: Options) -> dict[str, str]:
@@ -74,7 +74,7 @@ def process_environment(template: Template, options: Options) -> dict[str, str]:
     Raises `TemplateError` when two functions want different values for one variable.
     """
     overrides = {
-        "STRIPE_API_BASE": options.places.stripe_url,
+        "STRIPE_API_BASE": options.addresses.stripe_url,
         "POWERTOOLS_LOG_LEVEL": options.log_level,
         "POWERTOOLS_METRICS_DISABLED": "true",
     }
@@ -83,7 +83,7 @@ def process_environment(template: Template, options: Options) -> dict[str, str]:
         for name, value in template.environment(function_id, overrides).items():
             if shared.setdefault(name, value) != value and not name.startswith(_MAY_DIFFER):
                 raise TemplateError(f"Two functions want different values for {name}; here they share one environment")
-    return {**shared, **options.places.aws_environment}
+    return {**shared, **options.addresses.aws_environment}
 
 
 def _signing_secrets(options: Options, client: StripeClient, webhook_url: str) -> list[str]:
@@ -130,11 +130,11 @@ def serving(application: ASGIApp, port: int) -> Iterator[threading.Thread]:
 @contextmanager
 def assembled(options: Options) -> Iterator[threading.Thread]:
     """Have the site and the API served and the simulator filled; answer the thread that serves."""
-    places = options.places
-    clock = StackClock(options.as_of, places.stripe_url if places.stripe_port else None)
+    addresses = options.addresses
+    clock = StackClock(options.as_of, addresses.stripe_url if addresses.stripe_port else None)
     client = stripe_client_for(options)
     try:
-        seed = Seed(client, places.stripe_url, places.site_url, clock) if places.stripe_port else None
+        seed = Seed(client, addresses.stripe_url, addresses.site_url, clock) if addresses.stripe_port else None
         groups, checkout_price = (seed.configurations(), seed.checkout_price()) if seed else ({}, "")
         backend = provision(options, client, groups, checkout_price)
         apis = backend.template.resources("AWS::ApiGatewayV2::Api").values()
@@ -144,7 +144,7 @@ def assembled(options: Options) -> Iterator[threading.Thread]:
             cors=next(iter(apis), {}).get("CorsConfiguration"),
             otherwise=_site(options, backend),
         )
-        with serving(gateway, places.port) as thread:
+        with serving(gateway, addresses.port) as thread:
             if seed:
                 seed.history()
                 clock.come_back()
@@ -161,4 +161,4 @@ def _site(options: Options, backend: Backend) -> ASGIApp:
     # Not needed otherwise, and its keys take a moment to make.
     from local.site.sign_in import OidcIssuer, with_sign_in  # noqa: PLC0415
 
-    return with_sign_in(backend, OidcIssuer(f"{options.places.site_url}{OIDC_PATH}", OIDC_AUDIENCE), site)
+    return with_sign_in(backend, OidcIssuer(f"{options.addresses.site_url}{OIDC_PATH}", OIDC_AUDIENCE), site)

@@ -12,14 +12,14 @@ _WATCH_SECONDS = 0.2
 def run(options: Options) -> None:
     """Run until it is interrupted. Raises `NotRunning` when it cannot start or a part of it ends."""
     began = time.monotonic()
-    places = options.places
-    places.check_free()
+    addresses = options.addresses
+    addresses.check_free()
     with Children() as children:
-        _start_children(children, places)
+        _start_children(children, addresses)
         # The children start while these are imported.
         from local.assembly import assembled  # noqa: PLC0415
 
-        _wait_for_children(children, places)
+        _wait_for_children(children, addresses)
         with assembled(options) as site:
             _say(_summary(options, time.monotonic() - began))
             while site.is_alive():
@@ -28,35 +28,35 @@ def run(options: Options) -> None:
             raise NotRunning("The site ended by itself; everything else was stopped.")
 
 
-def _start_children(children: Children, places: Addresses) -> None:
-    if places.stripe_port:
-        port = str(places.stripe_port)
+def _start_children(children: Children, addresses: Addresses) -> None:
+    if addresses.stripe_port:
+        port = str(addresses.stripe_port)
         children.start(
-            "The Stripe simulator", "local.stripe_simulator", "--port", port, "--public-url", places.stripe_url
+            "The Stripe simulator", "local.stripe_simulator", "--port", port, "--public-url", addresses.stripe_url
         )
-    children.start("AWS (moto)", "local.aws.server", "--port", str(places.aws_port))
+    children.start("AWS (moto)", "local.aws.server", "--port", str(addresses.aws_port))
 
 
-def _wait_for_children(children: Children, places: Addresses) -> None:
-    if places.stripe_port:
-        children.wait_until("The Stripe simulator", lambda: answers(f"{places.stripe_url}/_simulator/clock"))
-    children.wait_until("AWS (moto)", lambda: answers(f"{places.aws_url}/moto-api/"))
+def _wait_for_children(children: Children, addresses: Addresses) -> None:
+    if addresses.stripe_port:
+        children.wait_until("The Stripe simulator", lambda: answers(f"{addresses.stripe_url}/_simulator/clock"))
+    children.wait_until("AWS (moto)", lambda: answers(f"{addresses.aws_url}/moto-api/"))
 
 
 def _summary(options: Options, seconds: float) -> str:
-    places = options.places
-    stripe = f"{places.stripe_url}  (simulator; key sk_test_local)" if places.stripe_port else "api.stripe.com"
+    addresses = options.addresses
+    stripe = f"{addresses.stripe_url}  (simulator; key sk_test_local)" if addresses.stripe_port else "api.stripe.com"
     rows = [
-        ("Demo site and API", places.site_url),
+        ("Demo site and API", addresses.site_url),
         ("Stripe", stripe),
-        ("AWS", f"{places.aws_url}  (moto; key and secret: local, region eu-west-1)"),
+        ("AWS", f"{addresses.aws_url}  (moto; key and secret: local, region eu-west-1)"),
         ("Clock", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" + (" (moved by --as-of)" if options.as_of else "")),
     ]
     if options.oidc:
-        rows.insert(1, ("Sign in (OIDC)", f"{places.site_url}/sign-in"))
+        rows.insert(1, ("Sign in (OIDC)", f"{addresses.site_url}/sign-in"))
     lines = [f"  {name:<20}{value}" for name, value in rows]
     if options.stripe_key:
-        lines += ["", f"  Webhooks need: stripe listen --forward-to {places.site_url}/webhooks/stripe"]
+        lines += ["", f"  Webhooks need: stripe listen --forward-to {addresses.site_url}/webhooks/stripe"]
         if not options.webhook_secret:
             lines += ["  and its signing secret in STRIPE_WEBHOOK_SECRET, before this is started."]
     return "\n".join([f"Ready after {seconds:.1f} s. Ctrl-C stops everything.", "", *lines, ""])

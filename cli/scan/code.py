@@ -1,4 +1,4 @@
-"""Which files are read, how each language writes comments, and how it would write today's pause."""
+"""The code that a scan reads: its files, their languages and comments, and positions in a file's text."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from shared.errors import InvalidRequest
 
-# What is never closed goes on to the end, so that no file takes long.
+# An unclosed string or comment reaches to the end, which keeps matching linear.
 _STRINGS = (
     r"\"\"\".*?(?:\"\"\"|\Z)|'''.*?(?:'''|\Z)|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*(?:`|\Z)"
 )
@@ -25,14 +25,14 @@ _FORM = "features[subscription_pause][duration][type]=indefinite beside it"
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`comments` is a regular expression; `today` is the new form, one month long."""
+    """A language; `comments` is a regular expression, `today` is code for a pause of one month in the new form."""
 
     name: str
     comments: str | None
     today: str
 
     def without_comments(self, text: str) -> str:
-        """Blank the comments, each character by a space: places stay what they are."""
+        """Replace each character of a comment by a space, so that offsets stay the same."""
         if self.comments is None:
             return text
         parts = re.compile(f"(?P<comment>{self.comments})|(?P<string>{_STRINGS})", re.DOTALL | re.MULTILINE)
@@ -125,8 +125,17 @@ SKIPPED_FOLDERS = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class CodeFile:
+    """A file of a known language; `path` is relative to the scanned folder."""
+
+    path: Path
+    language: Language
+    text: str
+
+
 class Files:
-    """The files of a folder, in the order of their names; `skipped` counts why others were not read."""
+    """The files of a folder, by name; `read` counts those that were read, `skipped` the others by reason."""
 
     def __init__(self, root: Path) -> None:
         """Raise `InvalidRequest` unless the root is a folder or a file."""
@@ -136,8 +145,8 @@ class Files:
         self.read = 0
         self.skipped: Counter[str] = Counter()
 
-    def texts(self) -> Iterator[tuple[Path, Language, str]]:
-        """Return each file of a known language: its path below the root, the language, and its text."""
+    def texts(self) -> Iterator[CodeFile]:
+        """Yield each file of a known language."""
         for path in self._paths():
             raw = self._raw(path)
             if raw is None:
@@ -149,7 +158,8 @@ class Files:
             language = language_of(path, text[:200])
             if language:
                 self.read += 1
-                yield (path.relative_to(self._root) if path != self._root else Path(path.name)), language, text
+                relative = path.relative_to(self._root) if path != self._root else Path(path.name)
+                yield CodeFile(relative, language, text)
 
     def _paths(self) -> Iterator[Path]:
         if not self._root.is_dir():
@@ -160,7 +170,7 @@ class Files:
             yield from (Path(folder, name) for name in sorted(files))
 
     def _raw(self, path: Path) -> bytes | None:
-        """Return a file's bytes; a link is not followed, and a pipe or a device never opened."""
+        """Return a file's bytes. Links are not followed; pipes and devices are never opened."""
         try:
             about = path.lstat()
             if not stat.S_ISREG(about.st_mode):
@@ -183,12 +193,20 @@ def _decoded(raw: bytes) -> str | None:
 _CHAIN_END = re.compile(r"\.\s*build\s*\(\s*\)|;")
 _PAIRS = {"{": "}", "(": ")", "[": "]"}
 _LONGEST_VALUE = 4000
-# Looking up a variable reads the whole file.
+# A lookup of a variable searches the whole file.
 _LONGEST_TO_LOOK_UP = 200_000
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Offsets in the code, `end` excluded."""
+
+    start: int
+    end: int
+
+
 class Source:
-    """A file's text; places are offsets in `code`, which is as long as the text."""
+    """A file's text. Offsets count in `code`, the text with blanked comments, which has the same length."""
 
     def __init__(self, text: str, language: Language) -> None:
         self.language = language
@@ -198,62 +216,62 @@ class Source:
     @cached_property
     def _starts(self) -> list[int]:
         starts = [0]
-        for place, character in enumerate(self._text):
+        for offset, character in enumerate(self._text):
             if character == "\n":
-                starts.append(place + 1)
+                starts.append(offset + 1)
         return starts
 
-    def line(self, place: int) -> int:
-        """Return the line of a place, counted from 1."""
-        return bisect_right(self._starts, place)
+    def line(self, offset: int) -> int:
+        """Return the line of an offset, counted from 1."""
+        return bisect_right(self._starts, offset)
 
-    def column(self, place: int) -> int:
-        """Return the column of a place, counted from 1."""
-        return place - self._starts[self.line(place) - 1] + 1
+    def column(self, offset: int) -> int:
+        """Return the column of an offset, counted from 1."""
+        return offset - self._starts[self.line(offset) - 1] + 1
 
     def line_text(self, line: int) -> str:
-        """Return a line as it was written."""
+        """Return a line as written, comments included."""
         return self._text[self._starts[line - 1] : self._end(line)]
 
-    def near(self, place: int, lines: int) -> str:
-        """Return the code around a place."""
-        line = self.line(place)
+    def near(self, offset: int, lines: int) -> str:
+        """Return the code around an offset."""
+        line = self.line(offset)
         return self.code[self._starts[max(1, line - lines) - 1] : self._end(line + lines)]
 
     def _end(self, line: int) -> int:
         return self._starts[line] if line < len(self._starts) else len(self._text)
 
     def closing(self, opening: int) -> int:
-        """Return where the bracket at `opening` is closed, or where to give up."""
-        open_ones: list[str] = []
-        place = opening
-        for place in range(opening, min(len(self.code), opening + _LONGEST_VALUE)):
-            character = self.code[place]
+        """Return the offset after the bracket that closes the one at `opening`, or where the search stops."""
+        pending: list[str] = []
+        offset = opening
+        for offset in range(opening, min(len(self.code), opening + _LONGEST_VALUE)):
+            character = self.code[offset]
             if character in _PAIRS:
-                open_ones.append(_PAIRS[character])
-            elif open_ones and character == open_ones[-1]:
-                open_ones.pop()
-                if not open_ones:
-                    return place + 1
-        return place + 1
+                pending.append(_PAIRS[character])
+            elif pending and character == pending[-1]:
+                pending.pop()
+                if not pending:
+                    return offset + 1
+        return offset + 1
 
     def chain_end(self, start: int) -> int:
-        """Return where a chain of builder calls ends: at its `build()`, or at the statement's end."""
+        """Return where a chain of builder calls ends: at its `build()`, or at the end of the statement."""
         found = _CHAIN_END.search(self.code, start, start + _LONGEST_VALUE)
         return found.end() if found else min(len(self.code), start + _LONGEST_VALUE)
 
-    def indented(self, key: int, start: int) -> tuple[int, int]:
-        """Return the lines below a YAML key that are indented more than it."""
+    def indented(self, key: int, start: int) -> Span:
+        """Return the lines below a YAML key that are indented more than the key."""
         own = key - self.code.rfind("\n", 0, key) - 1
         end = self.code.rfind("\n", 0, start) + 1
         for line in self.code[end : end + _LONGEST_VALUE].splitlines(keepends=True):
             if line.strip() and len(line) - len(line.lstrip()) <= own:
                 break
             end += len(line)
-        return start, max(start, end)
+        return Span(start, max(start, end))
 
     def value_of(self, variable: str) -> str | None:
-        """Return what a variable is set to in this file, if that is a literal."""
+        """Return the literal that this file assigns to a variable, or `None`."""
         if len(self.code) > _LONGEST_TO_LOOK_UP:
             return None
         name = rf"(?<![\w.\"'\[])\$?{re.escape(variable)}"

@@ -1,4 +1,4 @@
-"""What a scan found, for people, for programs and for code scanning services (SARIF 2.1.0)."""
+"""`portal scan`: reports uses of the old form as text, as JSON, or as SARIF 2.1.0 for code scanning services."""
 
 import json
 import sys
@@ -16,12 +16,14 @@ from cli.scan.uses import FAULTS, Kind, Use, uses
 from cli.terminal import day, printable
 from shared.i18n import count
 
+app = typer.Typer()
+
 _RULE = "old-subscription-pause"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A use and where it is."""
+    """A use, the file it is in, and the file's language."""
 
     path: Path
     language: Language
@@ -29,7 +31,7 @@ class Found:
 
     @property
     def is_fault(self) -> bool:
-        """Whether it has to be mended."""
+        """Whether it has to be fixed."""
         return self.use.kind in FAULTS
 
     @property
@@ -37,17 +39,17 @@ class Found:
         """What to write instead."""
         match self.use.kind:
             case Kind.SWITCHES_OFF:
-                return "Take it out: what is not sent is off."
+                return "Remove it: a feature that is not sent is off."
             case Kind.UNCLEAR:
-                return "Look whether the value has a duration; without one it is the old form."
+                return "Check whether the value has a duration; without one it is the old form."
             case Kind.READS:
                 return f"Since API {RETURNED_IN} this means today's pause, which has a duration and stops the service."
             case Kind.OLD_FORM:
-                return f"Take it out; or, with API {RETURNED_IN} or newer, write: {self.language.today}"
+                return f"Remove it; or, with API {RETURNED_IN} or newer, write: {self.language.today}"
 
 
 def text_lines(found: Sequence[Found], files: Files, today: date) -> Iterator[str]:
-    """Write each use with what to do, and what it comes to."""
+    """Yield each use with its advice, then the totals."""
     for each in found:
         yield printable(f"{each.path}:{each.use.line}: {each.use.kind}: {each.use.text}")
         yield f"    {each.advice}"
@@ -55,19 +57,18 @@ def text_lines(found: Sequence[Found], files: Files, today: date) -> Iterator[st
     if found:
         yield ""
     skipped = "".join(f", {number} skipped ({why})" for why, number in sorted(files.skipped.items()))
-    looked = f"; {len(found) - len(faults)} to look at" if len(found) > len(faults) else ""
+    to_check = f"; {len(found) - len(faults)} to check" if len(found) > len(faults) else ""
     where = f" in {count(len({each.path for each in faults}), 'file')}" if faults else ""
-    yield f"{count(len(faults), 'use')} of the old features.subscription_pause{where}{looked}. {_read(files)}{skipped}."
+    yield (
+        f"{count(len(faults), 'use')} of the old features.subscription_pause{where}{to_check}. "
+        f"{count(files.read, 'file')} read{skipped}."
+    )
     if faults:
         yield what_it_means(today)
 
 
-def _read(files: Files) -> str:
-    return f"{count(files.read, 'file')} read"
-
-
 def uses_as_json(found: Sequence[Found], files: Files) -> dict[str, Any]:
-    """Return all of it for programs."""
+    """Return every use as JSON-compatible data."""
     return {
         "files_read": files.read,
         "files_skipped": dict(files.skipped),
@@ -88,7 +89,7 @@ def uses_as_json(found: Sequence[Found], files: Files) -> dict[str, Any]:
 
 
 def uses_as_sarif(found: Sequence[Found], today: date) -> dict[str, Any]:
-    """Return it as SARIF, which code scanning services show beside the line."""
+    """Return the uses as SARIF, which code scanning services show beside the line."""
     rule = {
         "id": _RULE,
         "shortDescription": {"text": f"features.subscription_pause in its old form. {what_it_means(today)}"},
@@ -114,20 +115,17 @@ def uses_as_sarif(found: Sequence[Found], today: date) -> dict[str, Any]:
     return {"$schema": schema, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
 
 
-app = typer.Typer()
-
-
 @app.command()
 def scan(
-    folder: Annotated[Path, typer.Argument(help="The code base: a folder, or one file.")],
+    folder: Annotated[Path, typer.Argument(help="The code base: a folder or one file.")],
     *,
-    form: Annotated[Literal["text", "json", "sarif"], typer.Option("--format", help="How to write it.")] = "text",
-    as_of: Annotated[str | None, typer.Option(help="The day that it speaks of, YYYY-MM-DD (default: today).")] = None,
+    form: Annotated[Literal["text", "json", "sarif"], typer.Option("--format", help="Output format.")] = "text",
+    as_of: Annotated[str | None, typer.Option(help="The date of the report, YYYY-MM-DD (default: today).")] = None,
 ) -> None:
-    """Find the old features.subscription_pause in a code base; ends with 1 when it is still sent."""
+    """Find the old form of features.subscription_pause in a code base. Exits with 1 if it is still sent."""
     today = day(as_of) if as_of else datetime.now(UTC).date()
     files = Files(folder)
-    found = [Found(path, language, use) for path, language, text in files.texts() for use in uses(text, language)]
+    found = [Found(file.path, file.language, use) for file in files.texts() for use in uses(file.text, file.language)]
     match form:
         case "json":
             sys.stdout.write(json.dumps(uses_as_json(found, files), indent=2) + "\n")

@@ -1,7 +1,7 @@
-"""Finds where code sends the old form of `features.subscription_pause`, whichever way it spells it.
+"""Finds where code sends the old form of `features.subscription_pause`, in any language and spelling.
 
-The old form is `enabled` alone. The form with `duration` (API 2026-10-28.endive) and the portal session's flow of the
-same name, which holds a `subscription`, are no faults.
+The old form is `enabled` alone. Two things of the same name are not faults: the form with `duration`
+(API 2026-10-28.endive), and the portal session's flow, which holds a `subscription`.
 """
 
 import re
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cli.scan.code import Language, Source
+from cli.scan.code import Language, Source, Span
 
 
 class Kind(StrEnum):
-    """What a place in the code does with the parameter; the first two are faults."""
+    """What code does with the parameter; the first two are faults."""
 
     OLD_FORM = "old form"
     SWITCHES_OFF = "old form, switched off"
@@ -26,7 +26,7 @@ FAULTS = frozenset({Kind.OLD_FORM, Kind.SWITCHES_OFF})
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One place; `line` and `column` count from 1, `text` is the line."""
+    """One use; `line` and `column` count from 1, `text` is the whole line."""
 
     line: int
     column: int
@@ -68,35 +68,43 @@ _NEAR_LINES = 25
 
 
 def uses(text: str, language: Language) -> Iterator[Use]:
-    """Return each place once, in order."""
-    if "ause" not in text:  # most files have nothing to do with it
+    """Yield each use once, in order."""
+    if "ause" not in text:  # most files end here
         return
     source = Source(text, language)
-    about_the_portal = bool(_PORTAL.search(source.code))
-    after = 0
+    mentions_portal = bool(_PORTAL.search(source.code))
+    previous_end = 0
     for found in _NAME.finditer(source.code):
-        if found.start() < after:  # inside the value of the one before
+        if found.start() < previous_end:  # inside the previous use's value
             continue
-        kind, after = _classify(source, found)
-        if kind in FAULTS and found["name"] == "subscriptionPause":  # no name of Stripe's, but perhaps made into one
+        classified = _classify(source, found)
+        kind, previous_end = classified.kind, classified.end
+        if kind in FAULTS and found["name"] == "subscriptionPause":  # not Stripe's spelling, but it may be converted
             kind = Kind.UNCLEAR
-        if kind in FAULTS or (kind and about_the_portal):
+        if kind in FAULTS or (kind and mentions_portal):
             line = source.line(found.start())
             yield Use(line, source.column(found.start()), kind, source.line_text(line).strip()[:200])
 
 
-def _classify(source: Source, found: re.Match[str]) -> tuple[Kind | None, int]:
-    """Return what a place does, if it matters, and where it ends."""
+@dataclass(frozen=True, slots=True)
+class _Classified:
+    """A kind, or `None` for a use that does not matter, and the offset where the use ends."""
+
+    kind: Kind | None
+    end: int
+
+
+def _classify(source: Source, found: re.Match[str]) -> _Classified:
     inner = _INNER.match(source.code, found.end())
     if inner:
-        return _path(source, found, inner), inner.end()
-    start, end = _value(source, found)
-    value = source.code[start:end]
+        return _Classified(_path(source, found, inner), inner.end())
+    span = _value(source, found)
+    value = source.code[span.start : span.end]
     if not value:
-        return _bare(source, found), found.end()
+        return _Classified(_bare(source, found), found.end())
     if _ENABLED.search(value) or _DURATION.search(value) or _FLOW.search(value):
-        return _judge(value), end
-    return _bare(source, found), end
+        return _Classified(_judge(value), span.end)
+    return _Classified(_bare(source, found), span.end)
 
 
 def _path(source: Source, found: re.Match[str], inner: re.Match[str]) -> Kind | None:
@@ -105,7 +113,7 @@ def _path(source: Source, found: re.Match[str], inner: re.Match[str]) -> Kind | 
         return None
     before = source.code[max(0, found.start() - 3) : found.start()]
     is_form = before.endswith(("[", "%5B", "%5b")) and bool(inner["close"])
-    # In a form or a command line it is sent; in code it may as well be a question.
+    # A form or a command line sends it; other code may only read it.
     if not (is_form or source.language.name == "shell" or _IS_SET.match(source.code, inner.end())):
         return Kind.READS
     if _DURATION_PATH.search(source.near(found.start(), _NEAR_LINES)):
@@ -113,25 +121,25 @@ def _path(source: Source, found: re.Match[str], inner: re.Match[str]) -> Kind | 
     return Kind.SWITCHES_OFF if _TURNED_OFF.match(source.code, inner.end()) else Kind.OLD_FORM
 
 
-def _value(source: Source, found: re.Match[str]) -> tuple[int, int]:
-    """Return where the value of a name stands; an empty place if it has none that can be read here."""
+def _value(source: Source, found: re.Match[str]) -> Span:
+    """Return where a name's value is; an empty span if no value can be read here."""
     code, end = source.code, found.end()
     builder = _BUILDER.match(code, end)
     if builder:
-        return end, source.chain_end(builder.end())
+        return Span(end, source.chain_end(builder.end()))
     separator = _SEPARATOR.match(code, end) or _BLOCK.match(code, end)
     if not separator:
-        return end, end
+        return Span(end, end)
     if source.language.name == "YAML" and "\n" in separator[0]:
         return source.indented(found.start(), separator.end())
     opening = _OPENING.match(code, separator.end())
     if not opening:
-        return end, end
-    return separator.end(), source.closing(opening.end())
+        return Span(end, end)
+    return Span(separator.end(), source.closing(opening.end()))
 
 
 def _bare(source: Source, found: re.Match[str]) -> Kind | None:
-    """Judge a name whose value is written elsewhere; in the same file it can be looked up."""
+    """Judge a name whose value is a variable, which is looked up in the same file."""
     code, separator = source.code, _SEPARATOR.match(source.code, found.end())
     called = found["name"].startswith(("set", "with")) and code[found.end() : found.end() + 1] == "("
     start = found.end() + 1 if called else separator.end() if separator else None
@@ -139,8 +147,8 @@ def _bare(source: Source, found: re.Match[str]) -> Kind | None:
     if not variable:
         return None
     value = source.value_of(variable["variable"])
-    told = value is not None and (_ENABLED.search(value) or _DURATION.search(value))
-    return _judge(value or "") if told else Kind.UNCLEAR
+    is_known = value is not None and (_ENABLED.search(value) or _DURATION.search(value))
+    return _judge(value or "") if is_known else Kind.UNCLEAR
 
 
 def _judge(value: str) -> Kind | None:

@@ -42,9 +42,9 @@ _STRIPES_PAGES = "https://billing.stripe.com https://checkout.stripe.com"
 class SiteGuard(BaseHTTPMiddleware):
     """Refuses other host names (DNS rebinding) and writes that another site's page sends (CSRF)."""
 
-    def __init__(self, app: ASGIApp, places: Addresses) -> None:
+    def __init__(self, app: ASGIApp, addresses: Addresses) -> None:
         super().__init__(app)
-        self._policy = _POLICY.format(places.stripe_url if places.stripe_port else _STRIPES_PAGES)
+        self._policy = _POLICY.format(addresses.stripe_url if addresses.stripe_port else _STRIPES_PAGES)
 
     async def dispatch(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         """Return 400 to a foreign host, 403 to a foreign write, else pass on with safe headers."""
@@ -158,15 +158,15 @@ class Site:
             "deliveries",
             deliveries=self._backend.deliveries()[:_SHOWN_DELIVERIES],
             dead_letters=self._backend.dead_letters(),
-            is_simulated=self._backend.places.stripe_port is not None,
+            is_simulated=self._backend.addresses.stripe_port is not None,
         )
 
     def local_json(self, _: Request) -> Response:
         """What `portal --local` needs to find this stack."""
         return JSONResponse(
             {
-                "environment": self._backend.places.aws_environment,
-                "stripe_api_base": self._backend.places.stripe_url,
+                "environment": self._backend.addresses.aws_environment,
+                "stripe_api_base": self._backend.addresses.stripe_url,
                 "outputs": self._backend.template.outputs(),
                 "parameters": self._backend.template.parameters(),
                 "clock": time.time(),
@@ -200,7 +200,7 @@ def make_site(backend: Backend) -> Starlette:
             Route("/audit", actions.audit, methods=["POST"]),
             Route("/customers/{id}/subscriptions/{subscription}", actions.change, methods=["POST"]),
         ],
-        middleware=[Middleware(SiteGuard, places=backend.places)],
+        middleware=[Middleware(SiteGuard, addresses=backend.addresses)],
         exception_handlers={HTTPException: _refusal, stripe.StripeError: _failure, Exception: _failure},
     )
 

@@ -38,7 +38,7 @@ class Customer:
 class Backend:
     """Everything that the pages read from and act on."""
 
-    places: Addresses
+    addresses: Addresses
     template: Template
     stripe: StripeClient
     aws: AwsClients
@@ -81,15 +81,15 @@ class Backend:
 
     def deliveries(self) -> list[dict[str, Any]]:
         """Return the simulator's attempts to deliver events, newest first; nothing when it is Stripe itself."""
-        if self.places.stripe_port is None:
+        if self.addresses.stripe_port is None:
             return []
-        answer = requests.get(f"{self.places.stripe_url}/_simulator/deliveries", timeout=5)
+        answer = requests.get(f"{self.addresses.stripe_url}/_simulator/deliveries", timeout=5)
         return list(reversed(answer.json()["data"]))
 
     def wait_for_webhooks(self) -> None:
         """Give the simulator's events the time to reach the mirror, so that the next page shows them."""
-        if self.places.stripe_port is not None:
-            requests.get(f"{self.places.stripe_url}/_simulator/idle", {"timeout": 5}, timeout=6)
+        if self.addresses.stripe_port is not None:
+            requests.get(f"{self.addresses.stripe_url}/_simulator/idle", {"timeout": 5}, timeout=6)
 
     def dead_letters(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Return queue and message for up to ten messages of each queue, which stay there."""

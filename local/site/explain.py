@@ -62,7 +62,7 @@ class SiteExplain:
             explanation=found.explanation,
             customer=self._backend.customer(facts.subscription.customer_id),
             ages=[_age(facts, day) for day in _DAYS],
-            is_simulated=self._backend.places.stripe_port is not None,
+            is_simulated=self._backend.addresses.stripe_port is not None,
             words=explain_texts,
             language=language,
             say=lambda text: text.say(language),
@@ -70,14 +70,14 @@ class SiteExplain:
 
     def portal_then(self, request: Request) -> Response:
         """Lead to the simulator's portal as it would look on another day."""
-        if self._backend.places.stripe_port is None:
+        if self._backend.addresses.stripe_port is None:
             raise HTTPException(404, "Stripe itself shows no other day than today.")
         customer_id = request.path_params["id"]
         try:
             group = self._backend.customer(customer_id).group
             configuration = self._backend.groups.get(group or "")
             session = self._backend.stripe.v1.billing_portal.sessions.create(
-                {"customer": customer_id, "return_url": f"{self._backend.places.site_url}/customers/{customer_id}"}
+                {"customer": customer_id, "return_url": f"{self._backend.addresses.site_url}/customers/{customer_id}"}
                 | ({"configuration": configuration} if configuration else {}),  # type: ignore[arg-type]  # a union of two dicts
             )
         except stripe.InvalidRequestError as error:

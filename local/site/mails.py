@@ -91,7 +91,7 @@ class SiteMails:
     """Pages about mails, numbered from 1 as they were sent."""
 
     def __init__(self, backend: Backend) -> None:
-        self._aws_url = backend.places.aws_url
+        self._aws_url = backend.addresses.aws_url
 
     def outbox(self, _: Request) -> Response:
         """All mails, newest first."""

@@ -42,7 +42,7 @@ class SiteShop:
         hashes = " ".join(f"'sha256-{_hash(script)}'" for script in _SCRIPT.findall(snippets["button"]))
         answer.headers["Content-Security-Policy"] = (
             f"default-src 'none'; style-src 'self'; img-src data:; script-src {hashes}; "
-            f"connect-src 'self' {api}; form-action 'self' {api} {self._backend.places.stripe_url}; "
+            f"connect-src 'self' {api}; form-action 'self' {api} {self._backend.addresses.stripe_url}; "
             "frame-ancestors 'none'; base-uri 'none'"
         )
         return answer

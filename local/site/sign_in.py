@@ -86,7 +86,7 @@ class SiteSignIn:
         token = self._issuer.token(subject, email=email, email_verified=verified)
         known = bool(self._backend.stripe.v1.customers.list({"email": email, "limit": 1}).data)
         answer = requests.post(
-            f"{self._backend.places.site_url}/portal/sessions",
+            f"{self._backend.addresses.site_url}/portal/sessions",
             json={},
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
@@ -110,7 +110,7 @@ def with_sign_in(backend: Backend, issuer: OidcIssuer, site: ASGIApp) -> Starlet
             Route("/sign-in", sign_in.sign_in, methods=["POST"]),
             *issuer.routes(OIDC_PATH),
         ],
-        middleware=[Middleware(SiteGuard, places=backend.places)],
+        middleware=[Middleware(SiteGuard, addresses=backend.addresses)],
     )
     paths = {route.path for route in own.routes if isinstance(route, Route)}
 

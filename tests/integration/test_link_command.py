@@ -110,7 +110,7 @@ def test_a_group_that_is_not_deployed_is_refused_before_a_customer_follows_the_l
 
 
 def test_what_is_refused_says_what_is_wanted(run: Run) -> None:
-    assert str(run("bob").exception) == "'bob' is no customer of Stripe: an id such as cus_123 is wanted"
+    assert str(run("bob").exception) == "'bob' is not a Stripe customer id: write one like cus_123"
     assert str(run("cus_1", "--coupon", "HALF").exception) == (
         "These options cannot be used: `coupon` is for the flows subscription_cancel and subscription_update_confirm"
     )
@@ -120,7 +120,7 @@ def test_it_mails_the_link_in_the_customers_language(
     run: Run, ada: str, outbox: Callable[[], list[OutboxMail]]
 ) -> None:
     answer = run(ada, "--email", "--flow", "payment_method_update")
-    assert answer.stdout.startswith("Sent to ada@example.com; it opens until 20")
+    assert answer.stdout.startswith("Sent to ada@example.com; it works until 20")
     assert "token" not in answer.stdout
     (mail,) = outbox()
     assert (mail.sender, mail.recipients) == (SENDER, "ada@example.com")

@@ -109,8 +109,8 @@ def test_without_aws_the_ways_out_are_told(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(SystemExit) as caught:
         main()
     assert str(caught.value) == (
-        "portal: AWS: You must specify a region. Say which account and region by AWS_PROFILE and AWS_REGION; "
-        "`portal --local` asks the stack of `make dev`"
+        "portal: AWS: You must specify a region. Choose account and region with AWS_PROFILE and AWS_REGION, or use "
+        "`portal --local` for the `make dev` stack"
     )
 
 

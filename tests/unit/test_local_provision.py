@@ -13,8 +13,8 @@ from local.aws.template import TEMPLATE_PATH, Template
 
 
 def load(path: Path) -> Template:
-    places = Addresses()
-    return Template.load(path, parameters=places.parameters, names=places.names)
+    addresses = Addresses()
+    return Template.load(path, parameters=addresses.parameters, names=addresses.names)
 
 
 def test_it_leads_to_the_local_services_and_changes_nothing_else() -> None:
@@ -39,8 +39,8 @@ def test_two_values_for_one_variable_are_refused_by_name(tmp_path: Path) -> None
 
 
 def test_against_stripe_itself_there_is_no_simulator() -> None:
-    places = Addresses(stripe_port=None)
-    assert places.stripe_url == "https://api.stripe.com"
+    addresses = Addresses(stripe_port=None)
+    assert addresses.stripe_url == "https://api.stripe.com"
 
 
 def test_nothing_of_the_developers_account_is_left_and_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,23 +44,25 @@ def pause_collection(client: stripe.StripeClient, subscription: stripe.Subscript
     return state(client, subscription)
 
 
-def treat(client: stripe.StripeClient, paused: Subscription, plan: Any, *, apply: bool = True) -> pauses.PauseResult:
+def carry_out(
+    client: stripe.StripeClient, paused: Subscription, plan: Any, *, apply: bool = True
+) -> pauses.PauseResult:
     found = plan(paused, now())
     assert found
-    return pauses.end_pauses(client, limit(), paused, found, apply=apply)
+    return pauses.end_pause(client, limit(), paused, found, apply=apply)
 
 
 def test_a_dry_run_changes_nothing(client: stripe.StripeClient, subscribe: Subscribe) -> None:
     made = subscribe(billing_mode=FLEXIBLE)
     paused = pause_collection(client, made)
     for plan in (resume_plan, convert_plan):
-        assert treat(client, paused, plan, apply=False).outcome is PauseOutcome.WOULD
+        assert carry_out(client, paused, plan, apply=False).outcome is PauseOutcome.WOULD
     assert state(client, made) == paused
 
 
 def test_a_stranded_customer_is_resumed(client: stripe.StripeClient, subscribe: Subscribe) -> None:
     made = subscribe()
-    assert treat(client, pause_collection(client, made), resume_plan).outcome is PauseOutcome.DONE
+    assert carry_out(client, pause_collection(client, made), resume_plan).outcome is PauseOutcome.DONE
     assert state(client, made).pause_collection is None
 
 
@@ -70,7 +72,7 @@ def test_a_pause_that_changed_since_it_was_listed_is_left_alone(
     made = subscribe()
     listed = pause_collection(client, made)
     changed = pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400)
-    assert treat(client, listed, resume_plan).outcome is PauseOutcome.SKIPPED
+    assert carry_out(client, listed, resume_plan).outcome is PauseOutcome.SKIPPED
     assert state(client, made).pause_collection == changed.pause_collection
 
 
@@ -85,7 +87,7 @@ def test_paused_collection_becomes_a_real_pause_without_a_bill_or_a_credit(
     client: stripe.StripeClient, subscribe: Subscribe
 ) -> None:
     made = subscribe(billing_mode=FLEXIBLE)
-    assert treat(client, pause_collection(client, made), convert_plan).outcome is PauseOutcome.DONE
+    assert carry_out(client, pause_collection(client, made), convert_plan).outcome is PauseOutcome.DONE
     after = state(client, made)
     assert (after.status, after.pause_collection) == ("paused", None)
 
@@ -103,12 +105,12 @@ def test_a_conversion_that_stops_halfway_collects_nothing_and_is_finished_later(
 
     with monkeypatch.context() as patched:
         patched.setattr(pauses, "_unset", refuse)
-        treated = pauses.end_pauses(client, limit(), paused, plan, apply=True)
-    assert treated.outcome is PauseOutcome.FAILED
-    assert "run this again" in treated.what
+        result = pauses.end_pause(client, limit(), paused, plan, apply=True)
+    assert result.outcome is PauseOutcome.FAILED
+    assert "run this again" in result.what
     half = state(client, made)
     assert (half.status, half.pause_collection) == ("paused", paused.pause_collection)
-    assert treat(client, half, convert_plan).outcome is PauseOutcome.DONE
+    assert carry_out(client, half, convert_plan).outcome is PauseOutcome.DONE
     assert state(client, made).pause_collection is None
 
 
@@ -124,9 +126,9 @@ def test_what_stripe_would_refuse_is_explained_and_not_tried(
     client: stripe.StripeClient, subscribe: Subscribe, params: dict[str, Any], reason: str
 ) -> None:
     paused = pause_collection(client, subscribe(**params))
-    treated = treat(client, paused, convert_plan)
-    assert treated.outcome is PauseOutcome.SKIPPED
-    assert reason in treated.what
+    result = carry_out(client, paused, convert_plan)
+    assert result.outcome is PauseOutcome.SKIPPED
+    assert reason in result.what
     # The rule is Stripe's own, not ours alone.
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.subscriptions.pause(paused.id)
@@ -136,9 +138,9 @@ def test_a_collection_that_resumes_by_itself_is_not_converted(
     client: stripe.StripeClient, subscribe: Subscribe
 ) -> None:
     made = subscribe(billing_mode=FLEXIBLE)
-    treated = treat(client, pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400), convert_plan)
-    assert treated.outcome is PauseOutcome.SKIPPED
-    assert "resumes by itself" in treated.what
+    result = carry_out(client, pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400), convert_plan)
+    assert result.outcome is PauseOutcome.SKIPPED
+    assert "resumes on a set date" in result.what
 
 
 def test_the_list_has_every_page_or_one_customer_only(client: stripe.StripeClient, subscribe: Subscribe) -> None:
@@ -194,7 +196,10 @@ def test_the_commands_do_nothing_until_told_to(
     assert state(client, made) == paused
     assert f"{made.id} {paused.customer_id} done: convert" in portal("convert", "--apply", *rate).stdout
     assert state(client, made).status == "paused"
-    assert "Nobody to treat." in portal("resume", "--stranded", "--customer", paused.customer_id, *rate).stdout
+    assert (
+        "No paused subscription to change."
+        in portal("resume", "--stranded", "--customer", paused.customer_id, *rate).stdout
+    )
 
 
 def test_one_subscription_is_resumed_and_the_others_are_left_alone(
