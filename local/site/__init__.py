@@ -1,1 +1,1 @@
-"""The demo site."""
+"""The demo site: a made-up company that sells subscriptions with Stripe."""

@@ -1,4 +1,4 @@
-"""Keeps other web sites out of the demo: it has a browser's trust, because it is on this machine."""
+"""The demo site: its routes, its main pages, the team's actions, and the guard against other web sites."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -35,8 +35,8 @@ _POLICY = (
     "default-src 'none'; style-src 'self'; img-src data:; frame-src 'self'; form-action 'self' {}; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
-# Where a form of ours may end up: some browsers hold a form's redirects to `form-action` too.
-_STRIPES_PAGES = "https://billing.stripe.com https://checkout.stripe.com"
+# Where our forms may redirect to: some browsers apply `form-action` to redirects too.
+_STRIPE_PAGES = "https://billing.stripe.com https://checkout.stripe.com"
 
 
 class SiteGuard(BaseHTTPMiddleware):
@@ -44,7 +44,7 @@ class SiteGuard(BaseHTTPMiddleware):
 
     def __init__(self, app: ASGIApp, addresses: Addresses) -> None:
         super().__init__(app)
-        self._policy = _POLICY.format(addresses.stripe_url if addresses.stripe_port else _STRIPES_PAGES)
+        self._policy = _POLICY.format(addresses.stripe_url if addresses.stripe_port else _STRIPE_PAGES)
 
     async def dispatch(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         """Return 400 to a foreign host, 403 to a foreign write, else pass on with safe headers."""
@@ -72,7 +72,7 @@ _BEHAVIORS = frozenset({"void", "keep_as_draft", "mark_uncollectible"})
 
 
 class SiteActions:
-    """Writes of the demo; each leads back to the page that shows its effect."""
+    """The team's actions; each redirects to the page that shows its effect."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -81,12 +81,12 @@ class SiteActions:
         """Run the nightly audit now."""
         try:
             await run_in_threadpool(self._backend.run_audit)
-        except Exception as error:  # noqa: BLE001 - whatever the handler raises is shown, as Lambda would report it
+        except Exception as error:  # noqa: BLE001 - shown as Lambda would report it
             return page("message", 502, title="The audit failed", text=f"{type(error).__name__}: {error}")
         return RedirectResponse("/outbox", 303)
 
-    async def change(self, request: Request) -> Response:
-        """Pause or resume a subscription in one of Stripe's ways."""
+    async def change_pause(self, request: Request) -> Response:
+        """Pause or resume a subscription or its collection."""
         form = await request.form()
         customer_id, subscription_id = request.path_params["id"], request.path_params["subscription"]
         back = f"/customers/{customer_id}"
@@ -110,20 +110,21 @@ class SiteActions:
             case "resume":
                 subscriptions.resume(subscription_id)
             case _:
-                raise HTTPException(400, "There is no such action.")
+                raise HTTPException(400, "This action does not exist.")
 
 
 _SHOWN_DELIVERIES = 200
+_RECENT_DELIVERIES = 12
 
 
 class Site:
-    """The pages that show customers, the mirror and what is on its way to it."""
+    """The pages about customers, the mirror and webhook deliveries."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def home(self, _: Request) -> Response:
-        """The customers, what the mirror says of each, and their links."""
+        """Every customer with its mirrored subscriptions and its portal links."""
         mirror = self._backend.mirror
         rows = [
             {
@@ -137,7 +138,7 @@ class Site:
         return page("home", rows=rows, outputs=self._backend.template.outputs())
 
     def customer(self, request: Request) -> Response:
-        """One customer: the mirror's rows in full, and what the team can do."""
+        """One customer with the whole mirrored items and the team's actions."""
         try:
             customer = self._backend.customer(request.path_params["id"])
         except stripe.InvalidRequestError as error:
@@ -148,12 +149,12 @@ class Site:
             customer=customer,
             mirrored=[(one, asdict(one.subscription)) for one in mirrored],
             portal=self._backend.portal_link(customer),
-            deliveries=self._backend.deliveries()[:12],
+            deliveries=self._backend.deliveries()[:_RECENT_DELIVERIES],
             error=request.query_params.get("error", ""),
         )
 
     def deliveries(self, _: Request) -> Response:
-        """What the simulator sent, and what nobody could read."""
+        """The simulator's deliveries, and the dead letters."""
         return page(
             "deliveries",
             deliveries=self._backend.deliveries()[:_SHOWN_DELIVERIES],
@@ -162,7 +163,7 @@ class Site:
         )
 
     def local_json(self, _: Request) -> Response:
-        """What `portal --local` needs to find this stack."""
+        """The addresses and settings that `portal --local` needs."""
         return JSONResponse(
             {
                 "environment": self._backend.addresses.aws_environment,
@@ -175,7 +176,7 @@ class Site:
 
 
 def make_site(backend: Backend) -> Starlette:
-    """Build the application; synchronous pages run in worker threads."""
+    """Return the application; synchronous pages run in worker threads."""
     site, mails, actions = Site(backend), SiteMails(backend), SiteActions(backend)
     explain, shop = SiteExplain(backend), SiteShop(backend)
 
@@ -192,13 +193,13 @@ def make_site(backend: Backend) -> Starlette:
             get("/outbox", mails.outbox),
             get("/outbox/{number:int}", mails.mail),
             get("/outbox/{number:int}/html", mails.html),
-            get("/outbox/{number:int}/attachments/{place:int}", mails.attachment),
+            get("/outbox/{number:int}/attachments/{position:int}", mails.attachment),
             get("/customers/{id}/subscriptions/{subscription}", explain.subscription),
             get("/customers/{id}/portal", explain.portal_then),
             get("/customers/{id}/shop", shop.shop),
             Route("/customers/{id}/portal-token", shop.token, methods=["POST"]),
             Route("/audit", actions.audit, methods=["POST"]),
-            Route("/customers/{id}/subscriptions/{subscription}", actions.change, methods=["POST"]),
+            Route("/customers/{id}/subscriptions/{subscription}", actions.change_pause, methods=["POST"]),
         ],
         middleware=[Middleware(SiteGuard, addresses=backend.addresses)],
         exception_handlers={HTTPException: _refusal, stripe.StripeError: _failure, Exception: _failure},
@@ -208,7 +209,7 @@ def make_site(backend: Backend) -> Starlette:
 def _refusal(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = error.detail if isinstance(error, HTTPException) else ""
-    return page("message", status, title="Not here" if status == 404 else "Not possible", text=detail)  # noqa: PLR2004 - HTTP's own
+    return page("message", status, title="Not found" if status == 404 else "Not possible", text=detail)  # noqa: PLR2004 - an HTTP status
 
 
 def _failure(_: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""What the demo site's own server side has: Stripe's key, the link secret, the mirror. A real site's has the same."""
+"""The demo site's server side: like a real site's backend it has the Stripe key, the link secret and the mirror."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ _SHOWN_CUSTOMERS = 50
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """What the site knows of one of its customers."""
+    """A customer of the site; `purpose` says which state this customer demonstrates."""
 
     id: str
     name: str
@@ -35,8 +35,17 @@ class Customer:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownDeadLetter:
+    """A message of a dead-letter queue; `reason` is the webhook's, or the message's id if it gave none."""
+
+    queue: str
+    reason: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
-    """Everything that the pages read from and act on."""
+    """Everything that the pages read and change."""
 
     addresses: Addresses
     template: Template
@@ -48,7 +57,7 @@ class Backend:
 
     @property
     def mirror(self) -> MirrorTable:
-        """The table that the webhook keeps."""
+        """The table that the webhook writes."""
         return MirrorTable(self.aws.dynamodb, self.template.outputs()["TableName"])
 
     def customers(self) -> list[Customer]:
@@ -61,13 +70,13 @@ class Backend:
         return _customer(self.stripe.v1.customers.retrieve(customer_id).to_dict())
 
     def portal_link(self, customer: Customer, *, flow: Flow | None = None, subscription: str | None = None) -> str:
-        """Mint a link as any site's backend does: the token names the customer, and perhaps one page of the portal."""
+        """Mint a link as any site's backend does, to the whole portal or to one of its pages."""
         claims = LinkClaims(sub=customer.id, group=customer.group, flow=flow, subscription=subscription)
         token = LinkTokens(self.link_secret).mint(claims, expires_in=_LINK_AGE, now=time.time())
         return f"/portal?token={token}"
 
     def deep_links(self, customer: Customer, mirrored: Sequence[MirroredSubscription]) -> dict[str, str]:
-        """Return links to single pages of the portal: what the mirror knows no limit of, for the first live one."""
+        """Return links to single pages of the portal, as far as the mirror says that they are available."""
         links = {"payment method": self.portal_link(customer, flow="payment_method_update")}
         live = [one.subscription for one in mirrored if not one.subscription.ended]
         for name, flow in _flows(live[0]) if live else ():
@@ -75,26 +84,26 @@ class Backend:
         return links
 
     def run_audit(self) -> Any:
-        """Invoke the audit's real handler, as the schedule would."""
+        """Invoke the audit's handler as the schedule does, and send the mail again if it was sent today."""
         name, _, _alias = self.template.outputs()["NightlyAuditFunctionName"].partition(":")
         return self.functions[name].invoke({"send_again": True})
 
     def deliveries(self) -> list[dict[str, Any]]:
-        """Return the simulator's attempts to deliver events, newest first; nothing when it is Stripe itself."""
+        """Return the simulator's delivery attempts, newest first; empty against Stripe itself."""
         if self.addresses.stripe_port is None:
             return []
         answer = requests.get(f"{self.addresses.stripe_url}/_simulator/deliveries", timeout=5)
         return list(reversed(answer.json()["data"]))
 
     def wait_for_webhooks(self) -> None:
-        """Give the simulator's events the time to reach the mirror, so that the next page shows them."""
+        """Wait until the simulator's events have reached the mirror, so that the next page shows them."""
         if self.addresses.stripe_port is not None:
             requests.get(f"{self.addresses.stripe_url}/_simulator/idle", {"timeout": 5}, timeout=6)
 
-    def dead_letters(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Return queue and message for up to ten messages of each queue, which stay there."""
+    def dead_letters(self) -> list[ShownDeadLetter]:
+        """Return up to ten messages of each queue and leave them there."""
         return [
-            (queue_id, message)
+            _dead_letter(queue_id, message)
             for queue_id in self.template.resources("AWS::SQS::Queue")
             for message in self.aws.sqs.receive_message(
                 QueueUrl=self.template.ref(queue_id),
@@ -113,6 +122,11 @@ def _flows(subscription: Subscription) -> Iterator[tuple[str, Flow]]:
         yield "cancel", "subscription_cancel"
     if not any(pause_refusals(subscription)):
         yield "pause", "subscription_pause"
+
+
+def _dead_letter(queue_id: str, message: Mapping[str, Any]) -> ShownDeadLetter:
+    reason = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue")
+    return ShownDeadLetter(queue_id, reason or message.get("MessageId", ""), message.get("Body", ""))
 
 
 def _customer(raw: Mapping[str, Any]) -> Customer:

@@ -1,4 +1,4 @@
-"""The demo site's page about what the portal allows, and a look at the portal on other days."""
+"""The demo site's page about what the portal allows for a subscription, and links to the portal on other days."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -20,12 +20,12 @@ from shared.portal.facts import PortalFacts
 from shared.portal.pause import pausing, resuming
 from shared.portal.which_configuration import ConfigurationChoice
 
-# One day of each age of the portal's pause.
+# One day in each age of the portal's pause.
 _DAYS = (date(2024, 3, 20), date(2024, 7, 15), date(2025, 1, 15), date(2026, 11, 1))
 
 
 class _Age(NamedTuple):
-    """What the customer can do about a pause on a day."""
+    """Whether the customer can pause and resume on a day."""
 
     day: date
     name: Text
@@ -40,7 +40,7 @@ class SiteExplain:
         self._backend = backend
 
     def subscription(self, request: Request) -> Response:
-        """Every answer of the rules about one subscription, in English or in French."""
+        """What the portal rules say about one subscription, in English or French."""
         language: Language = "fr" if request.query_params.get("language") == "fr" else "en"
         try:
             found = explain(
@@ -55,7 +55,7 @@ class SiteExplain:
             raise HTTPException(502, error.message) from error
         facts = found.explanation.facts
         if facts.subscription.customer_id != request.path_params["id"]:
-            raise HTTPException(404, "This customer has no such subscription.")
+            raise HTTPException(404, "This customer does not have this subscription.")
         return page(
             "explain",
             found=found,
@@ -69,9 +69,9 @@ class SiteExplain:
         )
 
     def portal_then(self, request: Request) -> Response:
-        """Lead to the simulator's portal as it would look on another day."""
+        """Redirect to the simulator's portal as it looks on another day."""
         if self._backend.addresses.stripe_port is None:
-            raise HTTPException(404, "Stripe itself shows no other day than today.")
+            raise HTTPException(404, "Stripe shows its portal only as of today.")
         customer_id = request.path_params["id"]
         try:
             group = self._backend.customer(customer_id).group

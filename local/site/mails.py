@@ -1,4 +1,4 @@
-"""The e-mails that SES took, read back from moto."""
+"""The outbox: the e-mails that SES accepted, read back from moto, and the pages that show them."""
 
 from dataclasses import dataclass
 from email import message_from_string, policy
@@ -17,7 +17,7 @@ from local.site.pages import page
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file of a mail."""
+    """A file attached to a mail."""
 
     name: str
     content_type: str
@@ -26,7 +26,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class OutboxMail:
-    """A mail in the parts that a person reads."""
+    """A mail, split into the parts that a person reads."""
 
     subject: str
     sender: str
@@ -38,7 +38,7 @@ class OutboxMail:
 
 
 def read_outbox(aws_url: str) -> list[OutboxMail]:
-    """Return all mails, in the order in which they were sent."""
+    """Return all mails in the order in which they were sent."""
     sent = requests.get(f"{aws_url}/moto-api/data.json", timeout=10).json().get("ses", {})
     return [_raw_mail(mail["raw_data"]) for mail in sent.get("RawMessage", [])] + [
         OutboxMail(mail["subject"], mail["source"], _listed(mail["destinations"]), "", mail["body"], mail["body"], ())
@@ -74,8 +74,8 @@ def _attachment(part: EmailMessage) -> Attachment:
     return Attachment(part.get_filename() or "attachment", part.get_content_type(), data)
 
 
-# A mail's HTML brings its own styles and nothing else; the sandbox takes away scripts, forms and navigation. As in a
-# reader of mails, a link opens in a tab of its own.
+# A mail's HTML may use its own styles only; the sandbox forbids scripts, forms and navigation. As in a mail client,
+# a link opens a new tab.
 _MAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; "
     "img-src data:; frame-ancestors 'self'"
@@ -88,7 +88,7 @@ class _Numbered(NamedTuple):
 
 
 class SiteMails:
-    """Pages about mails, numbered from 1 as they were sent."""
+    """The pages about mails, which are numbered from 1 as they were sent."""
 
     def __init__(self, backend: Backend) -> None:
         self._aws_url = backend.addresses.aws_url
@@ -108,12 +108,12 @@ class SiteMails:
         return HTMLResponse(self._find(request).mail.html, headers={"Content-Security-Policy": _MAIL_POLICY})
 
     def attachment(self, request: Request) -> Response:
-        """One file, to be saved and not shown."""
+        """One attachment, for saving and not for display."""
         attachments = self._find(request).mail.attachments
-        place = int(request.path_params["place"])
-        if not 1 <= place <= len(attachments):
-            raise HTTPException(404, "This mail has no such attachment.")
-        attachment = attachments[place - 1]
+        position = int(request.path_params["position"])
+        if not 1 <= position <= len(attachments):
+            raise HTTPException(404, "This mail does not have this attachment.")
+        attachment = attachments[position - 1]
         disposition = f"attachment; filename*=UTF-8''{quote(attachment.name)}"
         return Response(
             attachment.content,
@@ -124,5 +124,5 @@ class SiteMails:
     def _find(self, request: Request) -> _Numbered:
         mails, number = read_outbox(self._aws_url), int(request.path_params["number"])
         if not 1 <= number <= len(mails):
-            raise HTTPException(404, "There is no such mail.")
+            raise HTTPException(404, "This mail does not exist.")
         return _Numbered(number, mails[number - 1])

@@ -1,4 +1,4 @@
-"""Renders the demo site's pages: one environment, and the filters that make times and amounts readable."""
+"""Renders the demo site's pages, with filters for times, prices and the states of a subscription."""
 
 import time
 from datetime import UTC, datetime
@@ -32,17 +32,17 @@ def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
 
 
 def moment(seconds: float | None) -> str:
-    """A time in UTC, or a dash."""
+    """Return a time in UTC, or a dash."""
     return "-" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def day(seconds: float | None) -> str:
-    """A date in UTC, or a dash."""
+    """Return a date in UTC, or a dash."""
     return "-" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
 
 
 def price(item: SubscriptionItem) -> str:
-    """A price as `29.00 EUR a month`."""
+    """Return a price such as `29.00 EUR a month`."""
     if item.unit_amount_decimal is None or item.currency is None:
         return "price not known"
     amount = format_amount(Decimal(item.unit_amount_decimal), item.currency)
@@ -51,14 +51,14 @@ def price(item: SubscriptionItem) -> str:
 
 
 def state(subscription: Subscription) -> str:
-    """In a word what a subscription's status and pause say together."""
+    """Return the status, and whether collection is paused."""
     if subscription.pause_kind == "collection":
         return f"{subscription.status}, collection paused"
     return subscription.status.replace("_", " ")
 
 
 def detail(subscription: Subscription) -> str:
-    """What has to be known beside the state: why, how and until when."""
+    """Return what else matters about the state: why, how and until when."""
     pause = subscription.pause_collection
     if subscription.status == "paused":
         return _REASONS.get(subscription.paused_reason or "", subscription.paused_reason or "no reason given")
@@ -71,7 +71,7 @@ def detail(subscription: Subscription) -> str:
 
 
 def tone(subscription: Subscription) -> str:
-    """The colour of a state: good, wait, bad or over."""
+    """Return the colour of a state: good, wait, bad or over."""
     if subscription.ended:
         return "over"
     if subscription.pause_kind:

@@ -1,4 +1,4 @@
-"""The demo site's customer-facing page: the snippets of docs/how-to/embeds as a shop would have pasted them."""
+"""The demo site's page for customers, with the snippets of docs/how-to/embeds pasted as a shop would."""
 
 import hashlib
 import re
@@ -22,17 +22,17 @@ _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 class SiteShop:
-    """What a signed-in customer of the shop has in front of them; who that is, the address says: it is a demo."""
+    """The account page of a signed-in customer. It is a demo: the URL says who is signed in."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def shop(self, request: Request) -> Response:
-        """The links and the button, pasted as they are but for the addresses."""
+        """The links and the button, pasted unchanged except for the addresses."""
         customer = self._customer(request)
         api = self._backend.template.outputs()["ApiUrl"]
         snippets = {path.stem: self._pasted(path, api, customer) for path in EMBEDS.glob("*.html")}
-        answer = page(
+        response = page(
             "shop",
             customer=customer,
             portal=self._backend.portal_link(customer),
@@ -40,15 +40,15 @@ class SiteShop:
             api=api,
         )
         hashes = " ".join(f"'sha256-{_hash(script)}'" for script in _SCRIPT.findall(snippets["button"]))
-        answer.headers["Content-Security-Policy"] = (
+        response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; style-src 'self'; img-src data:; script-src {hashes}; "
             f"connect-src 'self' {api}; form-action 'self' {api} {self._backend.addresses.stripe_url}; "
             "frame-ancestors 'none'; base-uri 'none'"
         )
-        return answer
+        return response
 
     def token(self, request: Request) -> Response:
-        """What the button asks the shop's own backend for: a link token for the customer who is signed in."""
+        """The shop's own endpoint behind the button: a link token for the signed-in customer."""
         link = self._backend.portal_link(self._customer(request))
         return JSONResponse({"token": link.partition("token=")[2]})
 

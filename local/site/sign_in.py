@@ -1,4 +1,4 @@
-"""An OpenID Connect provider of the demo's own: it signs in whoever asks, for it knows nobody's password."""
+"""Sign-in for `--oidc`: an OpenID Connect provider without passwords, and a page that uses its tokens at the API."""
 
 import time
 from dataclasses import dataclass, field
@@ -32,21 +32,21 @@ def _new_key() -> RSAPrivateKey:
 
 @dataclass(frozen=True)
 class OidcIssuer:
-    """Its `url` is what tokens bear as `iss`; what it publishes is below it, where OpenID Connect looks for it."""
+    """The provider: `url` is the `iss` of its tokens, and the base of the documents that it publishes."""
 
     url: str
     audience: str
     _key: RSAPrivateKey = field(default_factory=_new_key, repr=False)
 
     def token(self, subject: str, **claims: Any) -> str:
-        """Sign an ID token."""
+        """Return a signed ID token."""
         now = int(time.time())
         times = {"iat": now, "nbf": now, "exp": now + _LIFE_SECONDS}
         who = {"iss": self.url, "aud": self.audience, "sub": subject}
         return jwt.encode({**who, **times, **claims}, self._key, algorithm="RS256", headers={"kid": _KEY_ID})
 
     def routes(self, path: str) -> list[Route]:
-        """Return the two documents that an authorizer reads, for a site that has the issuer at `path`."""
+        """Return the routes of the two documents that an authorizer reads, below `path`."""
         return [
             Route(f"{path}/.well-known/openid-configuration", self._discovery, methods=["GET"]),
             Route(f"{path}/jwks.json", self._jwks, methods=["GET"]),
@@ -65,46 +65,46 @@ class OidcIssuer:
 
 
 class SiteSignIn:
-    """Does what the site's backend would do for a user with a session: it asks the API with the user's own token."""
+    """Acts as a site's backend for a signed-in user: calls the API with the user's own token."""
 
     def __init__(self, backend: Backend, issuer: OidcIssuer) -> None:
         self._backend = backend
         self._issuer = issuer
 
     def form(self, _: Request) -> Response:
-        """Who wants to be who."""
-        return page("sign_in", customers=self._backend.customers(), asked=None)
+        """The form that signs in."""
+        return page("sign_in", customers=self._backend.customers(), attempt=None)
 
     async def sign_in(self, request: Request) -> Response:
-        """Sign in with an address that the provider calls verified, or not, and ask for the portal."""
+        """Sign in with an address, verified by the provider or not, and create a portal session."""
         form = await request.form()
         email, verified = str(form.get("email", "")).strip(), form.get("verified") == "yes"
-        return await run_in_threadpool(self._ask, email, verified)
+        return await run_in_threadpool(self._open_portal, email, verified)
 
-    def _ask(self, email: str, verified: bool) -> Response:  # noqa: FBT001 - a ticked box
+    def _open_portal(self, email: str, verified: bool) -> Response:  # noqa: FBT001 - a ticked box
         subject = sha256(email.encode()).hexdigest()[:16]
         token = self._issuer.token(subject, email=email, email_verified=verified)
         known = bool(self._backend.stripe.v1.customers.list({"email": email, "limit": 1}).data)
-        answer = requests.post(
+        response = requests.post(
             f"{self._backend.addresses.site_url}/portal/sessions",
             json={},
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
         )
-        asked: dict[str, Any] = {
+        attempt: dict[str, Any] = {
             "email": email,
             "known": known,
             "claims": jwt.decode(token, options={"verify_signature": False}),
-            "status": answer.status_code,
-            "answer": answer.json(),
+            "status": response.status_code,
+            "answer": response.json(),
         }
-        return page("sign_in", customers=self._backend.customers(), asked=asked)
+        return page("sign_in", customers=self._backend.customers(), attempt=attempt)
 
 
 def with_sign_in(backend: Backend, issuer: OidcIssuer, site: ASGIApp) -> Starlette:
-    """Put the sign-in page and the issuer's documents before a site."""
+    """Return the site with the sign-in page and the issuer's documents added."""
     sign_in = SiteSignIn(backend, issuer)
-    own = Starlette(
+    pages = Starlette(
         routes=[
             Route("/sign-in", sign_in.form, methods=["GET"]),
             Route("/sign-in", sign_in.sign_in, methods=["POST"]),
@@ -112,9 +112,9 @@ def with_sign_in(backend: Backend, issuer: OidcIssuer, site: ASGIApp) -> Starlet
         ],
         middleware=[Middleware(SiteGuard, addresses=backend.addresses)],
     )
-    paths = {route.path for route in own.routes if isinstance(route, Route)}
+    paths = {route.path for route in pages.routes if isinstance(route, Route)}
 
     async def choose(scope: Any, receive: Any, send: Any) -> None:
-        await (own if scope["path"] in paths else site)(scope, receive, send)
+        await (pages if scope["path"] in paths else site)(scope, receive, send)
 
     return Starlette(routes=[Mount("/", choose)])

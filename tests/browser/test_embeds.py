@@ -18,7 +18,7 @@ LOGIN = re.compile(r"/p/login/test_")
 
 @pytest.fixture
 def shop(stack: RunningStack) -> str:
-    """Amélie's page at the shop. `localhost` is another origin than the API's 127.0.0.1, and an allowed one."""
+    """Amélie's account page in the shop. `localhost` is another origin than the API's 127.0.0.1, and an allowed one."""
     return customer_page(stack, "Amélie Laurent").replace("127.0.0.1", "localhost") + "/shop"
 
 

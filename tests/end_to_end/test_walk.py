@@ -190,7 +190,7 @@ def test_the_portal_configurations_are_imported_and_make_no_difference(stack: Ru
 def test_every_delivery_of_the_seed_was_taken_at_the_first_attempt(stack: RunningStack) -> None:
     attempts = requests.get(f"http://127.0.0.1:{stack.ports[1]}/_simulator/deliveries", timeout=10).json()["data"]
     assert {(one["status_code"], one["attempt"]) for one in attempts} == {(200, 1)}
-    assert "None. Every event so far was understood." in get(f"{stack.url}/deliveries").text
+    assert "None: the webhook could read every event so far." in get(f"{stack.url}/deliveries").text
 
 
 def test_a_second_start_says_that_one_is_running(stack: RunningStack) -> None:
