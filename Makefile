@@ -1,24 +1,24 @@
-# Everything a developer does here. `make dev` and `make test` need Python 3.11+ and nothing else.
+# Every task of this project. `make dev` and `make test` need Python 3.11+ and, on the first run, a package index.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 SAM := .venv-sam/bin/sam
 FUNCTIONS := create_session nightly_audit webhook
 
-# What an artifact is built for; the package tests set these to the machine's own.
+# The platform an artifact is built for; the package tests set these to the machine's own.
 LAMBDA_PYTHON ?= 3.13
 LAMBDA_PLATFORM ?= aarch64-manylinux_2_28
-# Which Python writes the bytecode: it has to be Lambda's version. A version that uv finds, or a path.
+# The Python that compiles the bytecode: a path, or a version for uv to find. It must be Lambda's version.
 BUILD_PYTHON ?= $(LAMBDA_PYTHON)
 
 export SAM_CLI_TELEMETRY := 0
-# Some machines forbid bytecode, and then every start compiles every import again.
+# With this variable set, every start would compile every import again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help dev test check format lint types validate lock lock-check openapi build bench
 
-help: ## this list
+help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dev: $(BIN)/portal ## start everything on this machine (ARGS="--as-of 2024-07-15" moves the clock)
@@ -30,18 +30,18 @@ test: $(BIN)/portal ## run all tests (ARGS="tests/unit -k mirror" runs some)
 check: lint types validate lock-check build ## what CI runs
 	@$(MAKE) --no-print-directory test
 
-format: $(BIN)/portal ## put all code into the project's format
+format: $(BIN)/portal ## format the code, and fix what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: $(BIN)/portal ## format and lint, changing nothing
+lint: $(BIN)/portal ## check format and lint, without changing anything
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(BIN)/portal ## strict types
+types: $(BIN)/portal ## check types (mypy, strict)
 	$(BIN)/mypy
 
-validate: $(SAM) ## lint the template, without an account
+validate: $(SAM) ## lint template.yaml, without an AWS account
 	$(SAM) validate --lint
 	.venv-sam/bin/python tests/package/translate.py template.yaml .aws-sam/translated.json
 	.venv-sam/bin/cfn-lint --template .aws-sam/translated.json
@@ -52,46 +52,51 @@ build: $(SAM) $(BIN)/portal ## build the artifacts for Lambda into .aws-sam/
 # ------------------------------------------------------------------ locked requirements
 COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
 
-lock: $(BIN)/portal ## renew the locks; UPGRADE=--upgrade takes the newest releases
+lock: $(BIN)/portal ## update the lock files (UPGRADE=--upgrade takes the newest releases)
 	$(COMPILE) $(UPGRADE) --group dev --python-version 3.11 -o requirements-dev.txt
 	$(COMPILE) $(UPGRADE) --group sam --python-version 3.11 -o requirements-sam.txt
 	$(COMPILE) $(UPGRADE) --group uv --python-version 3.11 -c requirements-dev.txt -o requirements-uv.txt
 	for name in $(FUNCTIONS); do $(COMPILE) --group $$name --python-version $(LAMBDA_PYTHON) \
 		-c requirements-dev.txt -o functions/$$name/requirements.txt || exit 1; done
 
-openapi: $(BIN)/portal ## write docs/reference/openapi.json from the portal link's own routes
+openapi: $(BIN)/portal ## write docs/reference/openapi.json from the routes of create_session
 	$(BIN)/python -m functions.create_session.openapi > docs/reference/openapi.json
 
-bench: $(BIN)/portal ## measure; the figures go to bench/README.md
+bench: $(BIN)/portal ## run the benchmarks (results are in bench/README.md)
 	$(BIN)/python -m bench.histories
 	$(BIN)/python -m bench.webhook_cpu
 	$(BIN)/python -m bench.cold_start
 	$(BIN)/python -m bench.audit_scale
 	$(BIN)/python -m bench.audit_scale --memory 10000 100000 1000000
 
-lock-check: $(BIN)/portal ## whether the locks are what pyproject.toml asks for
+lock-check: $(BIN)/portal ## check that the lock files match pyproject.toml
 	$(BIN)/python -m tests.lock_check
 
 # ------------------------------------------------------------------ environments
-INSTALL := $(UV) pip install --quiet --compile-bytecode
+INSTALL := $(UV) pip install --compile-bytecode
+# Names what is downloaded before it is: the lock file's packages.
+announce = @echo "Installing $$(grep -c '==' $(2)) packages into $(1), from your package index ($(3) to download, once):" && \
+	sed -n 's/^\([a-z0-9][a-z0-9._-]*\)==.*/\1/p' $(2) | tr '\n' ' ' | fold -s -w 110 | sed 's/^/  /' && echo
 
 $(BIN)/portal: requirements-uv.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.13")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
-	$(INSTALL) --python $(BIN)/python --require-hashes -r requirements-dev.txt
-	$(INSTALL) --python $(BIN)/python --no-build-isolation --no-deps -e .
+	$(call announce,.venv,requirements-dev.txt,about 170 MB)
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@$(INSTALL) --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	@$(INSTALL) --python $(BIN)/python --no-build-isolation --no-deps -e .
 	@touch $@
 
 $(SAM): requirements-sam.txt | $(BIN)/portal
-	$(PYTHON) -m venv .venv-sam
-	$(INSTALL) --python .venv-sam/bin/python --require-hashes -r requirements-sam.txt
+	$(call announce,.venv-sam,requirements-sam.txt,about 60 MB)
+	@$(PYTHON) -m venv .venv-sam
+	@$(INSTALL) --python .venv-sam/bin/python --require-hashes -r requirements-sam.txt
 	@touch $@
 
 # ------------------------------------------------------------------ artifacts
-# SAM calls build-<logical id> with ARTIFACTS_DIR. `WebhookFunction` is functions/webhook: each artifact holds its own
-# function, shared/, and its own locked dependencies for Lambda's platform. Bytecode is keyed to the sources' hashes,
-# unchecked at run time, because the zip sets every time stamp to 1980; without it a cold start takes three times as long.
+# SAM calls build-<logical id> with ARTIFACTS_DIR: build-WebhookFunction packages functions/webhook. Each artifact holds its
+# function, shared/, and the function's locked dependencies for Lambda's platform. The bytecode is marked unchecked-hash,
+# because the zip sets every timestamp to 1980 and Python would compile everything again: a cold start three times as long.
 build-%Function: $(BIN)/portal
 	@test -n "$(ARTIFACTS_DIR)" || { echo "ARTIFACTS_DIR is not set: run 'make build'"; exit 1; }
 	$(eval NAME := $(shell $(BIN)/python -c 'import re; print(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", "$*").lower())'))

@@ -14,12 +14,14 @@ def run(options: Options) -> None:
     began = time.monotonic()
     addresses = options.addresses
     addresses.check_free()
+    _say(f"Starting {'the Stripe simulator and ' if addresses.stripe_port else ''}AWS (moto) ...")
     with Children() as children:
         _start_children(children, addresses)
         # The children start while these are imported.
         from local.assembly import assembled  # noqa: PLC0415
 
         _wait_for_children(children, addresses)
+        _say("Creating the tables, the queue, the secret and the demo's customers ...")
         with assembled(options) as site:
             _say(_summary(options, time.monotonic() - began))
             while site.is_alive():
