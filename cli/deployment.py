@@ -15,7 +15,7 @@ from stripe import StripeClient
 
 from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.link_token import LinkTokens
-from shared.mirror.dead_letters import DeadLetterQueue
+from shared.mirror.dead_letters import DeadLetterReader
 from shared.mirror.rule import Mirror
 from shared.mirror.table import DryRunTable, MirrorTable
 from shared.return_url import origin_of
@@ -86,9 +86,9 @@ class Deployment:
         return Mirror(table, read, uncertainty=self.uncertainty, retention=self.retention)
 
     @property
-    def dead_letter_queue(self) -> DeadLetterQueue:
+    def dead_letter_queue(self) -> DeadLetterReader:
         """The genuine events that the webhook could not read."""
-        return DeadLetterQueue(boto3.client("sqs"), self._output("DeadLetterQueueUrl"))
+        return DeadLetterReader(boto3.client("sqs"), self._output("DeadLetterQueueUrl"))
 
     @property
     def livemode(self) -> bool:

@@ -1,6 +1,6 @@
 """Stand-ins with state; each passes the same tests as what it stands for."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from shared.audit.findings import Finding, PausedFindings
 from shared.audit.report import Report
 from shared.errors import Unavailable
-from shared.mirror.table import MirroredSubscription, Write, blocks_write, item_key
+from shared.mirror.table import MirroredSubscription, TablePage, Write, blocks_write, item_key
 from shared.portal.pause import Phase
 from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.subscription import Subscription
@@ -32,13 +32,17 @@ class FakeTable:
         self._request()
         return {key: self.items[key] for key in keys if key in self.items}
 
-    def page(self, start: Mapping[str, Any] | None) -> tuple[list[MirroredSubscription], Mapping[str, Any] | None]:
+    def all(self) -> Iterator[MirroredSubscription]:
+        self._request()
+        yield from list(self.items.values())
+
+    def page(self, start: Mapping[str, Any] | None) -> TablePage:
         """Two items a page."""
         self._request()
         keys = [item_key(*key) for key in self.items]
         first = keys.index(dict(start)) + 1 if start else 0
         found = [each for each in list(self.items.values())[first : first + 2] if not each.subscription.ended]
-        return found, keys[first + 1] if first + 2 < len(keys) else None
+        return TablePage(tuple(found), keys[first + 1] if first + 2 < len(keys) else None)
 
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
         self._request()

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from shared.errors import UnreadableEvent
+from shared.mirror.dead_letters import DeadLetterQueue
 from shared.secret_store import Secrets, SecretStore
 from tests.histories import Delivery, History
 
@@ -30,8 +31,11 @@ class KnownSecrets(SecretStore):
         return None
 
 
-class NoDeadLetters:
+class NoDeadLetters(DeadLetterQueue):
     """Every event of a history can be read."""
+
+    def __init__(self) -> None:
+        """Nothing to reach."""
 
     def keep(self, body: bytes, reason: UnreadableEvent) -> None:
         raise AssertionError(f"{reason.message}: {body!r}")

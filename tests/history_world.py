@@ -18,8 +18,8 @@ from stripe import WebhookSignature
 from functions.webhook.receive import Receiver
 from shared.errors import PortalError, Unavailable
 from shared.mirror.intake import EventMirror, Intake
-from shared.mirror.rule import Mirror, Outcome, SubscriptionTable
-from shared.mirror.table import MirroredSubscription, Write
+from shared.mirror.rule import Mirror, Outcome
+from shared.mirror.table import MirroredSubscription, WritableTable, Write
 from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.subscription import read_subscription
 from tests.histories import Call, Delivery, History
@@ -108,7 +108,7 @@ class RemoteTable:
     """A table whose every request is a remote call of this world."""
 
     world: World
-    table: SubscriptionTable
+    table: WritableTable
 
     def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
         return self._call(lambda: self.table.get(customer_id, subscription_id))
@@ -124,7 +124,7 @@ class RemoteTable:
         return found
 
 
-def the_rule(world: World, table: SubscriptionTable, *, uncertainty: timedelta = UNCERTAINTY) -> Mirror:
+def the_rule(world: World, table: WritableTable, *, uncertainty: timedelta = UNCERTAINTY) -> Mirror:
     """The mirror under test."""
     return Mirror(RemoteTable(world, table), world.read, uncertainty=uncertainty, retention=RETENTION)
 

@@ -9,10 +9,10 @@ from enum import StrEnum
 
 from stripe import StripeClient
 
-from shared.mirror.comparison import Rule, attempt, read_each
+from shared.mirror.comparison import Observer, attempt, read_subscriptions
 from shared.mirror.drift import MOST_RECORDS, Failure, differences, is_expired
 from shared.mirror.rule import Outcome
-from shared.mirror.table import ReadableTable
+from shared.mirror.table import WritableTable
 from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.lists import subscription_pages
 from shared.stripe.pacing import RateLimit, Retries
@@ -46,8 +46,8 @@ class BackfillProgress:
 
 def backfill(  # noqa: PLR0913 - keywords, each an option of the command
     client: StripeClient,
-    table: ReadableTable,
-    mirror: Rule,
+    table: WritableTable,
+    mirror: Observer,
     *,
     dry_run: bool,
     now: float,
@@ -55,19 +55,19 @@ def backfill(  # noqa: PLR0913 - keywords, each an option of the command
     limit: RateLimit,
     starting_after: str | None = None,
 ) -> Iterator[BackfillProgress]:
-    """Bring in every subscription of the account, newest first, each as of the time of its page.
+    """Apply every subscription of the account, newest first, each as of the time of its page.
 
-    `now` is in Unix seconds. Answers how far it came, after each finished page. A subscription that cannot be read is
-    counted and passed over. Raises `Unavailable` or `OperatorError` when it cannot go on, `InvalidRequest` when Stripe
-    has no subscription `starting_after`: nothing is skipped then, and the last answer says where to go on.
+    `now` is in Unix seconds. Yields the progress after each finished page. A subscription that cannot be read is
+    counted and skipped. Raises `Unavailable` or `OperatorError` when it cannot go on, `InvalidRequest` when Stripe
+    has no subscription `starting_after`: no page is skipped then, and the last progress says where to go on.
     """
     retries = Retries(limit)
 
-    def bring(found: SubscriptionRead | Failure) -> Outcome | BackfillStep | Failure:
+    def apply(found: SubscriptionRead | Failure) -> Outcome | BackfillStep | Failure:
         if isinstance(found, Failure):
             return found
         mine = found.subscription
-        # The table is asked only where the rule does not do it: most of a backfill is one write each.
+        # Elsewhere the rule's own write reads the item: most of a backfill is one request each.
         if dry_run or is_expired(mine, now=now, retention=retention):
             held = retries.of(lambda: table.get(mine.customer_id, mine.id))
             if held is None and is_expired(mine, now=now, retention=retention):
@@ -79,7 +79,8 @@ def backfill(  # noqa: PLR0913 - keywords, each an option of the command
     done = BackfillProgress(starting_after=starting_after)
     with ThreadPoolExecutor(WORKERS) as pool:
         for page in subscription_pages(client, retries, starting_after=starting_after):
-            done = _with(done, list(pool.map(bring, read_each(page))), page.last_id if page.data else starting_after)
+            results = list(pool.map(apply, read_subscriptions(page)))
+            done = _with(done, results, page.last_id if page.data else starting_after)
             yield done
 
 

@@ -1,4 +1,4 @@
-"""What backfill, reconcile and replay found, as text for people or as JSON for programs."""
+"""The commands `portal backfill`, `reconcile` and `replay`, and what they print."""
 
 import json
 import sys

@@ -1,29 +1,21 @@
-"""Compares the mirror with Stripe both ways, and repairs it by the rule of every other write."""
+"""Compares the mirror with Stripe both ways, and repairs it by the rule."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Protocol
 
 from stripe import StripeClient
 
-from shared.mirror.comparison import ComparedTable, Comparison, Rule, SeenSubscriptions
+from shared.mirror.comparison import Comparison, Observer, SeenSubscriptions
 from shared.mirror.drift import ComparisonResult
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.table import SubscriptionTable
 from shared.stripe.lists import subscription_pages
 from shared.stripe.pacing import RateLimit, limited_reads
 
 
-class WholeTable(ComparedTable, Protocol):
-    """What can be compared the other way as well."""
-
-    def all(self) -> Iterator[MirroredSubscription]:
-        """Read all."""
-
-
 def reconcile(  # noqa: PLR0913 - keywords, each a plain fact that the command line or the audit sets
     client: StripeClient,
-    table: WholeTable,
-    mirror: Rule,
+    table: SubscriptionTable,
+    mirror: Observer,
     *,
     repair: bool,
     now: float,
@@ -34,7 +26,7 @@ def reconcile(  # noqa: PLR0913 - keywords, each a plain fact that the command l
 ) -> ComparisonResult:
     """Compare every subscription of the account, and every item of the table.
 
-    Writes only with `repair`. `now` is in Unix seconds; `progress` is told the summary so far after each page. A
+    Writes only with `repair`. `now` is in Unix seconds; `progress` gets the result so far after each page. A
     difference counts only if it is still there after `uncertainty`, and the mirror was not written meanwhile. Memory
     grows by 8 bytes a subscription. Raises `Unavailable` or `OperatorError` when it cannot go on.
     """
@@ -49,10 +41,10 @@ def reconcile(  # noqa: PLR0913 - keywords, each a plain fact that the command l
         SeenSubscriptions(),
     )
     for page in subscription_pages(client, run.retries):
-        run.see_page(page)
-        progress(run.tally.summary())
+        run.compare_page(page)
+        progress(run.counts.result())
     for held in table.all():
-        if run.see_mirrored(held):
-            progress(run.tally.summary())
-    run.judge(everything=True)
-    return run.tally.summary()
+        if run.compare_mirrored(held):
+            progress(run.counts.result())
+    run.confirm(wait=True)
+    return run.counts.result()

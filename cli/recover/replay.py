@@ -1,4 +1,4 @@
-"""Sends through the mirror's rule again what did not reach it: dead letters, and what Stripe could not deliver."""
+"""Applies the events that did not reach the mirror: dead letters, and those that Stripe could not deliver."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ from stripe import StripeClient
 
 from shared.errors import UnreadableEvent
 from shared.mirror.comparison import attempt
-from shared.mirror.dead_letters import DeadLetterQueue, Letter, unpacked
+from shared.mirror.dead_letters import DeadLetter, DeadLetterReader, unpacked
 from shared.mirror.drift import MOST_RECORDS, Failure
 from shared.mirror.intake import Ignored, Intake
 from shared.mirror.rule import Outcome
@@ -36,22 +36,22 @@ class ReplayProgress:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """One run. For a dry run the intake's mirror stands on a `DryRunTable`; `clock` is in Unix seconds."""
+    """One run. For a dry run the intake's mirror writes to a `DryRunTable`; `clock` is in Unix seconds."""
 
     intake: Intake
     limit: RateLimit
     clock: Callable[[], float]
     apply: bool
 
-    def dead_letters(self, queue: DeadLetterQueue) -> Iterator[ReplayProgress]:
-        """Bring in what can be understood today, and delete it from the queue then, not before; the rest stays.
+    def dead_letters(self, queue: DeadLetterReader) -> Iterator[ReplayProgress]:
+        """Apply what can be read today, and only then delete it from the queue; the rest stays.
 
-        Answers after each message. Raises `Unavailable` when the mirror or the queue fail: nothing is lost then.
+        Yields the progress after each message. Raises `Unavailable` when the mirror or the queue fail: nothing is lost.
         """
         done = ReplayProgress()
         with queue:
             for letter in queue.letters():
-                result = self._take(f"message {letter.id}", partial(event_in, letter.body, letter.encoding))
+                result = self._apply(f"message {letter.id}", partial(event_in, letter.body, letter.encoding))
                 if isinstance(result, Failure):
                     result = _with_history(result, letter)
                 elif self.apply:
@@ -60,18 +60,18 @@ class Replay:
                 yield done
 
     def undelivered(self, client: StripeClient, *, since: int) -> Iterator[ReplayProgress]:
-        """Bring in the events since `since` (Unix seconds) that an endpoint of the account has not taken, oldest first.
+        """Apply the events since `since` (Unix seconds) that an endpoint of the account has not taken, oldest first.
 
-        Answers after each event. Raises `Unavailable` when Stripe or the mirror fail, `OperatorError` when Stripe
-        refuses the key.
+        Yields the progress after each event. Raises `Unavailable` when Stripe or the mirror fail, `OperatorError`
+        when Stripe refuses the key.
         """
         done = ReplayProgress()
         for raw in _each(undelivered_events(client, Retries(self.limit), since=since)):
-            done = _with(done, self._take(str(raw.get("id")), partial(_as_written, raw)))
+            done = _with(done, self._apply(str(raw.get("id")), partial(_as_written, raw)))
             yield done
 
-    def _take(self, subject: str, body: Callable[[], bytes]) -> Outcome | Ignored | Failure:
-        result = attempt(subject, lambda: self.intake.take(body(), now=self.clock()), Retries(self.limit))
+    def _apply(self, subject: str, body: Callable[[], bytes]) -> Outcome | Ignored | Failure:
+        result = attempt(subject, lambda: self.intake.apply_event(body(), now=self.clock()), Retries(self.limit))
         return result if isinstance(result, Failure) else result.outcome
 
 
@@ -96,7 +96,7 @@ def _with(done: ReplayProgress, result: Outcome | Ignored | Failure) -> ReplayPr
     return replace(done, outcomes=dict(Counter(done.outcomes) + Counter([result])))
 
 
-def _with_history(failure: Failure, letter: Letter) -> Failure:
+def _with_history(failure: Failure, letter: DeadLetter) -> Failure:
     if not letter.reason or letter.reason == failure.reason:
         return failure
     return replace(failure, reason=f"{failure.reason} (when it was kept: {letter.reason})")

@@ -1,19 +1,20 @@
-"""What happens to one event: proven to be Stripe's, brought into the mirror, or kept for later."""
+"""What happens to one event: proven to be Stripe's, applied to the mirror, or kept as a dead letter."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from functions.webhook.signature import verify_signature
 from shared.errors import InvalidRequest, PortalError, UnreadableEvent
+from shared.mirror.dead_letters import DeadLetterQueue
 from shared.mirror.intake import EventResult, Ignored, Intake
 from shared.mirror.rule import Outcome
 from shared.secret_store import SecretStore
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A genuine event that could not be understood and was kept; the reason names fields, never values."""
+class DeadLetterResult:
+    """A genuine event that could not be read and was kept; the reason names fields, never values."""
 
     code: str
     reason: str
@@ -33,35 +34,28 @@ def metric_of(result: Outcome | Ignored | Literal["dead_letter"] | PortalError) 
     return f"Event{result.title().replace('_', '')}"
 
 
-class DeadLetterQueue(Protocol):
-    """Where genuine events go that cannot be understood."""
-
-    def keep(self, body: bytes, reason: UnreadableEvent) -> None:
-        """Keep the event, or raise `Unavailable`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """All that a request needs, made once per execution environment."""
+    """Receives events; made once per execution environment."""
 
     secrets: SecretStore
     intake: Intake
     dead_letters: DeadLetterQueue
     clock: Callable[[], float]
 
-    def receive(self, body: bytes, headers: Mapping[str, str]) -> EventResult | DeadLetter:
-        """Take one HTTPS request; lower-case header names.
+    def receive(self, body: bytes, headers: Mapping[str, str]) -> EventResult | DeadLetterResult:
+        """Receive one HTTPS request; header names are in lower case.
 
-        Raises `InvalidRequest` for what is not from Stripe, `Unavailable` when nothing was kept and Stripe has to try
-        again, `OperatorError` when the secret is unfit.
+        Raises `InvalidRequest` for what is not from Stripe, `Unavailable` when nothing was kept and Stripe has to send
+        it again, `OperatorError` when the secret is malformed.
         """
         verify_signature(body, headers.get("stripe-signature"), self.secrets, now=self.clock())
-        return self.take(body)
+        return self.receive_trusted(body)
 
-    def take(self, body: bytes) -> EventResult | DeadLetter:
-        """Take an event whose entrance vouches for it. Raises as `receive` does, but for `InvalidRequest`."""
+    def receive_trusted(self, body: bytes) -> EventResult | DeadLetterResult:
+        """Receive an event that is known to be Stripe's. Raises `Unavailable` and `OperatorError`."""
         try:
-            return self.intake.take(body, now=self.clock())
+            return self.intake.apply_event(body, now=self.clock())
         except UnreadableEvent as reason:
             self.dead_letters.keep(body, reason)
-            return DeadLetter(reason.code, reason.message)
+            return DeadLetterResult(reason.code, reason.message)

@@ -9,7 +9,7 @@ from botocore.config import Config
 from functions.webhook.receive import Receiver
 from functions.webhook.settings import WebhookSettings
 from shared.aws import AWS_CONFIG
-from shared.mirror.dead_letters import DeadLetters
+from shared.mirror.dead_letters import DeadLetterQueue
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror
 from shared.mirror.table import MirrorTable
@@ -33,5 +33,5 @@ def wire() -> Receiver:
     )
     # Almost no event needs it, so no first request waits for it.
     sqs = cache(lambda: boto3.client("sqs", config=AWS_CONFIG))
-    dead_letters = DeadLetters(sqs, settings.dead_letter_queue_url)
+    dead_letters = DeadLetterQueue(sqs, settings.dead_letter_queue_url)
     return Receiver(secrets, Intake(mirror, lambda: secrets.get().livemode), dead_letters, clock=time.time)

@@ -90,37 +90,37 @@ def _unpacked(packed: str) -> set[int]:
     return set(array("Q", b64decode(packed)))
 
 
-# What the rule of every write can mend; the others are for people to judge.
+# What the rule of every write can repair; the others are for people to judge.
 _REPAIRABLE = (DriftKind.ABSENT, DriftKind.DIFFERENT)
 
 
 @dataclass(frozen=True, slots=True)
 class DriftTotals:
-    """What one comparison after the other found. Counts are of all; `subjects` and `odd` are the first few ids.
+    """The sum of several comparisons. Counts are of all; `subjects` and `not_repairable` are the first few ids.
 
-    `odd` are items of the mirror that Stripe does not have, or has of another customer. `asked`: how many items of the
-    mirror Stripe was asked for singly; `given_up`: there were more of these than an audit asks for.
+    `not_repairable` are items of the mirror that Stripe does not have, or has under another customer. `asked`: how many
+    items of the mirror were read from Stripe singly; `given_up`: there were more of these than an audit reads.
     """
 
     found: Mapping[DriftKind, int] = field(default_factory=dict)
     repaired: int = 0
     failed: int = 0
     subjects: tuple[str, ...] = ()
-    odd: tuple[str, ...] = ()
+    not_repairable: tuple[str, ...] = ()
     asked: int = 0
     given_up: bool = False
 
     def plus(self, summary: ComparisonResult) -> "DriftTotals":
         """Add what another stretch found."""
         names = [drift.subscription_id for drift in summary.drifts if drift.kind in _REPAIRABLE]
-        odd = [drift.subscription_id for drift in summary.drifts if drift.kind not in _REPAIRABLE]
+        not_repairable = [drift.subscription_id for drift in summary.drifts if drift.kind not in _REPAIRABLE]
         return replace(
             self,
             found=dict(Counter(self.found) + Counter(summary.found)),
             repaired=self.repaired + summary.repaired,
             failed=self.failed + summary.failed,
             subjects=(*self.subjects, *names)[:SAMPLE],
-            odd=(*self.odd, *odd)[:SAMPLE],
+            not_repairable=(*self.not_repairable, *not_repairable)[:SAMPLE],
         )
 
     @property

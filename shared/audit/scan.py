@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from stripe import StripeClient
 
@@ -18,20 +18,12 @@ from shared.audit.findings import MIRROR_UNREADABLE, Finding, PausedFindings, Se
 from shared.audit.report import Report
 from shared.errors import Unavailable
 from shared.i18n import Text
-from shared.mirror.comparison import ComparedTable, Comparison, SeenSubscriptions, key_of, read_each
+from shared.mirror.comparison import Comparison, SeenSubscriptions, key_of, read_subscriptions
 from shared.mirror.rule import Mirror
-from shared.mirror.rule import SubscriptionTable as WritableTable
-from shared.mirror.table import MirroredSubscription, item_key
+from shared.mirror.table import SubscriptionTable, item_key
 from shared.stripe.gateway import StripeJson, SubscriptionRead
 from shared.stripe.lists import EVENT_TYPES, ListPage, Window, WindowReader, pages
 from shared.stripe.pacing import RateLimit, Retries, limited_reads
-
-
-class AuditedTable(ComparedTable, WritableTable, Protocol):
-    """The mirror's table, as an audit needs it."""
-
-    def page(self, start: Mapping[str, Any] | None) -> tuple[list[MirroredSubscription], Mapping[str, Any] | None]:
-        """Read some of what has not ended, and where to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +31,7 @@ class Sources:
     """Where an audit reads, and within which rate; `repair` writes what differs in the mirror."""
 
     client: StripeClient
-    table: AuditedTable
+    table: SubscriptionTable
     limit: RateLimit
     uncertainty: timedelta
     retention: timedelta
@@ -180,16 +172,16 @@ class Scan:
         """
 
         def read(comparison: Comparison) -> Mapping[str, Any] | None:
-            items, then = comparison.retries.of(partial(self._sources.table.page, start))
-            for held in items:
+            page = comparison.retries.of(partial(self._sources.table.page, start))
+            for held in page.items:
                 if self._asked >= MOST_ASKED and comparison.is_stray(held):
                     self._given_up = True
                     return None
-                if comparison.see_mirrored(held):
+                if comparison.compare_mirrored(held):
                     self._asked += 1
                     if not more():
                         return item_key(held.subscription.customer_id, held.subscription.id)
-            return then
+            return page.next_start
 
         while (start := self._compare(read)) and more():
             pass
@@ -225,8 +217,8 @@ class Scan:
 
     def drift(self) -> DriftTotals:
         """Return the drift seen so far; the youngest differences are waited for."""
-        self._compare(lambda comparison: comparison.judge(everything=True))
-        seen = self._drift.plus(self._comparison.tally.summary())
+        self._compare(lambda comparison: comparison.confirm(wait=True))
+        seen = self._drift.plus(self._comparison.counts.result())
         return replace(seen, asked=self._asked, given_up=self._given_up)
 
     def report(self, paused: PausedFindings) -> Report:
@@ -244,13 +236,13 @@ class Scan:
         )
 
     def _see(self, page: ListPage) -> None:
-        every = read_each(page)
+        every = read_subscriptions(page)
         read = [each for each in every if isinstance(each, SubscriptionRead)]
         table = self._sources.table
         held = self._compare(lambda comparison: comparison.retries.of(lambda: table.get_many(map(key_of, read)))) or {}
         since = {each.subscription.id: each.paused_since for each in held.values() if each.paused_since is not None}
         self.looking.at_subscriptions(every, since)
-        self._compare(lambda comparison: comparison.see(read, held))
+        self._compare(lambda comparison: comparison.compare(read, held))
         if not self._compares:
             self._seen.add(map(key_of, read))
 

@@ -1,4 +1,4 @@
-"""Brings one state or event into the mirror, and tells what concerns it alone from what concerns them all."""
+"""Compares Stripe's subscriptions with the mirror, confirms each difference, and repairs it by the rule."""
 
 from array import array
 from bisect import bisect_left
@@ -12,42 +12,46 @@ from typing import Any, Protocol, TypeVar
 from shared.errors import Unavailable, UnreadableEvent
 from shared.mirror.drift import ComparisonCounts, Drift, DriftKind, Failure, differences, is_expired, is_newer, is_older
 from shared.mirror.rule import Outcome
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.table import MirroredSubscription, SubscriptionTable
 from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.lists import ListPage
 from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.subscription import read_subscription
 
-# `Unavailable` for this one subscription; any other code means that nothing will work for now.
-_OF_ONE = frozenset({"mirror_contended", "slow_read"})
+# `Unavailable` with these codes concerns one subscription; with any other, nothing will work for now.
+_CONCERNS_ONE = frozenset({"mirror_contended", "slow_read"})
+# Numbers are sorted a chunk at a time: Python's own list of them is five times as large as an array.
+CHUNK = 100_000
+# Each costs a minute and more of retries. After so many in a row this comparison repairs nothing else.
+MOST_SLOW = 3
 
 _Result = TypeVar("_Result")
 
 
-class Rule(Protocol):
-    """The mirror's rule, as `shared.mirror.rule.Mirror` has it."""
+class Observer(Protocol):
+    """What applies reads of Stripe to the table: `shared.mirror.rule.Mirror`."""
 
     def observe(self, found: SubscriptionRead) -> Outcome:
-        """Bring in what was read from Stripe without any event."""
+        """Apply what was read from Stripe without any event."""
 
 
 def attempt(subject: str, act: Callable[[], _Result], retries: Retries) -> _Result | Failure:
-    """Act with patience, and answer a `Failure` if only this subject is at fault.
+    """Act, with retries, and return a `Failure` if only this subject is at fault.
 
-    Raises `Unavailable` when Stripe or the table fail altogether: going on would fail for all that follow.
+    Raises `Unavailable` when Stripe or the table fail altogether: everything that follows would fail too.
     """
     try:
         return retries.of(act)
     except UnreadableEvent as error:
         return Failure(subject, error.code, error.message)
     except Unavailable as error:
-        if error.code not in _OF_ONE:
+        if error.code not in _CONCERNS_ONE:
             raise
         return Failure(subject, error.code, error.message)
 
 
-def read_each(page: ListPage) -> list[SubscriptionRead | Failure]:
-    """Read a page's subscriptions; each that cannot be understood is a `Failure`."""
+def read_subscriptions(page: ListPage) -> list[SubscriptionRead | Failure]:
+    """Read a page's subscriptions; each that cannot be read is a `Failure`."""
     return [_read_one(raw, page) for raw in page.data]
 
 
@@ -58,10 +62,6 @@ def _read_one(raw: Mapping[str, Any], page: ListPage) -> SubscriptionRead | Fail
         return Failure(str(raw.get("id")), error.code, error.message)
 
 
-# Numbers are sorted a chunk at a time: Python's own list of them is five times as large as an array.
-CHUNK = 100_000
-
-
 class SeenSubscriptions:
     """A set of (customer, subscription), each as 64 bits of a digest: of 10 million, two share one in 300,000 runs."""
 
@@ -70,18 +70,18 @@ class SeenSubscriptions:
         self._sorted: list[array[int]] = []
 
     def add(self, keys: Iterable[tuple[str, str]]) -> None:
-        """Remember them; what is known already does no harm."""
+        """Add keys, which may be in it already."""
         self._fresh.update(map(_digest, keys))
         if len(self._fresh) >= CHUNK:
             self._sort()
 
     def __contains__(self, key: tuple[str, str]) -> bool:
-        """Tell whether it was listed."""
+        """Whether it was listed."""
         wanted = _digest(key)
         if wanted in self._fresh:
             return True
-        places = ((numbers, bisect_left(numbers, wanted)) for numbers in self._sorted)
-        return any(place < len(numbers) and numbers[place] == wanted for numbers, place in places)
+        found = ((numbers, bisect_left(numbers, wanted)) for numbers in self._sorted)
+        return any(index < len(numbers) and numbers[index] == wanted for numbers, index in found)
 
     def dump(self) -> bytes:
         """Return all of it, for `load` on any machine of this byte order."""
@@ -89,7 +89,7 @@ class SeenSubscriptions:
         return b"".join(numbers.tobytes() for numbers in self._sorted)
 
     def load(self, dumped: bytes) -> None:
-        """Remember what another set dumped."""
+        """Add what another set dumped."""
         numbers: array[int] = array("Q")
         numbers.frombytes(dumped)
         for first in range(0, len(numbers), CHUNK):
@@ -105,22 +105,8 @@ def _digest(key: tuple[str, str]) -> int:
     return int.from_bytes(blake2b("\0".join(key).encode(), digest_size=8).digest())
 
 
-class ComparedTable(Protocol):
-    """What a comparison needs of the table."""
-
-    def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
-        """Read one subscription, consistently."""
-
-    def get_many(self, keys: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], MirroredSubscription]:
-        """Read up to 100 subscriptions by (customer, subscription), those that there are."""
-
-
-# Each costs a minute and more of patience. After so many in a row Stripe is too slow to repair by, for this comparison.
-MOST_SLOW = 3
-
-
 @dataclass(frozen=True, slots=True)
-class _Suspect:
+class _Unconfirmed:
     """A difference, and when it was first seen (seconds of the rate limit's clock)."""
 
     found: SubscriptionRead
@@ -133,12 +119,12 @@ def key_of(found: SubscriptionRead) -> tuple[str, str]:
 
 
 class Comparison:
-    """One run: what is being looked at, and what was found."""
+    """One run: its unconfirmed differences, and the counts of what was found."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - private, made in one place
         self,
-        table: ComparedTable,
-        mirror: Rule | None,
+        table: SubscriptionTable,
+        mirror: Observer | None,
         read: Callable[[str], SubscriptionRead],
         now: float,
         retention: timedelta,
@@ -146,108 +132,111 @@ class Comparison:
         limit: RateLimit,
         seen: SeenSubscriptions,
     ) -> None:
-        self.tally = ComparisonCounts()
+        self.counts = ComparisonCounts()
         self.retries = Retries(limit)
         self._table, self._mirror, self._read, self._seen, self._limit = table, mirror, read, seen, limit
         self._now, self._retention, self._uncertainty = now, retention, uncertainty
-        # In the order of sighting; at most what is listed within the uncertainty.
-        self._suspects: deque[_Suspect] = deque()
+        # In the order in which they were found; at most what is listed within the uncertainty.
+        self._unconfirmed: deque[_Unconfirmed] = deque()
         self._slow = 0
 
-    def see_page(self, page: ListPage) -> None:
+    def compare_page(self, page: ListPage) -> None:
         """Compare a page of Stripe's list with the table."""
         read = []
-        for each in read_each(page):
+        for each in read_subscriptions(page):
             if isinstance(each, Failure):
-                self.tally.read += 1
-                self.tally.fail(each)
+                self.counts.read += 1
+                self.counts.fail(each)
             else:
                 read.append(each)
-        self.see(read, self.retries.of(lambda: self._table.get_many(map(key_of, read))))
+        self.compare(read, self.retries.of(lambda: self._table.get_many(map(key_of, read))))
 
-    def see(self, read: Sequence[SubscriptionRead], held: Mapping[tuple[str, str], MirroredSubscription]) -> None:
+    def compare(self, read: Sequence[SubscriptionRead], held: Mapping[tuple[str, str], MirroredSubscription]) -> None:
         """Compare what Stripe listed with what the table has of it."""
-        self.tally.read += len(read)
+        self.counts.read += len(read)
         self._seen.add(map(key_of, read))
         for found in read:
-            self._look(found, held.get(key_of(found)))
-        self.judge()
+            self._compare_one(found, held.get(key_of(found)))
+        self.confirm()
 
-    def see_mirrored(self, held: MirroredSubscription) -> bool:
-        """Ask Stripe for an item of the table that its list did not have; answer whether that was so."""
-        self.tally.mirrored += 1
+    def compare_mirrored(self, held: MirroredSubscription) -> bool:
+        """Read from Stripe an item of the table that its list did not have; return whether that was so."""
+        self.counts.mirrored += 1
         mine = held.subscription
         if not self.is_stray(held):
             return False
         found = self._read_one(mine.id)
         if found is None:
-            self.tally.add(Drift(DriftKind.MISSING, mine.id, mine.customer_id))
+            self.counts.add(Drift(DriftKind.MISSING, mine.id, mine.customer_id))
         elif isinstance(found, Failure):
-            self.tally.fail(found)
+            self.counts.fail(found)
         elif found.subscription.customer_id != mine.customer_id:
-            self.tally.add(Drift(DriftKind.OTHER_CUSTOMER, mine.id, mine.customer_id))
+            self.counts.add(Drift(DriftKind.OTHER_CUSTOMER, mine.id, mine.customer_id))
         else:
-            self._look(found, held)
-        self.judge()
+            self._compare_one(found, held)
+        self.confirm()
         return True
 
     def is_stray(self, held: MirroredSubscription) -> bool:
-        """Whether Stripe's list did not have it, and the mirror has no newer word of it than the list."""
+        """Whether Stripe's list did not have it, although the mirror's state is from before the list."""
         return held.as_of < self._now and (held.subscription.customer_id, held.subscription.id) not in self._seen
 
-    def judge(self, *, everything: bool = False) -> None:
-        """Judge the suspects that have waited long enough; wait for the others if it is to be `everything`."""
-        while self._suspects:
-            left = self._suspects[0].seen_at + self._uncertainty.total_seconds() - self._limit.seconds()
+    def confirm(self, *, wait: bool = False) -> None:
+        """Confirm the differences that have waited long enough; with `wait`, wait for the others too."""
+        while self._unconfirmed:
+            left = self._unconfirmed[0].seen_at + self._uncertainty.total_seconds() - self._limit.seconds()
             if left > 0:
-                if not everything:
+                if not wait:
                     return
                 self._limit.sleep(left)
             else:
-                self._judge(self._suspects.popleft().found)
+                self._confirm_one(self._unconfirmed.popleft().found)
 
-    def _look(self, found: SubscriptionRead, held: MirroredSubscription | None) -> None:
+    def _compare_one(self, found: SubscriptionRead, held: MirroredSubscription | None) -> None:
         if held is None:
             if is_expired(found.subscription, now=self._now, retention=self._retention):
-                self.tally.expired += 1
+                self.counts.expired += 1
                 return
         elif not differences(held.subscription, found.subscription):
             return
         elif is_newer(held, found, uncertainty=self._uncertainty):
-            self.tally.in_flight += 1
+            self.counts.in_flight += 1
             return
-        self._suspects.append(_Suspect(found, self._limit.seconds()))
+        self._unconfirmed.append(_Unconfirmed(found, self._limit.seconds()))
 
-    def _judge(self, suspected: SubscriptionRead) -> None:
-        held, found = self._held(suspected), suspected
+    def _confirm_one(self, seen: SubscriptionRead) -> None:
+        held, found = self._held(seen), seen
         if held and not is_older(held, found, uncertainty=self._uncertainty):
             # Written since, or too close in time to say which is newer.
             again = self._read_one(found.subscription.id)
             if not isinstance(again, SubscriptionRead):
-                self.tally.fail(again or Failure(found.subscription.id, "subscription_missing", "Gone while comparing"))
+                gone = Failure(found.subscription.id, "subscription_missing", "Deleted while comparing")
+                self.counts.fail(again or gone)
                 return
             found = again
         unlike = differences(held.subscription, found.subscription) if held else ()
         if held and not (unlike and is_older(held, found, uncertainty=self._uncertainty)):
-            self.tally.in_flight += 1
+            self.counts.in_flight += 1
             return
         kind = DriftKind.DIFFERENT if held else DriftKind.ABSENT
         drift = Drift(kind, found.subscription.id, found.subscription.customer_id, unlike)
-        self.tally.add(drift, repaired=self._repair(found, held))
+        self.counts.add(drift, repaired=self._repair(found, held))
 
     def _repair(self, found: SubscriptionRead, held: MirroredSubscription | None) -> bool:
         if self._mirror is None:
             return False
         observe = self._mirror.observe
-        outcome: Outcome | Failure = Failure(found.subscription.id, "slow_read", "Stripe was too slow for those before")
+        outcome: Outcome | Failure = Failure(
+            found.subscription.id, "slow_read", "Stripe was too slow for the repairs before"
+        )
         if self._slow < MOST_SLOW:
             outcome = attempt(found.subscription.id, lambda: observe(found), self.retries)
             self._slow = self._slow + 1 if isinstance(outcome, Failure) and outcome.code == "slow_read" else 0
         if outcome is Outcome.STALE and held and held.subscription.ended and not found.subscription.ended:
-            reason = "The mirror says that it ended, and nothing comes back from the dead: delete the item, then repair"
+            reason = "The mirror says that it ended, which no read overrides: delete the item, then repair"
             outcome = Failure(found.subscription.id, "ended_in_mirror", reason)
         if isinstance(outcome, Failure):
-            self.tally.fail(outcome)
+            self.counts.fail(outcome)
             return False
         return True
 

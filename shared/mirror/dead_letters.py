@@ -1,4 +1,7 @@
-"""How an event is written into SQS, which takes neither large messages nor every character, and read again."""
+"""The queue of genuine events that could not be read: how one is kept, and how it is read again.
+
+SQS takes neither large messages nor every character, so an event may be packed.
+"""
 
 import binascii
 import gzip
@@ -25,20 +28,35 @@ if TYPE_CHECKING:
 MOST_BYTES = 200_000
 PACKED = "gzip+base64"
 
+# Long enough for a page of ten with patience; after a crash the messages come back by themselves.
+HELD_FOR = timedelta(minutes=5)
+# A short poll asks some of SQS's servers only, and may find nothing where there is something.
+WAIT_SECONDS = 1
+# SQS's limits of one request.
+_BATCH = 10
+
 # What XML 1.0 does not allow, SQS refuses (AWS's reference of SendMessage).
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def packed(body: bytes) -> tuple[str, str]:
-    """Return the message and its `encoding`: `plain` where that is possible, else `gzip+base64`."""
+@dataclass(frozen=True, slots=True)
+class PackedEvent:
+    """An event as the text of a message; `encoding` is `plain` where that is possible, else `gzip+base64`."""
+
+    text: str
+    encoding: str
+
+
+def packed(body: bytes) -> PackedEvent:
+    """Return the event in a form that SQS takes."""
     text = body.decode()
     if len(body) <= MOST_BYTES and text and not _FORBIDDEN.search(text):
-        return text, "plain"
-    return b64encode(gzip.compress(body, mtime=0)).decode(), PACKED
+        return PackedEvent(text, "plain")
+    return PackedEvent(b64encode(gzip.compress(body, mtime=0)).decode(), PACKED)
 
 
 def unpacked(text: str, encoding: str) -> str:
-    """Return the event as it came. Raises `UnreadableEvent` for what is said to be packed, and is not."""
+    """Return the event as it came. Raises `UnreadableEvent` where `encoding` says packed and the text is not."""
     if encoding != PACKED:
         return text
     try:
@@ -47,8 +65,8 @@ def unpacked(text: str, encoding: str) -> str:
         raise UnreadableEvent("unreadable_event", "Not an event that can be read: it cannot be unpacked") from error
 
 
-class DeadLetters:
-    """The queue: each message is the raw event, with the reason as attributes."""
+class DeadLetterQueue:
+    """Keeps events: each message is the raw event, with the reason as message attributes."""
 
     def __init__(self, client: Callable[[], "SQSClient"], queue_url: str) -> None:
         self._client = client
@@ -56,32 +74,24 @@ class DeadLetters:
 
     def keep(self, body: bytes, reason: UnreadableEvent) -> None:
         """Keep the event. Raises `Unavailable` when it was not kept, so that Stripe sends it again."""
-        message, encoding = packed(body)
+        message = packed(body)
         try:
             self._client().send_message(
                 QueueUrl=self._queue_url,
-                MessageBody=message,
+                MessageBody=message.text,
                 MessageAttributes={
                     "code": {"DataType": "String", "StringValue": reason.code},
                     "reason": {"DataType": "String", "StringValue": reason.message},
-                    "encoding": {"DataType": "String", "StringValue": encoding},
+                    "encoding": {"DataType": "String", "StringValue": message.encoding},
                 },
             )
         except (ClientError, BotoCoreError) as error:
             raise Unavailable("dead_letters_unavailable", "The dead-letter queue did not take an event") from error
 
 
-# Long enough for a page of ten with patience; after a crash the messages come back by themselves.
-HELD_FOR = timedelta(minutes=5)
-# A short poll asks some of SQS's servers only, and may find nothing where there is something.
-WAIT_SECONDS = 1
-# SQS's limits of one request.
-_BATCH = 10
-
-
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One message; `reason` is what was said when it was put there, `sent_at` is in Unix seconds."""
+class DeadLetter:
+    """One message; `reason` is why it was kept, `sent_at` is in Unix seconds."""
 
     id: str
     body: str
@@ -91,8 +101,8 @@ class Letter:
     receipt_handle: str
 
 
-class DeadLetterQueue:
-    """A context: at its end every message that was read and not deleted is visible again at once."""
+class DeadLetterReader:
+    """Reads the queue within a `with` block; at its end every message not deleted is visible again at once."""
 
     def __init__(self, client: "SQSClient", queue_url: str) -> None:
         self._client = client
@@ -101,11 +111,11 @@ class DeadLetterQueue:
         self._seen: set[str] = set()
 
     def __enter__(self) -> Self:
-        """Begin to hold messages."""
+        """Start holding messages."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Let go of the messages. One that cannot be let go of comes back by itself after five minutes."""
+        """Release the messages. One that cannot be released comes back by itself after five minutes."""
         handles = list(self._held.items())
         for first in range(0, len(handles), _BATCH):
             entries = [
@@ -117,7 +127,7 @@ class DeadLetterQueue:
             except (ClientError, BotoCoreError):
                 return
 
-    def letters(self) -> Iterator[Letter]:
+    def letters(self) -> Iterator[DeadLetter]:
         """Read every message once, until the queue has no other. Raises `Unavailable`."""
         while messages := self._receive():
             new = [message for message in messages if message["MessageId"] not in self._seen]
@@ -128,8 +138,8 @@ class DeadLetterQueue:
                 return
             yield from map(_letter, new)
 
-    def delete(self, letter: Letter) -> None:
-        """Delete a message whose event is dealt with. Raises `Unavailable`; it comes again then, as a duplicate."""
+    def delete(self, letter: DeadLetter) -> None:
+        """Delete a message whose event was applied. On `Unavailable` it comes again, as a duplicate."""
         try:
             self._client.delete_message(QueueUrl=self._queue_url, ReceiptHandle=self._held[letter.id])
         except (ClientError, BotoCoreError) as error:
@@ -150,15 +160,15 @@ class DeadLetterQueue:
             raise _unavailable(error) from error
 
 
-def _letter(message: "MessageTypeDef") -> Letter:
-    said = message.get("MessageAttributes", {})
+def _letter(message: "MessageTypeDef") -> DeadLetter:
+    attributes = message.get("MessageAttributes", {})
     # The bundle's own attribute, EventBridge's, or Lambda's.
-    names = [name for name in ("reason", "ERROR_MESSAGE", "ErrorMessage") if name in said]
-    return Letter(
+    names = [name for name in ("reason", "ERROR_MESSAGE", "ErrorMessage") if name in attributes]
+    return DeadLetter(
         message["MessageId"],
         message["Body"],
-        said["encoding"].get("StringValue", "") if "encoding" in said else "",
-        said[names[0]].get("StringValue", "") if names else "",
+        attributes["encoding"].get("StringValue", "") if "encoding" in attributes else "",
+        attributes[names[0]].get("StringValue", "") if names else "",
         int(message["Attributes"]["SentTimestamp"]) // 1000,
         message["ReceiptHandle"],
     )

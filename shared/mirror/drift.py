@@ -1,4 +1,4 @@
-"""What a drift is: how the mirror and Stripe can disagree about one subscription."""
+"""How the mirror and Stripe can differ about a subscription, and the counts of a comparison."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,9 +11,11 @@ from shared.mirror.table import MirroredSubscription
 from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.subscription import Subscription
 
+MOST_RECORDS = 1000
+
 
 class DriftKind(StrEnum):
-    """In which way they disagree; the last two are for people to judge, and are never written."""
+    """In which way they differ; the last two are for people to judge, and are never repaired."""
 
     ABSENT = "absent_in_mirror"
     DIFFERENT = "different"
@@ -43,7 +45,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What could not be done about one subscription or event; the reason names fields, never their values."""
+    """Why one subscription or event failed; the reason names fields, never their values."""
 
     subject: str
     code: str
@@ -51,25 +53,25 @@ class Failure:
 
 
 def differences(mirror: Subscription, stripe: Subscription) -> tuple[Difference, ...]:
-    """Compare field by field; items are told apart by their ids, in whatever order they are listed."""
+    """Compare field by field; items are matched by their ids, in whatever order they are listed."""
     old, new = dict(_flat(mirror)), dict(_flat(stripe))
     names = [*old, *(name for name in new if name not in old)]
     return tuple(Difference(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name))
 
 
 def is_expired(subscription: Subscription, *, now: float, retention: timedelta) -> bool:
-    """Whether it ended so long ago that the mirror has let go of it, and would again; `now` in Unix seconds."""
+    """Whether it ended so long ago that the mirror no longer keeps it; `now` in Unix seconds."""
     ended_at = subscription.ended_at
     return subscription.ended and ended_at is not None and ended_at + retention.total_seconds() <= now
 
 
 def is_older(held: MirroredSubscription | None, found: SubscriptionRead, *, uncertainty: timedelta) -> bool:
-    """Whether the mirror's state is from before Stripe's, beyond the uncertainty of their times."""
+    """Whether the mirror's state is older than what was read, beyond the uncertainty of their times."""
     return held is None or held.as_of + uncertainty.total_seconds() < found.as_of - found.took
 
 
 def is_newer(held: MirroredSubscription, found: SubscriptionRead, *, uncertainty: timedelta) -> bool:
-    """Whether the mirror has moved on since Stripe was read, beyond the uncertainty of their times."""
+    """Whether the mirror's state is newer than what was read, beyond the uncertainty of their times."""
     return held.as_of > found.as_of + uncertainty.total_seconds()
 
 
@@ -88,15 +90,12 @@ def _flat(subscription: Subscription) -> Iterator[tuple[str, Any]]:
                 yield name, value
 
 
-MOST_RECORDS = 1000
-
-
 @dataclass(frozen=True, slots=True)
 class ComparisonResult:
     """Counts are of all; `drifts` and `failures` hold the first 1,000 each.
 
     `read`: subscriptions that Stripe listed. `mirrored`: items of the table. `in_flight`: differences that went away,
-    or are too young to judge. `expired`: ended so long ago that the mirror does not keep them.
+    or are too recent to judge. `expired`: ended so long ago that the mirror does not keep them.
     """
 
     read: int = 0
@@ -116,7 +115,7 @@ class ComparisonResult:
 
     @property
     def is_whole(self) -> bool:
-        """Whether mirror and Stripe agree now, as far as could be seen."""
+        """Whether mirror and Stripe agree now, as far as is known."""
         return self.drifted == self.repaired and not self.failed
 
 
@@ -143,7 +142,7 @@ class ComparisonCounts:
         if len(self._failures) < MOST_RECORDS:
             self._failures.append(failure)
 
-    def summary(self) -> ComparisonResult:
+    def result(self) -> ComparisonResult:
         """Return what is known so far."""
         return ComparisonResult(
             self.read,

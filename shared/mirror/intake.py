@@ -1,4 +1,4 @@
-"""The one way of an event into the mirror, whatever entrance it came by: HTTPS, EventBridge, or a replay."""
+"""The one way of an event into the mirror, whether it came by HTTPS, by EventBridge or from a replay."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ from shared.stripe.events import (
 
 
 class Ignored(StrEnum):
-    """Why a genuine event is none of the mirror's."""
+    """Why a genuine event is not mirrored."""
 
     OTHER_TYPE = "ignored_type"
     OTHER_ACCOUNT = "ignored_account"
@@ -40,30 +40,30 @@ class EventResult:
 
 
 class EventMirror(Protocol):
-    """What brings an event into the table."""
+    """What applies events to the table."""
 
     def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:
-        """Bring in the snapshot of an event."""
+        """Apply the snapshot of an event."""
 
     def apply_notification(self, event_id: str, created: int, subscription_id: str) -> Outcome:
-        """Bring in what Stripe has now."""
+        """Apply what Stripe has now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """`livemode` says which mode is mirrored: that of the API key."""
+    """Applies those events that are mirrored; `livemode` says of which mode: that of the API key."""
 
     mirror: EventMirror
     livemode: Callable[[], bool]
 
-    def take(self, body: bytes, *, now: float) -> EventResult:
-        """Bring a genuine event, as Stripe wrote it, into the mirror; `now` is our clock in Unix seconds.
+    def apply_event(self, body: bytes, *, now: float) -> EventResult:
+        """Apply a genuine event, as Stripe wrote it; `now` is our clock in Unix seconds.
 
-        Raises `UnreadableEvent` when it cannot be understood and has to be kept, `Unavailable` when it has to come
+        Raises `UnreadableEvent` when it cannot be read and has to be kept, `Unavailable` when Stripe has to send it
         again.
         """
         event = read_event(body)
-        return EventResult(self._ignored(event) or self._bring(event, now), event.id, event.type)
+        return EventResult(self._ignored(event) or self._apply(event, now), event.id, event.type)
 
     def _ignored(self, event: StripeEvent) -> Ignored | None:
         if not event.type.removeprefix("v1.").startswith(PREFIX):
@@ -72,7 +72,7 @@ class Intake:
             return Ignored.OTHER_ACCOUNT
         return None if event.livemode == self.livemode() else Ignored.OTHER_MODE
 
-    def _bring(self, event: StripeEvent, now: float) -> Outcome:
+    def _apply(self, event: StripeEvent, now: float) -> Outcome:
         if isinstance(event, SnapshotEvent):
             return self.mirror.apply(subscription_event(event), now=now)
         return self.mirror.apply_notification(event.id, int(event.created.timestamp()), _subject(event))

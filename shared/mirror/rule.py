@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol
 
 from shared.errors import Unavailable
-from shared.mirror.table import MirroredSubscription, Write
+from shared.mirror.table import MirroredSubscription, WritableTable, Write
 from shared.stripe.events import SubscriptionEvent
 from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.subscription import Subscription
@@ -15,7 +14,7 @@ ATTEMPTS = 5
 
 
 class Outcome(StrEnum):
-    """What became of a state that was brought to the mirror."""
+    """What became of a state that was applied to the mirror."""
 
     APPLIED = "applied"
     STALE = "stale"
@@ -23,25 +22,12 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
 
 
-class SubscriptionTable(Protocol):
-    """What the rule needs of the table; each write is conditional, and answers the item that stood in its way."""
-
-    def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
-        """Read one subscription, consistently."""
-
-    def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
-        """Write, unless the item stands in the way, as `shared.mirror.table.blocks_write` says."""
-
-    def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
-        """Write if nobody wrote since `since` was read."""
-
-
 class Mirror:
     """Brings states into the table so that it ends as Stripe is, in whatever order and however often they come."""
 
     def __init__(
         self,
-        table: SubscriptionTable,
+        table: WritableTable,
         read: Callable[[str], SubscriptionRead],
         *,
         uncertainty: timedelta,

@@ -1,4 +1,4 @@
-"""The form of an item of the table: the dataclasses, and how they become attributes and back."""
+"""The table `Subscriptions`: the form of its items, its reads and conditional writes, and a dry run of these."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -33,6 +33,9 @@ NAMES = {"#items": "items", "#status": "status"}
 
 _deserialize = TypeDeserializer().deserialize
 
+BY_PAUSE = "by_pause"
+ATTEMPTS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class MirroredSubscription:
@@ -51,7 +54,7 @@ class MirroredSubscription:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What is to be written: the state, its time, the event it came with, and when its pause began if that is known."""
+    """What to write: the state, its time, the event that brought it, and when its pause began if that is known."""
 
     subscription: Subscription
     as_of: int
@@ -60,11 +63,19 @@ class Write:
     expires_at: int | None = None
 
 
-def blocks_write(old: MirroredSubscription, write: Write, than: int) -> bool:
-    """What the table's condition says of an item, for those who only want to know.
+@dataclass(frozen=True, slots=True)
+class TablePage:
+    """Some items, and the key after which the next page starts (`None`: this was the last)."""
 
-    An end is final: it counts over any live state, and no live state counts over it. Otherwise an item as of `than` or
-    later stands in the way.
+    items: tuple[MirroredSubscription, ...]
+    next_start: Mapping[str, Any] | None
+
+
+def blocks_write(old: MirroredSubscription, write: Write, than: int) -> bool:
+    """Whether `put_if_older` refuses to write over `old`: the condition of its request, in Python.
+
+    An end is final: it is written over any live state, and no live state over it. Otherwise an item as of `than` or
+    later blocks the write.
     """
     if old.subscription.ended != write.subscription.ended:
         return old.subscription.ended
@@ -74,7 +85,7 @@ def blocks_write(old: MirroredSubscription, write: Write, than: int) -> bool:
 def update_expression(write: Write) -> tuple[str, dict[str, Any]]:
     """Build the update: its expression, which names attributes as `NAMES` says, and its values in DynamoDB's types.
 
-    What is known is set, what is not is removed, and the revision counts up.
+    Known values are set, the others removed, and the revision counts up.
     """
     attributes = _attributes(write)
     values = {f":{name}": serialize(value) for name, value in attributes.items() if value is not None}
@@ -84,11 +95,11 @@ def update_expression(write: Write) -> tuple[str, dict[str, Any]]:
 
 @lru_cache
 def _expression(names: tuple[str, ...], unknown: tuple[str, ...]) -> str:
-    """Subscriptions differ little in what is known of them, so that almost every event finds its expression ready."""
+    """Subscriptions differ little in which values are known, so almost every event finds its expression cached."""
     assignments = [f"{_alias(name)} = :{name}" for name in names if name not in unknown]
     removed = [_alias(name) for name in unknown]
     if "paused_since" in removed and "pause_kind" not in removed:
-        # Not known to begin with this write: it began earlier, or is first seen now.
+        # This write does not know when the pause began: it began earlier, or is first seen now.
         removed.remove("paused_since")
         assignments.append("paused_since = if_not_exists(paused_since, :as_of)")
     assignments.append("revision = if_not_exists(revision, :zero) + :one")
@@ -118,12 +129,12 @@ def _attributes(write: Write) -> dict[str, Any]:
 
 
 def item_key(customer_id: str, subscription_id: str) -> dict[str, Any]:
-    """The table's key, as DynamoDB wants it."""
+    """Return the table's key in DynamoDB's types."""
     return {"customer_id": serialize(customer_id), "subscription_id": serialize(subscription_id)}
 
 
 def read_item(item: Mapping[str, Any]) -> MirroredSubscription:
-    """Turn DynamoDB's typed attributes into the dataclass; attributes of other versions pass."""
+    """Turn DynamoDB's typed attributes into the dataclass; unknown attributes are ignored."""
     plain = {name: _whole(_deserialize(value)) for name, value in item.items()}
     known = {_FIELD.get(name, name): value for name, value in plain.items() if _FIELD.get(name, name) in _FIELDS}
     pause = known.get("pause_collection")
@@ -151,8 +162,30 @@ def _whole(value: Any) -> Any:
             return int(value)
 
 
-BY_PAUSE = "by_pause"
-ATTEMPTS = 5
+class WritableTable(Protocol):
+    """What the rule needs of the table; each write is conditional, and returns the item that blocked it."""
+
+    def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
+        """Read one subscription, consistently."""
+
+    def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
+        """Write, unless the item blocks it, as `blocks_write` says."""
+
+    def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
+        """Write if nobody wrote since `since` was read."""
+
+
+class SubscriptionTable(WritableTable, Protocol):
+    """What a comparison of the whole table needs as well."""
+
+    def get_many(self, keys: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], MirroredSubscription]:
+        """Read up to 100 subscriptions by (customer, subscription), leaving out the absent."""
+
+    def all(self) -> Iterator[MirroredSubscription]:
+        """Read the whole table."""
+
+    def page(self, start: Mapping[str, Any] | None) -> TablePage:
+        """Read some of what has not ended, after the key `start`."""
 
 
 class MirrorTable:
@@ -177,7 +210,7 @@ class MirrorTable:
     def get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], MirroredSubscription]:
         """Read up to 100 subscriptions by (customer, subscription) in one request, eventually consistent.
 
-        What DynamoDB leaves out for now (a throttled table) is asked for again, a few times. Raises `Unavailable`.
+        Keys that DynamoDB left unprocessed (a throttled table) are read again, a few times. Raises `Unavailable`.
         """
         wanted: list[Any] = [item_key(*key) for key in keys]
         found: dict[tuple[str, str], MirroredSubscription] = {}
@@ -213,10 +246,10 @@ class MirrorTable:
         except (ClientError, BotoCoreError) as error:
             raise _unavailable(error) from error
 
-    def page(self, start: Mapping[str, Any] | None) -> tuple[list[MirroredSubscription], Mapping[str, Any] | None]:
+    def page(self, start: Mapping[str, Any] | None) -> TablePage:
         """Read a megabyte of the table after `start` (`None`: from the beginning), eventually consistent.
 
-        Answers what has not ended, and where the next page starts (`None`: this was the last). Raises `Unavailable`.
+        Leaves out what has ended. Raises `Unavailable`.
         """
         request: dict[str, Any] = {
             "TableName": self._table_name,
@@ -230,10 +263,10 @@ class MirrorTable:
             answer = self._client.scan(**request)
         except (ClientError, BotoCoreError) as error:
             raise _unavailable(error) from error
-        return [read_item(item) for item in answer["Items"]], answer.get("LastEvaluatedKey")
+        return TablePage(tuple(map(read_item, answer["Items"])), answer.get("LastEvaluatedKey"))
 
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
-        """Write, unless the item stands in the way (`stands_in_the_way` says when); answer that item, or `None`."""
+        """Write, unless the item blocks it (`blocks_write` says when); return that item, or `None` when written."""
         how = "OR" if write.subscription.ended else "AND"
         return self._update(
             write,
@@ -244,7 +277,7 @@ class MirrorTable:
     def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
         """Write if nobody wrote since `since` was read (`None`: if there still is no item).
 
-        Answers as `put_if_older` does.
+        Returns as `put_if_older` does.
         """
         if since is None:
             return self._update(write, "attribute_not_exists(revision)", {})
@@ -296,17 +329,10 @@ def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
     return Unavailable("mirror_unavailable", f"The table of subscriptions did not answer ({code})")
 
 
-class ReadableTable(Protocol):
-    """What can be asked for one item."""
-
-    def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
-        """Read one subscription, consistently."""
-
-
 class DryRunTable:
-    """Returns every write as the table would, from a read."""
+    """Says of every write what the table would, from a read, and writes nothing."""
 
-    def __init__(self, table: ReadableTable) -> None:
+    def __init__(self, table: WritableTable) -> None:
         self._table = table
 
     def get(self, customer_id: str, subscription_id: str) -> MirroredSubscription | None:
@@ -314,14 +340,14 @@ class DryRunTable:
         return self._table.get(customer_id, subscription_id)
 
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
-        """Return the item that would stand in the way, or `None`."""
+        """Return the item that would block the write, or `None`."""
         old = self._old(write)
         if old and blocks_write(old, write, than):
             return old
         return None
 
     def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
-        """Return the item that would stand in the way, or `None`."""
+        """Return the item that would block the write, or `None`."""
         old = self._old(write)
         return old if (old and old.revision) != (since and since.revision) else None
 

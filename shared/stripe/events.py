@@ -1,4 +1,4 @@
-"""Reads Stripe's event in each of its forms: what happened, to which subscription, and whether it is ours."""
+"""Reads Stripe's events in each of their forms: snapshots, thin events, and EventBridge's envelope."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,10 @@ from pydantic_core import from_json
 
 from shared.errors import UnreadableEvent
 from shared.stripe.subscription import Seconds, Subscription, read_subscription
+
+PREFIX = "customer.subscription."
+
+EventId = Annotated[str, Field(pattern=r"^evt_\w+$", max_length=255)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +26,6 @@ class SubscriptionEvent:
     created: int
     subscription: Subscription
     starts_pause: bool = False
-
-
-PREFIX = "customer.subscription."
-
-EventId = Annotated[str, Field(pattern=r"^evt_\w+$", max_length=255)]
 
 
 class _Form(BaseModel):
@@ -56,7 +55,7 @@ class SnapshotEvent(_Form):
 
 
 class RelatedObject(_Form):
-    """What a thin event is about."""
+    """The object that a thin event is about."""
 
     id: Annotated[str, Field(pattern=r"^\w+$", max_length=255)]
 

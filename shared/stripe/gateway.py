@@ -1,4 +1,4 @@
-"""The one door to Stripe: a client that retries, times out in time, and fails with the bundle's own errors."""
+"""The client of Stripe: it retries, times out early enough, and fails with the bundle's own errors."""
 
 import re
 import time
@@ -18,16 +18,15 @@ from shared.stripe.subscription import Subscription, read_subscription
 
 StripeJson = Mapping[str, Any]
 
-
 stripe.enable_telemetry = False
 
-# API Gateway gives up after 30 s and Stripe's webhooks after about 10 s, so one retry has to fit in there.
+# API Gateway gives up after 30 s and Stripe's webhooks after about 10 s, so one retry has to fit in.
 TIMEOUT_SECONDS = 4
 RETRIES = 1
-# Who reads whole lists is in no such hurry, and a page of 100 large subscriptions may take Stripe some seconds.
+# Readers of whole lists can wait, and a page of 100 large subscriptions may take Stripe some seconds.
 PATIENT_TIMEOUT_SECONDS = 20
 
-# Stripe's refusal names it so: the 'rak_customer_portal_write' permission would allow the request.
+# How Stripe's refusal names it: the 'rak_customer_portal_write' permission would allow the request.
 _PERMISSION = re.compile(r"rak_\w+")
 
 
@@ -49,8 +48,8 @@ def stripe_client(api_key: str, api_base: str, timeout: float = TIMEOUT_SECONDS)
 def stripe_errors() -> Iterator[None]:
     """Turn Stripe's failures into the bundle's.
 
-    `Unavailable` for what may pass (network, 429, 5xx), `OperatorError` for the key's faults (401, 403). Anything else,
-    `stripe.InvalidRequestError` above all, is the caller's to understand.
+    `Unavailable` for what may pass (network, 429, 5xx), `OperatorError` for the key's faults (401, 403). All else,
+    `stripe.InvalidRequestError` above all, is left to the caller.
     """
     try:
         yield
@@ -75,7 +74,7 @@ def _code_of(error: stripe.StripeError) -> str | None:
 
 
 def _lacking(error: stripe.PermissionError) -> str:
-    """Name what the key lacks; Stripe's own words have a part of the key in them."""
+    """Name what the key lacks; Stripe's own message quotes a part of the key."""
     named = ", ".join(sorted(set(_PERMISSION.findall(str(error))))) or "the permissions listed in docs/how-to/deploy.md"
     return f"Give the restricted key in stripe_api_key of the secret {named}. Request: {error.request_id}"
 

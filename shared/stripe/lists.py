@@ -1,4 +1,4 @@
-"""Stripe's lists page by page, each with the time that its state is of."""
+"""Reads Stripe's lists whole: page by page, or in windows of `created` side by side; each page with its time."""
 
 import time
 from collections import deque
@@ -15,6 +15,8 @@ from shared.stripe.gateway import date_of
 from shared.stripe.pacing import RateLimit, Retries
 
 PAGE = 100
+# A window is divided only while it seems to hold more pages than this: each division costs part of a page.
+FEWEST_PAGES = 4
 # `GET /v1/events` takes up to 20 concrete types (docs.stripe.com/api/events/list).
 EVENT_TYPES = tuple(
     f"customer.subscription.{what}"
@@ -109,18 +111,14 @@ def _after(starting_after: str | None) -> dict[str, str]:
 
 
 def read_page(client: StripeClient, path: str, params: Mapping[str, Any]) -> ListPage:
-    """Ask for one page of a list, once: `Retries` tries again, and within the rate limit.
+    """Read one page of a list, once: `Retries` tries again, within the rate limit.
 
-    The answer stays JSON. The library's objects would take several times as long as all that is done with them.
+    The page stays JSON: the library's objects take several times as long to make as everything done with them.
     """
     began = time.monotonic()
     answer = client.raw_request("get", path, max_network_retries=0, **params)
     took = time.monotonic() - began
     return ListPage(tuple(answer.data["data"]), answer.data["has_more"], date_of(answer), took)
-
-
-# A window is divided only while it seems to hold more pages than this: each division costs part of a page.
-FEWEST_PAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +155,10 @@ class Window:
 
 
 class WindowReader:
-    """Reads windows side by side under one rate limit; what is left when it is stopped can be gone on with."""
+    """Reads windows side by side under one rate limit; a later run can continue with what is left."""
 
     def __init__(self, client: StripeClient, limit: RateLimit, windows: Iterable[Window], *, streams: int) -> None:
-        """Keep up to `streams` requests under way."""
+        """Keep up to `streams` requests running."""
         self._client = client
         self._retries = Retries(limit)
         self._streams = streams
@@ -191,7 +189,7 @@ class WindowReader:
                     yield page
 
     def _go_on(self, window: Window, page: ListPage, *, idle: bool) -> None:
-        """A window under way goes on first, so that few are open at a time."""
+        """Continue a window that was begun before another, so that few are open at a time."""
         divided = window.divided(page) if idle else None
         if divided:
             self._waiting.extendleft(reversed(divided))

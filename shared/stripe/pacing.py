@@ -1,4 +1,4 @@
-"""Keeps the bundle's own requests to Stripe apart, so that they leave room for the company's own."""
+"""Limits the rate of the bundle's requests to Stripe, which leaves room for the company's own, and retries them."""
 
 import math
 import random
@@ -17,6 +17,11 @@ from shared.stripe.gateway import SubscriptionRead, read_from_stripe, stripe_err
 _SECOND = 1_000_000_000
 # Stripe allows 25 a second of one endpoint, and 100 of all (docs.stripe.com/rate-limits).
 MOST_PER_SECOND = 100
+TRIES = 8
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+
+_Result = TypeVar("_Result")
 
 
 class RateLimit:
@@ -56,13 +61,6 @@ class RateLimit:
     def seconds(self) -> float:
         """Return the time of the limit's own clock, in seconds from an unknown beginning."""
         return self._clock() / _SECOND
-
-
-TRIES = 8
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
-
-_Result = TypeVar("_Result")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One plain form of a Stripe subscription, whatever API version it was rendered at."""
+"""One plain form of a Stripe subscription, whatever API version it was rendered at, and whether it is paused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -9,8 +9,7 @@ from botocore.config import Config
 from functions.webhook.wiring import MIRROR_CONFIG
 from shared.aws import AWS_CONFIG
 from shared.errors import Unavailable
-from shared.mirror.rule import SubscriptionTable
-from shared.mirror.table import MirroredSubscription, MirrorTable, Write, item_key
+from shared.mirror.table import MirroredSubscription, MirrorTable, TablePage, WritableTable, Write, item_key
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import FakeTable, subscription
 from tests.integration.dynamodb_fixtures import Subscriptions
@@ -51,7 +50,7 @@ def real(subscriptions: Subscriptions) -> MirrorTable:
 
 
 @pytest.fixture(params=["fake", "real"])
-def table(request: pytest.FixtureRequest) -> SubscriptionTable:
+def table(request: pytest.FixtureRequest) -> WritableTable:
     return FakeTable() if request.param == "fake" else request.getfixturevalue("real")
 
 
@@ -59,16 +58,16 @@ def write(as_of: int, status: str = "active", event_id: str = "evt_1", **fields:
     return Write(subscription(status, **fields), as_of, event_id)
 
 
-def test_an_unknown_subscription_is_none(table: SubscriptionTable) -> None:
+def test_an_unknown_subscription_is_none(table: WritableTable) -> None:
     assert table.get("cus_1", "sub_1") is None
 
 
-def test_what_is_written_is_read_whole(table: SubscriptionTable) -> None:
+def test_what_is_written_is_read_whole(table: WritableTable) -> None:
     assert table.put_if_older(Write(WHOLE, 10, "evt_1", paused_since=9, expires_at=20), than=7) is None
     assert table.get("cus_1", "sub_1") == MirroredSubscription(WHOLE, 10, 1, "evt_1", 9)
 
 
-def test_what_is_no_longer_so_is_removed(table: SubscriptionTable) -> None:
+def test_what_is_no_longer_so_is_removed(table: WritableTable) -> None:
     table.put_if_older(Write(WHOLE, 10, "evt_1", paused_since=9), than=7)
     bare = subscription("active")
     assert table.put_if_older(Write(bare, 20, "evt_2"), than=17) is None
@@ -76,9 +75,7 @@ def test_what_is_no_longer_so_is_removed(table: SubscriptionTable) -> None:
 
 
 @pytest.mark.parametrize(("than", "written"), [(9, False), (10, False), (11, True)])
-def test_an_item_as_of_the_same_time_or_later_stands_in_the_way(
-    table: SubscriptionTable, than: int, *, written: bool
-) -> None:
+def test_an_item_as_of_the_same_time_or_later_blocks_a_write(table: WritableTable, than: int, *, written: bool) -> None:
     table.put_if_older(write(10), than=7)
     old = table.put_if_older(write(13, "unpaid", "evt_2"), than=than)
     found = table.get("cus_1", "sub_1")
@@ -89,7 +86,7 @@ def test_an_item_as_of_the_same_time_or_later_stands_in_the_way(
         assert (old, found.subscription.status, found.revision) == (found, "active", 1)
 
 
-def test_an_ended_item_stands_in_the_way_of_a_live_state_only(table: SubscriptionTable) -> None:
+def test_an_ended_item_blocks_a_write_of_a_live_state_only(table: WritableTable) -> None:
     table.put_if_older(write(10, "canceled"), than=7)
     old = table.put_if_older(write(100, "active", "evt_2"), than=97)
     assert old
@@ -97,7 +94,7 @@ def test_an_ended_item_stands_in_the_way_of_a_live_state_only(table: Subscriptio
     assert table.put_if_older(write(100, "canceled", "evt_3"), than=97) is None
 
 
-def test_an_end_is_written_over_a_live_state_of_any_time_and_over_an_older_end_only(table: SubscriptionTable) -> None:
+def test_an_end_is_written_over_a_live_state_of_any_time_and_over_an_older_end_only(table: WritableTable) -> None:
     table.put_if_older(write(100), than=97)
     assert table.put_if_older(write(10, "canceled", "evt_2"), than=7) is None
     older = table.put_if_older(write(5, "incomplete_expired", "evt_3"), than=2)
@@ -105,7 +102,7 @@ def test_an_end_is_written_over_a_live_state_of_any_time_and_over_an_older_end_o
     assert older.subscription.status == "canceled"
 
 
-def test_a_write_since_the_read_stands_in_the_way(table: SubscriptionTable) -> None:
+def test_a_write_since_the_read_blocks_a_write(table: WritableTable) -> None:
     table.put_if_older(write(10), than=7)
     read = table.get("cus_1", "sub_1")
     table.put_if_older(write(20, event_id="evt_2"), than=17)
@@ -115,14 +112,14 @@ def test_a_write_since_the_read_stands_in_the_way(table: SubscriptionTable) -> N
     assert table.put_if_unchanged(write(30, "unpaid", "evt_3"), old) is None
 
 
-def test_an_item_that_came_since_there_was_none_stands_in_the_way(table: SubscriptionTable) -> None:
+def test_an_item_that_came_since_there_was_none_blocks_a_write(table: WritableTable) -> None:
     assert table.put_if_unchanged(write(10), None) is None
     old = table.put_if_unchanged(write(10, "unpaid"), None)
     assert old
     assert old.subscription.status == "active"
 
 
-def test_a_pause_keeps_its_beginning_until_it_ends(table: SubscriptionTable) -> None:
+def test_a_pause_keeps_its_beginning_until_it_ends(table: WritableTable) -> None:
     pause = PauseCollection("void")
     table.put_if_older(write(10, pause_collection=pause), than=7)
     table.put_if_older(write(20, event_id="evt_2", pause_collection=pause), than=17)
@@ -205,20 +202,19 @@ def test_keys_that_dynamodb_leaves_out_are_asked_for_again_and_never_forgotten(
 def test_the_table_is_walked_without_what_has_ended(real: MirrorTable) -> None:
     for number, status in enumerate(("active", "canceled", "paused", "incomplete_expired")):
         real.put_if_older(write(10, status, id=f"sub_{number}"), than=0)
-    found, start = real.page(None)
-    assert {each.subscription.id for each in found} == {"sub_0", "sub_2"}
-    assert start is None
+    page = real.page(None)
+    assert {each.subscription.id for each in page.items} == {"sub_0", "sub_2"}
+    assert page.next_start is None
 
 
 def test_a_walk_of_the_table_goes_on_after_any_item(real: MirrorTable) -> None:
     for number in range(7):
         real.put_if_older(write(10, id=f"sub_{number}", customer_id=f"cus_{number % 3}"), than=0)
-    walked, _ = real.page(None)
+    walked = real.page(None).items
     assert len(walked) == 7
     for place, last in enumerate(walked):
-        rest, start = real.page(item_key(last.subscription.customer_id, last.subscription.id))
-        assert rest == walked[place + 1 :]
-        assert start is None
+        rest = real.page(item_key(last.subscription.customer_id, last.subscription.id))
+        assert rest == TablePage(walked[place + 1 :], None)
 
 
 def test_a_table_that_does_not_answer_is_unavailable(subscriptions: Subscriptions) -> None:

@@ -59,11 +59,11 @@ def test_what_can_be_understood_now_is_brought_in_and_leaves_the_queue(world: Wo
 def test_a_packed_message_is_unpacked(world: World) -> None:
     (known,) = world.subscribe()
     large = event_of(world, known) | {"padding": "x" * 1_000_000}
-    message, encoding = packed(json.dumps(large).encode())
+    message = packed(json.dumps(large).encode())
     world.aws.clients.sqs.send_message(
         QueueUrl=world.aws.template.ref("DeadLetterQueue"),
-        MessageBody=message,
-        MessageAttributes={"encoding": {"DataType": "String", "StringValue": encoding}},
+        MessageBody=message.text,
+        MessageAttributes={"encoding": {"DataType": "String", "StringValue": message.encoding}},
     )
     assert world.portal("replay", "--only", "dead-letters", "--apply", *FAST).exit_code == 0
     assert world.statuses() == {known: "active"}

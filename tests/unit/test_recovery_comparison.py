@@ -36,14 +36,14 @@ def compare(rule: SlowAtFirst, count: int) -> tuple[Comparison, Clock]:
         FakeTable(), rule, pytest.fail, NOW, timedelta(days=400), timedelta(seconds=3), limit, SeenSubscriptions()
     )
     read = [SubscriptionRead(subscription(id=f"sub_{number}"), NOW, 0.0) for number in range(count)]
-    run.see(read, {})
-    run.judge(everything=True)
+    run.compare(read, {})
+    run.confirm(wait=True)
     return run, clock
 
 
 def test_a_stripe_that_stays_too_slow_costs_minutes_and_not_a_minute_for_each_subscription() -> None:
     run, clock = compare(SlowAtFirst(10_000), 100)
-    summary = run.tally.summary()
+    summary = run.counts.result()
     assert summary.found == {DriftKind.ABSENT: 100}
     assert (summary.repaired, summary.failed) == (0, 100)
     assert {failure.code for failure in summary.failures} == {"slow_read"}
@@ -52,5 +52,5 @@ def test_a_stripe_that_stays_too_slow_costs_minutes_and_not_a_minute_for_each_su
 
 def test_a_slow_moment_costs_no_repair() -> None:
     run, _ = compare(SlowAtFirst(7), 100)
-    summary = run.tally.summary()
+    summary = run.counts.result()
     assert (summary.repaired, summary.failed) == (100, 0)

@@ -185,7 +185,7 @@ def test_a_summary_counts_all_and_holds_the_first_thousand() -> None:
     for number in range(MOST_RECORDS + 5):
         tally.add(Drift(DriftKind.ABSENT, f"sub_{number}", "cus_1"), repaired=True)
         tally.fail(Failure(f"sub_{number}", "a", "b"))
-    summary = tally.summary()
+    summary = tally.result()
     assert (summary.drifted, summary.repaired, summary.failed) == (1005, 1005, 1005)
     assert (len(summary.drifts), len(summary.failures)) == (1000, 1000)
     assert not summary.is_whole

@@ -128,8 +128,8 @@ def thin(**changes: Any) -> bytes:
 
 
 def test_a_thin_event_makes_the_mirror_ask_stripe(world: World) -> None:
-    receipt = world.receive(thin())
-    assert (receipt.outcome, receipt.event_type) == (Outcome.APPLIED, "v1.customer.subscription.updated")
+    result = world.receive(thin())
+    assert (result.outcome, result.event_type) == (Outcome.APPLIED, "v1.customer.subscription.updated")
     assert world.mirror.notifications == [("evt_test_1", 1793361600, "sub_1")]
 
 
@@ -146,8 +146,8 @@ def test_a_thin_event_that_is_not_ours_is_ignored(world: World, change: dict[str
 
 
 def test_a_genuine_event_reaches_the_mirror(world: World) -> None:
-    receipt = world.receive(event())
-    assert (receipt.outcome, receipt.event_id) == (Outcome.APPLIED, "evt_1")
+    result = world.receive(event())
+    assert (result.outcome, result.event_id) == (Outcome.APPLIED, "evt_1")
     assert [told.subscription.id for told in world.mirror.events] == ["sub_1"]
 
 

@@ -151,9 +151,16 @@ def find_drift(account: Account, _audit: AuditContext) -> Iterator[Finding]:
         yield Finding(DRIFT_NAME, Severity.WARNING, (), _given_up(seen.asked), _CHECK_THE_KEY)
     if seen.drifted:
         yield _drifted(seen)
-    odd = sum(seen.found.values()) - seen.drifted
-    if odd:
-        yield Finding(DRIFT_NAME, Severity.INFO, seen.odd, _ODD, _LEAVE, more=odd - len(seen.odd))
+    others = sum(seen.found.values()) - seen.drifted
+    if others:
+        yield Finding(
+            DRIFT_NAME,
+            Severity.INFO,
+            seen.not_repairable,
+            _NOT_REPAIRABLE,
+            _LEAVE,
+            more=others - len(seen.not_repairable),
+        )
 
 
 def _drifted(seen: DriftTotals) -> Finding:
@@ -205,7 +212,7 @@ _RECONCILE = Text(
     "Run `portal reconcile --repair`, which names what it cannot repair.",
     "Lancez `portal reconcile --repair`, qui nomme ce qu'il ne peut pas réparer.",
 )
-_ODD = Text(
+_NOT_REPAIRABLE = Text(
     "The mirror holds subscriptions that Stripe does not have, or has of another customer.",
     "Le miroir contient des abonnements que Stripe ne connaît pas, ou attribue à un autre client.",
 )
