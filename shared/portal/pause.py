@@ -142,6 +142,18 @@ _PAUSED_ALREADY = Reason(
     "paused_already",
     Text("It is paused already.", "Il est déjà en pause."),
 )
+_RESUME_SEND_INVOICE = Reason(
+    "send_invoice",
+    Text(
+        "Stripe resumes only what is charged automatically, and this is paid by invoice (send_invoice).",
+        "Stripe ne reprend que ce qui est prélevé automatiquement ; cet abonnement est réglé sur facture "
+        "(send_invoice).",
+    ),
+    Text(
+        "Set collection_method=charge_automatically, once a payment method is there.",
+        "Réglez collection_method sur charge_automatically, dès qu'un moyen de paiement est enregistré.",
+    ),
+)
 _NOT_PAUSED = Reason(
     "not_paused",
     Text("It is not paused.", "Il n'est pas en pause."),
@@ -194,7 +206,8 @@ def resuming(facts: PortalFacts) -> Answer:
     wanted = features.pause and features.pause_periods is not None
     cause = subscription.paused_reason
     other = _cause(cause) if cause not in (None, "pause_requested") else None
-    return answer("resume", _RESUME, (None if wanted else _OFF, early, other))
+    by_invoice = _RESUME_SEND_INVOICE if subscription.collection_method == "send_invoice" else None
+    return answer("resume", _RESUME, (None if wanted else _OFF, early, other, by_invoice))
 
 
 def _with_note(topic: str, title: Text, reasons: Iterable[Reason | None], note: Text) -> Answer:

@@ -232,6 +232,11 @@ def test_a_pause_that_nobody_asked_for_is_not_promised_to_end_in_the_portal() ->
     assert "the service should stop" in Explanation(given).access.en
 
 
+def test_a_real_pause_of_a_subscription_paid_by_invoice_cannot_be_resumed_by_the_customer() -> None:
+    paused = plain("paused", paused_reason="pause_requested", collection_method="send_invoice")
+    assert codes(resuming(facts(paused))) == ["send_invoice"]
+
+
 @pytest.mark.parametrize(
     ("known", "lives", "code"),
     [(1, True, "last_payment_method"), (0, True, "no_payment_method"), (1, False, None), (2, True, None)],
