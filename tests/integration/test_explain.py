@@ -45,11 +45,13 @@ class Explainer:
         answers = {each["topic"]: each for each in self.json(subscription, *words)["answers"]}
         return [reason["code"] for reason in answers[topic]["reasons"]]
 
-    def buttons(self, subscription: str) -> set[str]:
+    def buttons(self, subscription: str, *, configuration: str | None = None, day: str = "") -> set[str]:
         """What the simulator's page offers for a subscription."""
-        customer = self.client.v1.subscriptions.retrieve(subscription).customer
-        url = self.client.v1.billing_portal.sessions.create({"customer": str(customer)}).url
-        page = html.unescape(self.simulator.session.get(url, timeout=5).text)
+        params: Any = {"customer": str(self.client.v1.subscriptions.retrieve(subscription).customer)}
+        if configuration:
+            params["configuration"] = configuration
+        url = self.client.v1.billing_portal.sessions.create(params).url
+        page = html.unescape(self.simulator.session.get(url, params={"as_of": day}, timeout=5).text)
         return set(re.findall(rf'value="(\w+)" data-subscription="{subscription}"', page))
 
 
@@ -125,6 +127,22 @@ def test_each_limit_is_named_and_the_page_agrees_with_the_command(explainer: Exp
         assert answers["cancel"]["possible"] is (code != "scheduled_update")
         offered = {button for button, topic in TOPICS.items() if answers[topic]["possible"]}
         assert explainer.buttons(subscription) == offered, code
+
+
+@pytest.mark.parametrize("day", ["2024-03-28", "2024-03-29", "2024-08-01", "2026-10-27", "2026-10-28"])
+def test_the_page_agrees_with_the_command_on_pauses_at_every_date(
+    explainer: Explainer, subscribe: Subscribe, day: str
+) -> None:
+    running, suspended, paused = (subscribe().id for _ in range(3))
+    explainer.client.v1.subscriptions.update(suspended, {"pause_collection": {"behavior": "void"}})
+    explainer.client.v1.subscriptions.pause(paused)
+    legacy = json.loads(explainer.parameters["PortalConfigurations"])["legacy"]
+    for subscription in (running, suspended, paused):
+        for words, configuration in (((), None), (("--group", "legacy"), legacy)):
+            answers = explainer.json(subscription, "--as-of", day, *words)["answers"]
+            possible = {each["topic"] for each in answers if each["possible"]}
+            offered = {button for button, topic in TOPICS.items() if topic in possible}
+            assert explainer.buttons(subscription, configuration=configuration, day=day) == offered
 
 
 def test_a_schedule_is_read_and_stands_in_the_way_only_until_its_last_phase_began(

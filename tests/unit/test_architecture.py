@@ -15,7 +15,7 @@ ROOMS = {
     "functions.nightly_audit": {"shared"},
     "functions.webhook": {"shared"},
     "local": {"functions", "shared"},
-    "local.stripe_simulator": {"shared.portal", "shared.stripe"},  # until it has rules of its own
+    "local.stripe_simulator": set(),
     "shared": set(),
     "shared.audit": {"shared", "shared.mirror", "shared.portal", "shared.stripe"},
     "shared.mirror": {"shared", "shared.stripe"},

@@ -8,12 +8,11 @@ from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.hosted_pages import date_text
 from local.stripe_simulator.portal.configurations import is_old_pause_form
 from local.stripe_simulator.portal.rules import (
-    may_change_quantity,
+    LAST_PAYMENT_METHOD,
+    Offer,
     may_remove_payment_method,
-    not_offered,
-    offered_actions,
-    plan_options,
-    quantity_limits,
+    not_available,
+    offer_for,
 )
 from local.stripe_simulator.resources import (
     catalog,
@@ -26,7 +25,6 @@ from local.stripe_simulator.resources import (
 from local.stripe_simulator.resources.subscriptions import add_interval
 from local.stripe_simulator.simulator import Call, PortalVisit
 from local.stripe_simulator.store import StripeObject
-from shared.portal.payment_methods import LAST
 
 
 def retention_offer(call: Call, flow: StripeObject) -> str | None:
@@ -64,15 +62,15 @@ _DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 
 def change_plan(call: Call, features: StripeObject, subscription: StripeObject, form: Form) -> str:
     """Change the price or the quantity, now or with the end of the period; raises 403 for what is not offered."""
-    item = subscription["items"]["data"][0]
+    item, offer = subscription["items"]["data"][0], offer_for(call, features, subscription)
     wanted: dict[str, Any] = {"id": item["id"]}
     price = form.get("price", item["price"]["id"])
     if price != item["price"]["id"]:
-        if price not in {one["id"] for one in plan_options(call, features, subscription)}:
-            raise not_offered()
+        if price not in {one["id"] for one in offer.plans}:
+            raise not_available()
         wanted["price"] = price
     if form.get("quantity", "").isdigit() and int(form["quantity"]) != item["quantity"]:
-        wanted["quantity"] = _quantity(call, features, subscription, int(form["quantity"]))
+        wanted["quantity"] = _quantity(offer, int(form["quantity"]))
     if wanted.keys() == {"id"}:
         raise ApiError("Choose another plan or another quantity.", status=400)
     if subscription["status"] != "trialing" and _is_deferred(call, features, item, wanted):
@@ -89,11 +87,10 @@ def _timing(feature: StripeObject, subscription: StripeObject) -> dict[str, Any]
     return {"billing_cycle_anchor": {"type": "now"}} if feature["billing_cycle_anchor"] == "now" else {}
 
 
-def _quantity(call: Call, features: StripeObject, subscription: StripeObject, quantity: int) -> int:
-    if not may_change_quantity(call, features, subscription):
-        raise not_offered()
-    least, most = quantity_limits(features, subscription)
-    if quantity < least or (most is not None and quantity > most):
+def _quantity(offer: Offer, quantity: int) -> int:
+    if offer.quantity is None:
+        raise not_available()
+    if quantity not in offer.quantity:
         raise ApiError("This quantity is not available.", status=403)
     return quantity
 
@@ -141,13 +138,13 @@ def perform(call: Call, customer: str, features: StripeObject, form: Form) -> st
     if action in _ON_SUBSCRIPTION:
         subscription = call.store.subscriptions.find(form.get("subscription", ""))
         if subscription is None or subscription["customer"] != customer:
-            raise not_offered()
-        if action not in offered_actions(call, features, subscription):
-            raise not_offered()
+            raise not_available()
+        if action not in offer_for(call, features, subscription).actions:
+            raise not_available()
         return _ON_SUBSCRIPTION[action](call, features, subscription, form)
     if action in _ON_CUSTOMER:
         return _ON_CUSTOMER[action](call, features, call.store.customers.get(customer), form)
-    raise not_offered()
+    raise not_available()
 
 
 def _cancel(call: Call, features: StripeObject, subscription: StripeObject, form: Form) -> str:
@@ -176,7 +173,7 @@ def _pause(call: Call, features: StripeObject, subscription: StripeObject, form:
     choices = pause_choices(feature)
     choice = form.get("duration", choices[0])
     if choice not in choices:
-        raise not_offered()
+        raise not_available()
     subscription_changes.pause(call.about(target))
     if choice != "indefinite":
         count, _, interval = choice.partition(" ")
@@ -203,7 +200,7 @@ def _resume(call: Call, features: StripeObject, subscription: StripeObject, _: F
 
 def _require(features: StripeObject, name: str) -> None:
     if not features[name]["enabled"]:
-        raise not_offered()
+        raise not_available()
 
 
 def _add_payment_method(call: Call, features: StripeObject, customer: StripeObject, form: Form) -> str:
@@ -224,7 +221,7 @@ def _make_default(call: Call, features: StripeObject, customer: StripeObject, fo
 def _remove_payment_method(call: Call, features: StripeObject, customer: StripeObject, form: Form) -> str:
     method = _own_method(call, features, customer, form)
     if not may_remove_payment_method(call, customer["id"]):
-        raise ApiError(f"It cannot be removed. {LAST.said.en}", status=403)
+        raise ApiError(f"It cannot be removed. {LAST_PAYMENT_METHOD}", status=403)
     payment_methods.detach(call.about(method["id"]))
     return "The payment method has been removed."
 
@@ -233,7 +230,7 @@ def _own_method(call: Call, features: StripeObject, customer: StripeObject, form
     _require(features, "payment_method_update")
     method = call.store.payment_methods.find(form.get("payment_method", ""))
     if method is None or method["customer"] != customer["id"]:
-        raise not_offered()
+        raise not_available()
     return method
 
 
@@ -247,7 +244,7 @@ def _update_customer(call: Call, features: StripeObject, customer: StripeObject,
         address = {name: form.get(_SHIPPING + name) for name in _ADDRESS}
         params["shipping"] = {"name": form.get(f"{_SHIPPING}name"), "phone": None, "address": address}
     if not params.keys() <= set(allowed):
-        raise not_offered()
+        raise not_available()
     customers.update(call.about(customer["id"], **params))
     return "Your information has been updated."
 

@@ -16,12 +16,11 @@ from local.stripe_simulator.portal import configurations as portal_configuration
 from local.stripe_simulator.portal import rules as portal_rules
 from local.stripe_simulator.simulator import Call, PortalVisit
 from local.stripe_simulator.store import StripeObject
-from shared.portal.facts import Answer
-from shared.portal.payment_methods import LAST
 
 _REFUSED = {
-    "change_plan": "You cannot change this subscription here",
+    "update": "You cannot change this subscription here",
     "cancel": "You cannot cancel this subscription here",
+    "uncancel": "You cannot keep this subscription here",
     "pause": "You cannot pause this subscription here",
     "resume": "You cannot resume this subscription here",
 }
@@ -57,7 +56,7 @@ def page_context(call: Call, visit: PortalVisit) -> dict[str, Any]:
         "payment_methods": call.store.payment_methods.of_customer(customer["id"]),
         "may_remove": portal_rules.may_remove_payment_method(call, customer["id"]),
         "return_url": session["return_url"],
-        "why_not_removed": LAST.said.en,
+        "why_not_removed": portal_rules.LAST_PAYMENT_METHOD,
         "notice": visit.notice,
         "previewed": date_text(call.now) if call.moment is not None else None,
         "is_old_pause": portal_configurations.is_old_pause_form(features["subscription_pause"]),
@@ -66,9 +65,8 @@ def page_context(call: Call, visit: PortalVisit) -> dict[str, Any]:
 
 def _shown(call: Call, features: StripeObject, subscription: StripeObject) -> dict[str, Any]:
     items, pause = subscription["items"]["data"], features["subscription_pause"]
-    offered = portal_rules.offered_actions(call, features, subscription)
+    offer = portal_rules.offer_for(call, features, subscription)
     names = [call.store.products.get(item["price"]["product"])["name"] for item in items]
-    options = portal_rules.plan_options(call, features, subscription) if "update" in offered else []
     return {
         "id": subscription["id"],
         "name": " + ".join(names),
@@ -76,30 +74,28 @@ def _shown(call: Call, features: StripeObject, subscription: StripeObject) -> di
         "price_id": items[0]["price"]["id"],
         "quantity": items[0]["quantity"],
         "status": subscription["status"],
-        "is_collection_paused": portal_rules.is_collection_paused(call, subscription),
+        "is_collection_paused": portal_rules.is_collection_paused(subscription, call.now),
         "period_end": date_text(min(item["current_period_end"] for item in items)),
         "cancel_at": date_text(subscription["cancel_at"]) if subscription["cancel_at"] else None,
         "resumes": _resumption(call, subscription),
-        "offers": offered,
-        "plans": [(price["id"], _plan_text(call, price)) for price in options],
-        "may_change_quantity": portal_rules.may_change_quantity(call, features, subscription),
-        "quantities": portal_rules.quantity_limits(features, subscription),
-        "warnings": portal_rules.warnings(call, features, subscription),
-        "refusals": _refusals(portal_rules.refusals(call, features, subscription), offered),
+        "offers": offer.actions,
+        "plans": [(price["id"], _plan_text(call, price)) for price in offer.plans],
+        "quantity_range": offer.quantity,
+        "warnings": offer.warnings,
+        "refusals": _refusals(offer),
         "pause_choices": [] if portal_configurations.is_old_pause_form(pause) else portal_actions.pause_choices(pause),
     }
 
 
-def _refusals(refused: list[Answer], offered: set[str]) -> list[tuple[str, list[str]]]:
-    """A sentence with its reasons; who can cancel and nothing else is told so."""
-    reasons = {answer.topic: [reason.why.en for reason in answer.limits] for answer in refused}
-    told = {_REFUSED[topic]: why for topic, why in reasons.items()}
-    if "change_plan" in reasons and "cancel" in reasons:
-        told = {_NEITHER: list(dict.fromkeys(reasons["change_plan"] + reasons["cancel"]))} | told
-        del told[_REFUSED["change_plan"]], told[_REFUSED["cancel"]]
-    elif "change_plan" in reasons and offered & {"cancel", "uncancel"} and not offered & {"pause", "resume"}:
-        told = {_ONLY_CANCEL: told.pop(_REFUSED["change_plan"])} | told
-    return list(told.items())
+def _refusals(offer: portal_rules.Offer) -> dict[str, tuple[str, ...]]:
+    """Reasons by the sentence that leads them; one sentence where only cancelling is left, or not even that."""
+    reasons = {refusal.action: refusal.reasons for refusal in offer.refusals}
+    leads: dict[str, tuple[str, ...]] = {}
+    if "update" in reasons and "cancel" in reasons:
+        leads[_NEITHER] = tuple(dict.fromkeys(reasons.pop("update") + reasons.pop("cancel")))
+    elif "update" in reasons and offer.actions and offer.actions <= {"cancel", "uncancel"}:
+        leads[_ONLY_CANCEL] = reasons.pop("update")
+    return leads | {_REFUSED[action]: why for action, why in reasons.items()}
 
 
 def _plan_text(call: Call, price: StripeObject) -> str:

@@ -90,8 +90,7 @@ def _check_subscription(call: Call, kind: str, details: StripeObject) -> None:
         text = "This subscription cannot be canceled because it is already set to be canceled."
         raise ApiError(text, param=param)
     if kind == "subscription_pause":
-        reason = subscription_changes.refusal(subscription)
-        if reason:
+        for reason in subscription_changes.pause_refusals(subscription):
             raise ApiError(reason, param=param)
     if kind == "subscription_update_confirm":
         _check_change(subscription, details["items"])

@@ -112,8 +112,8 @@ def restart_cycle(call: Call, subscription: StripeObject, anchor: int) -> None:
 _NOT_PAUSABLE = {"paused", "incomplete", "incomplete_expired", "canceled", "unpaid"}
 
 
-def refusal(subscription: StripeObject) -> str | None:
-    """Why Stripe would not pause this subscription, or nothing."""
+def pause_refusals(subscription: StripeObject) -> list[str]:
+    """Return why Stripe would refuse to pause this subscription (docs.stripe.com/billing/subscriptions/pause)."""
     status = subscription["status"]
     rules = (
         (status in _NOT_PAUSABLE, f"You cannot pause a subscription with status `{status}`."),
@@ -129,14 +129,26 @@ def refusal(subscription: StripeObject) -> str | None:
         (subscription["schedule"], "You cannot pause a subscription that has a subscription schedule attached."),
         (subscription.get("billing_cadence"), "You cannot pause a subscription that has a billing cadence attached."),
     )
-    return next((message for applies, message in rules if applies), None)
+    return [message for applies, message in rules if applies]
+
+
+def resume_refusals(subscription: StripeObject) -> list[str]:
+    """Return why Stripe would refuse to resume this subscription (docs.stripe.com/billing/subscriptions/pause)."""
+    status = subscription["status"]
+    rules = (
+        (status != "paused", f"You cannot resume a subscription with status `{status}`; it is not paused."),
+        (
+            subscription["collection_method"] != "charge_automatically",
+            "You can only resume subscriptions with `collection_method` set to `charge_automatically`.",
+        ),
+    )
+    return [message for applies, message in rules if applies]
 
 
 def pause(call: Call) -> StripeObject:
     """`POST /v1/subscriptions/{id}/pause`: no service, no invoices, every period cut to now."""
     subscription = call.store.subscriptions.get(call.ids["id"])
-    reason = refusal(subscription)
-    if reason:
+    for reason in pause_refusals(subscription):
         raise ApiError(reason)
     before = snapshot(subscription)
     subscription |= {"status": "paused", "status_details": paused_details(call.now, "pause_requested")}
@@ -151,10 +163,8 @@ def pause(call: Call) -> StripeObject:
 def resume(call: Call) -> StripeObject:
     """`POST /v1/subscriptions/{id}/resume`: active at once, in a new period unless the anchor stays."""
     subscription = call.store.subscriptions.get(call.ids["id"])
-    if subscription["status"] != "paused":
-        raise ApiError(f"You cannot resume a subscription with status `{subscription['status']}`; it is not paused.")
-    if subscription["collection_method"] != "charge_automatically":
-        raise ApiError("You can only resume subscriptions with `collection_method` set to `charge_automatically`.")
+    for reason in resume_refusals(subscription):
+        raise ApiError(reason)
     classic = subscription["billing_mode"]["type"] == "classic"
     if classic and call.params.get("payment_behavior") == "resume_on_payment_success":
         raise ApiError("`resume_on_payment_success` needs `billing_mode` `flexible`.", param="payment_behavior")
