@@ -28,6 +28,7 @@ from shared.portal.explain import (
 )
 from shared.portal.explain import explain as explained
 from shared.portal.facts import Answer
+from shared.portal.payment_methods import support_in
 from shared.portal.which_configuration import ConfigurationChoice
 
 if TYPE_CHECKING:
@@ -67,9 +68,8 @@ def explained_as_text(found: ExplainedSubscription, language: Language) -> Group
         *(line for each in found.explanation.answers for line in _lines(each, language)),
         f"\n[bold]{ACCESS_LABEL.say(language)}[/bold]",
         Padding(escape(found.explanation.access.say(language)), (0, 2)),
-        f"\n[bold]{escape(methods_title(found.explanation.country).say(language))}[/bold]",
-        _methods(found, language),
-        Padding(escape(METHODS_SOURCE.say(language)), (0, 2)),
+        "",
+        _payment_methods(found.explanation.country, language),
         *(escape(unread_text(each).say(language)) for each in found.unread),
     )
 
@@ -110,12 +110,18 @@ def _lines(each: Answer, language: Language) -> Iterator[Any]:
         yield Padding(escape(note.say(language)), (0, 2))
 
 
-def _methods(found: ExplainedSubscription, language: Language) -> Table:
+def _payment_methods(country: str | None, language: Language) -> Group:
     table = Table(box=None, show_header=False, padding=(0, 2))
-    for each, support in found.explanation.payment_methods:
+    for each, support in support_in(country):
         note = f" ({each.note.say(language)})" if each.note else ""
         table.add_row(each.type, escape(each.name.say(language) + note), SUPPORT_LABELS[support].say(language))
-    return table
+    title = f"[bold]{escape(methods_title(country).say(language))}[/bold]"
+    return Group(title, table, Padding(escape(METHODS_SOURCE.say(language)), (0, 2)))
+
+
+def _payment_methods_as_json(country: str) -> str:
+    methods = {each.type: support.value for each, support in support_in(country)}
+    return json.dumps({"country": country.upper(), "payment_methods": methods}, indent=2)
 
 
 app = typer.Typer()
@@ -124,7 +130,9 @@ app = typer.Typer()
 @app.command()
 def explain(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
-    subscription: Annotated[str, typer.Argument(help="The Stripe subscription, sub_...")],
+    subscription: Annotated[
+        str | None, typer.Argument(help="The Stripe subscription, sub_...; may be left out with --country.")
+    ] = None,
     *,
     as_of: Annotated[str | None, typer.Option(help="The day to look at, YYYY-MM-DD (default: now).")] = None,
     group: Annotated[str | None, typer.Option(help="The group of PORTAL_CONFIGURATIONS.")] = None,
@@ -135,14 +143,23 @@ def explain(  # noqa: PLR0913 - each an option of the command
     format: Annotated[Literal["table", "json"], typer.Option(help="How to write it.")] = "table",  # noqa: A002
     language: Annotated[Language, typer.Option(help="In which language.")] = "en",
 ) -> None:
-    """Say what the portal lets the customer do with a subscription, why not more, and what would lift it."""
+    """Say what the portal lets the customer do with a subscription, why not more, and what would lift it.
+
+    With --country and no subscription: list the payment methods that the portal supports there.
+    """
     if country and not re.fullmatch("[A-Za-z]{2}", country):
         raise InvalidRequest("bad_country", f"{country!r} is no country: write two letters, such as FR")
-    if not subscription.startswith("sub_"):
+    if subscription is None and country:
+        if format == "json":
+            sys.stdout.write(_payment_methods_as_json(country) + "\n")
+        else:
+            Console().print(_payment_methods(country, language))
+        return
+    if subscription is None or not subscription.startswith("sub_"):
+        wrong = "Which subscription?" if subscription is None else f"{subscription!r} is not a subscription."
         raise InvalidRequest(
             "no_subscription",
-            f"{subscription!r} is no subscription: an id such as sub_123 is wanted. `portal show cus_...` lists a "
-            "customer's",
+            f"{wrong} Give its id, such as sub_123; `portal show cus_...` lists the subscriptions of a customer",
         )
     deployment: Deployment = context.obj()
     moment = noon(as_of, zone("UTC")) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC)

@@ -16,7 +16,7 @@ from shared.portal.changes import cancellation, plan_change
 from shared.portal.configuration import PortalFeatures
 from shared.portal.facts import Answer, PortalFacts, Price
 from shared.portal.pause import pausing, resuming
-from shared.portal.payment_methods import SUPPORTED, TABLE, Support, Supported, removal
+from shared.portal.payment_methods import TABLE, Support, Supported, removal, support_in
 from shared.portal.which_configuration import ConfigurationChoice, read_configuration
 from shared.stripe.gateway import StripeJson, stripe_errors
 from shared.stripe.subscription import Subscription, is_paused, read_subscription
@@ -105,7 +105,7 @@ class Explanation:
     @property
     def payment_methods(self) -> tuple[tuple[Supported, Support], ...]:
         """Every type that the portal supports, and whether it does in the account's country."""
-        return tuple((each, each.in_country(self.country)) for each in SUPPORTED)
+        return support_in(self.country)
 
 
 _Result = TypeVar("_Result")

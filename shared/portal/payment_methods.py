@@ -19,10 +19,10 @@ class Support(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Supported:
-    """A type that the portal supports; `countries` of the business, `None` for most, empty where Stripe's table rules.
+    """A type that the portal supports; `countries` are those of the business, `None` is nearly everywhere.
 
-    Source: docs.stripe.com/customer-management, "Supported payment methods"; the countries are those of an older copy
-    of that table, and where that copy is silent nothing is said.
+    Source of the types: docs.stripe.com/customer-management, "Supported payment methods". Source of the countries: that
+    table, and "Business locations" on the page of each method, such as docs.stripe.com/payments/sepa-debit.
     """
 
     type: str
@@ -34,13 +34,22 @@ class Supported:
         """Return for the country (two letters) of the Stripe account; without one only what holds nearly everywhere."""
         if self.countries is None:
             return Support.YES
-        if not self.countries or country is None:
+        if country is None:
             return Support.UNKNOWN
         return Support.YES if country.upper() in self.countries else Support.NO
 
 
+def _countries(codes: str) -> frozenset[str]:
+    return frozenset(codes.split())
+
+
+_EUROPE = _countries("AT BE BG CH CY CZ DE DK EE ES FI FR GB GR HR IE IT LI LT LU LV MT NL NO PL PT RO SE SI SK")
+_SEPA = _EUROPE | _countries("AU CA GI HK HU JP MX NZ SG US")
+_BACS = (_EUROPE - {"CH"}) | _countries("AU CA HU SG US")
+_ACSS = _countries("CA US")
+_AMAZON_PAY = _countries("AT BE CH CY DE DK ES FR GB HU IE IT LU NL PT SE US")
 _EVERYWHERE = Text("in most countries", "dans la plupart des pays")
-_PAYPAL = Text("in Europe, after Stripe's approval", "en Europe, après l'accord de Stripe")
+_PAYPAL = Text("after Stripe's approval", "après l'accord de Stripe")
 SUPPORTED = (
     Supported("card", Text("cards, Apple Pay and Google Pay", "cartes, Apple Pay et Google Pay"), None, _EVERYWHERE),
     Supported("link", same("Link"), None, _EVERYWHERE),
@@ -48,13 +57,19 @@ SUPPORTED = (
     Supported("cashapp", same("Cash App Pay"), frozenset({"US"})),
     Supported("au_becs_debit", Text("BECS debit (Australia)", "prélèvement BECS (Australie)"), frozenset({"AU"})),
     Supported("boleto", same("Boleto"), frozenset({"BR"})),
-    Supported("paypal", same("PayPal"), frozenset(), _PAYPAL),
-    Supported("amazon_pay", same("Amazon Pay"), frozenset()),
-    Supported("sepa_debit", Text("SEPA debit", "prélèvement SEPA"), frozenset()),
-    Supported("bacs_debit", Text("Bacs debit", "prélèvement Bacs"), frozenset()),
-    Supported("acss_debit", Text("pre-authorized debit (ACSS)", "prélèvement préautorisé (ACSS)"), frozenset()),
+    Supported("paypal", same("PayPal"), _EUROPE, _PAYPAL),
+    Supported("amazon_pay", same("Amazon Pay"), _AMAZON_PAY),
+    Supported("sepa_debit", Text("SEPA debit", "prélèvement SEPA"), _SEPA),
+    Supported("bacs_debit", Text("Bacs debit", "prélèvement Bacs"), _BACS),
+    Supported("acss_debit", Text("pre-authorized debit (ACSS)", "prélèvement préautorisé (ACSS)"), _ACSS),
 )
 _TYPES = frozenset(each.type for each in SUPPORTED)
+
+
+def support_in(country: str | None) -> tuple[tuple[Supported, Support], ...]:
+    """Return every type that the portal supports, and whether it does for an account of the country."""
+    return tuple((each, each.in_country(country)) for each in SUPPORTED)
+
 
 _TITLE = Text("Remove a payment method", "Supprimer un moyen de paiement")
 LAST = Reason(

@@ -212,7 +212,7 @@ def test_what_the_key_may_not_read_is_said_and_the_rest_is_answered(explainer: E
 def test_the_country_of_the_account_can_be_named(explainer: Explainer, subscribe: Subscribe) -> None:
     found = explainer.json(subscribe().id, "--country", "au")
     told = found["payment_methods"]
-    assert (told["au_becs_debit"], told["cashapp"], told["sepa_debit"]) == ("yes", "no", "see_stripes_table")
+    assert (told["au_becs_debit"], told["cashapp"], told["sepa_debit"]) == ("yes", "no", "yes")
 
 
 def test_a_deleted_customers_subscription_is_explained_too(explainer: Explainer, subscribe: Subscribe) -> None:
@@ -241,7 +241,8 @@ def test_what_does_not_exist_is_named(explainer: Explainer, subscribe: Subscribe
 def test_who_names_a_customer_is_told_how_to_find_the_subscription(explainer: Explainer) -> None:
     error = explainer.run("cus_1").exception
     assert str(error) == (
-        "'cus_1' is no subscription: an id such as sub_123 is wanted. `portal show cus_...` lists a customer's"
+        "'cus_1' is not a subscription. Give its id, such as sub_123; `portal show cus_...` lists the subscriptions of "
+        "a customer"
     )
 
 

@@ -117,3 +117,17 @@ def test_without_aws_the_ways_out_are_told(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("command", ["link", "show", "audit"])
 def test_help_needs_no_deployment(command: str) -> None:
     assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
+
+
+def test_the_payment_methods_of_a_country_need_no_subscription_and_no_deployment() -> None:
+    told = CliRunner().invoke(app, ["explain", "--country", "fr", "--format", "json"])
+    methods = json.loads(told.stdout)
+    assert (methods["country"], methods["payment_methods"]["sepa_debit"]) == ("FR", "yes")
+    assert "see_stripes_table" not in methods["payment_methods"].values()
+    table = CliRunner().invoke(app, ["explain", "--country", "FR"]).stdout
+    assert re.search("sepa_debit +SEPA debit +yes", table)
+
+
+def test_without_a_country_a_subscription_has_to_be_named() -> None:
+    with pytest.raises(InvalidRequest, match="sub_123"):
+        CliRunner().invoke(app, ["explain"], catch_exceptions=False)

@@ -249,13 +249,16 @@ def test_a_count_of_payment_methods_that_nobody_read_is_said_to_be_unknown() -> 
     assert "was not read" in removal(facts(payment_methods=None)).notes[0].en
 
 
-def test_only_countries_with_a_source_are_named() -> None:
+def test_each_payment_method_is_supported_where_stripe_says_so() -> None:
     told = {each.type: [each.in_country(country) for country in ("US", "au", "FR", None)] for each in SUPPORTED}
     yes, no, unknown = Support.YES, Support.NO, Support.UNKNOWN
     assert told["card"] == told["link"] == [yes] * 4
     assert told["us_bank_account"] == [yes, no, no, unknown]
     assert told["au_becs_debit"] == [no, yes, no, unknown]
-    assert told["sepa_debit"] == told["paypal"] == [unknown] * 4
+    assert told["sepa_debit"] == told["bacs_debit"] == [yes, yes, yes, unknown]
+    assert told["acss_debit"] == [yes, no, no, unknown]
+    assert told["paypal"] == [no, no, yes, unknown]
+    assert told["amazon_pay"] == [yes, no, yes, unknown]
 
 
 def test_a_planned_end_can_be_taken_back() -> None:
