@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check format lint types validate lock lock-check openapi build bench
+.PHONY: help dev test check format lint types validate lock lock-check reference build bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,8 +59,9 @@ lock: $(BIN)/portal ## update the lock files (UPGRADE=--upgrade takes the newest
 	for name in $(FUNCTIONS); do $(COMPILE) --group $$name --python-version $(LAMBDA_PYTHON) \
 		-c requirements-dev.txt -o functions/$$name/requirements.txt || exit 1; done
 
-openapi: $(BIN)/portal ## write docs/reference/openapi.json from the routes of create_session
+reference: $(BIN)/portal ## write what docs/reference derives from the code: openapi.json and the tables of error codes
 	$(BIN)/python -m functions.create_session.openapi > docs/reference/openapi.json
+	$(BIN)/python -m tests.error_tables
 
 bench: $(BIN)/portal ## run the benchmarks (results are in bench/README.md)
 	$(BIN)/python -m bench.histories

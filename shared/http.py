@@ -1,13 +1,25 @@
-"""How an error becomes an HTTP answer: the one place that knows status codes (RFC 9457, problem+json)."""
+"""The HTTP edge: which status and log level each class of error gets, and the body of a request.
+
+Error bodies are problem+json (RFC 9457).
+"""
 
 import json
+import logging
 import traceback
 from base64 import b64decode
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import Forbidden, InvalidRequest, PortalError, Unauthenticated, Unavailable
+from shared.errors import (
+    Forbidden,
+    InvalidRequest,
+    OperatorError,
+    PortalError,
+    Unauthenticated,
+    Unavailable,
+    UnreadableEvent,
+)
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -17,47 +29,44 @@ _STATUS: dict[type[PortalError], HTTPStatus] = {
     InvalidRequest: HTTPStatus.BAD_REQUEST,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
+    OperatorError: HTTPStatus.INTERNAL_SERVER_ERROR,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    UnreadableEvent: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-# What only the team can mend is told to the log; the caller learns that it is not their fault.
+_LEVEL = {HTTPStatus.INTERNAL_SERVER_ERROR: logging.ERROR, HTTPStatus.SERVICE_UNAVAILABLE: logging.WARNING}
+# What the operator has to fix goes to the log; the caller learns only that it is not their fault.
 _APOLOGY = "Something is not set up right on our side. It has been noted; please try again later."
 
 CONTENT_TYPE = "application/problem+json"
 
 
-def status_of(error: PortalError) -> HTTPStatus:
-    """The answer's status; what is on the operator's side is a plain 500."""
-    return _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+def status_of(error: type[PortalError]) -> HTTPStatus:
+    """Return the status of the response to a request that failed with an error of this class."""
+    return _STATUS[error]
 
 
-def detail_of(error: PortalError) -> str:
-    """What may be said to the caller."""
-    return error.message if type(error) in _STATUS else _APOLOGY
+def level_of(error: type[PortalError]) -> int:
+    """Return the log level of the class: INFO for what a caller did wrong."""
+    return _LEVEL.get(status_of(error), logging.INFO)
 
 
 def problem(error: PortalError) -> str:
-    """The body: `code` is stable for programs, `detail` is for people."""
-    status = status_of(error)
+    """Return the response's body: `code` is stable for programs, `detail` is for people."""
+    status = status_of(type(error))
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": status.phrase,
         "status": status.value,
         "code": error.code,
-        "detail": detail_of(error),
+        "detail": _APOLOGY if status is HTTPStatus.INTERNAL_SERVER_ERROR else error.message,
     }
     return json.dumps(body)
 
 
 def log_problem(logger: "Logger", error: PortalError) -> None:
-    """Log what a caller did wrong as information, what the team has to mend as an error; never a stack trace."""
-    fields = {"code": error.code}
-    match status_of(error):
-        case HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error(error.message, extra=fields)
-        case HTTPStatus.SERVICE_UNAVAILABLE:
-            logger.warning(error.message, extra=fields)
-        case _:
-            logger.info(error.message, extra=fields)
+    """Log the message and the code at the level of the error's class, without a stack trace."""
+    log = {logging.ERROR: logger.error, logging.WARNING: logger.warning}.get(level_of(type(error)), logger.info)
+    log(error.message, extra={"code": error.code})
 
 
 def log_failure(logger: "Logger", error: Exception) -> None:

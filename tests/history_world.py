@@ -177,7 +177,7 @@ class Attempts:
         if call.result == "crashed":
             self._again()
             return
-        value = results[-1] if call.result == "answered" else Unavailable("model", "The call failed")
+        value = results[-1] if call.result == "answered" else Unavailable("stripe_unavailable", "The call failed")
         self._answers.append(Answer(value, sent, self._world.now))
         self._go_on()
 

@@ -117,11 +117,11 @@ class PortalAccount:
             try:
                 return self._retrieved(price_id, {"expand": ["product"]})
             except OperatorError as error:
-                if error.code != _LACKS_PERMISSION:
+                if error.code != "no_portal_permission":
                     raise
                 # A key may read prices and not products.
                 return self._retrieved(price_id, {})
-        except InvalidRequest as error:
+        except OperatorError as error:
             if getattr(error.__cause__, "code", None) == "resource_missing":
                 return None
             raise
@@ -135,23 +135,24 @@ class PortalAccount:
         return self._client.v1.billing_portal
 
     def _ask(self, what: str, ask: Callable[[Any], _Result]) -> _Result:
-        """Ask one thing. Raises `InvalidRequest` with Stripe's own words when it refuses."""
+        """Ask one thing. Raises `OperatorError` with Stripe's own words when it refuses."""
 
         def ask_once() -> _Result:
             try:
                 return ask({"stripe_version": self._version})
             except stripe.InvalidRequestError as error:
-                raise InvalidRequest("stripe_refused", f"Stripe refused: {error.user_message or error}") from error
+                raise OperatorError("stripe_refused", f"Stripe refused: {error.user_message or error}") from error
 
         try:
             return self._retries.of_stripe(ask_once)
         except OperatorError as error:
             if isinstance(error.__cause__, stripe.PermissionError):
-                raise OperatorError(_LACKS_PERMISSION, f"The API key lacks the permission {_NEEDED[what]}") from error
+                raise OperatorError(
+                    "no_portal_permission", f"The API key lacks the permission {_NEEDED[what]}"
+                ) from error
             raise
 
 
-_LACKS_PERMISSION = "no_portal_permission"
 _NEEDED = {
     "configurations": "Customer portal: Read",
     "create": "Customer portal: Write",

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from cli.configuration.model import MARK, Entry, Portal
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, OperatorError
 from shared.portal.configuration import SINCE, Features, OfferedProduct, Part
 from shared.stripe.gateway import StripeJson
 
@@ -244,7 +244,7 @@ def _the_default(name: str, configurations: Sequence[StripeJson]) -> StripeJson:
     for each in configurations:
         if each.get("is_default"):
             return each
-    raise InvalidRequest(
+    raise OperatorError(
         "no_default_configuration",
         f"{name!r} is to be the account's default configuration, and the account has none. Stripe's API cannot make "
         "one: save the customer portal's settings once in the Dashboard, in the mode of the key",

@@ -19,7 +19,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.create_session.portal_link import PortalLink
 from functions.create_session.visitor_page import Visitor, visitor_page
-from shared.errors import OperatorError, PortalError, Unavailable
+from shared.errors import ErrorEntry, OperatorError, PortalError, Unavailable
 from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of
 
 # `__Host-`: no other host can set it, and it goes to this host alone (RFC 6265bis, 4.1.3.2).
@@ -51,7 +51,7 @@ def return_token_of(event: Mapping[str, Any]) -> str | None:
 
 
 class PortalMetric(StrEnum):
-    """One of the first seven for each request; beside `PortalMisconfigured` one that says what is wrong, if known."""
+    """Each request counts as one of these. `PortalMisconfigured` is accompanied by the metric of the error's entry."""
 
     OPENED = "PortalOpened"
     CHECKOUT = "PortalCheckout"
@@ -61,47 +61,18 @@ class PortalMetric(StrEnum):
     UNAVAILABLE = "PortalUnavailable"
     FAILED = "PortalFailed"
 
-    BILLING_NOT_AVAILABLE = "PortalBillingNotAvailable"
-    CONFIGURATION_INACTIVE = "PortalConfigurationInactive"
-    CONFIGURATION_MISSING = "PortalConfigurationMissing"
-    CUSTOMER_MISSING = "PortalCustomerMissing"
-    KEY_INVALID = "PortalKeyInvalid"
-    KEY_LACKS_PERMISSION = "PortalKeyLacksPermission"
-    LOGIN_PAGE_OFF = "PortalLoginPageOff"
-    NO_DEFAULT_CONFIGURATION = "PortalNoDefaultConfiguration"
-    SETTINGS_WRONG = "PortalSettingsWrong"
-    UNKNOWN_GROUP = "PortalUnknownGroup"
-    WRONG_MODE = "PortalWrongMode"
 
-
-_CAUSES = {
-    "bad_checkout_price": PortalMetric.SETTINGS_WRONG,
-    "bad_retention_coupon": PortalMetric.SETTINGS_WRONG,
-    "bad_secret": PortalMetric.SETTINGS_WRONG,
-    "bad_settings": PortalMetric.SETTINGS_WRONG,
-    "billing_not_available": PortalMetric.BILLING_NOT_AVAILABLE,
-    "configuration_inactive": PortalMetric.CONFIGURATION_INACTIVE,
-    "configuration_missing": PortalMetric.CONFIGURATION_MISSING,
-    "customer_missing": PortalMetric.CUSTOMER_MISSING,
-    "login_page_off": PortalMetric.LOGIN_PAGE_OFF,
-    "no_default_configuration": PortalMetric.NO_DEFAULT_CONFIGURATION,
-    "stripe_key_invalid": PortalMetric.KEY_INVALID,
-    "stripe_key_lacks_permission": PortalMetric.KEY_LACKS_PERMISSION,
-    "unknown_group": PortalMetric.UNKNOWN_GROUP,
-    "wrong_mode": PortalMetric.WRONG_MODE,
-}
-
-
-def metrics_of(error: PortalError) -> tuple[PortalMetric, ...]:
-    """Return what a refused request counts as."""
+def metrics_of(error: PortalError) -> list[str]:
+    """Return the metrics that count a request refused with this error."""
     match error:
-        case OperatorError(code=code):
-            cause = _CAUSES.get(code)
-            return (PortalMetric.MISCONFIGURED, cause) if cause else (PortalMetric.MISCONFIGURED,)
+        case OperatorError(entry=ErrorEntry(metric=str(cause))):
+            return [PortalMetric.MISCONFIGURED, cause]
+        case OperatorError():
+            return [PortalMetric.MISCONFIGURED]
         case Unavailable():
-            return (PortalMetric.UNAVAILABLE,)
+            return [PortalMetric.UNAVAILABLE]
         case _:
-            return (PortalMetric.REFUSED,)
+            return [PortalMetric.REFUSED]
 
 
 logger = Logger(service="create_session")
@@ -183,7 +154,7 @@ def apologise(error: Exception) -> Response[str]:
 def _refused(error: PortalError) -> Response[str]:
     event = app.current_event
     headers = {name: event.headers.get(name) for name in ("accept", "accept-language")}
-    status = status_of(error).value
+    status = status_of(type(error)).value
     if event.http_method != "GET" or "text/html" not in (headers["accept"] or ""):
         return Response(status, CONTENT_TYPE, problem(error), _HEADERS)
     has_token = "token" in event.query_string_parameters
@@ -203,6 +174,6 @@ def _lead_to(url: str, cookies: list[Cookie]) -> Response[str]:
     return Response(HTTPStatus.SEE_OTHER.value, headers=_HEADERS | {"Location": url}, body="", cookies=cookies)
 
 
-def _count(*names: PortalMetric) -> None:
+def _count(*names: str) -> None:
     for name in names:
         metrics.add_metric(name, MetricUnit.Count, 1)

@@ -8,64 +8,20 @@ from typing import Any
 
 from functions.create_session.app import app
 from functions.create_session.portal_session import SessionRequest
-from shared.http import CONTENT_TYPE
+from shared.errors import CATALOGUE
+from shared.http import CONTENT_TYPE, status_of
 
-# Each code is explained in docs/reference/portal-link.md or docs/reference/operations.md.
-CODES: Mapping[int, tuple[str, ...]] = {
-    400: (
-        "bad_request",
-        "bad_return_url",
-        "change_refused",
-        "change_required",
-        "customer_required",
-        "discount_refused",
-        "flow_disabled",
-        "flow_refused",
-        "nothing_to_confirm",
-        "several_items",
-        "subscription_required",
-        "unreadable_body",
-    ),
-    401: ("bad_token", "expired_token", "no_token"),
-    403: (
-        "no_customer",
-        "not_your_customer",
-        "not_your_item",
-        "not_your_subscription",
-        "other_after_completion",
-        "other_flow",
-        "other_item",
-        "other_price",
-        "other_quantity",
-        "other_subscription",
-    ),
-    500: (
-        "bad_checkout_price",
-        "bad_retention_coupon",
-        "bad_secret",
-        "bad_settings",
-        "billing_not_available",
-        "checkout_refused",
-        "configuration_inactive",
-        "configuration_missing",
-        "customer_missing",
-        "internal_error",
-        "login_page_off",
-        "no_default_configuration",
-        "stripe_key_invalid",
-        "stripe_key_lacks_permission",
-        "stripe_refused",
-        "unknown_group",
-        "wrong_mode",
-    ),
-    503: (
-        "checkout_contended",
-        "customer_not_found_yet",
-        "customer_not_made",
-        "secret_unreadable",
-        "stripe_unavailable",
-    ),
-}
+
+def _codes_by_status() -> dict[int, list[str]]:
+    """Return the codes that the portal link can answer with, in alphabetical order."""
+    found: dict[int, list[str]] = {}
+    for entry in CATALOGUE.values():
+        if entry.portal_link:
+            found.setdefault(status_of(entry.error).value, []).append(entry.code)
+    return {status: sorted(codes) for status, codes in sorted(found.items())}
+
+
+CODES: Mapping[int, list[str]] = _codes_by_status()
 
 PROBLEM = {
     "type": "object",
@@ -112,7 +68,7 @@ def refusals(*statuses: int, has_page: bool) -> dict[str, Any]:
 
 
 def _refusal(status: int, *, has_page: bool) -> dict[str, Any]:
-    codes = {"status": {"const": status}, "code": {"enum": list(CODES[status])}}
+    codes = {"status": {"const": status}, "code": {"enum": CODES[status]}}
     schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": codes}]}
     content: dict[str, Any] = {CONTENT_TYPE: {"schema": schema}}
     if has_page:

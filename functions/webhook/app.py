@@ -32,7 +32,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         metrics.add_metric(metric_of(error), MetricUnit.Count, 1)
         if is_from_event_bus(event):
             raise
-        return {"statusCode": status_of(error).value, "headers": {"Content-Type": CONTENT_TYPE}, "body": problem(error)}
+        status = status_of(type(error)).value
+        return {"statusCode": status, "headers": {"Content-Type": CONTENT_TYPE}, "body": problem(error)}
     logger.info("event", extra=result.for_log())
     metrics.add_metric(metric_of(result.outcome), MetricUnit.Count, 1)
     body = json.dumps({"outcome": result.outcome})

@@ -51,12 +51,12 @@ def read_configuration(client: StripeClient, through: ConfigurationChoice, group
 
 
 def configuration_of_group(group: str | None, groups: Mapping[str, str]) -> str | None:
-    """Return the id of a group's configuration, `None` for the default one. Raises `InvalidRequest` for no such group.
+    """Return the id of a group's configuration, `None` for the default one. Raises `OperatorError` for no such group.
 
     Without any groups the portal link asks nobody for one.
     """
     if group is None or not groups:
         return None
     if group not in groups:
-        raise InvalidRequest("unknown_group", f"PORTAL_CONFIGURATIONS has no group {group!r}, only {sorted(groups)}")
+        raise OperatorError("unknown_group", f"PORTAL_CONFIGURATIONS has no group {group!r}, only {sorted(groups)}")
     return groups[group]

@@ -11,7 +11,7 @@ from typing import TypeVar
 import stripe
 from stripe import StripeClient
 
-from shared.errors import InvalidRequest, Unavailable
+from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.stripe.gateway import SubscriptionRead, read_from_stripe, stripe_errors
 
 _SECOND = 1_000_000_000
@@ -65,12 +65,12 @@ class RateLimit:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Raise `InvalidRequest` where Stripe refuses what was asked for."""
+    """Raise `OperatorError` where Stripe refuses what was asked for."""
     try:
         yield
     except stripe.InvalidRequestError as error:
         what = ", ".join(filter(None, (error.code, error.param))) or f"status {error.http_status}"
-        raise InvalidRequest(
+        raise OperatorError(
             "stripe_refused",
             f"Stripe refused the request ({what}): check the ids that were given. Request: {error.request_id}",
         ) from error
@@ -89,8 +89,8 @@ class Retries:
     def of_stripe(self, ask: Callable[[], _Result]) -> _Result:
         """Ask Stripe one thing, each try within the rate limit.
 
-        Raises `Unavailable` when the last try failed as well, `OperatorError` when Stripe refuses the key,
-        `InvalidRequest` when it refuses the request.
+        Raises `Unavailable` when the last try failed as well, `OperatorError` when Stripe refuses the key or the
+        request.
         """
 
         def ask_once() -> _Result:

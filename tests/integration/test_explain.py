@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from cli.deployment import Deployment
 from cli.main import app
-from shared.errors import InvalidRequest, OperatorError
+from shared.errors import OperatorError, PortalError
 from tests.integration.conftest import Aws
 from tests.integration.simulator_fixtures import RunningSimulator, Shop
 
@@ -234,7 +234,7 @@ def test_a_deleted_customers_subscription_is_explained_too(explainer: Explainer,
 def test_what_does_not_exist_is_named(explainer: Explainer, subscribe: Subscribe, words: list[str], code: str) -> None:
     subscription = subscribe().id
     error = explainer.run(*(word.replace("{}", subscription) for word in words)).exception
-    assert isinstance(error, InvalidRequest)
+    assert isinstance(error, PortalError)
     assert error.code == code
 
 

@@ -105,7 +105,7 @@ def test_a_group_that_is_not_deployed_is_refused_before_a_customer_follows_the_l
     monkeypatch.setattr(Deployment, "portal_configurations", {"vip": "bpc_1"})
     assert claims_in(run(ada, "--group", "vip").stdout)["group"] == "vip"
     error = run(ada, "--group", "vpi", "--email").exception
-    assert isinstance(error, InvalidRequest)
+    assert isinstance(error, OperatorError)
     assert (error.code, "['vip']" in error.message, outbox()) == ("unknown_group", True, [])
 
 

@@ -1,9 +1,7 @@
 """The OpenAPI document says what the handler does: schemathesis asks all that it allows, and more."""
 
 import json
-import re
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from functions.create_session.openapi import CODES, document
+from functions.create_session.openapi import document
 from local.assembly import serving
 from local.aws.lambda_function import LambdaFunction
 from local.gateway.api import Gateway
@@ -102,33 +100,3 @@ def test_every_route_of_the_function_is_in_the_document(aws: Aws) -> None:
     mine = {route.key for route in aws.template.routes() if route.function_id == "CreateSessionFunction"}
     paths = document()["paths"]
     assert {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods} == mine
-
-
-STATUSES = {"InvalidRequest": 400, "Unauthenticated": 401, "Forbidden": 403, "OperatorError": 500, "Unavailable": 503}
-# Raised in shared modules, and never on the way of these routes.
-ELSEWHERE = {"bad_expiry", "link_too_long", "stripe_without_date"}
-RAISED = re.compile(rf'\b({"|".join(STATUSES)})\(\s*f?"([a-z_{{}}]+)"')
-
-
-def sources() -> str:
-    """The function's modules, and those of `shared` that its package imports."""
-    import_module("functions.create_session.app")
-    own = sorted((ROOT / "functions/create_session").glob("*.py"))
-    text = "\n".join(path.read_text() for path in own)
-    names = {name.replace(".", "/") for name in re.findall(r"from shared\.([\w.]+) import", text)}
-    return text + "\n".join(
-        (ROOT / f"shared/{name}.py").read_text() for name in sorted(names) if "/" not in name or "stripe" in name
-    )
-
-
-def test_every_code_that_can_be_raised_is_documented_under_its_status() -> None:
-    raised: dict[int, set[str]] = {status: set() for status in CODES}
-    for error, code in RAISED.findall(sources()):
-        if code == "other_{name}":
-            limited = {"flow", "subscription", "item", "price", "quantity", "after_completion"}
-            raised[403] |= {f"other_{name}" for name in limited}
-        elif code not in ELSEWHERE:
-            raised[STATUSES[error]].add(code)
-    assert {status: sorted(codes) for status, codes in raised.items()} == {
-        status: sorted(codes) for status, codes in CODES.items()
-    }

@@ -17,7 +17,7 @@ from cli.configuration.apply import PortalAccount
 from cli.deployment import Deployment
 from cli.main import app
 from shared.audit.scan import all_configurations
-from shared.errors import InvalidRequest, OperatorError, PortalError
+from shared.errors import OperatorError, PortalError
 from shared.stripe.pacing import RateLimit, Retries
 from tests.integration import simulator_fixtures as given
 from tests.integration.simulator_fixtures import NEW, RunningSimulator, Shop
@@ -689,7 +689,7 @@ def test_a_price_that_is_not_there_is_nothing_and_another_refusal_is_told(
 ) -> None:
     assert account(client).price("price_none") is None
     simulator.admin("POST", "faults", {"fail": [{"status": 400}]})
-    with pytest.raises(InvalidRequest, match="Stripe refused: A failure"):
+    with pytest.raises(OperatorError, match="Stripe refused: A failure"):
         account(client).price("price_1")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from cli.recover import commands as recover_commands
 from cli.recover.backfill import BackfillProgress, BackfillStep, backfill
-from shared.errors import InvalidRequest, OperatorError, Unavailable
+from shared.errors import OperatorError, Unavailable
 from shared.mirror.rule import Outcome
 from shared.stripe.events import SubscriptionEvent
 from tests.integration.conftest import Aws
@@ -187,7 +187,7 @@ def test_a_slow_page_is_read_again_one_by_one(world: World) -> None:
 
 
 def test_a_cursor_that_stripe_does_not_know_is_refused(world: World) -> None:
-    with pytest.raises(InvalidRequest, match="starting_after"):
+    with pytest.raises(OperatorError, match="starting_after"):
         world.portal("backfill", "--starting-after", "sub_unknown")
 
 

@@ -63,7 +63,10 @@ def test_pauses_double_and_half_of_each_is_left_to_chance(chance: float, seconds
     assert seconds <= TRIES * LONGEST_PAUSE_SECONDS
 
 
-@pytest.mark.parametrize("error", [OperatorError("a", "b"), UnreadableEvent("a", "b"), InvalidRequest("a", "b")])
+@pytest.mark.parametrize(
+    "error",
+    [OperatorError("bad_secret", "b"), UnreadableEvent("unreadable_event", "b"), InvalidRequest("bad_date", "b")],
+)
 def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
     retries, _ = patient()
     act = Failing(error, 1)
@@ -88,10 +91,10 @@ def test_stripe_is_asked_again_within_the_rate(error: Exception) -> None:
     assert clock.now >= 20e9
 
 
-def test_stripes_refusal_of_a_cursor_is_the_callers_to_mend() -> None:
+def test_stripes_refusal_of_a_cursor_names_the_parameter() -> None:
     retries, _ = patient()
     refusal = stripe.InvalidRequestError("No such subscription", "starting_after", code="resource_missing")  # type: ignore[no-untyped-call]
-    with pytest.raises(InvalidRequest, match="resource_missing, starting_after"):
+    with pytest.raises(OperatorError, match="resource_missing, starting_after"):
         retries.of_stripe(Failing(refusal, 1))
 
 

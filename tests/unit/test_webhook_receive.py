@@ -298,9 +298,9 @@ def test_every_result_has_its_own_metric() -> None:
         *Outcome,
         *Ignored,
         "dead_letter",
-        InvalidRequest("a", "b"),
-        Unavailable("a", "b"),
-        OperatorError("a", "b"),
+        InvalidRequest("bad_signature", "b"),
+        Unavailable("mirror_unavailable", "b"),
+        OperatorError("bad_secret", "b"),
     ]
     names = [metric_of(result) for result in results]
     assert names == [
