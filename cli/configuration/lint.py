@@ -111,7 +111,9 @@ def update_problems(features: Features, path: Path) -> Iterator[Problem]:
             "Stripe refuses plan changes while customers cannot change their payment method.",
             "Write `payment_method_update: {enabled: true}` beside it.",
         )
-    if not update.default_allowed_updates or ("price" in update.default_allowed_updates and not update.products):
+    if not update.default_allowed_updates or (
+        "price" in update.default_allowed_updates and not update.offered_products
+    ):
         what = "products" if update.default_allowed_updates else "default_allowed_updates"
         message = f"Plan changes are on, and {what} is empty: customers can change nothing."
         yield Problem("nothing_to_update", at, message, f"List {what}.", Severity.WARNING)
@@ -120,15 +122,15 @@ def update_problems(features: Features, path: Path) -> Iterator[Problem]:
 
 
 def _products(update: SubscriptionUpdate, path: Path) -> Iterator[Problem]:
-    if len(update.products) > MOST_PRODUCTS:
+    if len(update.offered_products) > MOST_PRODUCTS:
         yield Problem(
             "too_many_products",
             path,
-            f"{len(update.products)} products are offered; the portal takes {MOST_PRODUCTS}.",
+            f"{len(update.offered_products)} products are offered; the portal takes {MOST_PRODUCTS}.",
             "Offer fewer, or split them over configurations for groups.",
         )
     seen: set[str] = set()
-    for position, product in enumerate(update.products):
+    for position, product in enumerate(update.offered_products):
         at = (*path, position)
         if product.product in seen:
             message = f"The product {product.product} stands here twice."
@@ -181,7 +183,7 @@ def _conditions(update: SubscriptionUpdate, path: Path) -> Iterator[Problem]:
     if kinds and "price" not in update.default_allowed_updates and kinds != ["decreasing_item_amount"]:
         message = "Intervals only become shorter when customers can change the price."
         yield Problem("condition_never", at, message, "Add price to default_allowed_updates.", Severity.WARNING)
-    if kinds and all(len(each.prices) == 1 for each in update.products):
+    if kinds and all(len(each.prices) == 1 for each in update.offered_products):
         message = (
             "Stripe documents waiting for the period's end between prices of one product, and each has one price here."
         )
@@ -192,7 +194,7 @@ def price_problems(portal: Portal, price_of: PriceOf) -> Iterator[Problem]:
     """Return what the account says against the products and prices of a file; `price_of` reads a price."""
     for name, entry in portal.configurations.items():
         update = entry.features.subscription_update
-        for position, product in enumerate(update.products if update.enabled and entry.active else ()):
+        for position, product in enumerate(update.offered_products if update.enabled and entry.active else ()):
             at = ("configurations", name, "features", "subscription_update", "products", position)
             found = {each.price: price_of(each.price) for each in product.prices}
             for place, each in enumerate(product.prices):

@@ -7,7 +7,7 @@ from typing import Any
 
 from cli.configuration.model import MARK, Entry, Portal
 from shared.errors import InvalidRequest, OperatorError
-from shared.portal.configuration import SINCE, Features, OfferedProduct, Part
+from shared.portal.configuration import SINCE, Features, OfferedProduct, Part, without_empty
 from shared.stripe.gateway import StripeJson
 
 Fields = dict[str, Any]
@@ -79,7 +79,7 @@ def _take_out(asked: Any, path: list[str]) -> None:
 
 def actual_fields(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same of a configuration as Stripe shows it, at any version: what is absent is off or empty."""
-    found: dict[str, Any] = _without_nothing(dict(configuration))
+    found: dict[str, Any] = without_empty(configuration)
     features = found.setdefault("features", {})
     for name in Features.model_fields:
         features.setdefault(name, {}).setdefault("enabled", False)
@@ -87,12 +87,6 @@ def actual_fields(configuration: Mapping[str, Any]) -> dict[str, Any]:
         product.setdefault("adjustable_quantity", {"enabled": False})
     found.setdefault("login_page", {"enabled": False})
     return found
-
-
-def _without_nothing(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nothing(item) for key, item in value.items() if item is not None and item != ""}
-    return [_without_nothing(item) for item in value] if isinstance(value, list) else value
 
 
 # How Stripe says what a file says by leaving it out.

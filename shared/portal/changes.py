@@ -135,8 +135,8 @@ _NO_OTHER_PRICE = Reason(
         "Aucun autre tarif proposé n'a sa devise et son tax_behavior.",
     ),
     Text(
-        "Offer a price that has both (features.subscription_update.products).",
-        "Proposez un tarif qui a les deux (features.subscription_update.products).",
+        "Offer a price that has both (features.subscription_update.offered_products).",
+        "Proposez un tarif qui a les deux (features.subscription_update.offered_products).",
     ),
 )
 _TRIAL_ENDS = Text(
@@ -170,8 +170,8 @@ _PRICES_NOT_READ = Text(
 
 def choices(facts: PortalFacts) -> tuple[Price, ...]:
     """Return the prices that the customer may switch to: active, of the same currency and stated tax behavior."""
-    now, features = facts.current, facts.features
-    if now is None or "price" not in features.allowed_updates or now.tax_behavior in (None, "unspecified"):
+    now, allowed = facts.current, facts.features.subscription_update.default_allowed_updates
+    if now is None or "price" not in allowed or now.tax_behavior in (None, "unspecified"):
         return ()
     kept = (now.currency, now.tax_behavior)
     return tuple(
@@ -183,8 +183,13 @@ def choices(facts: PortalFacts) -> tuple[Price, ...]:
 
 def allows_quantity(facts: PortalFacts) -> bool:
     """Whether the customer may change how many: the product has to be one that the configuration offers."""
-    features, now = facts.features, facts.current
-    return "quantity" in features.allowed_updates and now is not None and now.product_id in (features.products or {})
+    return "quantity" in facts.features.subscription_update.default_allowed_updates and _is_offered(facts)
+
+
+def _is_offered(facts: PortalFacts) -> bool:
+    """Whether the subscription's own product is one of those that the configuration offers."""
+    products = facts.features.subscription_update.offered_products
+    return facts.current is not None and any(each.product == facts.current.product_id for each in products)
 
 
 def plan_change(facts: PortalFacts) -> Answer:
@@ -195,10 +200,10 @@ def plan_change(facts: PortalFacts) -> Answer:
 
 
 def _against_change(facts: PortalFacts) -> Iterator[Reason]:
-    features, subscription = facts.features, facts.subscription
-    if not features.update:
+    update, subscription = facts.features.subscription_update, facts.subscription
+    if not update.enabled:
         yield _UPDATE_OFF
-    elif not features.allowed_updates & {"price", "quantity"}:
+    elif not {"price", "quantity"}.intersection(update.default_allowed_updates):
         yield _NOTHING_ALLOWED
     for limit in limits_of(subscription, update_is_planned=facts.update_is_planned):
         yield limit.reason
@@ -208,23 +213,23 @@ def _against_change(facts: PortalFacts) -> Iterator[Reason]:
         yield _status(subscription.status)
     if facts.current is not None and facts.current.tax_behavior == "unspecified":
         yield _UNSPECIFIED
-    elif features.update and facts.offered is not None and not (choices(facts) or allows_quantity(facts)):
+    elif update.enabled and facts.offered is not None and not (choices(facts) or allows_quantity(facts)):
         yield _NO_OTHER_PRICE
 
 
 def _about_change(facts: PortalFacts) -> Iterator[Text]:
-    features, subscription = facts.features, facts.subscription
+    update, subscription = facts.features.subscription_update, facts.subscription
     if subscription.schedule_id and facts.update_is_planned is None:
         yield _UNREAD_SCHEDULE
     if subscription.schedule_id and facts.update_is_planned is False:
         yield _IDLE_SCHEDULE
-    if not features.update:
+    if not update.enabled:
         return
     if subscription.status == "trialing":
-        yield _TRIAL_GOES_ON if features.continues_trial else _TRIAL_ENDS
+        yield _TRIAL_GOES_ON if update.trial_update_behavior == "continue_trial" else _TRIAL_ENDS
     if facts.offered is None:
         yield _PRICES_NOT_READ
-    elif facts.current is not None and facts.current.product_id not in (features.products or {}):
+    elif facts.current is not None and not _is_offered(facts):
         yield _PRODUCT_NOT_OFFERED
 
 
@@ -259,10 +264,10 @@ def cancellation(facts: PortalFacts) -> Answer:
         return answer("cancel", _CANCEL, (ENDED,))
     limits = limits_of(facts.subscription, update_is_planned=facts.update_is_planned)
     reasons = (
-        None if facts.features.cancel else _CANCEL_OFF,
+        None if facts.features.subscription_cancel.enabled else _CANCEL_OFF,
         *(limit.reason for limit in limits if limit.forbids_cancelling),
     )
-    when = _AT_ONCE if facts.features.cancel_mode == "immediately" else _AT_PERIOD_END
+    when = _AT_ONCE if facts.features.subscription_cancel.mode == "immediately" else _AT_PERIOD_END
     return answer("cancel", _CANCEL, reasons, () if any(reasons) else (_planned_end(facts) or when,))
 
 

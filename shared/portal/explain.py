@@ -13,7 +13,7 @@ from stripe import StripeClient
 from shared.errors import InvalidRequest, OperatorError
 from shared.i18n import Text
 from shared.portal.changes import cancellation, plan_change
-from shared.portal.configuration import PortalFeatures
+from shared.portal.configuration import Configuration, Features
 from shared.portal.facts import Answer, PortalFacts, Price
 from shared.portal.pause import pausing, resuming
 from shared.portal.payment_methods import TABLE, Support, Supported, removal, support_in
@@ -154,8 +154,8 @@ def explain(
     customer: StripeJson = raw["customer"] if isinstance(raw.get("customer"), Mapping) else {}
     subscription = read_subscription(raw)
     group = through.group or (customer.get("metadata") or {}).get("portal_group")
-    configuration = read_configuration(client, through, group)
-    features = PortalFeatures.read(configuration)
+    raw_configuration = read_configuration(client, through, group)
+    features = Configuration.from_stripe(raw_configuration).features
     methods = reader.permitted("Payment Methods", lambda: _payment_methods(client, subscription.customer_id))
     facts = PortalFacts(
         subscription,
@@ -169,7 +169,7 @@ def explain(
         lives=not subscription.ended or _lives(client, subscription.customer_id),
     )
     country = through.country or reader.permitted("Account", lambda: client.v1.accounts.retrieve_current().country)
-    return ExplainedSubscription(Explanation(facts, country), str(configuration["id"]), group, tuple(reader.unread))
+    return ExplainedSubscription(Explanation(facts, country), str(raw_configuration["id"]), group, tuple(reader.unread))
 
 
 def _subscription(client: StripeClient, subscription_id: str) -> StripeJson:
@@ -197,20 +197,22 @@ def _planned(reader: _Reader, subscription: Subscription, now: datetime) -> bool
     return running and any(phase.start_date > now.timestamp() for phase in schedule.phases)
 
 
-def _offered(reader: _Reader, features: PortalFeatures) -> tuple[Price, ...] | None:
+def _offered(reader: _Reader, features: Features) -> tuple[Price, ...] | None:
     """A product's prices come in one request; the configuration names at most ten products."""
-    if features.products is None:
+    products = features.subscription_update.products
+    if products is None:
         return None
     found: list[Price] = []
-    for product, wanted in features.products.items():
-        listed = reader.permitted("Prices", partial(_prices, reader.client, product, wanted))
+    for each in products:
+        wanted = {price.price for price in each.prices}
+        listed = reader.permitted("Prices", partial(_prices, reader.client, each.product, wanted))
         if listed is None:
             return None
         found += listed
     return tuple(found)
 
 
-def _prices(client: StripeClient, product: str, wanted: tuple[str, ...]) -> list[Price]:
+def _prices(client: StripeClient, product: str, wanted: set[str]) -> list[Price]:
     """Stop once all are found: a product may have hundreds of prices."""
     found: list[Price] = []
     for each in client.v1.prices.list({"product": product, "active": True, "limit": _PAGE}).auto_paging_iter():

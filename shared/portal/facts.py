@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.i18n import Text, joined
-from shared.portal.configuration import PortalFeatures
+from shared.portal.configuration import Features
 from shared.stripe.subscription import Subscription
 
 
@@ -81,7 +81,7 @@ class PortalFacts:
     """
 
     subscription: Subscription
-    features: PortalFeatures
+    features: Features
     now: datetime
     update_is_planned: bool | None = None
     current: Price | None = None

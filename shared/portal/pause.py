@@ -175,15 +175,14 @@ def moment_of(day: date) -> int:
 
 def pausing(facts: PortalFacts) -> Answer:
     """Whether the customer can pause by themselves, at `facts.now`."""
-    subscription, features = facts.subscription, facts.features
+    subscription, feature = facts.subscription, facts.features.subscription_pause
     if subscription.ended:
         return answer("pause", _PAUSE, (ENDED,))
-    if not features.pause:
+    if not feature.enabled:
         return answer("pause", _PAUSE, (_OFF,))
-    old_button = features.pause_periods is None
-    if subscription.status == "paused" or (old_button and is_paused(subscription, facts.now)):
+    if subscription.status == "paused" or (feature.is_old_form and is_paused(subscription, facts.now)):
         return answer("pause", _PAUSE, (_PAUSED_ALREADY,))
-    if old_button:
+    if feature.is_old_form:
         gone = None if _old_phase(facts) is Phase.BUTTON_AVAILABLE else _REMOVED
         wrong = None if subscription.status in _BUTTON_STATUSES else _status(subscription.status)
         return _with_note("pause", _PAUSE, (gone, wrong), _MONEY_ONLY)
@@ -193,21 +192,21 @@ def pausing(facts: PortalFacts) -> Answer:
 
 def resuming(facts: PortalFacts) -> Answer:
     """Whether the customer can end a pause by themselves, at `facts.now`."""
-    subscription, features = facts.subscription, facts.features
+    subscription, feature = facts.subscription, facts.features.subscription_pause
     if subscription.ended:
         return answer("resume", _RESUME, (ENDED,))
     if not is_paused(subscription, facts.now):
         return answer("resume", _RESUME, (_NOT_PAUSED,))
     if subscription.pause_kind == "collection":
         stranded = _CUTOFF if _old_phase(facts) is Phase.STRANDED else None
-        old_button = features.pause and features.pause_periods is None
-        return answer("resume", _RESUME, (stranded, None if old_button or stranded else _no_old_button()))
+        reason = stranded or (None if feature.is_old_form else _no_old_button())
+        return answer("resume", _RESUME, (reason,))
     early = _NOT_YET if _is_before_return(facts) else None
-    wanted = features.pause and features.pause_periods is not None
+    offered = feature.enabled and not feature.is_old_form
     cause = subscription.paused_reason
     other = _cause(cause) if cause not in (None, "pause_requested") else None
     by_invoice = _RESUME_SEND_INVOICE if subscription.collection_method == "send_invoice" else None
-    return answer("resume", _RESUME, (None if wanted else _OFF, early, other, by_invoice))
+    return answer("resume", _RESUME, (None if offered else _OFF, early, other, by_invoice))
 
 
 def _with_note(topic: str, title: Text, reasons: Iterable[Reason | None], note: Text) -> Answer:

@@ -134,7 +134,7 @@ def removal(facts: PortalFacts) -> Answer:
     """Whether the customer can remove a payment method: not the last one while a subscription is active."""
     known = facts.payment_methods
     reasons = (
-        None if facts.features.payment_method_update else _OFF,
+        None if facts.features.payment_method_update.enabled else _OFF,
         _NONE if known == 0 else None,
         LAST if keeps_last(known, lives=facts.lives) else None,
     )

@@ -18,7 +18,7 @@ from local.stripe_simulator.portal.rules import is_collection_paused, may_remove
 from local.stripe_simulator.resources import catalog, customers, payment_methods, subscriptions
 from local.stripe_simulator.simulator import Call, Simulator
 from shared.portal.changes import allows_quantity, cancellation, choices, plan_change
-from shared.portal.configuration import PortalFeatures
+from shared.portal.configuration import Configuration, Features, PaymentMethodUpdate
 from shared.portal.facts import PortalFacts, Price
 from shared.portal.pause import pausing, resuming
 from shared.portal.payment_methods import removal
@@ -149,7 +149,7 @@ def price_of(raw: Json) -> Price:
     return Price(raw["id"], raw["product"], raw["currency"], raw["tax_behavior"], raw["active"])
 
 
-def facts_of(world: World, raw: Json, read: Subscription, features: PortalFeatures, now: datetime) -> PortalFacts:
+def facts_of(world: World, raw: Json, read: Subscription, features: Features, now: datetime) -> PortalFacts:
     """What `portal explain` would read from Stripe."""
     return PortalFacts(
         read,
@@ -158,9 +158,9 @@ def facts_of(world: World, raw: Json, read: Subscription, features: PortalFeatur
         update_is_planned=None if read.schedule_id is None else read.schedule_id == "planned update",
         current=price_of(raw["items"]["data"][0]["price"]),
         offered=tuple(
-            price_of(world.call.store.prices.get(price))
-            for prices in (features.products or {}).values()
-            for price in prices
+            price_of(world.call.store.prices.get(price.price))
+            for product in features.subscription_update.offered_products
+            for price in product.prices
         ),
         charged="klarna" if raw["default_payment_method"] == "klarna" else "card",
         payment_methods=2,
@@ -198,7 +198,9 @@ def offered(world: World, raw: Json, features: Json, now: datetime) -> Opinion:
 
 
 def test_the_simulators_portal_offers_what_explain_says(world: World) -> None:
-    read_features = {name: PortalFeatures.read({"features": given}) for name, given in world.features.items()}
+    read_features = {
+        name: Configuration.from_stripe({"features": given}).features for name, given in world.features.items()
+    }
     differences: list[str] = []
     seen: set[str] = set()
     for name, raw in world.subscriptions():
@@ -233,6 +235,6 @@ def test_both_sides_keep_the_last_payment_method(status: str, cards: int) -> Non
     raw = subscriptions.create(call.about("", customer=customer, items=[{"price": sold["id"]}]))
     raw["status"] = status
     read = read_subscription(raw)
-    features = PortalFeatures(payment_method_update=True)
+    features = Features(payment_method_update=PaymentMethodUpdate(enabled=True))
     facts = PortalFacts(read, features, DATES[-1], payment_methods=cards, lives=not read.ended)
     assert may_remove_payment_method(call, customer) == removal(facts).possible

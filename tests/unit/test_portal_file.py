@@ -90,7 +90,7 @@ def test_a_missing_file_is_named(file: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "code", "path", "mend"),
     [
-        ("headlin: x", "unknown_key", "headlin", "Known: default, id"),
+        ("headlin: x", "unknown_key", "headlin", "Known: default, active"),
         ("default_return_uri: https://a.example", "unknown_key", "default_return_uri", "'default_return_url'"),
         ("features: {subscription_pauze: {}}", "unknown_key", "features.subscription_pauze", "'subscription_pause'"),
         (

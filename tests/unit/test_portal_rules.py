@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.portal.changes import allows_quantity, cancellation, choices, plan_change
-from shared.portal.configuration import PausePeriod, PortalFeatures
+from shared.portal.configuration import Configuration, Features
 from shared.portal.explain import Explanation
 from shared.portal.facts import Answer, PortalFacts, Price
 from shared.portal.pause import pausing, resuming
@@ -15,16 +15,29 @@ from shared.portal.payment_methods import SUPPORTED, Support, removal
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import subscription
 
-EVERYTHING = PortalFeatures(
-    cancel=True,
-    update=True,
-    allowed_updates=frozenset({"price", "quantity"}),
-    products={"prod_1": ("price_1", "price_2")},
-    payment_method_update=True,
-    pause=True,
-    pause_periods=(PausePeriod("month", 1),),
-)
-OLD_BUTTON = replace(EVERYTHING, pause_periods=None)
+ON = {"enabled": True}
+UPDATE: dict[str, Any] = {
+    **ON,
+    "default_allowed_updates": ["price", "quantity"],
+    "products": [{"product": "prod_1", "prices": ["price_1", "price_2"]}],
+}
+MONTH = {"type": "interval_options", "interval_options": [{"interval": "month", "interval_count": 1}]}
+
+
+def features(**changes: Any) -> Features:
+    """Every feature that the rules ask for, as Stripe shows it, with some changed."""
+    shown = {
+        "subscription_cancel": ON,
+        "subscription_update": UPDATE,
+        "payment_method_update": ON,
+        "subscription_pause": {**ON, "duration": MONTH},
+        **changes,
+    }
+    return Configuration.from_stripe({"features": shown}).features
+
+
+EVERYTHING = features()
+OLD_BUTTON = features(subscription_pause=ON)
 NOW_PRICE, NEXT_PRICE = (Price(name, "prod_1", "eur", "exclusive") for name in ("price_1", "price_2"))
 ITEM = SubscriptionItem("si_1", "price_1", "prod_1", 1, "2900", "eur", "month")
 BUTTON, RESUME_ONLY, NOTHING, TODAY = (
@@ -78,7 +91,7 @@ def test_what_can_only_be_cancelled_is_told_with_its_reason(changes: dict[str, A
     given = facts(plain(**changes))
     assert codes(plan_change(given)) == [code]
     assert cancellation(given).possible
-    without_pause = replace(given, features=replace(EVERYTHING, pause=False))
+    without_pause = replace(given, features=features(subscription_pause=None))
     assert "can only cancel" in Explanation(without_pause).summary.en
     assert "seulement résilier" in Explanation(without_pause).summary.fr
 
@@ -117,7 +130,7 @@ def test_a_schedule_that_plans_nothing_more_stands_in_nobodys_way_but_the_pauses
 
 def test_the_tax_behavior_decides_what_there_is_to_choose() -> None:
     other = replace(NEXT_PRICE, tax_behavior="inclusive")
-    only_prices = replace(EVERYTHING, allowed_updates=frozenset({"price"}))
+    only_prices = features(subscription_update={**UPDATE, "default_allowed_updates": ["price"]})
     assert codes(plan_change(facts(features=only_prices, offered=(NOW_PRICE, other)))) == ["no_other_price"]
     unspecified = replace(NOW_PRICE, tax_behavior="unspecified")
     twin = replace(NEXT_PRICE, tax_behavior="unspecified")
@@ -140,18 +153,20 @@ def test_prices_that_nobody_read_are_said_to_be_unknown() -> None:
 
 @pytest.mark.parametrize(("continues", "words"), [(False, "bills at once"), (True, "goes on")])
 def test_a_change_in_a_trial_ends_it_or_not(*, continues: bool, words: str) -> None:
-    answer = plan_change(facts(plain("trialing"), features=replace(EVERYTHING, continues_trial=continues)))
+    behavior = "continue_trial" if continues else "end_trial"
+    given = features(subscription_update={**UPDATE, "trial_update_behavior": behavior})
+    answer = plan_change(facts(plain("trialing"), features=given))
     assert answer.possible
     assert words in answer.notes[0].en
 
 
 def test_what_the_configuration_does_not_offer_is_the_teams_own_reason() -> None:
-    given = facts(features=PortalFeatures())
+    given = facts(features=Features())
     assert codes(plan_change(given)) == ["subscription_update_off"]
     assert codes(cancellation(given)) == ["subscription_cancel_off"]
     assert codes(pausing(given)) == ["subscription_pause_off"]
     assert [each.limits for each in Explanation(given).answers] == [()] * 3 + [resuming(given).reasons, ()]
-    idle = replace(EVERYTHING, allowed_updates=frozenset({"promotion_code"}))
+    idle = features(subscription_update={**UPDATE, "default_allowed_updates": ["promotion_code"]})
     assert codes(plan_change(facts(features=idle)))[0] == "nothing_allowed"
 
 
@@ -265,39 +280,6 @@ def test_a_planned_end_can_be_taken_back() -> None:
     answer = cancellation(facts(plain(cancel_at=1_796_083_200)))
     assert answer.possible
     assert "1 December 2026" in answer.notes[0].en
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        {},
-        {"features": None},
-        {"features": {"subscription_update": None, "subscription_pause": None}},
-        {"features": {"subscription_update": {"enabled": False, "products": None, "default_allowed_updates": None}}},
-    ],
-)
-def test_a_configuration_of_any_age_is_read(raw: dict[str, Any]) -> None:
-    read = PortalFeatures.read(raw)
-    assert [read.cancel, read.update, read.pause, read.payment_method_update] == [False] * 4
-
-
-def test_products_that_stripe_left_out_are_not_taken_for_none() -> None:
-    assert PortalFeatures.read({"features": {"subscription_update": {"enabled": True}}}).products is None
-    assert PortalFeatures.read({"features": {"subscription_update": {"enabled": True, "products": ""}}}).products == {}
-
-
-@pytest.mark.parametrize(
-    ("duration", "periods"),
-    [
-        (None, None),
-        ({"type": "indefinite", "interval_options": None}, ()),
-        ({"type": "interval_options", "interval_options": [{"interval": "week", "interval_count": 2}]}, (("week", 2),)),
-        ({"type": "interval_options"}, (("month", 1),)),
-    ],
-)
-def test_the_form_of_the_pause_tells_its_age(duration: Any, periods: tuple[tuple[str, int], ...] | None) -> None:
-    read = PortalFeatures.read({"features": {"subscription_pause": {"enabled": True, "duration": duration}}})
-    assert read.pause_periods == (None if periods is None else tuple(PausePeriod(*each) for each in periods))
 
 
 def test_every_text_speaks_both_languages() -> None:
