@@ -1,4 +1,4 @@
-"""Keeps the developer's own surroundings out of the stack: AWS accounts and proxies."""
+"""`python -m local`: runs the whole product on this machine until it is interrupted."""
 
 import argparse
 import os
@@ -14,12 +14,12 @@ from local.processes import NotRunning
 
 
 def isolate_environment() -> None:
-    """Change this process's environment, and so its children's, before anything is started."""
+    """Remove AWS settings from this process and its children, and bypass proxies for this machine."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
-    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, [direct, HOST, "localhost"]))
+    no_proxy = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, [no_proxy, HOST, "localhost"]))
 
 
 class _Interrupted(BaseException):
@@ -27,7 +27,7 @@ class _Interrupted(BaseException):
 
 
 def main() -> int:
-    """Run the stack and answer the exit code."""
+    """Run the stack and return the exit code."""
     options = _read_options()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -50,21 +50,35 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 
 
 def _read_options() -> Options:
-    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("--as-of", type=_moment, metavar="TIME", help="the time of the whole stack, such as 2024-07-15")
-    parser.add_argument("--port", type=int, default=8787, help="of the demo site and the API (8787)")
-    parser.add_argument("--stripe-port", type=int, default=12111, help="of the Stripe simulator (12111)")
-    parser.add_argument("--aws-port", type=int, default=5555, help="of AWS (5555)")
-    parser.add_argument("--log-level", default="WARNING", choices=["DEBUG", "INFO", "WARNING"], help="of the functions")
-    parser.add_argument("--oidc", action="store_true", help="users sign in: POST /portal/sessions wants their token")
+    parser = argparse.ArgumentParser(
+        prog="python -m local",
+        description="Run the whole product on this machine: the API, a demo site, a Stripe simulator and a local AWS.",
+    )
+    parser.add_argument(
+        "--as-of", type=_moment, metavar="TIME", help="start at this time instead of now, such as 2024-07-15 (UTC)"
+    )
+    parser.add_argument("--port", type=int, default=8787, help="port of the demo site and the API (default: 8787)")
+    parser.add_argument("--stripe-port", type=int, default=12111, help="port of the Stripe simulator (default: 12111)")
+    parser.add_argument("--aws-port", type=int, default=5555, help="port of the local AWS (default: 5555)")
+    parser.add_argument(
+        "--log-level",
+        default="WARNING",
+        choices=["DEBUG", "INFO", "WARNING"],
+        help="log level of the functions (default: WARNING)",
+    )
+    parser.add_argument(
+        "--oidc", action="store_true", help="let users sign in: POST /portal/sessions requires their token"
+    )
     given = parser.parse_args()
     key = os.environ.get("STRIPE_API_KEY") or None
     if key and not key.startswith(("sk_test_", "rk_test_")):
         parser.error(
-            "STRIPE_API_KEY has to be a test key (sk_test_... or rk_test_...): this is a demo, not for live data."
+            "STRIPE_API_KEY must be a test key (sk_test_... or rk_test_...): this demo does not run on live data."
         )
     if key and given.as_of:
-        parser.error("--as-of moves the simulator's clock; Stripe's own (STRIPE_API_KEY is set) cannot be moved.")
+        parser.error(
+            "--as-of works only with the simulator: unset STRIPE_API_KEY, because Stripe's own clock cannot be moved."
+        )
     addresses = Addresses(given.port, None if key else given.stripe_port, given.aws_port)
     return Options(
         addresses, given.as_of, key, os.environ.get("STRIPE_WEBHOOK_SECRET") or None, given.log_level, given.oidc
@@ -75,7 +89,9 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no date or time: write 2024-07-15 or 2024-07-15T08:30") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a date or time: write 2024-07-15 or 2024-07-15T08:30"
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

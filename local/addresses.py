@@ -1,4 +1,4 @@
-"""Where each part of the stack listens, and which settings follow from that."""
+"""The stack's options, the addresses of its parts, and the settings derived from them."""
 
 import socket
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Addresses:
 
     @property
     def names(self) -> PhysicalNames:
-        """How the template's resources are called here."""
+        """The physical names of the template's resources."""
         return PhysicalNames(self.aws_url, self.site_url)
 
     @property
@@ -59,7 +59,7 @@ class Addresses:
 
     @property
     def oidc_parameters(self) -> dict[str, str]:
-        """Values for the template's parameters about users who sign in."""
+        """Values for the template's parameters for users who sign in."""
         return {
             "OidcIssuer": f"{self.site_url}{OIDC_PATH}",
             "OidcAudience": OIDC_AUDIENCE,
@@ -69,7 +69,7 @@ class Addresses:
 
     @property
     def aws_environment(self) -> dict[str, str]:
-        """What points boto3 and the AWS CLI at the stack."""
+        """The environment variables that point boto3 and the AWS CLI at the stack."""
         return {
             "AWS_ENDPOINT_URL": self.aws_url,
             "AWS_ACCESS_KEY_ID": "local",
@@ -78,18 +78,20 @@ class Addresses:
         }
 
     def check_free(self) -> None:
-        """Raise `NotRunning` when a port is taken, saying by whom if it is us."""
-        if _is_taken(self.port) and _is_our_site(self.site_url):
+        """Raise `NotRunning` if a port is in use; the message says so if another stack uses it."""
+        if _is_in_use(self.port) and _is_our_site(self.site_url):
             raise NotRunning(
-                f"Already running at {self.site_url}. Stop it with Ctrl-C there, "
-                "or use --port, --stripe-port and --aws-port for a second one.",
+                f"A stack is already running at {self.site_url}. Stop it with Ctrl-C, "
+                "or start a second one with --port, --stripe-port and --aws-port.",
             )
         for option, port in (("--port", self.port), ("--stripe-port", self.stripe_port), ("--aws-port", self.aws_port)):
-            if port and _is_taken(port):
-                raise NotRunning(f"Port {port} is taken by another program. Free it, or choose another with {option}.")
+            if port and _is_in_use(port):
+                raise NotRunning(
+                    f"Port {port} is in use by another program. Free it, or choose another port with {option}."
+                )
 
 
-def _is_taken(port: int) -> bool:
+def _is_in_use(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -108,9 +110,10 @@ def _is_our_site(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Without `stripe_key` the simulator stands in for Stripe; `webhook_secret` is only for Stripe itself.
+    """How to start the stack.
 
-    With `oidc` users sign in with the demo's own OpenID Connect provider.
+    Without `stripe_key` the simulator replaces Stripe; `webhook_secret` is needed only with Stripe itself. With `oidc`
+    users sign in at the demo's own OpenID Connect provider.
     """
 
     addresses: Addresses

@@ -1,4 +1,4 @@
-"""Makes what a deployment makes: resources, secret, environment, webhook endpoint, and the functions themselves."""
+"""Builds and serves the stack: AWS resources, functions and their environment, API, site and demo data."""
 
 import json
 import os
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 LOCAL_KEY = "sk_test_local"
-# The functions share one process here; these may differ between them.
+# The functions share one process here; settings with this prefix may differ between them.
 _MAY_DIFFER = "POWERTOOLS_"
 
 
 def stripe_client_for(options: Options) -> StripeClient:
-    """Return a client of Stripe, or of the simulator."""
+    """Return a client for Stripe or for the simulator."""
     return StripeClient(
         options.stripe_key or LOCAL_KEY,
         base_addresses={"api": options.addresses.stripe_url},
@@ -44,9 +44,9 @@ def stripe_client_for(options: Options) -> StripeClient:
 
 
 def provision(options: Options, client: StripeClient, groups: Mapping[str, str], checkout_price: str) -> Backend:
-    """Make everything that the functions need, and load them.
+    """Create everything that the functions need, and load them.
 
-    `groups` maps groups to portal configurations; `checkout_price` is what customers without a subscription may buy.
+    `groups` maps groups to portal configurations; `checkout_price` is the price that Checkout offers.
     """
     addresses = options.addresses
     parameters = addresses.parameters | {
@@ -69,9 +69,9 @@ def provision(options: Options, client: StripeClient, groups: Mapping[str, str],
 
 
 def process_environment(template: Template, options: Options) -> dict[str, str]:
-    """Return the one environment that all functions share here.
+    """Return the environment that all functions share here.
 
-    Raises `TemplateError` when two functions want different values for one variable.
+    Raises `TemplateError` if two functions need different values for one variable.
     """
     overrides = {
         "STRIPE_API_BASE": options.addresses.stripe_url,
@@ -82,7 +82,7 @@ def process_environment(template: Template, options: Options) -> dict[str, str]:
     for function_id in template.functions():
         for name, value in template.environment(function_id, overrides).items():
             if shared.setdefault(name, value) != value and not name.startswith(_MAY_DIFFER):
-                raise TemplateError(f"Two functions want different values for {name}; here they share one environment")
+                raise TemplateError(f"Two functions need different values for {name}, but share one environment here")
     return {**shared, **options.addresses.aws_environment}
 
 
@@ -104,7 +104,7 @@ def _signing_secrets(options: Options, client: StripeClient, webhook_url: str) -
 
 @contextmanager
 def serving(application: ASGIApp, port: int) -> Iterator[threading.Thread]:
-    """Serve while the `with` block runs. Raises `NotRunning` when the server does not start."""
+    """Serve while the `with` block runs. Raises `NotRunning` if the server does not start."""
     config = uvicorn.Config(
         application,
         host=HOST,
@@ -129,13 +129,13 @@ def serving(application: ASGIApp, port: int) -> Iterator[threading.Thread]:
 
 @contextmanager
 def assembled(options: Options) -> Iterator[threading.Thread]:
-    """Have the site and the API served and the simulator filled; answer the thread that serves."""
+    """Build the stack, serve the API and the site, and create the demo data. Yields the server's thread."""
     addresses = options.addresses
     clock = StackClock(options.as_of, addresses.stripe_url if addresses.stripe_port else None)
     client = stripe_client_for(options)
     try:
         seed = Seed(client, addresses.stripe_url, addresses.site_url, clock) if addresses.stripe_port else None
-        groups, checkout_price = (seed.configurations(), seed.checkout_price()) if seed else ({}, "")
+        groups, checkout_price = (seed.make_configurations(), seed.checkout_price) if seed else ({}, "")
         backend = provision(options, client, groups, checkout_price)
         apis = backend.template.resources("AWS::ApiGatewayV2::Api").values()
         gateway = Gateway(
@@ -146,8 +146,8 @@ def assembled(options: Options) -> Iterator[threading.Thread]:
         )
         with serving(gateway, addresses.port) as thread:
             if seed:
-                seed.history()
-                clock.come_back()
+                seed.make_history()
+                clock.return_to_present()
                 seed.wait_until_idle()
             yield thread
     finally:
@@ -158,7 +158,7 @@ def _site(options: Options, backend: Backend) -> ASGIApp:
     site = make_site(backend)
     if not options.oidc:
         return site
-    # Not needed otherwise, and its keys take a moment to make.
+    # Imported and created only when needed, because making its keys takes a moment.
     from local.site.sign_in import OidcIssuer, with_sign_in  # noqa: PLC0415
 
     return with_sign_in(backend, OidcIssuer(f"{options.addresses.site_url}{OIDC_PATH}", OIDC_AUDIENCE), site)

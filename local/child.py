@@ -1,4 +1,4 @@
-"""Runs a module as a child that never outlives its parent, even where the parent was killed outright."""
+"""Runs a module as a child process that never outlives its parent, even if the parent is killed."""
 
 import os
 import runpy
@@ -7,7 +7,7 @@ import threading
 
 
 def _end_with_the_parent() -> None:
-    """The parent holds the other end of our standard input: it closes when the parent is gone."""
+    """The parent holds the other end of standard input, which closes when the parent ends."""
     while os.read(0, 1024):
         pass
     os._exit(1)

@@ -1,4 +1,4 @@
-"""The other processes of the stack: started together, watched, and ended together."""
+"""The child processes of the stack: started, watched and ended together."""
 
 import subprocess
 import sys
@@ -9,21 +9,21 @@ from typing import Self
 
 import requests
 
-_PATIENCE_SECONDS = 5
+_TERMINATION_SECONDS = 5
 
 
 class NotRunning(Exception):
-    """Raised when the stack cannot start or go on; the message is for the person at the terminal."""
+    """Raised when the stack cannot start or continue; the message is for the person at the terminal."""
 
 
 class Children:
-    """Processes by name; leaving the `with` block ends them all."""
+    """Child processes by name; leaving the `with` block ends them all."""
 
     def __init__(self) -> None:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, module: str, *arguments: str) -> None:
-        """Start a module in a session of its own, so that Ctrl-C reaches only us and we end it in order."""
+        """Start a module in its own session, so that Ctrl-C reaches only this process, which ends the child."""
         self._processes[name] = subprocess.Popen(  # noqa: S603 - our own modules
             [sys.executable, "-m", "local.child", module, *arguments],
             stdin=subprocess.PIPE,
@@ -32,13 +32,13 @@ class Children:
         )
 
     def check(self) -> None:
-        """Raise `NotRunning` if one has ended."""
+        """Raise `NotRunning` if a child has ended."""
         for name, process in self._processes.items():
             if (code := process.poll()) is not None:
-                raise NotRunning(f"{name} ended by itself (exit code {code}); everything else was stopped.")
+                raise NotRunning(f"{name} ended unexpectedly (exit code {code}). Everything else was stopped.")
 
     def wait_until(self, name: str, is_ready: Callable[[], bool], *, timeout: float = 60) -> None:
-        """Wait for one to be ready. Raises `NotRunning` when a child ends first or it takes too long."""
+        """Wait until a child is ready. Raises `NotRunning` if a child ends first or it takes too long."""
         deadline = time.monotonic() + timeout
         while not is_ready():
             self.check()
@@ -47,10 +47,10 @@ class Children:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End all: ask first, then insist."""
+        """End all: SIGTERM first, SIGKILL for those that are still running after five seconds."""
         for process in self._processes.values():
             process.terminate()
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TERMINATION_SECONDS
         for process in self._processes.values():
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
@@ -69,8 +69,8 @@ class Children:
         self.stop()
 
 
-def answers(url: str) -> bool:
-    """Whether something answers GET with a success."""
+def responds(url: str) -> bool:
+    """Whether a GET request succeeds."""
     try:
         return requests.get(url, timeout=2).ok
     except requests.RequestException:

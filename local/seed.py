@@ -1,4 +1,4 @@
-"""The people of the demo: each stands for one state that a subscription can be in."""
+"""The demo data: products, portal configurations, and customers with each state that a subscription can be in."""
 
 import json
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from stripe import StripeClient
 
 from local.stack_clock import StackClock
 
-# Before all of history: when everybody signed up. Steps come later, and before Stripe's cutoff of 2024-08-01.
+# Everybody signs up here. All steps of the history come later, and before Stripe's cutoff of 2024-08-01.
 SIGN_UP = datetime(2024, 2, 10, 9, 0, tzinfo=UTC)
 _BUTTON = datetime(2024, 2, 20, 18, 30, tzinfo=UTC)
 _SPRING = datetime(2024, 3, 12, 10, 15, tzinfo=UTC)
 _MAY = datetime(2024, 5, 20, 8, 45, tzinfo=UTC)
-# Ahead both as of 2024-07-15 and today.
+# In the future both as of 2024-07-15 and today.
 _FAR_AHEAD = int(datetime(2035, 1, 1, tzinfo=UTC).timestamp())
 
 HistoryAct = Literal["update", "pause", "schedule", "cancel", "fail_payment"]
@@ -33,9 +33,10 @@ class HistoryStep:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A customer: `prices` are lookup keys, one subscription each unless `in_one`; `terms` are parameters of those.
+    """A customer of the demo.
 
-    `pays_with` is a type of payment method, `None` for nobody's.
+    `prices` are lookup keys; each gets a subscription of its own unless `in_one` is set. `terms` are further parameters
+    of the subscriptions. `pays_with` is a type of payment method, or `None` for a customer without one.
     """
 
     name: str
@@ -107,14 +108,14 @@ PEOPLE = (
     Person(
         "Daniel Kim",
         "daniel.kim@example.com",
-        "Really paused (status=paused), on request",
+        "Subscription paused (status=paused), on request",
         prices=("team_usd_month",),
         steps=(HistoryStep(_MAY, "pause"),),
     ),
     Person(
         "Priya Sharma",
         "priya.sharma@example.com",
-        "Really paused: the trial ended without a card",
+        "Subscription paused: the trial ended without a card",
         terms=_TRIAL_THEN_PAUSE,
         pays_with=None,
     ),
@@ -148,20 +149,20 @@ PEOPLE = (
     Person(
         "Carlos Gómez",
         "carlos.gomez@example.com",
-        "Pays by invoice: the portal can only cancel it",
+        "Pays by invoice: the portal can only cancel the subscription",
         prices=("team_eur_month",),
         terms={"collection_method": "send_invoice", "days_until_due": 30},
     ),
     Person(
         "Aisha Khan",
         "aisha.khan@example.com",
-        "Pays with what the portal does not support: no change of plan in it",
+        "Pays with a method that the portal does not support: no change of plan in the portal",
         pays_with="klarna",
     ),
     Person(
         "Pavel Novák",
         "pavel.novak@example.com",
-        "An update is scheduled: the portal neither changes nor cancels",
+        "An update is scheduled: the portal can neither change nor cancel the subscription",
         steps=(HistoryStep(_MAY, "schedule", {"change_at": _FAR_AHEAD, "price": "starter_eur_year"}),),
     ),
     Person(
@@ -194,7 +195,7 @@ _PRICES: tuple[dict[str, Any], ...] = (
     {"lookup_key": "team_usd_month", "product": "team", "currency": "usd", "unit_amount": 9900},
     {"lookup_key": "api_calls_eur_month", "product": "api_calls", "currency": "eur", "unit_amount": 2},
 )
-# Sold before taxes were thought of: its tax_behavior is unspecified.
+# An old price whose tax_behavior was never specified.
 _WITHOUT_TAX = "starter_2023_month"
 _CANCEL = {
     "enabled": True,
@@ -212,7 +213,7 @@ _PAUSE_TODAY = {"enabled": True, "duration": {"type": "interval_options", "inter
 
 
 class Seed:
-    """Makes history at the simulator; deliveries are waited for before time moves on."""
+    """Creates the demo data in the simulator; waits for the deliveries before it moves the clock."""
 
     def __init__(self, client: StripeClient, simulator_url: str, site_url: str, clock: StackClock) -> None:
         self._client = client
@@ -221,8 +222,8 @@ class Seed:
         self._clock = clock
         self._price_ids: dict[str, str] = {}
 
-    def configurations(self) -> dict[str, str]:
-        """Save the portal's default configuration and one of old, and answer which group has which (the setting)."""
+    def make_configurations(self) -> dict[str, str]:
+        """Create the default portal configuration and an old one; return the configuration of each group."""
         self._clock.go_to(SIGN_UP)
         self._make_prices()
         features = {**_FEATURES, "subscription_update": self._plan_changes()}
@@ -242,12 +243,13 @@ class Seed:
         )
         return {"legacy": legacy["id"]}
 
+    @property
     def checkout_price(self) -> str:
-        """The price that the site sells in Checkout; to be asked for once the configurations are made."""
+        """The price that the site sells in Checkout; known once the configurations are made."""
         return self._price_ids["starter_eur_month"]
 
-    def history(self) -> None:
-        """Make people and everything that happened to them; leaves the clock where the last step was."""
+    def make_history(self) -> None:
+        """Create the people and everything that happened to them; leaves the clock at the last step."""
         self._clock.go_to(SIGN_UP)
         subscriptions = {person.email: self._sign_up(person) for person in PEOPLE}
         steps = [(step, subscriptions[person.email]) for person in PEOPLE for step in person.steps]
@@ -256,11 +258,11 @@ class Seed:
             self._clock.go_to(moment)
             for step, subscription in steps:
                 if step.at == moment:
-                    self._take(step, subscription)
+                    self._perform(step, subscription)
         self.wait_until_idle()
 
     def wait_until_idle(self) -> None:
-        """Wait until the webhook has taken every event so far."""
+        """Wait until the webhook has accepted every event so far."""
         requests.get(f"{self._simulator_url}/_simulator/idle", {"timeout": 30}, timeout=35).raise_for_status()
 
     def _make_prices(self) -> None:
@@ -274,7 +276,7 @@ class Seed:
             self._price_ids[key] = self._client.v1.prices.create(terms).id  # type: ignore[arg-type]  # from a table
 
     def _plan_changes(self) -> dict[str, Any]:
-        """The plans that customers may switch between; one price per product and interval is Stripe's rule."""
+        """The plans that customers may switch between. Stripe allows one price for each product and interval."""
         offered = {"starter": ("starter_eur_month", "starter_eur_year"), "team": ("team_eur_month",)}
         return {
             "enabled": True,
@@ -287,40 +289,40 @@ class Seed:
         }
 
     def _sign_up(self, person: Person) -> str:
-        """Return the id of the person's first subscription, or nothing."""
-        about: Any = {
+        """Return the id of the person's first subscription, or an empty string."""
+        params: Any = {
             "name": person.name,
             "email": person.email,
             "metadata": {"purpose": person.purpose} | ({"portal_group": person.group} if person.group else {}),
         }
         customer = self._client.v1.customers.create(
-            about | ({"payment_method": "pm_card_visa"} if person.pays_with == "card" else {})
+            params | ({"payment_method": "pm_card_visa"} if person.pays_with == "card" else {})
         )
         if person.pays_with not in {None, "card"}:
             self._pay_with(person, customer.id)
         items = [{"price": self._price_ids[key]} for key in person.prices]
         ids = []
-        for together in [items] if person.in_one else [[item] for item in items]:
-            terms: Any = {"customer": customer.id, "items": together, **person.terms}
+        for subscription_items in [items] if person.in_one else [[item] for item in items]:
+            terms: Any = {"customer": customer.id, "items": subscription_items, **person.terms}
             ids.append(self._client.v1.subscriptions.create(terms).id)
         return ids[0] if ids else ""
 
     def _pay_with(self, person: Person, customer: str) -> None:
-        method: Any = {"type": person.pays_with, "billing_details": {"email": person.email}}
-        made = self._client.v1.payment_methods.create(method).id
-        self._client.v1.payment_methods.attach(made, {"customer": customer})
-        self._client.v1.customers.update(customer, {"invoice_settings": {"default_payment_method": made}})
+        params: Any = {"type": person.pays_with, "billing_details": {"email": person.email}}
+        method_id = self._client.v1.payment_methods.create(params).id
+        self._client.v1.payment_methods.attach(method_id, {"customer": customer})
+        self._client.v1.customers.update(customer, {"invoice_settings": {"default_payment_method": method_id}})
 
     def _schedule(self, subscription_id: str, change_at: int, key: str) -> None:
-        """Plan another price for a subscription."""
-        made = self._client.v1.subscription_schedules.create({"from_subscription": subscription_id})
-        current = made.phases[0]
+        """Schedule another price for a subscription."""
+        schedule = self._client.v1.subscription_schedules.create({"from_subscription": subscription_id})
+        current = schedule.phases[0]
         kept: Any = [{"price": str(item.price), "quantity": item.quantity or 1} for item in current["items"]]
         now: Any = {"items": kept, "start_date": current.start_date, "end_date": change_at}
         later: Any = {"items": [{"price": self._price_ids[key]}], "duration": {"interval": "year"}}
-        self._client.v1.subscription_schedules.update(made.id, {"phases": [now, later]})
+        self._client.v1.subscription_schedules.update(schedule.id, {"phases": [now, later]})
 
-    def _take(self, step: HistoryStep, subscription_id: str) -> None:
+    def _perform(self, step: HistoryStep, subscription_id: str) -> None:
         params: Any = step.params
         match step.act:
             case "update":
@@ -332,12 +334,12 @@ class Seed:
             case "cancel":
                 self._client.v1.subscriptions.cancel(subscription_id, params)
             case "fail_payment":
-                # Stripe does this by itself; the simulator on request.
+                # Stripe does this by itself; the simulator has to be told.
                 self._admin(f"subscriptions/{subscription_id}", {"status": "past_due"})
 
     def _admin(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        answer = requests.post(f"{self._simulator_url}/_simulator/{path}", json=body, timeout=10)
-        if not answer.ok:
-            raise RuntimeError(f"The simulator refused {path}: {json.dumps(answer.json())}")
-        found: dict[str, Any] = answer.json()
-        return found
+        response = requests.post(f"{self._simulator_url}/_simulator/{path}", json=body, timeout=10)
+        if not response.ok:
+            raise RuntimeError(f"The simulator refused {path}: {json.dumps(response.json())}")
+        made: dict[str, Any] = response.json()
+        return made

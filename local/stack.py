@@ -1,33 +1,33 @@
-"""Starts everything, says where it is, watches it, and leaves nothing behind."""
+"""Starts the stack, prints its addresses, watches it, and ends it without leaving anything behind."""
 
 import time
 from datetime import UTC, datetime
 
 from local.addresses import Addresses, Options
-from local.processes import Children, NotRunning, answers
+from local.processes import Children, NotRunning, responds
 
 _WATCH_SECONDS = 0.2
 
 
 def run(options: Options) -> None:
-    """Run until it is interrupted. Raises `NotRunning` when it cannot start or a part of it ends."""
+    """Run until interrupted. Raises `NotRunning` if the stack cannot start or a part of it ends."""
     began = time.monotonic()
     addresses = options.addresses
     addresses.check_free()
-    _say(f"Starting {'the Stripe simulator and ' if addresses.stripe_port else ''}AWS (moto) ...")
+    _print(f"Starting {'the Stripe simulator and ' if addresses.stripe_port else ''}AWS (moto) ...")
     with Children() as children:
         _start_children(children, addresses)
-        # The children start while these are imported.
+        # Imported while the children start.
         from local.assembly import assembled  # noqa: PLC0415
 
         _wait_for_children(children, addresses)
-        _say("Creating the tables, the queue, the secret and the demo's customers ...")
+        _print("Creating the tables, the queue, the secret and the demo's customers ...")
         with assembled(options) as site:
-            _say(_summary(options, time.monotonic() - began))
+            _print(_summary(options, time.monotonic() - began))
             while site.is_alive():
                 children.check()
                 time.sleep(_WATCH_SECONDS)
-            raise NotRunning("The site ended by itself; everything else was stopped.")
+            raise NotRunning("The site ended unexpectedly. Everything else was stopped.")
 
 
 def _start_children(children: Children, addresses: Addresses) -> None:
@@ -41,8 +41,8 @@ def _start_children(children: Children, addresses: Addresses) -> None:
 
 def _wait_for_children(children: Children, addresses: Addresses) -> None:
     if addresses.stripe_port:
-        children.wait_until("The Stripe simulator", lambda: answers(f"{addresses.stripe_url}/_simulator/clock"))
-    children.wait_until("AWS (moto)", lambda: answers(f"{addresses.aws_url}/moto-api/"))
+        children.wait_until("The Stripe simulator", lambda: responds(f"{addresses.stripe_url}/_simulator/clock"))
+    children.wait_until("AWS (moto)", lambda: responds(f"{addresses.aws_url}/moto-api/"))
 
 
 def _summary(options: Options, seconds: float) -> str:
@@ -64,5 +64,5 @@ def _summary(options: Options, seconds: float) -> str:
     return "\n".join([f"Ready after {seconds:.1f} s. Ctrl-C stops everything.", "", *lines, ""])
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - a program for a terminal

@@ -1,4 +1,4 @@
-"""The time of the whole stack: this process's and the Stripe simulator's move together."""
+"""The clock of the whole stack: moves the time of this process and of the Stripe simulator together."""
 
 import time
 from datetime import datetime
@@ -8,11 +8,11 @@ import time_machine
 
 
 class StackClock:
-    """Real time, or `as_of` and ticking on from there; `go_to` makes history, `come_back` ends it."""
+    """Starts at `as_of`, or at real time, and ticks. `go_to` moves to the past, to create history there."""
 
     def __init__(self, as_of: datetime | None, simulator_url: str | None) -> None:
         self._is_moved = as_of is not None
-        # The monotonic clock is the one that time travel leaves alone.
+        # Time travel does not change the monotonic clock.
         self._began = (as_of.timestamp() if as_of else time.time()) - time.monotonic()
         self._simulator_url = simulator_url
         self._travel = time_machine.travel(self._present(), tick=True)
@@ -20,11 +20,11 @@ class StackClock:
         self._is_travelling = True
 
     def go_to(self, moment: datetime) -> None:
-        """Move to a moment, but never beyond the present of the stack."""
+        """Move to a moment, but never beyond the stack's present."""
         self._set(min(moment.timestamp(), self._present()))
 
-    def come_back(self) -> None:
-        """Return to the present of the stack; real time is left alone from then on."""
+    def return_to_present(self) -> None:
+        """Return to the stack's present. Without `as_of` this is real time, which is not touched again."""
         self._set(self._present())
         if not self._is_moved:
             self.stop()

@@ -1,4 +1,4 @@
-"""CloudFormation's intrinsic functions, as far as template.yaml uses them."""
+"""CloudFormation's intrinsic functions and the physical names behind them, as far as template.yaml uses them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ _VARIABLE = re.compile(r"\$\{(!?)([^}]+)\}")
 
 
 class TemplateError(Exception):
-    """Raised when the template holds something that the local stack cannot carry out; it says what."""
+    """Raised when the template contains something that the local stack does not support; the message names it."""
 
 
 class TemplateLoader(yaml.SafeLoader):
@@ -37,7 +37,7 @@ TemplateLoader.add_multi_constructor("!", _construct_tag)
 
 
 class Intrinsics:
-    """Resolves a part of the template to plain values, given what names and attributes stand for."""
+    """Resolves a part of the template to plain values; `ref` and `get_att` give the values of names and attributes."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Intrinsics:
                 return self._functions[name](node[name])
             case dict():
                 if unknown := [name for name in node if str(name).startswith("Fn::")]:
-                    raise TemplateError(f"The local stack does not know {unknown[0]}")
+                    raise TemplateError(f"The local stack does not support {unknown[0]}")
                 resolved = {name: self.resolve(value) for name, value in node.items()}
                 return {name: value for name, value in resolved.items() if value is not NO_VALUE}
             case list():
@@ -124,7 +124,7 @@ _ARNS = {
 
 @dataclass(frozen=True, slots=True)
 class PhysicalNames:
-    """Names that depend on the logical ids and the two addresses alone, so that they are known before anything runs."""
+    """Physical names, derived from logical ids and two addresses, so that they are known before anything runs."""
 
     aws_url: str = "http://127.0.0.1:5555"
     api_url: str = "http://127.0.0.1:8787"
@@ -141,11 +141,11 @@ class PhysicalNames:
             "AWS::URLSuffix": "amazonaws.com",
         }
         if name not in known:
-            raise TemplateError(f"The local stack does not know the pseudo parameter {name}")
+            raise TemplateError(f"The local stack does not support the pseudo parameter {name}")
         return known[name]
 
     def ref(self, logical_id: str, kind: str) -> str:
-        """Return what CloudFormation's `Ref` gives: the URL of a queue, the ARN of a secret, else the name."""
+        """Return the value of `Ref`: the URL of a queue, the ARN of a secret, otherwise the name."""
         match kind:
             case "AWS::SQS::Queue":
                 return f"{self.aws_url}/{ACCOUNT_ID}/{logical_id}"
@@ -157,7 +157,7 @@ class PhysicalNames:
                 return logical_id
 
     def attribute(self, logical_id: str, kind: str, name: str) -> str:
-        """Return `GetAtt`. Raises `TemplateError` for an attribute that has no local meaning."""
+        """Return the value of `GetAtt`. Raises `TemplateError` for an attribute that has no local meaning."""
         if kind == "AWS::ApiGatewayV2::Api" and name == "ApiEndpoint":
             return self.api_url
         if kind == "AWS::SQS::Queue" and name == "QueueName":
@@ -167,4 +167,4 @@ class PhysicalNames:
         if name == "Arn" and kind in _ARNS:
             own_id = self.ref(logical_id, kind) if kind == "AWS::S3::Bucket" else logical_id
             return "arn:aws:" + _ARNS[kind].format(region=REGION, account=ACCOUNT_ID, id=own_id)
-        raise TemplateError(f"The local stack does not know the attribute {logical_id}.{name} of {kind}")
+        raise TemplateError(f"The local stack does not support the attribute {logical_id}.{name} of {kind}")

@@ -1,4 +1,4 @@
-"""Runs a durable function to its end, as Lambda would over many invocations, with AWS's own local runner."""
+"""Lambda in this process: loads a function's handler and invokes it; durable functions run in AWS's local runner."""
 
 import json
 import threading
@@ -15,27 +15,27 @@ from aws_lambda_powertools import Metrics
 from local.aws.intrinsics import ACCOUNT_ID, REGION
 from local.aws.template import Function
 
-# Waits and pauses between tries take no time here.
+# The runner skips waits and the pauses between retries.
 LONGEST_SECONDS = 600
 
 
 class ExecutionFailed(Exception):
-    """Raised when a durable execution failed for good; the message is what Lambda would report."""
+    """Raised when a durable execution has failed; the message is the one that Lambda would report."""
 
 
 def run_durably(handler: Callable[..., Any], function_name: str, event: Mapping[str, Any]) -> Any:
-    """Run a durable execution, and answer its result. Raises `ExecutionFailed`."""
+    """Run a durable execution to its end and return its result. Raises `ExecutionFailed`."""
     with DurableFunctionTestRunner(handler=handler, poll_interval=0.02, execution_timeout=LONGEST_SECONDS) as runner:
         result = runner.run(input=json.dumps(event), function_name=function_name)
-    # The runner stops its event loop and its thread, and leaves the loop open.
-    runner._scheduler._loop.close()  # noqa: SLF001 - it has no other way
+    # The runner stops its event loop and its thread, but does not close the loop.
+    runner._scheduler._loop.close()  # noqa: SLF001 - there is no public way
     if result.status is not InvocationStatus.SUCCEEDED:
         raise ExecutionFailed(f"{result.error.type}: {result.error.message}" if result.error else "no reason given")
     return json.loads(result.result) if result.result else None
 
 
 class LambdaContext:
-    """What Lambda hands to a handler beside the event."""
+    """The context that Lambda passes to a handler with the event."""
 
     function_version = "$LATEST"
 
@@ -49,12 +49,12 @@ class LambdaContext:
         self._deadline = time.monotonic() + function.timeout
 
     def get_remaining_time_in_millis(self) -> int:
-        """How long the handler may still take; nothing ends it when that is over."""
+        """Return the time left before the timeout, which is not enforced here."""
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 
 class LambdaFunction:
-    """A function ready to be invoked; its module is imported when it is made, as in Lambda's init phase."""
+    """A function ready for invocations; creating it imports its module, as in Lambda's init phase."""
 
     def __init__(self, function: Function) -> None:
         self._function = function
@@ -63,13 +63,13 @@ class LambdaFunction:
         self._lock = threading.Lock()
 
     def invoke(self, event: dict[str, Any]) -> Any:
-        """Call the handler with a copy of the event and answer what it returns, both as JSON would carry them."""
+        """Call the handler and return its result; event and result pass through JSON, as on Lambda."""
         with self._lock:
             if self._function.durable:
                 return run_durably(self._handler, self._function.logical_id, event)
             try:
-                answer = self._handler(json.loads(json.dumps(event)), LambdaContext(self._function))
+                result = self._handler(json.loads(json.dumps(event)), LambdaContext(self._function))
             finally:
-                # Metrics that are switched off are kept all the same, and the hundredth writes all of them.
+                # Disabled metrics still accumulate, and the hundredth would print all of them.
                 Metrics().clear_metrics()
-            return json.loads(json.dumps(answer))
+            return json.loads(json.dumps(result))

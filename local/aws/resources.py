@@ -1,4 +1,4 @@
-"""Creates in moto what CloudFormation would create from the template."""
+"""Creates the template's resources in moto, as CloudFormation would on AWS."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - the name of a type
 
 @dataclass(frozen=True, slots=True)
 class AwsClients:
-    """boto3's clients of the local services."""
+    """boto3 clients for the local services."""
 
     dynamodb: "DynamoDBClient"
     secretsmanager: "SecretsManagerClient"
@@ -34,7 +34,7 @@ class AwsClients:
 
     @classmethod
     def at(cls, url: str) -> "AwsClients":
-        """Make clients of a server such as `local.aws.server`."""
+        """Return clients for the server at a URL, with made-up credentials."""
         session = boto3.Session("local", "local", region_name=REGION)
         return cls(
             session.client("dynamodb", endpoint_url=url),
@@ -46,7 +46,7 @@ class AwsClients:
 
 
 def create_resources(template: Template, clients: AwsClients, *, sender: str, secret: Mapping[str, object]) -> None:
-    """Create tables, queues and buckets as in the template, the filled secret, and the sender's address or domain."""
+    """Create the template's tables, queues, buckets and secret, and verify the sender (an address or a domain)."""
     template.create_tables(clients.dynamodb)
     for queue_id, properties in template.resources("AWS::SQS::Queue").items():
         clients.sqs.create_queue(QueueName=queue_id, Attributes=_queue_attributes(properties))

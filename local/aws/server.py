@@ -1,4 +1,4 @@
-"""AWS on this machine: moto's server, one request at a time, because moto loses concurrent conditional writes."""
+"""moto's server, which handles one request at a time here, because moto loses concurrent conditional writes."""
 
 import argparse
 import io
@@ -18,23 +18,23 @@ HOST = "127.0.0.1"
 
 
 class OneAtATime:
-    """A WSGI application that lets one request into the wrapped one, and the next when its answer is complete."""
+    """WSGI middleware that passes on one request at a time; the next waits until the response is complete."""
 
     def __init__(self, application: "WSGIApplication") -> None:
         self._application = application
         self._lock = threading.Lock()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Return a request; its body is read before the lock is taken, so that a slow client holds up nobody."""
+        """Serve one request. Its body is read before the lock is taken, so that a slow client blocks nobody."""
         if length := environ.get("CONTENT_LENGTH"):
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
         with self._lock:
-            answer = self._application(environ, start_response)
+            response = self._application(environ, start_response)
             try:
-                return [b"".join(answer)]
+                return [b"".join(response)]
             finally:
-                if hasattr(answer, "close"):
-                    answer.close()
+                if hasattr(response, "close"):
+                    response.close()
 
 
 def make_aws_server(port: int) -> BaseWSGIServer:

@@ -31,7 +31,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class JwtAuthorizer:
-    """What a route's token must be: of this issuer, for one of these audiences."""
+    """The issuer and the audiences, one of which a route's token must have."""
 
     issuer: str
     audience: tuple[str, ...]
@@ -39,7 +39,7 @@ class JwtAuthorizer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the HTTP API, such as `GET /portal`, the function behind it, and who stands before it."""
+    """A route of the HTTP API, such as `GET /portal`, its function and its authorizer."""
 
     key: str
     function_id: str
@@ -47,7 +47,7 @@ class Route:
 
 
 class Template:
-    """A parsed template with every parameter given; all answers are plain values."""
+    """A template with a value for every parameter; its methods return resolved values."""
 
     def __init__(self, document: Mapping[str, Any], parameters: Mapping[str, str], names: PhysicalNames) -> None:
         self._document = document
@@ -63,7 +63,7 @@ class Template:
         parameters: Mapping[str, str] | None = None,
         names: PhysicalNames | None = None,
     ) -> Self:
-        """Read a template. Raises `TemplateError` when a parameter has neither a value nor a default."""
+        """Read a template. Raises `TemplateError` if a parameter has neither a value nor a default."""
         document = yaml.load(path.read_text(encoding="utf-8"), TemplateLoader)  # noqa: S506 - built on SafeLoader
         return cls(document, parameters or {}, names or PhysicalNames())
 
@@ -96,7 +96,7 @@ class Template:
         return functions
 
     def environment(self, function_id: str, overrides: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment variables of a function; `overrides` win, also over nothing."""
+        """Return the environment variables of a function, with `overrides` replacing or adding some."""
         functions = self.resources(FUNCTION)
         if function_id not in functions:
             raise TemplateError(f"The template has no function {function_id}")
@@ -104,19 +104,21 @@ class Template:
         return {**{name: _text(name, value) for name, value in variables.items()}, **(overrides or {})}
 
     def routes(self) -> list[Route]:
-        """Return the HTTP API's routes. Raises `TemplateError` for an integration that the gateway does not have."""
+        """Return the HTTP API's routes. Raises `TemplateError` for an integration that the gateway does not support."""
         functions = {self._get_att(logical_id, "Arn"): logical_id for logical_id in self.resources(FUNCTION)}
-        behind: dict[str, str] = {}
+        function_ids: dict[str, str] = {}
         for logical_id, integration in self.resources("AWS::ApiGatewayV2::Integration").items():
             form = (integration["IntegrationType"], integration.get("PayloadFormatVersion"))
             if form != ("AWS_PROXY", "2.0") or integration["IntegrationUri"] not in functions:
-                raise TemplateError(f"The local gateway only has AWS_PROXY 2.0 to a function: see {logical_id}")
-            behind[f"integrations/{logical_id}"] = functions[integration["IntegrationUri"]]
+                raise TemplateError(
+                    f"The local gateway supports only AWS_PROXY 2.0 integrations with a function: see {logical_id}"
+                )
+            function_ids[f"integrations/{logical_id}"] = functions[integration["IntegrationUri"]]
         routes = []
         for logical_id, route in self.resources("AWS::ApiGatewayV2::Route").items():
-            if route.get("Target") not in behind:
-                raise TemplateError(f"The route {logical_id} leads to no integration: {route.get('Target')}")
-            routes.append(Route(route["RouteKey"], behind[route["Target"]], self._authorizer(logical_id, route)))
+            if route.get("Target") not in function_ids:
+                raise TemplateError(f"The route {logical_id} has no integration: {route.get('Target')}")
+            routes.append(Route(route["RouteKey"], function_ids[route["Target"]], self._authorizer(logical_id, route)))
         return routes
 
     def _authorizer(self, logical_id: str, route: Mapping[str, Any]) -> JwtAuthorizer | None:
@@ -125,7 +127,7 @@ class Template:
             return None
         found = self.resources("AWS::ApiGatewayV2::Authorizer").get(route.get("AuthorizerId", ""), {})
         if kind != "JWT" or found.get("IdentitySource") != ["$request.header.Authorization"]:
-            raise TemplateError(f"The local gateway only has JWT authorizers for `Authorization`: see {logical_id}")
+            raise TemplateError(f"The local gateway supports only JWT authorizers on `Authorization`: see {logical_id}")
         configuration = found["JwtConfiguration"]
         return JwtAuthorizer(configuration["Issuer"], tuple(configuration["Audience"]))
 
@@ -138,16 +140,16 @@ class Template:
         }
 
     def parameters(self) -> dict[str, str]:
-        """Return the value of every parameter, as CloudFormation tells it."""
+        """Return the value of every parameter in the form that CloudFormation reports."""
         values = self._parameters.items()
         return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in values}
 
     def create_tables(self, client: "DynamoDBClient") -> list[str]:
-        """Create every table as the template says, and answer their names."""
+        """Create every table of the template and return their names."""
         return [self.create_table(client, logical_id) for logical_id in self.resources(TABLE)]
 
     def create_table(self, client: "DynamoDBClient", logical_id: str) -> str:
-        """Create one table, and answer its name."""
+        """Create one table and return its name."""
         create_table(client, self.ref(logical_id), self.resources(TABLE)[logical_id])
         return self.ref(logical_id)
 
@@ -211,17 +213,17 @@ _AT_CREATION = frozenset(
     },
 )
 _AFTERWARDS = frozenset({"PointInTimeRecoverySpecification", "TimeToLiveSpecification"})
-# They change nothing that a program on this machine could see.
+# These change nothing that a program on this machine could observe.
 _WITHOUT_LOCAL_MEANING = frozenset({"DeletionProtectionEnabled", "SSESpecification", "TableName", "Tags"})
 
 
 def create_table(client: "DynamoDBClient", name: str, properties: Mapping[str, Any]) -> None:
     """Create a table with its keys, indexes and time to live.
 
-    Raises `TemplateError` naming a property that is not carried out here.
+    Raises `TemplateError` for a property that is not supported here.
     """
     if unknown := sorted(properties.keys() - _AT_CREATION - _AFTERWARDS - _WITHOUT_LOCAL_MEANING):
-        raise TemplateError(f"The local stack does not know these properties of table {name}: {', '.join(unknown)}")
+        raise TemplateError(f"The local stack does not support these properties of table {name}: {', '.join(unknown)}")
     at_creation: dict[str, Any] = {key: value for key, value in properties.items() if key in _AT_CREATION}
     client.create_table(TableName=name, **at_creation)
     if time_to_live := properties.get("TimeToLiveSpecification"):

@@ -1,1 +1,1 @@
-"""API Gateway on this machine."""
+"""API Gateway on this machine: routes, payloads and JWT authorizers."""

@@ -1,4 +1,4 @@
-"""Finds the route of a request as API Gateway does: the most specific path, then the method before ANY."""
+"""An HTTP API of API Gateway as an ASGI application: finds the route, checks the token, invokes the function."""
 
 import json
 import re
@@ -18,41 +18,49 @@ from local.aws.intrinsics import TemplateError
 from local.aws.lambda_function import LambdaFunction
 from local.aws.template import JwtAuthorizer, Route
 from local.gateway.authorizer import JwtCheck, Unauthorized
-from local.gateway.event import HttpRequest, HttpResponse, MalformedAnswer, event_of, response_of
+from local.gateway.event import HttpRequest, HttpResponse, MalformedResponse, event_of, response_of
 
 _PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class RouteMatch:
+    """The route of a request, with the values of its path parameters."""
+
+    route: Route
+    path_parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _RankedRoute:
     route: Route
     method: str
     path: re.Pattern[str]
-    # Fewer greedy and fewer plain parameters first.
+    # Routes with fewer greedy and fewer plain parameters first; a method before ANY.
     rank: tuple[int, int, bool]
 
 
 class RouteTable:
-    """The routes of one HTTP API."""
+    """The routes of one HTTP API; the most specific path wins, as in API Gateway."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._entries = sorted(map(_entry, routes), key=lambda entry: entry.rank)
+        self._routes = sorted(map(_ranked, routes), key=lambda ranked: ranked.rank)
 
     def has_path(self, path: str) -> bool:
-        """Whether the API owns a path, for whatever method."""
-        return any(entry.path.fullmatch(path) for entry in self._entries)
+        """Whether the API has a route for a path, whatever the method."""
+        return any(ranked.path.fullmatch(path) for ranked in self._routes)
 
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """Return the route and its path parameters; HEAD is a method like any other."""
-        for entry in self._entries:
-            if entry.method in {method, "ANY"} and (match := entry.path.fullmatch(path)):
-                return entry.route, match.groupdict()
+    def find(self, method: str, path: str) -> RouteMatch | None:
+        """Return the matching route; HEAD is a method like any other."""
+        for ranked in self._routes:
+            if ranked.method in {method, "ANY"} and (match := ranked.path.fullmatch(path)):
+                return RouteMatch(ranked.route, match.groupdict())
         return None
 
 
-def _entry(route: Route) -> _Entry:
+def _ranked(route: Route) -> _RankedRoute:
     if route.key == "$default":
-        return _Entry(route, "ANY", re.compile(".*", re.DOTALL), (2, 0, True))
+        return _RankedRoute(route, "ANY", re.compile(".*", re.DOTALL), (2, 0, True))
     method, _, path = route.key.partition(" ")
     if not path.startswith("/"):
         raise TemplateError(f"Not a route key: {route.key}")
@@ -63,11 +71,11 @@ def _entry(route: Route) -> _Entry:
         pattern += f"(?P<{match[1]}>{'.+' if match[2] else '[^/]+'})"
         end = match.end()
     rank = (sum(greedy), len(greedy), method == "ANY")
-    return _Entry(route, method, re.compile(pattern + re.escape(path[end:])), rank)
+    return _RankedRoute(route, method, re.compile(pattern + re.escape(path[end:])), rank)
 
 
 class Gateway:
-    """An ASGI application; paths that the API does not have go to `otherwise`, or get API Gateway's 404."""
+    """The ASGI application. Paths without a route go to `otherwise`, or get API Gateway's 404."""
 
     def __init__(
         self,
@@ -98,16 +106,15 @@ class Gateway:
         if found is None:
             response = _message(404, "Not Found")
         else:
-            route, path_parameters = found
-            event = event_of(await _http_request(request), route.key, path_parameters)
-            response = await run_in_threadpool(self._answer, route, event)
+            event = event_of(await _http_request(request), found.route.key, found.path_parameters)
+            response = await run_in_threadpool(self._authorize_and_invoke, found.route, event)
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-        answer = Response(response.body, response.status)
-        answer.raw_headers = [*headers, (b"content-length", str(len(response.body)).encode())]
-        await answer(scope, receive, send)
+        sent = Response(response.body, response.status)
+        sent.raw_headers = [*headers, (b"content-length", str(len(response.body)).encode())]
+        await sent(scope, receive, send)
 
-    def _answer(self, route: Route, event: dict[str, Any]) -> HttpResponse:
-        """Let the route's authorizer decide first; the function is not called for whom it refuses."""
+    def _authorize_and_invoke(self, route: Route, event: dict[str, Any]) -> HttpResponse:
+        """Check the route's authorizer first; the function is invoked only for requests that pass."""
         if route.authorizer:
             check = self._checks.setdefault(route.authorizer, JwtCheck(route.authorizer))
             try:
@@ -120,9 +127,9 @@ class Gateway:
     def _invoke(self, route: Route, event: dict[str, Any]) -> HttpResponse:
         try:
             return response_of(self._functions[route.function_id].invoke(event))
-        except MalformedAnswer as error:
+        except MalformedResponse as error:
             sys.stderr.write(f"{route.key}: {error}\n")
-        except Exception:  # noqa: BLE001 - whatever a handler raises, Lambda reports and API Gateway answers 500
+        except Exception:  # noqa: BLE001 - API Gateway returns 500 for any failed invocation
             traceback.print_exc()
         return _message(500, "Internal Server Error")
 

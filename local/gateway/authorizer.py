@@ -1,9 +1,9 @@
-"""API Gateway's JWT authorizer: whether a token is its issuer's, and its claims as a function gets them.
+"""API Gateway's JWT authorizer: verifies a token, and gives its claims in the form that functions receive.
 
-Source of the checks: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html. That lists come
-as `[a b]` is not written there; it was measured on AWS by aws-solutions-library-samples'
-guidance-for-claude-code-with-amazon-bedrock (pull request 803). Other values are written as Go, which prints lists so,
-prints them.
+Source of the checks: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html. Lists
+arrive as `[a b]`, which that page does not say; it was measured on AWS by aws-solutions-library-samples'
+guidance-for-claude-code-with-amazon-bedrock (pull request 803). That is how Go prints lists, so other values are
+printed as in Go too.
 """
 
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ import requests
 
 from local.aws.template import JwtAuthorizer
 
-# Only RSA, as on AWS; so no shared secret and no missing signature is ever taken for a key's.
+# RSA only, as on AWS: this rules out shared secrets and unsigned tokens.
 _ALGORITHMS = ("RS256", "RS384", "RS512")
 
 
 class Unauthorized(Exception):
-    """Raised for a request whose token does not pass; API Gateway answers 401 and calls no function."""
+    """Raised for a request whose token is not valid; API Gateway returns 401 without invoking the function."""
 
 
 class JwtCheck:
-    """The check of one authorizer; the issuer's keys are asked for at its first token."""
+    """Verifies the tokens of one authorizer; reads the issuer's keys when the first token comes."""
 
     def __init__(self, authorizer: JwtAuthorizer) -> None:
         self._authorizer = authorizer
 
     def claims(self, authorization: str | None) -> dict[str, str]:
-        """Return the claims of the `Authorization` header's token, `Bearer` before it or not. Raises `Unauthorized`."""
+        """Return the claims of an `Authorization` header's token; `Bearer` is optional. Raises `Unauthorized`."""
         word, _, rest = (authorization or "").strip().partition(" ")
         token = rest.strip() if word.lower() == "bearer" else (authorization or "").strip()
         try:
@@ -44,12 +44,12 @@ class JwtCheck:
             )
         except (jwt.PyJWTError, requests.RequestException) as error:
             raise Unauthorized(type(error).__name__) from error
-        if not self._is_for_us(claims):
+        if not self._has_our_audience(claims):
             raise Unauthorized("The token is for another audience")
         return {name: as_text(value) for name, value in claims.items()}
 
-    def _is_for_us(self, claims: Mapping[str, Any]) -> bool:
-        """`client_id` counts only where there is no `aud`."""
+    def _has_our_audience(self, claims: Mapping[str, Any]) -> bool:
+        """`client_id` counts only if there is no `aud`."""
         named = claims.get("aud", claims.get("client_id"))
         return bool(set(self._authorizer.audience) & set(named if isinstance(named, list) else [str(named)]))
 
@@ -62,7 +62,7 @@ class JwtCheck:
 
 
 def as_text(claim: Any) -> str:
-    """Write a claim as API Gateway hands it on: always as text."""
+    """Return a claim as API Gateway passes it on: always text."""
     match claim:
         case bool():
             return str(claim).lower()

@@ -1,7 +1,7 @@
-"""API Gateway's payload format 2.0: an HTTP request as an event, and a function's answer as an HTTP response.
+"""API Gateway's payload format 2.0: an HTTP request as an event, and a function's result as an HTTP response.
 
 Sources: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html; which content
-types count as text is not written there, and was measured on AWS by ministackorg/ministack (pull request 766).
+types count as text is not documented there; it was measured on AWS by ministackorg/ministack (pull request 766).
 """
 
 import json
@@ -17,13 +17,13 @@ from uuid import uuid4
 from local.aws.intrinsics import ACCOUNT_ID
 
 API_ID = "local"
-# A form is not among them, nor a body without a content type.
+# Everything else is sent in base64, forms and bodies without a content type included.
 _TEXT = re.compile(r"text/[\w.+-]+|application/(json|xml|javascript)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request as it came; `path` is decoded, `query` is not, header names are lower case and may repeat."""
+    """A request as it arrived: `path` is decoded, `query` is not, header names are lower case and may repeat."""
 
     method: str
     path: str
@@ -36,19 +36,19 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What goes back; `set-cookie` may repeat among the headers."""
+    """The response; `set-cookie` may repeat among the headers."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
 
-class MalformedAnswer(Exception):
-    """Raised when a function's answer is none that API Gateway would pass on."""
+class MalformedResponse(Exception):
+    """Raised when API Gateway would not accept a function's result."""
 
 
 def event_of(request: HttpRequest, route_key: str, path_parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Build the event; what a request does not have is left out, as API Gateway does."""
+    """Return the event. As in API Gateway, fields that a request does not have are left out."""
     headers = _joined(request.headers)
     cookies = headers.pop("cookie", "")
     event: dict[str, Any] = {
@@ -73,25 +73,25 @@ def event_of(request: HttpRequest, route_key: str, path_parameters: Mapping[str,
     return event
 
 
-def response_of(answer: Any) -> HttpResponse:
-    """Turn a function's answer into a response; one without `statusCode` is the body of a 200.
+def response_of(result: Any) -> HttpResponse:
+    """Return the response for a function's result; a result without `statusCode` is the body of a 200.
 
-    Raises `MalformedAnswer` where API Gateway answers 500.
+    Raises `MalformedResponse` where API Gateway would return 500.
     """
-    if not isinstance(answer, dict) or "statusCode" not in answer:
-        body = answer if isinstance(answer, str) else json.dumps(answer)
+    if not isinstance(result, dict) or "statusCode" not in result:
+        body = result if isinstance(result, str) else json.dumps(result)
         return HttpResponse(200, (("content-type", "application/json"),), body.encode())
-    body = answer.get("body") or ""
+    body = result.get("body") or ""
     if not isinstance(body, str):
-        raise MalformedAnswer(f"The body is not a string, but a {type(body).__name__}")
+        raise MalformedResponse(f"The body is not a string but a {type(body).__name__}")
     try:
-        status = int(answer["statusCode"])
-        content = b64decode(body, validate=True) if answer.get("isBase64Encoded") else body.encode()
-        headers = {str(name).lower(): _text(value) for name, value in (answer.get("headers") or {}).items()}
+        status = int(result["statusCode"])
+        content = b64decode(body, validate=True) if result.get("isBase64Encoded") else body.encode()
+        headers = {str(name).lower(): _text(value) for name, value in (result.get("headers") or {}).items()}
     except (AttributeError, TypeError, ValueError) as error:
-        raise MalformedAnswer(f"Not an answer that API Gateway knows: {error}") from error
+        raise MalformedResponse(f"Not a response that API Gateway accepts: {error}") from error
     headers.setdefault("content-type", "text/plain;charset=utf-8")
-    cookies = [("set-cookie", str(cookie)) for cookie in answer.get("cookies") or []]
+    cookies = [("set-cookie", str(cookie)) for cookie in result.get("cookies") or []]
     return HttpResponse(status, (*headers.items(), *cookies), content)
 
 

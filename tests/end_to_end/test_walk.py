@@ -196,21 +196,21 @@ def test_every_delivery_of_the_seed_was_taken_at_the_first_attempt(stack: Runnin
 def test_a_second_start_says_that_one_is_running(stack: RunningStack) -> None:
     second = RunningStack.start(ports=stack.ports)
     assert second.wait_for_end() == 1
-    assert f"Already running at {stack.url}. Stop it with Ctrl-C there" in second.said
+    assert f"A stack is already running at {stack.url}. Stop it with Ctrl-C" in second.said
     assert "Traceback" not in second.said
 
 
 def test_a_port_of_somebody_else_is_named(stack: RunningStack) -> None:
     other = RunningStack.start(ports=(stack.ports[2], stack.ports[1], stack.ports[0]))
     assert other.wait_for_end() == 1
-    assert f"Port {stack.ports[2]} is taken by another program" in other.said
+    assert f"Port {stack.ports[2]} is in use by another program" in other.said
     assert "Traceback" not in other.said
 
 
 def test_a_live_key_is_refused() -> None:
     refused = RunningStack.start(STRIPE_API_KEY="sk_live_1")
     assert refused.wait_for_end() == 2
-    assert "has to be a test key" in refused.said
+    assert "must be a test key" in refused.said
 
 
 # The last: it works on the clock of today, and ends what it started.
@@ -244,5 +244,5 @@ def test_a_child_that_dies_takes_all_down_and_is_named() -> None:
         assert stack.wait_for_end() == 1
     finally:
         stack.stop()
-    assert re.search(r"(The Stripe simulator|AWS \(moto\)) ended by itself", stack.said)
+    assert re.search(r"(The Stripe simulator|AWS \(moto\)) ended unexpectedly", stack.said)
     assert all(is_free(port) for port in stack.ports)

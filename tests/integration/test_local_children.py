@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local.processes import Children, NotRunning, answers
+from local.processes import Children, NotRunning, responds
 from tests.end_to_end.stack_fixture import free_port, is_free
 
 
@@ -23,7 +23,7 @@ def test_a_child_runs_until_the_block_is_left() -> None:
     port = free_port()
     with Children() as children:
         children.start("The web server", "http.server", str(port), "--bind", "127.0.0.1")
-        children.wait_until("The web server", lambda: answers(f"http://127.0.0.1:{port}/"), timeout=10)
+        children.wait_until("The web server", lambda: responds(f"http://127.0.0.1:{port}/"), timeout=10)
         children.check()
     assert is_free(port)
 
@@ -31,7 +31,7 @@ def test_a_child_runs_until_the_block_is_left() -> None:
 def test_a_child_that_ends_is_named_with_its_exit_code() -> None:
     with Children() as children:
         children.start("The short one", "local.nowhere")
-        with pytest.raises(NotRunning, match=r"The short one ended by itself \(exit code 1\)"):
+        with pytest.raises(NotRunning, match=r"The short one ended unexpectedly \(exit code 1\)"):
             children.wait_until("The short one", lambda: False, timeout=10)
 
 
@@ -45,9 +45,9 @@ def test_a_child_that_never_is_ready_is_named() -> None:
 def test_a_child_ends_even_where_its_parent_is_killed() -> None:
     port = free_port()
     program = (
-        "import os, time; from local.processes import Children, answers; children = Children(); "
+        "import os, time; from local.processes import Children, responds; children = Children(); "
         f"children.start('x', 'http.server', '{port}', '--bind', '127.0.0.1'); "
-        f"children.wait_until('x', lambda: answers('http://127.0.0.1:{port}/')); os._exit(0)"
+        f"children.wait_until('x', lambda: responds('http://127.0.0.1:{port}/')); os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ, timeout=30)
     assert eventually(lambda: is_free(port))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.gateway.event import HttpRequest, MalformedAnswer, event_of, response_of
+from local.gateway.event import HttpRequest, MalformedResponse, event_of, response_of
 
 
 def request_of(
@@ -130,5 +130,5 @@ def test_an_answer_without_a_status_code_is_the_body_of_a_200(answer: Any, body:
     ],
 )
 def test_an_answer_that_api_gateway_would_not_pass_on_is_refused(answer: Any) -> None:
-    with pytest.raises(MalformedAnswer):
+    with pytest.raises(MalformedResponse):
         response_of(answer)

@@ -4,7 +4,7 @@ import pytest
 
 from local.aws.intrinsics import TemplateError
 from local.aws.template import Route
-from local.gateway.api import RouteTable
+from local.gateway.api import RouteMatch, RouteTable
 
 KEYS = [
     "$default",
@@ -30,7 +30,7 @@ KEYS = [
 )
 def test_the_most_specific_route_wins(method: str, path: str, key: str, parameters: dict[str, str]) -> None:
     table = RouteTable(Route(each, "F") for each in KEYS)
-    assert table.find(method, path) == (Route(key, "F"), parameters)
+    assert table.find(method, path) == RouteMatch(Route(key, "F"), parameters)
 
 
 def test_head_is_a_method_of_its_own() -> None:

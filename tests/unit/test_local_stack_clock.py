@@ -34,7 +34,7 @@ def test_it_starts_at_the_time_asked_for_and_ticks(clock: StackClock) -> None:
 def test_history_is_made_and_left_again(clock: StackClock) -> None:
     clock.go_to(PAST)
     assert is_about(PAST)
-    clock.come_back()
+    clock.return_to_present()
     assert is_about(AS_OF)
 
 
@@ -48,5 +48,5 @@ def test_without_a_time_asked_for_it_comes_back_to_real_time() -> None:
     clock = StackClock(None, None)
     clock.go_to(PAST)
     assert is_about(PAST)
-    clock.come_back()
+    clock.return_to_present()
     assert is_about(now)

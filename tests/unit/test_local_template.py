@@ -93,7 +93,7 @@ def test_globals_reach_the_function_itself(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("!Ref Days", "!Ref Dayz", "no parameter or resource Dayz"),
-        ("!Ref Days", '!Select [0, ["a"]]', "does not know Fn::Select"),
+        ("!Ref Days", '!Select [0, ["a"]]', "does not support Fn::Select"),
         ("!Ref Days", "!GetAtt Table.StreamArn", "attribute Table.StreamArn of AWS::DynamoDB::Table"),
         ("!Ref Days", "!Ref AWS::Moon", "pseudo parameter AWS::Moon"),
         ("!Ref Days", "!Ref Origins", "DAYS is not text"),
@@ -137,7 +137,7 @@ def test_a_route_with_an_authorizer_that_is_none_is_refused_by_name(tmp_path: Pa
     Properties: { RouteKey: GET /x, AuthorizationType: JWT, Target: !Sub "integrations/${Integration}" }
   Queue: {""",
     )
-    with pytest.raises(TemplateError, match="only has JWT authorizers for `Authorization`: see GuardedRoute"):
+    with pytest.raises(TemplateError, match="supports only JWT authorizers on `Authorization`: see GuardedRoute"):
         load(tmp_path, text).routes()
 
 
