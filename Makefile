@@ -16,15 +16,15 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check format lint types validate lock lock-check reference build bench
+.PHONY: help dev test check format lint types validate lock lock-check reference messages catalogues build bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-dev: $(BIN)/portal ## start everything on this machine (ARGS="--as-of 2024-07-15" moves the clock)
+dev: $(BIN)/portal catalogues ## start everything on this machine (ARGS="--as-of 2024-07-15" moves the clock)
 	$(BIN)/python -m local $(ARGS)
 
-test: $(BIN)/portal ## run all tests (ARGS="tests/unit -k mirror" runs some)
+test: $(BIN)/portal catalogues ## run all tests (ARGS="tests/unit -k mirror" runs some)
 	$(BIN)/python -m pytest $(ARGS)
 
 check: lint types validate lock-check build ## what CI runs
@@ -46,7 +46,7 @@ validate: $(SAM) ## lint template.yaml, without an AWS account
 	.venv-sam/bin/python tests/package/translate.py template.yaml .aws-sam/translated.json
 	.venv-sam/bin/cfn-lint --template .aws-sam/translated.json
 
-build: $(SAM) $(BIN)/portal ## build the artifacts for Lambda into .aws-sam/
+build: $(SAM) $(BIN)/portal catalogues ## build the artifacts for Lambda into .aws-sam/
 	$(SAM) build
 
 # ------------------------------------------------------------------ locked requirements
@@ -63,7 +63,24 @@ reference: $(BIN)/portal ## write what docs/reference derives from the code: ope
 	$(BIN)/python -m functions.create_session.openapi > docs/reference/openapi.json
 	$(BIN)/python -m tests.error_tables
 
-bench: $(BIN)/portal ## run the benchmarks (results are in bench/README.md)
+# ------------------------------------------------------------------ languages
+# A language is one file, shared/locale/<language>.po. Babel is not needed at run time.
+CATALOGUES := $(patsubst %.po,%.mo,$(wildcard shared/locale/*.po))
+
+messages: $(BIN)/portal ## bring the catalogues up to date with the code
+	@mkdir -p build
+	$(BIN)/pybabel -q extract -F pyproject.toml --no-default-keywords -k _ -k _n:1,2 --sort-by-file --no-wrap \
+		--add-location=file --omit-header -o build/messages.pot cli functions local shared
+	for catalogue in shared/locale/*.po; do $(BIN)/pybabel -q update -i build/messages.pot -o $$catalogue \
+		-l $$(basename $$catalogue .po) --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap || exit 1; done
+
+catalogues: $(CATALOGUES)
+
+shared/locale/%.mo: shared/locale/%.po | $(BIN)/portal
+	$(BIN)/pybabel -q compile -i $< -o $@
+
+# ------------------------------------------------------------------ measuring
+bench: $(BIN)/portal catalogues ## run the benchmarks (results are in bench/README.md)
 	$(BIN)/python -m bench.histories
 	$(BIN)/python -m bench.webhook_cpu
 	$(BIN)/python -m bench.cold_start
@@ -87,6 +104,7 @@ $(BIN)/portal: requirements-uv.txt requirements-dev.txt pyproject.toml
 	@$(INSTALL) --python $(BIN)/python --require-hashes -r requirements-dev.txt
 	@$(INSTALL) --python $(BIN)/python --no-build-isolation --no-deps -e .
 	@touch $@
+	@$(MAKE) --no-print-directory catalogues
 
 $(SAM): requirements-sam.txt | $(BIN)/portal
 	$(call announce,.venv-sam,requirements-sam.txt,about 60 MB)
@@ -98,13 +116,14 @@ $(SAM): requirements-sam.txt | $(BIN)/portal
 # SAM calls build-<logical id> with ARTIFACTS_DIR: build-WebhookFunction packages functions/webhook. Each artifact holds its
 # function, shared/, and the function's locked dependencies for Lambda's platform. The bytecode is marked unchecked-hash,
 # because the zip sets every timestamp to 1980 and Python would compile everything again: a cold start three times as long.
-build-%Function: $(BIN)/portal
+build-%Function: $(BIN)/portal catalogues
 	@test -n "$(ARTIFACTS_DIR)" || { echo "ARTIFACTS_DIR is not set: run 'make build'"; exit 1; }
 	$(eval NAME := $(shell $(BIN)/python -c 'import re; print(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", "$*").lower())'))
 	mkdir -p "$(ARTIFACTS_DIR)/functions"
 	cp -R shared "$(ARTIFACTS_DIR)/"
 	cp functions/__init__.py "$(ARTIFACTS_DIR)/functions/"
 	cp -R functions/$(NAME) "$(ARTIFACTS_DIR)/functions/"
+	rm -f "$(ARTIFACTS_DIR)"/shared/locale/*.po
 	find "$(ARTIFACTS_DIR)" -name __pycache__ -type d -prune -exec rm -rf {} +
 	$(UV) pip install --quiet --require-hashes -r functions/$(NAME)/requirements.txt --target "$(ARTIFACTS_DIR)" \
 		--python-platform $(LAMBDA_PLATFORM) --python-version $(LAMBDA_PYTHON) --only-binary :all: --link-mode copy

@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from cli.terminal import Rate, day, noon, zone
+from cli.terminal import Language, Rate, day, noon, zone
 from shared.audit.check import AuditDay
 from shared.audit.checks.registry import title_of
 from shared.audit.findings import PausedSubscription, Severity
@@ -22,7 +22,7 @@ from shared.audit.rendering.page import and_more, left_out
 from shared.audit.rendering.summary import FindingGroup, groups_of, headline
 from shared.audit.report import Report
 from shared.audit.scan import Sources, run_audit
-from shared.i18n import NOTHING, Language, Text, count, format_date, format_number
+from shared.i18n import ENGLISH, NO_TEXT, Text, count, format_date, format_number
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
 from shared.stripe.money import format_amounts
 from shared.stripe.pacing import RateLimit
@@ -41,7 +41,7 @@ _TO_DO = Text("To do:", "À faire :")
 _UNKNOWN_AMOUNT = Text("amount unknown", "montant inconnu")
 
 
-def report_as_text(report: Report, language: Language = "en") -> Group:
+def report_as_text(report: Report, language: str = "en") -> Group:
     """Return the headline, then each kind of finding with its subjects, most severe first."""
     opening = f"[bold]{escape(headline(report, language))}[/bold]"
     return Group(opening, _when(report).say(language), *_groups(report, language))
@@ -57,7 +57,7 @@ def _when(report: Report) -> Text:
     )
 
 
-def _groups(report: Report, language: Language) -> Iterator[RenderableType]:
+def _groups(report: Report, language: str) -> Iterator[RenderableType]:
     for group in groups_of(report, ROWS):
         finding = group.example
         colour = _COLOUR[finding.severity]
@@ -69,7 +69,7 @@ def _groups(report: Report, language: Language) -> Iterator[RenderableType]:
         yield _subjects(group, report, language)
 
 
-def _subjects(group: FindingGroup, report: Report, language: Language) -> Table:
+def _subjects(group: FindingGroup, report: Report, language: str) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2))
     for finding in group.findings:
         if finding.paused:
@@ -82,8 +82,8 @@ def _subjects(group: FindingGroup, report: Report, language: Language) -> Table:
     return table
 
 
-def _paused(paused: PausedSubscription, report: Report, language: Language) -> tuple[str, str, str]:
-    since = NOTHING
+def _paused(paused: PausedSubscription, report: Report, language: str) -> tuple[str, str, str]:
+    since = NO_TEXT
     if paused.paused_since:
         day = paused.paused_since.astimezone(report.timezone).date()
         since = Text(f"since {format_date(day)}", f"depuis le {format_date(day, 'fr')}")
@@ -98,7 +98,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
     as_of: Annotated[str | None, typer.Option(help="The date of the audit, YYYY-MM-DD (default: today).")] = None,
     timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
     format: Annotated[Literal["table", "json", "csv", "html"], typer.Option(help="Output format.")] = "table",  # noqa: A002
-    language: Annotated[Language, typer.Option(help="Language of the report.")] = "en",
+    language: Language = ENGLISH,
     fail_on: Annotated[
         Literal["info", "warning", "critical"] | None,
         typer.Option(help="Exit with 1 if there is a finding of this severity or a more severe one."),
@@ -137,7 +137,7 @@ def fails(report: Report, mildest: Severity) -> bool:
     return not report.severities().isdisjoint(failing)
 
 
-def _write(report: Report, form: str, language: Language) -> None:
+def _write(report: Report, form: str, language: str) -> None:
     match form:
         case "json":
             sys.stdout.write(to_json(report, language) + "\n")

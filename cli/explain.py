@@ -16,7 +16,7 @@ from rich.table import Table
 
 from cli.terminal import noon, zone
 from shared.errors import InvalidRequest
-from shared.i18n import Language, Text, format_date
+from shared.i18n import ENGLISH, Text, format_date
 from shared.portal.explain import (
     ACCESS_LABEL,
     METHODS_SOURCE,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cli.deployment import Deployment
 
 
-def explained_as_json(found: ExplainedSubscription, language: Language) -> str:
+def explained_as_json(found: ExplainedSubscription, language: str) -> str:
     """Stable codes beside the words."""
     facts = found.explanation.facts
     return json.dumps(
@@ -57,7 +57,7 @@ def explained_as_json(found: ExplainedSubscription, language: Language) -> str:
     )
 
 
-def explained_as_text(found: ExplainedSubscription, language: Language) -> Group:
+def explained_as_text(found: ExplainedSubscription, language: str) -> Group:
     """The sentence that matters, each question with its answer, and the payment methods."""
     facts = found.explanation.facts
     head = f"[bold]{escape(facts.subscription.id)}[/bold] ({escape(facts.subscription.customer_id)})"
@@ -74,7 +74,7 @@ def explained_as_text(found: ExplainedSubscription, language: Language) -> Group
     )
 
 
-def _answer(each: Answer, language: Language) -> dict[str, Any]:
+def _answer(each: Answer, language: str) -> dict[str, Any]:
     return {
         "topic": each.topic,
         "possible": each.possible,
@@ -99,7 +99,7 @@ def _looked_at(found: ExplainedSubscription) -> Text:
     )
 
 
-def _lines(each: Answer, language: Language) -> Iterator[Any]:
+def _lines(each: Answer, language: str) -> Iterator[Any]:
     colour = "green" if each.possible else "yellow"
     yield f"\n[bold {colour}]{escape(verdict(each).say(language))}[/bold {colour}]"
     for reason in each.reasons:
@@ -110,7 +110,7 @@ def _lines(each: Answer, language: Language) -> Iterator[Any]:
         yield Padding(escape(note.say(language)), (0, 2))
 
 
-def _payment_methods(country: str | None, language: Language) -> Group:
+def _payment_methods(country: str | None, language: str) -> Group:
     table = Table(box=None, show_header=False, padding=(0, 2))
     for each, support in support_in(country):
         note = f" ({each.note.say(language)})" if each.note else ""
@@ -141,7 +141,7 @@ def explain(  # noqa: PLR0913 - each an option of the command
         str | None, typer.Option(help="The country of the Stripe account, two letters (default: asked of Stripe).")
     ] = None,
     format: Annotated[Literal["table", "json"], typer.Option(help="How to write it.")] = "table",  # noqa: A002
-    language: Annotated[Language, typer.Option(help="In which language.")] = "en",
+    language: str = ENGLISH,
 ) -> None:
     """Say what the portal lets the customer do with a subscription, why not more, and what would lift it.
 

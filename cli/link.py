@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
 import boto3
@@ -19,10 +19,10 @@ import typer
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from pydantic import ValidationError
 
-from cli.terminal import duration
+from cli.terminal import duration, language_option
 from shared import ses
 from shared.errors import InvalidRequest
-from shared.i18n import NO_BREAK_SPACE, Language, Text, format_date, preferred
+from shared.i18n import ENGLISH, Message, _, best_language
 from shared.link_token import AfterCompletion, Flow, LinkClaims
 from shared.portal.which_configuration import configuration_of_group
 from shared.return_url import is_allowed
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_LANGUAGES: Sequence[Language] = get_args(Language)
 # One plain address. Stripe accepts other forms too, which must not reach a mail header.
 _ADDRESS = re.compile(r"[^@\s,;<>()\"\\:]+@[^@\s,;<>()\"\\:]+", re.ASCII)
 _SES_FIX = (
@@ -48,73 +47,44 @@ _SES_FIX = (
 class _MailText:
     """What the mail says about the page behind the link: a sentence, and the label of the button."""
 
-    opens: Text
-    button: Text
+    opens: Message
+    button: Message
 
 
 _PAGES: dict[Flow | None, _MailText] = {
     None: _MailText(
-        Text(
-            "This link opens your billing page: your subscription, payment methods and invoices.",
-            "Ce lien ouvre votre espace de facturation : abonnement, moyens de paiement et factures.",
-        ),
-        Text("Manage my subscription", "Gérer mon abonnement"),
+        _("This link opens your billing page: your subscription, payment methods and invoices."),
+        _("Manage my subscription"),
     ),
     "customer_update": _MailText(
-        Text(
-            "This link opens the page where you change your billing details.",
-            "Ce lien ouvre la page où modifier vos coordonnées de facturation.",
-        ),
-        Text("Update my details", "Modifier mes coordonnées"),
+        _("This link opens the page where you change your billing details."),
+        _("Update my details"),
     ),
     "payment_method_update": _MailText(
-        Text(
-            "This link opens the page where you change your payment method.",
-            "Ce lien ouvre la page où changer de moyen de paiement.",
-        ),
-        Text("Update my payment method", "Changer mon moyen de paiement"),
+        _("This link opens the page where you change your payment method."),
+        _("Update my payment method"),
     ),
     "subscription_cancel": _MailText(
-        Text(
-            "This link opens the page where you can cancel your subscription. Nothing ends until you confirm it there.",
-            "Ce lien ouvre la page où résilier votre abonnement. Rien ne prend fin avant votre confirmation.",
-        ),
-        Text("Go to the cancellation", "Aller à la résiliation"),
+        _("This link opens the page where you can cancel your subscription. Nothing ends until you confirm it there."),
+        _("Go to the cancellation"),
     ),
     "subscription_pause": _MailText(
-        Text(
-            "This link opens the page where you can pause your subscription.",
-            "Ce lien ouvre la page où mettre votre abonnement en pause.",
-        ),
-        Text("Pause my subscription", "Mettre en pause"),
+        _("This link opens the page where you can pause your subscription."),
+        _("Pause my subscription"),
     ),
     "subscription_update": _MailText(
-        Text(
-            "This link opens the page where you can change your plan.",
-            "Ce lien ouvre la page où changer d'offre.",
-        ),
-        Text("Change my plan", "Changer d'offre"),
+        _("This link opens the page where you can change your plan."),
+        _("Change my plan"),
     ),
     "subscription_update_confirm": _MailText(
-        Text(
-            "This link shows a change of your plan with its price. Nothing changes before you confirm it there.",
-            "Ce lien présente un changement d'offre et son prix. Rien ne change avant votre confirmation.",
-        ),
-        Text("See the change", "Voir le changement"),
+        _("This link shows a change of your plan with its price. Nothing changes before you confirm it there."),
+        _("See the change"),
     ),
 }
-_SUBJECT = Text("Your link to manage your subscription", "Votre lien pour gérer votre abonnement")
-_SECRET = Text(
-    "It is for you alone: whoever has it can open the page, so please do not pass this mail on.",
-    "Il n'est que pour vous : quiconque le possède peut ouvrir la page, merci de ne pas transférer ce message.",
-)
-_AFTERWARDS = Text(
-    "After that, sign in with your e-mail address instead:", "Ensuite, connectez-vous avec votre adresse e-mail :"
-)
-_COPY = Text(
-    "If the button does not work, copy this address into your browser:",
-    "Si le bouton ne fonctionne pas, copiez cette adresse dans votre navigateur :",
-)
+_SUBJECT = _("Your link to manage your subscription")
+_SECRET = _("It is for you alone: whoever has it can open the page, so please do not pass this mail on.")
+_AFTERWARDS = _("After that, sign in with your e-mail address instead:")
+_COPY = _("If the button does not work, copy this address into your browser:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +97,10 @@ class MailedLink:
     expires_at: datetime
 
 
-def compose(link: MailedLink, *, sender: str, recipient: str, language: Language) -> EmailMessage:
+def compose(link: MailedLink, *, sender: str, recipient: str, language: str) -> EmailMessage:
     """Return the mail as text and HTML. `sender` is an address, or `Name <address>`."""
     name, address = parseaddr(sender)
-    subject = Text(f"{name}: {_SUBJECT.en}", f"{name} : {_SUBJECT.fr}") if name else _SUBJECT
+    subject = _("{name}: {subject}", name=name, subject=_SUBJECT) if name else _SUBJECT
     message = EmailMessage(policy=SEVEN_BITS)
     message["Subject"] = subject.say(language)
     message["From"] = sender
@@ -142,11 +112,12 @@ def compose(link: MailedLink, *, sender: str, recipient: str, language: Language
     return message
 
 
-def _template_values(link: MailedLink, business: str, address: str, language: Language) -> dict[str, str]:
+def _template_values(link: MailedLink, business: str, address: str, language: str) -> dict[str, str]:
     page = _PAGES[link.flow]
-    why = Text(
-        f"{business} has sent you this mail, from {address}. You did not expect it? Delete it: nothing has changed.",
-        f"{business} vous envoie ce message, depuis {address}. Vous n'attendiez rien ? Supprimez-le : rien n'a changé.",
+    why = _(
+        "{business} has sent you this mail, from {address}. You did not expect it? Delete it: nothing has changed.",
+        business=business,
+        address=address,
     )
     texts = {
         "title": _SUBJECT,
@@ -162,14 +133,10 @@ def _template_values(link: MailedLink, business: str, address: str, language: La
     return translated | {"language": language, "business": business, "url": link.url, "login_url": link.login_url}
 
 
-def _until(moment: datetime) -> Text:
+def _until(moment: datetime) -> Message:
     """In UTC, and labelled so, because the customer's time zone is not known."""
     utc = moment.astimezone(UTC)
-    french_time = f"{utc.hour}{NO_BREAK_SPACE}h{NO_BREAK_SPACE}{utc:%M}"
-    return Text(
-        f"It works until {format_date(utc.date())}, {utc:%H:%M} UTC.",
-        f"Il est valable jusqu'au {format_date(utc.date(), 'fr')} à {french_time} (UTC).",
-    )
+    return _("It works until {day}, {time} UTC.", day=utc.date(), time=utc.time().replace(second=0, microsecond=0))
 
 
 @cache
@@ -217,7 +184,10 @@ def link(  # noqa: PLR0913 - each an option of the command
     email: Annotated[
         bool, typer.Option("--email", help="Mail the link to the customer's e-mail address at Stripe.")
     ] = False,
-    language: Annotated[Language | None, typer.Option(help="Language of the mail (default: the customer's).")] = None,
+    language: Annotated[
+        str | None,
+        language_option("Language of the mail and of the output (default: of the mail --locale, or the customer's)."),
+    ] = None,
 ) -> None:
     """Mint a link that opens one customer's portal.
 
@@ -234,7 +204,13 @@ def link(  # noqa: PLR0913 - each an option of the command
     url = f"{deployment.api_url}/portal?{urlencode(query)}"
     if email:
         until = datetime.fromtimestamp(now, UTC) + life
-        _mail(deployment, customer, MailedLink(url, f"{deployment.api_url}/portal", flow, until), language)
+        _mail(
+            deployment,
+            customer,
+            MailedLink(url, f"{deployment.api_url}/portal", flow, until),
+            locale=locale,
+            language=language,
+        )
     else:
         sys.stdout.write(f"{url}\n")
 
@@ -271,7 +247,9 @@ def _option_error(error: dict[str, Any]) -> str:
     return f"--{name.replace('_', '-')} {given!r}: {message}"
 
 
-def _mail(deployment: "Deployment", customer: str, link: MailedLink, language: Language | None) -> None:
+def _mail(
+    deployment: "Deployment", customer: str, link: MailedLink, *, locale: str | None, language: str | None
+) -> None:
     """Send the link to the customer's address at Stripe and nowhere else: it is as good as a password."""
     with stripe_errors():
         try:
@@ -284,8 +262,9 @@ def _mail(deployment: "Deployment", customer: str, link: MailedLink, language: L
     if not _ADDRESS.fullmatch(recipient):
         raise InvalidRequest("no_email", f"Stripe has no usable e-mail address for {customer}")
     locales = getattr(found, "preferred_locales", None) or []
-    chosen = language or preferred(",".join(locales), _LANGUAGES) or "en"
+    chosen = language or best_language(locale, ",".join(locales))
     sender = deployment.email_sender
-    message = compose(link, sender=sender, recipient=recipient, language="fr" if chosen == "fr" else "en")
+    message = compose(link, sender=sender, recipient=recipient, language=chosen)
     ses.send(boto3.client("sesv2"), message, sender, [recipient], mend=_SES_FIX)
-    sys.stdout.write(f"Sent to {recipient}; it works until {link.expires_at:%Y-%m-%d %H:%M} UTC.\n")
+    sent = _("Sent to {recipient}. The link works until {until} UTC.", recipient=recipient, until=link.expires_at)
+    sys.stdout.write(f"{sent.say(language or ENGLISH)}\n")

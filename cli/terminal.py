@@ -2,12 +2,13 @@
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
 from shared.errors import InvalidRequest
+from shared.i18n import languages
 from shared.stripe.pacing import MOST_PER_SECOND
 
 
@@ -47,6 +48,26 @@ Rate = Annotated[
     float,
     typer.Option("--requests-per-second", min=0.1, max=MOST_PER_SECOND, help="Upper limit for requests to Stripe."),
 ]
+
+
+def _known_language(value: str | None) -> str | None:
+    if value is not None and value not in languages():
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(languages())}")
+    return value
+
+
+def language_option(help: str) -> Any:  # noqa: A002 - as Typer calls it
+    """Return an option that takes the languages that there is a catalogue of."""
+    return typer.Option(
+        "--language",
+        help=help,
+        metavar=f"[{'|'.join(languages())}]",
+        callback=_known_language,
+        autocompletion=languages,
+    )
+
+
+Language = Annotated[str, language_option("Language of the output.")]
 
 
 def printable(text: str) -> str:

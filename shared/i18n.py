@@ -1,121 +1,282 @@
-"""What the audit says to people, in each of its languages, with that language's typography."""
+"""The words for people, in each language: messages, dates, numbers, and which language somebody asks for.
+
+The English sentence in the code is the message id; every other language is one catalogue, `locale/<language>.po`,
+compiled to `.mo` by `make catalogues`. A message keeps its values until it is said, because findings are kept between
+the steps of an audit, before anybody's language is known.
+"""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Literal
+from functools import cache, lru_cache
+from pathlib import Path
+from string import Formatter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-Language = Literal["en", "fr"]
+if TYPE_CHECKING:
+    from gettext import NullTranslations
 
-_FRENCH_MONTHS = (
-    "janvier",
-    "février",
-    "mars",
-    "avril",
-    "mai",
-    "juin",
-    "juillet",
-    "août",
-    "septembre",
-    "octobre",
-    "novembre",
-    "décembre",
-)
-_ENGLISH_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
+    from pydantic_core import CoreSchema
+
+LOCALE = Path(__file__).parent / "locale"
+# The language of the message ids, which needs no catalogue.
+ENGLISH = "en"
+
 NARROW_NO_BREAK_SPACE = "\u202f"
 NO_BREAK_SPACE = "\u00a0"
 MINUS = "\u2212"
 
-# French as a person types it, to French as it is printed.
-_FRENCH_TYPOGRAPHY = (
-    (re.compile(r" (?=[;!?])"), NARROW_NO_BREAK_SPACE),
-    (re.compile(r" (?=[:%»])"), NO_BREAK_SPACE),
-    (re.compile(r"(?<=«) "), NO_BREAK_SPACE),
-    (re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])"), "\u2019"),
-)
+
+class MissingCatalogueError(Exception):
+    """Raised instead of speaking English to somebody who reads another language."""
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """The same in every language. French is written with plain spaces and apostrophes: `say` sets the others."""
+class Message:
+    """A sentence for people: its English, with named places for `values`, such as `{name}`.
 
-    en: str
-    fr: str
-
-    def say(self, language: Language) -> str:
-        """Return the words of one language, ready to be read."""
-        return french(self.fr) if language == "fr" else self.en
-
-
-NOTHING = Text("", "")
-
-
-def same(words: str) -> Text:
-    """A text that no language changes, such as a name of Stripe's."""
-    return Text(words, words)
-
-
-def joined(texts: Iterable[Text], between: str = " ") -> Text:
-    """One text of several; empty ones leave no trace."""
-    every = list(texts)
-    return Text(between.join(each.en for each in every if each.en), between.join(each.fr for each in every if each.fr))
-
-
-def french(typed: str) -> str:
-    """Set the no-break spaces and apostrophes of printed French; what is printed already stays as it is."""
-    for typewritten, printed in _FRENCH_TYPOGRAPHY:
-        typed = typewritten.sub(printed, typed)
-    return typed
-
-
-def format_date(day: date, language: Language = "en") -> str:
-    """Write a day for people: `15 July 2024`, `15 juillet 2024`, and `1er août 2024` as French has it."""
-    if language == "fr":
-        return f"{'1er' if day.day == 1 else day.day} {_FRENCH_MONTHS[day.month - 1]} {day.year}"
-    return f"{day.day} {_ENGLISH_MONTHS[day.month - 1]} {day.year}"
-
-
-def format_time(at: time, language: Language = "en") -> str:
-    """Write a time of day for people: `07:05`, `7 h 05`."""
-    if language == "en":
-        return f"{at:%H:%M}"
-    return f"{at.hour}{NO_BREAK_SPACE}h" + (f"{NO_BREAK_SPACE}{at:%M}" if at.minute else "")
-
-
-def format_number(number: int, language: Language = "en") -> str:
-    """Write a whole number for people: `1,234`, and with a narrow no-break space in French."""
-    return f"{number:,}" if language == "en" else f"{number:,}".replace(",", NARROW_NO_BREAK_SPACE)
-
-
-def count(number: int, noun: str, language: Language = "en", *, plural: str | None = None) -> str:
-    """Write a number with its noun, given in the singular: `1 customer`, `2,000 customers`; French zero is singular.
-
-    `plural` is for a noun that does more than take an s.
+    Numbers, dates and other messages among the values are written in the language in which the message is said. A
+    value with a format, such as `{hour:02d}`, is written by that format. With a `plural`, `n` chooses the form.
     """
-    singular = number in (0, 1) if language == "fr" else number == 1
-    return f"{format_number(number, language)} {noun if singular else plural or f'{noun}s'}"
+
+    id: str
+    plural: str = ""
+    n: int = 0
+    values: "tuple[tuple[str, Value], ...]" = ()
+
+    def __bool__(self) -> bool:
+        """Whether it says anything."""
+        return bool(self.id)
+
+    def say(self, language: str) -> str:
+        """Return the words in one of `languages()`. Raises `MissingCatalogueError` for any other."""
+        if not self.id:
+            return ""
+        values = dict(self.values)
+        said = []
+        for literal, name, form in _template(self._translated(language), language):
+            said.append(literal)
+            if name is not None:
+                said.append(format(values[name], form) if form else say(values[name], language))
+        return "".join(said)
+
+    def _translated(self, language: str) -> str:
+        catalogue = _catalogue(language)
+        if self.plural:
+            return catalogue.ngettext(self.id, self.plural, self.n)
+        return catalogue.gettext(self.id)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> "CoreSchema":
+        """Messages are kept as JSON between the steps of an audit."""
+        from pydantic_core import core_schema  # noqa: PLC0415 - the webhook starts without
+
+        return core_schema.no_info_plain_validator_function(
+            _from_json, serialization=core_schema.plain_serializer_function_ser_schema(_to_json)
+        )
 
 
-def signed(number: Decimal | int, written: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Several values, one after the other."""
+
+    values: "tuple[Value, ...]"
+    between: "Value"
+
+
+Value: TypeAlias = "str | int | Decimal | date | time | Message | Listed"
+
+
+def _(text: str, /, **values: Value) -> Message:
+    """Mark a sentence for translation."""
+    return Message(text, values=tuple(values.items()))
+
+
+def _n(one: str, many: str, /, n: int, **values: Value) -> Message:
+    """Mark a sentence whose words depend on the number `n`, which it may show as `{n}`."""
+    return Message(one, many, n, (("n", n), *values.items()))
+
+
+NOTHING = Message("")
+_COMMA = _(", ")
+
+
+def verbatim(words: str) -> Message:
+    """Return a message that no language changes, such as a name of Stripe's."""
+    return Message("{words}" if words else "", values=(("words", words),))
+
+
+def sentences(*messages: Message) -> Message:
+    """Return one message of several; empty ones leave no trace."""
+    return _joined(messages, " ")
+
+
+def listed(values: "Iterable[Value]") -> Message:
+    """Return the values with commas between them; empty ones leave no trace."""
+    return _joined(values, _COMMA)
+
+
+def _joined(values: "Iterable[Value]", between: "Value") -> Message:
+    every = tuple(value for value in values if value or value == 0)
+    return Message("{all}", values=(("all", Listed(every, between)),)) if every else NOTHING
+
+
+def say(value: "Value", language: str) -> str:  # noqa: PLR0911 - one for each type
+    """Return a value as people write it in a language: `1,234`, `15 July 2024`, `7:05`."""
+    match value:
+        case Message():
+            return value.say(language)
+        case str():
+            return value
+        case int():
+            return f"{value:,}".translate(_separators(language))
+        case Decimal():
+            return f"{value:,f}".translate(_separators(language))
+        case datetime():
+            return _("{day} at {time}", day=value.date(), time=value.time()).say(language)
+        case date():
+            return _day(value).say(language)
+        case time():
+            return _time(value).say(language)
+        case Listed():
+            return say(value.between, language).join(say(each, language) for each in value.values)
+
+
+def signed(number: Decimal | int, written: "Value") -> Message:
     """Put the sign of a number before what is written of its size: `+2`, `\u22122`."""
-    return f"{'+' if number >= 0 else MINUS}{written}"
+    return Message("{sign}{size}", values=(("sign", "+" if number >= 0 else MINUS), ("size", written)))
 
 
+# ------------------------------------------------------------------ how a language writes dates and numbers
+_MONTHS = (
+    _("January"),
+    _("February"),
+    _("March"),
+    _("April"),
+    _("May"),
+    _("June"),
+    _("July"),
+    _("August"),
+    _("September"),
+    _("October"),
+    _("November"),
+    _("December"),
+)
+# Translators write this number as their language does.
+_NUMBER = _("1,234.5")
+
+
+def _day(day: date) -> Message:
+    month = _MONTHS[day.month - 1]
+    # French alone counts the first day otherwise than the rest: `1er`.
+    if day.day == 1:
+        return _("1 {month} {year}", month=month, year=str(day.year))
+    return _("{day} {month} {year}", day=str(day.day), month=month, year=str(day.year))
+
+
+def _time(at: time) -> Message:
+    if at.minute == 0:
+        return _("{hour:02d}:00", hour=at.hour)
+    return _("{hour:02d}:{minute:02d}", hour=at.hour, minute=at.minute)
+
+
+@cache
+def _separators(language: str) -> Mapping[int, str]:
+    example = re.fullmatch(r"1(\D*)234(\D+)5", _NUMBER.say(language))
+    if example is None:
+        raise MissingCatalogueError(f"The catalogue of {language} does not say how 1,234.5 is written")
+    return str.maketrans({",": example[1], ".": example[2]})
+
+
+# ------------------------------------------------------------------ catalogues
+def languages() -> tuple[str, ...]:
+    """Return every language that there is a catalogue of, English first."""
+    found = {path.stem for path in LOCALE.iterdir() if path.suffix in (".po", ".mo")} if LOCALE.is_dir() else set()
+    return (ENGLISH, *sorted(found))
+
+
+def best_language(*wishes: str | None) -> str:
+    """Return the language that fits the first wish that any fits, else English; a wish is as for `preferred`."""
+    available = languages()
+    return next(filter(None, (preferred(wish, available) for wish in wishes)), ENGLISH)
+
+
+@cache
+def _catalogue(language: str) -> "NullTranslations":
+    from gettext import GNUTranslations, NullTranslations  # noqa: PLC0415 - the webhook speaks to nobody
+
+    if language == ENGLISH:
+        return NullTranslations()
+    compiled, source = LOCALE / f"{language}.mo", LOCALE / f"{language}.po"
+    if not compiled.exists():
+        raise MissingCatalogueError(f"{compiled} is missing: run `make catalogues`")
+    # An artifact has no sources.
+    if source.exists() and source.stat().st_mtime > compiled.stat().st_mtime:
+        raise MissingCatalogueError(f"{compiled} is older than {source.name}: run `make catalogues`")
+    with compiled.open("rb") as file:
+        return GNUTranslations(file)
+
+
+@lru_cache(maxsize=4096)
+def _template(text: str, language: str) -> tuple[tuple[str, str | None, str | None], ...]:
+    """Split a message into words and places for values, with the typography of its language."""
+    for typewritten, printed in _TYPOGRAPHY.get(language, ()):
+        text = typewritten.sub(printed, text)
+    return tuple((literal, name, form) for literal, name, form, _conversion in Formatter().parse(text))
+
+
+# What a person types in a catalogue, to what is printed.
+_TYPOGRAPHY = {
+    "fr": (
+        (re.compile(r" (?=[;!?])"), NARROW_NO_BREAK_SPACE),
+        (re.compile(r" (?=[:%»])"), NO_BREAK_SPACE),
+        (re.compile(r"(?<=«) "), NO_BREAK_SPACE),
+        (re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_{])"), "\u2019"),
+    ),
+}
+
+
+# ------------------------------------------------------------------ messages as JSON
+def _to_json(value: "Value") -> Any:  # noqa: PLR0911 - one for each type
+    match value:
+        case Message(id, plural, n, values):
+            return {"id": id, "plural": plural, "n": n, "values": {name: _to_json(each) for name, each in values}}
+        case Listed(values, between):
+            return {"list": [_to_json(each) for each in values], "between": _to_json(between)}
+        case str() | int():
+            return value
+        case Decimal():
+            return {"number": str(value)}
+        case datetime():
+            return {"moment": value.isoformat()}
+        case date():
+            return {"day": value.isoformat()}
+        case time():
+            return {"time": value.isoformat()}
+
+
+def _from_json(data: Any) -> Any:  # noqa: PLR0911 - one for each type
+    match data:
+        case {"id": id, "plural": plural, "n": n, "values": values}:
+            return Message(id, plural, n, tuple((name, _from_json(each)) for name, each in values.items()))
+        case {"list": values, "between": between}:
+            return Listed(tuple(_from_json(each) for each in values), _from_json(between))
+        case {"number": number}:
+            return Decimal(number)
+        case {"moment": moment}:
+            return datetime.fromisoformat(moment)
+        case {"day": day}:
+            return date.fromisoformat(day)
+        case {"time": at}:
+            return time.fromisoformat(at)
+        case Message() | str() | int():
+            return data
+    raise ValueError(f"not a message: {data!r}")
+
+
+# ------------------------------------------------------------------ which language somebody asks for
 # One range with its weight (RFC 9110, 12.5.4): `fr-CA;q=0.8`. What does not look like one is passed over.
 _RANGE = re.compile(r"\s*(\*|[a-z]{1,8}(?:-[a-z0-9]{1,8})*)\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?)\s*)?", re.IGNORECASE)
 
@@ -175,3 +336,66 @@ def stripe_locale(wishes: Iterable[str | None], available: tuple[str, ...] = POR
     """
     found = next(filter(None, (preferred(wish, available) for wish in wishes)), None)
     return None if found == "auto" else found
+
+
+# ------------------------------------------------------------------ the old way, until everything is converted
+Language: TypeAlias = str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The same in every language. French is written with plain spaces and apostrophes: `say` sets the others."""
+
+    en: str
+    fr: str
+
+    def say(self, language: Language) -> str:
+        """Return the words of one language, ready to be read."""
+        return french(self.fr) if language == "fr" else self.en
+
+
+def same(words: str) -> Text:
+    """A text that no language changes, such as a name of Stripe's."""
+    return Text(words, words)
+
+
+def joined(texts: Iterable[Text], between: str = " ") -> Text:
+    """One text of several; empty ones leave no trace."""
+    every = list(texts)
+    return Text(between.join(each.en for each in every if each.en), between.join(each.fr for each in every if each.fr))
+
+
+def french(typed: str) -> str:
+    """Set the no-break spaces and apostrophes of printed French; what is printed already stays as it is."""
+    for typewritten, printed in _TYPOGRAPHY["fr"]:
+        typed = typewritten.sub(printed, typed)
+    return typed
+
+
+def format_date(day: date, language: Language = "en") -> str:
+    """Write a day for people."""
+    return say(day, language)
+
+
+def format_time(at: time, language: Language = "en") -> str:
+    """Write a time of day for people."""
+    return say(at, language)
+
+
+def format_number(number: int, language: Language = "en") -> str:
+    """Write a whole number for people."""
+    return say(number, language)
+
+
+def count(number: int, noun: str, language: Language = "en", *, plural: str | None = None) -> str:
+    """Write a number with its noun, given in the singular: `1 customer`, `2,000 customers`; French zero is singular."""
+    singular = number in (0, 1) if language == "fr" else number == 1
+    return f"{format_number(number, language)} {noun if singular else plural or f'{noun}s'}"
+
+
+NO_TEXT = Text("", "")
+
+
+def signed_text(number: Decimal | int, written: str) -> str:
+    """Put the sign of a number before what is written of its size: `+2`, `\u22122`."""
+    return f"{'+' if number >= 0 else MINUS}{written}"

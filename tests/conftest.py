@@ -1,12 +1,17 @@
 """What every test stands on: no account, no region of the machine's own, no network but this machine's."""
 
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 # Powertools reads it when a function's module is imported, as it would be in Lambda's init phase.
 os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "StripePortal"
+
+# Catalogues that are older than their sources are refused.
+subprocess.run(["make", "--silent", "catalogues"], cwd=Path(__file__).parents[1], check=True)
 
 # A busy machine is no failure of the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

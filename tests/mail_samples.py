@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import get_args
 
 from functions.nightly_audit.mail import compose
 from shared.audit.check import Account, AuditContext
@@ -16,7 +15,7 @@ from shared.audit.checks import subscriptions as subscription_checks
 from shared.audit.findings import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, ListChange, Severity
 from shared.audit.rendering.as_html import to_html
 from shared.audit.report import ListLink, PastNight, Report, ReportView
-from shared.i18n import Language, Text
+from shared.i18n import Text, languages
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import audit_report
@@ -175,7 +174,7 @@ def main(folder: Path) -> None:
     """Write each sample in each language as a mail, as its two bodies, and as a page."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, (report, before, change, link) in samples().items():
-        for language in get_args(Language):
+        for language in languages():
             edition = ReportView(report, language, before, change, link)
             message = compose(edition, "audit@example.com", ("team@example.com",))
             stem = folder / f"{name}-{language}"

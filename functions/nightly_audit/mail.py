@@ -11,7 +11,7 @@ from shared.audit.rendering.page import Medium
 from shared.audit.rendering.summary import groups_of, is_all_clear, urgent
 from shared.audit.rendering.trend import what_changed
 from shared.audit.report import ListLink, Report, ReportView
-from shared.i18n import NOTHING, Text, count, format_number, signed
+from shared.i18n import NO_TEXT, Text, count, format_number, signed_text
 from shared.ses import SEVEN_BITS, send
 from shared.stripe.money import format_amounts
 
@@ -68,8 +68,8 @@ def _served_free(edition: ReportView) -> Text:
     if changed is None or not changed.customers:
         return Text(f"{who.en} {what.en}", f"{who.fr} {what.fr}")
     more = Text(
-        signed(changed.customers, format_number(abs(changed.customers))),
-        signed(changed.customers, format_number(abs(changed.customers), "fr")),
+        signed_text(changed.customers, format_number(abs(changed.customers))),
+        signed_text(changed.customers, format_number(abs(changed.customers), "fr")),
     )
     whole = Text(
         f"{who.en} {what.en} ({more.en} since {changed.since.en})",
@@ -82,9 +82,9 @@ def _served_free(edition: ReportView) -> Text:
 
 def _money(report: Report) -> Text:
     if not report.totals:
-        return NOTHING
+        return NO_TEXT
     least, moins = ("at least ", "au moins ") if report.unknown_amounts else ("", "")
-    shown, others = report.totals, NOTHING
+    shown, others = report.totals, NO_TEXT
     if len(report.totals) > MOST_AMOUNTS:
         shown = dict(list(report.totals.items())[:1])
         number = len(report.totals) - 1

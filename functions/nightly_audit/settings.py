@@ -5,9 +5,9 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from shared.i18n import Language
+from shared.i18n import languages
 from shared.settings import FunctionSettings, MirrorSettings
 
 _ADDRESS = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
@@ -24,13 +24,19 @@ def _zone(value: Any) -> Any:
         raise ValueError("must be an IANA time zone, such as Europe/Paris") from None
 
 
+def _language(value: str) -> str:
+    if value not in languages():
+        raise ValueError(f"must be one of {', '.join(languages())}")
+    return value
+
+
 class NightlyAuditSettings(FunctionSettings, MirrorSettings):
     """Where things are kept, how fast to read, who writes to whom and how, and the calendar of the audit's phase."""
 
     audits_table_name: Annotated[str, Field(min_length=1)]
     audit_bucket: Annotated[str, Field(min_length=1)]
     audit_requests_per_second: Annotated[float, Field(ge=1, le=25)]
-    audit_language: Language
+    audit_language: Annotated[str, AfterValidator(_language)]
     audit_all_clear: Literal["mail", "silence"]
     webhook_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     audit_email_from: str

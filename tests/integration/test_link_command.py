@@ -120,7 +120,7 @@ def test_it_mails_the_link_in_the_customers_language(
     run: Run, ada: str, outbox: Callable[[], list[OutboxMail]]
 ) -> None:
     answer = run(ada, "--email", "--flow", "payment_method_update")
-    assert answer.stdout.startswith("Sent to ada@example.com; it works until 20")
+    assert answer.stdout.startswith("Sent to ada@example.com. The link works until ")
     assert "token" not in answer.stdout
     (mail,) = outbox()
     assert (mail.sender, mail.recipients) == (SENDER, "ada@example.com")
@@ -130,6 +130,19 @@ def test_it_mails_the_link_in_the_customers_language(
     assert claims["exp"] - claims["iat"] == 86_400
     assert "billing.stripe.com" not in mail.text
     assert "/p/session/" not in mail.html
+
+
+def test_the_mail_speaks_the_language_of_the_page_that_it_links_to(
+    run: Run, client: stripe.StripeClient, outbox: Callable[[], list[OutboxMail]]
+) -> None:
+    german = client.v1.customers.create({"email": "eva@example.com", "preferred_locales": ["de"]}).id
+    assert "Sent to eva@example.com" in run(german, "--email", "--locale", "fr-CA").stdout
+    (mail,) = outbox()
+    assert "Votre lien pour gérer votre abonnement" in mail.subject
+
+
+def test_the_output_speaks_the_language_that_is_asked_for(run: Run, ada: str) -> None:
+    assert "Envoyé à ada@example.com" in run(ada, "--email", "--language", "fr").stdout
 
 
 def test_the_language_can_be_chosen_and_is_english_otherwise(

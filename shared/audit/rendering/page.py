@@ -21,7 +21,7 @@ from shared.audit.rendering.summary import (
 )
 from shared.audit.rendering.trend import Bar, ChangeSummary, trend_of, what_changed
 from shared.audit.report import Report, ReportView
-from shared.i18n import NOTHING, Language, Text, count, format_date, format_number, format_time, joined
+from shared.i18n import NO_TEXT, Language, Text, count, format_date, format_number, format_time, joined
 from shared.portal.pause import Phase
 from shared.stripe.money import MonthlyAmount, format_amount, format_amounts
 
@@ -91,7 +91,7 @@ def _details(paused: PausedSubscription, edition: ReportView) -> Iterator[Text]:
         yield Text("paused since an unknown day", "en pause depuis une date inconnue")
     else:
         day = paused.paused_since.astimezone(zone).date()
-        earlier = NOTHING if paused.paused_since_is_exact else Text("or earlier", "ou avant")
+        earlier = NO_TEXT if paused.paused_since_is_exact else Text("or earlier", "ou avant")
         yield joined(
             (Text(f"paused since {format_date(day)}", f"en pause depuis le {format_date(day, 'fr')}"), earlier)
         )
@@ -149,7 +149,7 @@ def kicker(edition: ReportView) -> Text:
     """What this is, of which account mode, and of when."""
     report = edition.report
     local = report.as_of.astimezone(report.timezone)
-    test = Text(f", {_TEST.en}", f", {_TEST.fr}") if report.livemode is False else NOTHING
+    test = Text(f", {_TEST.en}", f", {_TEST.fr}") if report.livemode is False else NO_TEXT
     return Text(
         f"Stripe audit{test.en} \u00b7 {format_date(edition.night)}, {format_time(local.time())}",
         f"Audit Stripe{test.fr} \u00b7 {format_date(edition.night, 'fr')}, {format_time(local.time(), 'fr')}",
@@ -251,14 +251,14 @@ def linked(stays_at: str) -> Text:
 def left_out(number: int, *, shown: int) -> Text:
     """Count the subjects that a group does not show."""
     if not number:
-        return NOTHING
+        return NO_TEXT
     return and_more(number, any_named=bool(shown), why=Text(", not shown here.", ", non affichés ici."))
 
 
-def and_more(number: int, *, any_named: bool, why: Text = NOTHING) -> Text:
+def and_more(number: int, *, any_named: bool, why: Text = NO_TEXT) -> Text:
     """Count those that are not named."""
     if not number:
-        return NOTHING
+        return NO_TEXT
     few, peu = format_number(number), format_number(number, "fr")
     if not any_named:
         return Text(f"{few}{why.en}", f"{peu}{why.fr}")
@@ -268,7 +268,7 @@ def and_more(number: int, *, any_named: bool, why: Text = NOTHING) -> Text:
 def groups_left_out(number: int) -> Text:
     """Count the kinds of finding that the mail does not show."""
     if not number:
-        return NOTHING
+        return NO_TEXT
     return Text(
         f"And {count(number, 'more kind')} of finding: `portal audit` shows them.",
         f"Et {count(number, 'autre type', 'fr', plural='autres types')} de constats : `portal audit` les montre.",
@@ -430,7 +430,7 @@ def _named(words: Text, ids: Sequence[str], number: int, edition: ReportView) ->
 
 def _list_note(edition: ReportView, medium: Medium) -> Text:
     if not edition.report.paused or medium is Medium.FILE:
-        return NOTHING
+        return NO_TEXT
     if edition.list_link:
         return linked(edition.list_link.stays_at)
     return ATTACHED if medium is Medium.MAIL_WITH_LIST else TOO_LONG

@@ -9,7 +9,7 @@ from shared.audit.checks import paused as paused_checks
 from shared.audit.checks.registry import title_of
 from shared.audit.findings import Finding, FindingKind, Severity
 from shared.audit.report import Report
-from shared.i18n import NOTHING, Language, Text, count, joined
+from shared.i18n import NO_TEXT, Language, Text, count, joined
 from shared.portal.pause import Phase
 from shared.stripe.money import format_amounts
 
@@ -85,9 +85,9 @@ def urgent(groups: Iterable[FindingGroup]) -> Text:
     critiques = count(critical, "constat critique", "fr", plural="constats critiques")
     return joined(
         (
-            Text(count(critical, "critical finding"), critiques) if critical else NOTHING,
-            Text("and", "et") if critical and warning else NOTHING,
-            Text(count(warning, "warning"), count(warning, "avertissement", "fr")) if warning else NOTHING,
+            Text(count(critical, "critical finding"), critiques) if critical else NO_TEXT,
+            Text("and", "et") if critical and warning else NO_TEXT,
+            Text(count(warning, "warning"), count(warning, "avertissement", "fr")) if warning else NO_TEXT,
         )
     )
 
@@ -141,12 +141,12 @@ def to_do(groups: Sequence[FindingGroup], report: Report) -> ToDo:
         if severity is not Severity.INFO and severity is groups[0].example.severity:
             tasks.setdefault(_task_of(group.example), []).append(group)
     if not tasks:
-        return ToDo(_NOTHING, NOTHING)
+        return ToDo(_NOTHING, NO_TEXT)
     # A pause that ends by itself waits for the others of its severity.
     first = min(tasks, key=lambda task: task is _check_the_date)
     done = tasks[first] if first is not _as_it_says else tasks[first][:1]
     rest = urgent(group for group in groups if group not in done)
-    return ToDo(first(done, report), Text(f"Then: {rest.en}.", f"Ensuite : {rest.fr}.") if rest.en else NOTHING)
+    return ToDo(first(done, report), Text(f"Then: {rest.en}.", f"Ensuite : {rest.fr}.") if rest.en else NO_TEXT)
 
 
 def _task_of(finding: Finding) -> _Task:

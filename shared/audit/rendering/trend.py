@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from shared.audit.report import PastNight, ReportView, since
-from shared.i18n import NOTHING, Text, count, format_date, format_number, joined, signed
+from shared.i18n import NO_TEXT, Text, count, format_date, format_number, joined, signed_text
 from shared.stripe.money import format_amount
 
 # More currencies than these are left to the sums.
@@ -45,14 +45,14 @@ def what_changed(edition: ReportView) -> ChangeSummary | None:
 
 
 def _sums(edition: ReportView, then: PastNight | None, when: Text, *, same_list: bool) -> Text:
-    differences = joined(_differences(edition, then), between=", ") if then else NOTHING
+    differences = joined(_differences(edition, then), between=", ") if then else NO_TEXT
     if differences.en:
         return Text(f"Since {when.en}: {differences.en}.", f"Depuis {when.fr} : {differences.fr}.")
     if same_list:
         return Text(f"No change since {when.en}.", f"Aucun changement depuis {when.fr}.")
     if then:
         return Text(f"Since {when.en}: the same sums.", f"Depuis {when.fr} : mêmes totaux.")
-    return NOTHING
+    return NO_TEXT
 
 
 def _differences(edition: ReportView, then: PastNight) -> Iterator[Text]:
@@ -60,8 +60,8 @@ def _differences(edition: ReportView, then: PastNight) -> Iterator[Text]:
     more = report.customers_served_free - then.customers_served_free
     if more:
         yield Text(
-            signed(more, count(abs(more), "customer")),
-            signed(more, count(abs(more), "client", "fr")),
+            signed_text(more, count(abs(more), "customer")),
+            signed_text(more, count(abs(more), "client", "fr")),
         )
     money = {
         currency: report.totals.get(currency, Decimal(0)) - then.totals.get(currency, Decimal(0))
@@ -75,7 +75,8 @@ def _differences(edition: ReportView, then: PastNight) -> Iterator[Text]:
 
 def _signed(amount: Decimal, currency: str) -> Text:
     return Text(
-        signed(amount, format_amount(abs(amount), currency)), signed(amount, format_amount(abs(amount), currency, "fr"))
+        signed_text(amount, format_amount(abs(amount), currency)),
+        signed_text(amount, format_amount(abs(amount), currency, "fr")),
     )
 
 
@@ -154,10 +155,10 @@ def _holes(row: list[PastNight | None]) -> Text:
         (
             Text(f"No audit: {count(missing, 'night')}.", f"Sans audit : {count(missing, 'nuit', 'fr')}.")
             if missing
-            else NOTHING,
+            else NO_TEXT,
             Text(f"Incomplete: {count(half, 'night')}.", f"Audit incomplet : {count(half, 'nuit', 'fr')}.")
             if half
-            else NOTHING,
+            else NO_TEXT,
         )
     )
 
