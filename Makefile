@@ -15,6 +15,9 @@ export SAM_CLI_TELEMETRY := 0
 # With this variable set, every start would compile every import again.
 unexport PYTHONDONTWRITEBYTECODE
 
+# All tests run in a process for each core, a module's tests in one of them, the slow folders first; some run in one process.
+PARALLEL = $(if $(ARGS),,--numprocesses auto --dist loadfile --no-loadscope-reorder)
+
 .DEFAULT_GOAL := help
 .PHONY: help dev test check format lint types validate lock lock-check reference messages catalogues build bench
 
@@ -25,7 +28,7 @@ dev: $(BIN)/portal catalogues ## start everything on this machine (ARGS="--as-of
 	$(BIN)/python -m local $(ARGS)
 
 test: $(BIN)/portal catalogues ## run all tests (ARGS="tests/unit -k mirror" runs some)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 check: lint types validate lock-check build ## what CI runs
 	@$(MAKE) --no-print-directory test
