@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -64,8 +65,7 @@ class Template:
         names: PhysicalNames | None = None,
     ) -> Self:
         """Read a template. Raises `TemplateError` if a parameter has neither a value nor a default."""
-        document = yaml.load(path.read_text(encoding="utf-8"), TemplateLoader)  # noqa: S506 - built on SafeLoader
-        return cls(document, parameters or {}, names or PhysicalNames())
+        return cls(_parse(path.read_text(encoding="utf-8")), parameters or {}, names or PhysicalNames())
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return the resolved properties of all resources of a type whose condition holds, by logical id."""
@@ -186,6 +186,13 @@ class Template:
         if logical_id not in self._document["Resources"]:
             raise TemplateError(f"The template has no parameter or resource {logical_id}")
         return str(self._document["Resources"][logical_id]["Type"])
+
+
+@lru_cache(maxsize=4)
+def _parse(text: str) -> Mapping[str, Any]:
+    """Parse a template. Whoever loads the same text again shares the document, and must not change it."""
+    document: Mapping[str, Any] = yaml.load(text, TemplateLoader)  # noqa: S506 - built on SafeLoader
+    return document
 
 
 def _variables(properties: Mapping[str, Any]) -> dict[str, Any]:
