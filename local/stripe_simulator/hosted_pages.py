@@ -1,6 +1,5 @@
-"""What the hosted pages share: templates, and amounts and dates as people read them."""
+"""What all hosted pages share: templates, and amounts and dates as people read them."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -24,38 +23,30 @@ _WITHOUT_CENTS = {"jpy", "krw", "vnd", "clp"}
 
 
 def visitor(request: Request) -> Call:
-    """Return the call of a click on a hosted page, which is no API request, so that its events name none."""
+    """A click on a hosted page: no API request, so its events name none."""
     simulator: Simulator = request.app.state.simulator
     advance(simulator)
     return Call(simulator)
 
 
 def render(template: str, status: int = 200, **context: Any) -> Response:
-    """Return an HTML page that may be neither cached nor framed."""
+    """An HTML page that nothing may keep or frame."""
     html = _TEMPLATES.get_template(template).render(business=BUSINESS_NAME, **context)
     return HTMLResponse(html, status, _HEADERS)
 
 
-@dataclass(frozen=True)
-class Link:
-    """A link on a page."""
-
-    url: str
-    text: str
-
-
-def message(title: str, text: str, status: int = 200, link: Link | None = None) -> Response:
-    """Return a page with a message and nothing else but a link."""
+def message(title: str, text: str, status: int = 200, link: tuple[str, str] | None = None) -> Response:
+    """A page that only says something, with one link at most (address, text)."""
     return render("stripe_message.html", status, title=title, text=text, link=link)
 
 
 def fields(form: FormData) -> dict[str, str]:
-    """Return the text fields of a form."""
+    """The text fields of a form."""
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def price_text(price: StripeObject, quantity: int | None) -> str:
-    """Return a price as `12.00 EUR / month x 3`."""
+    """For example `12.00 EUR / month x 3`."""
     recurring = price["recurring"]
     count, interval = recurring["interval_count"], recurring["interval"]
     every = interval if count == 1 else f"{count} {interval}s"
@@ -71,6 +62,6 @@ def price_text(price: StripeObject, quantity: int | None) -> str:
 
 
 def date_text(moment: int) -> str:
-    """Return a day as `1 August 2024`."""
+    """For example `1 August 2024`."""
     day = datetime.fromtimestamp(moment, UTC)
     return f"{day.day} {day:%B %Y}"

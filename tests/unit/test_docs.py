@@ -142,3 +142,25 @@ def test_the_readme_is_one_screen() -> None:
 def test_no_text_contains_a_path_of_one_machine() -> None:
     texts = {page.name: page.read_text() for page in PAGES} | {"sources": SOURCES}
     assert [name for name, text in texts.items() if re.search(r"/(home|root|Users|work)/\w", text)] == []
+
+
+def test_both_languages_have_the_same_questions_commands_and_proofs() -> None:
+    pages = [DOCS["faq.en.md"], DOCS["faq.fr.md"]]
+    english, french = (re.findall(r"^## (\d+)\.", page, re.MULTILINE) for page in pages)
+    assert english == french == [str(number) for number in range(1, 20)]
+    commands = [re.findall(r"^\$ (\w+ \w+)", page, re.MULTILINE) for page in pages]
+    assert commands[0] == commands[1]
+    settings = [sorted(set(re.findall(r"`([A-Z]\w+)`", page))) for page in pages]
+    assert settings[0] == settings[1]
+    footnotes = [re.findall(r"^\[\^\d+\]: .*", page, re.MULTILINE) for page in pages]
+    assert footnotes[0] == footnotes[1]
+
+
+def test_every_test_and_setting_that_the_questions_name_exists() -> None:
+    page = DOCS["faq.en.md"]
+    tests = re.findall(r"`(tests/[\w/.]+)::(\w+)`", page)
+    assert len(tests) == len(re.findall(r"^## ", page, re.MULTILINE))
+    sources = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    missing = [f"{path}::{name}" for path, name in tests if f"def {name}(" not in sources.get(path, "")]
+    settings = set(re.findall(r"`([A-Z][a-zA-Z]+)`", page)) - {*TEMPLATE["Parameters"], *TEMPLATE["Outputs"]}
+    assert missing + sorted(settings) == []

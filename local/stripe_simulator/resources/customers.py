@@ -1,4 +1,4 @@
-"""Customers, with their cards and default payment method."""
+"""Customers."""
 
 from typing import Any
 
