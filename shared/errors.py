@@ -313,6 +313,7 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _event("unreadable_subscription", "not a subscription of a known form; the fields are named"),
         _event("subscription_without_customer", "it names no customer"),
         _event("subscription_missing", "Stripe does not have it: another account's, or of a deleted test clock"),
+        _event("subscription_refused", "Stripe refused to read it (status 400); the reason has Stripe's code"),
         _event("thin_event_without_subscription", "a thin event that names no subscription"),
         # The webhook's own.
         ErrorEntry("bad_signature", InvalidRequest, "not signed by Stripe with the secret", VisitorPage.LINK_BROKEN),

@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.webhook.receive import DeadLetterResult, metric_of
 from functions.webhook.wiring import wire
-from shared.errors import PortalError
-from shared.http import CONTENT_TYPE, body_of, log_problem, problem, status_of
+from shared.errors import OperatorError, PortalError
+from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of
 from shared.mirror.intake import EventResult
 from shared.stripe.events import is_from_event_bus
 
@@ -29,15 +29,23 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         result = _receive(event)
     except PortalError as error:
         log_problem(logger, error)
-        metrics.add_metric(metric_of(error), MetricUnit.Count, 1)
-        if is_from_event_bus(event):
-            raise
-        status = status_of(type(error)).value
-        return {"statusCode": status, "headers": {"Content-Type": CONTENT_TYPE}, "body": problem(error)}
+        return _refused(event, error)
+    except Exception as error:  # noqa: BLE001 - a fault of our own: no event gets lost, and nothing of it is logged
+        log_failure(logger, error)
+        return _refused(event, OperatorError("internal_error", "A fault of the bundle's own; see the log"))
     logger.info("event", extra=result.for_log())
     metrics.add_metric(metric_of(result.outcome), MetricUnit.Count, 1)
     body = json.dumps({"outcome": result.outcome})
     return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": body}
+
+
+def _refused(event: dict[str, Any], error: PortalError) -> dict[str, Any]:
+    metrics.add_metric(metric_of(error), MetricUnit.Count, 1)
+    if is_from_event_bus(event):
+        # Without the cause: the runtime logs what is raised, and a cause may quote the event.
+        raise error from None
+    status = status_of(type(error)).value
+    return {"statusCode": status, "headers": {"Content-Type": CONTENT_TYPE}, "body": problem(error)}
 
 
 def _receive(event: dict[str, Any]) -> EventResult | DeadLetterResult:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 from stripe import SignatureVerificationError, WebhookSignature
@@ -11,7 +12,32 @@ from shared.secret_store import SecretStore
 
 TOLERANCE_SECONDS = 300
 
-_TIMESTAMP = re.compile(r"(?:^|,)t=(\d{1,12})(?:,|$)")
+_TIMESTAMP = re.compile(r"[0-9]{1,11}")
+_SIGNATURE = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureHeader:
+    """The parts of a `Stripe-Signature` header that count: its time in Unix seconds, and every `v1` signature."""
+
+    timestamp: int
+    signatures: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, header: str | None) -> "SignatureHeader":
+        """Read `t=<Unix seconds>,v1=<hex>[,v1=<hex>]`; other schemes are left out. Raises `InvalidRequest`.
+
+        Stripe's verifier takes more than Stripe sends (`t= 1`, `t=1_0`, two times), and fails on what is not ASCII.
+        """
+        parts = [part.partition("=") for part in (header or "").split(",")]
+        times = [value for name, _, value in parts if name == "t"]
+        signatures = tuple(value for name, _, value in parts if name == "v1" and _SIGNATURE.fullmatch(value))
+        if len(times) != 1 or not _TIMESTAMP.fullmatch(times[0]) or not signatures:
+            raise InvalidRequest("bad_signature", "The Stripe-Signature header is missing or malformed")
+        return cls(int(times[0]), signatures)
+
+    def __str__(self) -> str:
+        return ",".join((f"t={self.timestamp}", *(f"v1={signature}" for signature in self.signatures)))
 
 
 def verify_signature(body: bytes, header: str | None, secrets: SecretStore, *, now: float) -> None:
@@ -20,24 +46,24 @@ def verify_signature(body: bytes, header: str | None, secrets: SecretStore, *, n
     A signature that fits none may be made with a secret that was rolled since the last read, so the secret is read
     again then, at most once a minute. Source: docs.stripe.com/webhooks, "Verify webhook signatures manually".
     """
-    timestamp = _TIMESTAMP.search(header or "")
+    signature = SignatureHeader.parse(header)
     # Stripe's verifier takes a time in the future, which a captured request could use to live longer.
-    if timestamp and int(timestamp[1]) > now + TOLERANCE_SECONDS:
+    if signature.timestamp > now + TOLERANCE_SECONDS:
         raise InvalidRequest("bad_signature", "The Stripe-Signature header's time is in the future")
-    if _fits(body, header, secrets.get().webhook_signing_secrets):
+    if _fits(body, signature, secrets.get().webhook_signing_secrets):
         return
     renewed = secrets.reread()
-    if renewed is None or not _fits(body, header, renewed.webhook_signing_secrets):
+    if renewed is None or not _fits(body, signature, renewed.webhook_signing_secrets):
         raise InvalidRequest("bad_signature", "The Stripe-Signature header does not fit the body, or is too old")
 
 
-def _fits(body: bytes, header: str | None, secrets: Iterable[SecretStr]) -> bool:
-    return any(_fits_one(body, header, secret.get_secret_value()) for secret in secrets)
+def _fits(body: bytes, signature: SignatureHeader, secrets: Iterable[SecretStr]) -> bool:
+    return any(_fits_one(body, signature, secret.get_secret_value()) for secret in secrets)
 
 
-def _fits_one(body: bytes, header: str | None, secret: str) -> bool:
+def _fits_one(body: bytes, signature: SignatureHeader, secret: str) -> bool:
     try:
-        WebhookSignature.verify_header(body, header, secret, TOLERANCE_SECONDS)
+        WebhookSignature.verify_header(body, str(signature), secret, TOLERANCE_SECONDS)
     except (SignatureVerificationError, UnicodeDecodeError):
         return False
     return True

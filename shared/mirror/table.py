@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -138,8 +139,8 @@ def read_item(item: Mapping[str, Any]) -> MirroredSubscription:
     plain = {name: _whole(_deserialize(value)) for name, value in item.items()}
     known = {_FIELD.get(name, name): value for name, value in plain.items() if _FIELD.get(name, name) in _FIELDS}
     pause = known.get("pause_collection")
-    known["pause_collection"] = PauseCollection(**pause) if pause else None
-    known["items"] = tuple(SubscriptionItem(**each) for each in known.get("items", []))
+    known["pause_collection"] = PauseCollection(pause["behavior"], pause.get("resumes_at")) if pause else None
+    known["items"] = tuple(_subscription_item(each) for each in known.get("items", []))
     return MirroredSubscription(
         Subscription(**known),
         plain["as_of"],
@@ -149,6 +150,10 @@ def read_item(item: Mapping[str, Any]) -> MirroredSubscription:
     )
 
 
+def _subscription_item(attributes: Mapping[str, Any]) -> SubscriptionItem:
+    return SubscriptionItem(**{name: attributes[name] for name in _ITEM_FIELDS if name in attributes})
+
+
 def _whole(value: Any) -> Any:
     """DynamoDB's numbers are decimals; all of ours are whole."""
     match value:
@@ -156,10 +161,10 @@ def _whole(value: Any) -> Any:
             return {name: _whole(each) for name, each in value.items()}
         case list():
             return [_whole(each) for each in value]
-        case bool() | str() | None:
-            return value
-        case _:
+        case Decimal():
             return int(value)
+        case _:
+            return value
 
 
 class WritableTable(Protocol):
@@ -268,7 +273,7 @@ class MirrorTable:
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
         """Write, unless the item blocks it (`blocks_write` says when); return that item, or `None` when written."""
         how = "OR" if write.subscription.ended else "AND"
-        return self._update(
+        return self._written_or_blocked(
             write,
             f"attribute_not_exists(revision) OR as_of < :than {how} NOT #status IN (:canceled, :incomplete_expired)",
             {":than": than} | {f":{status}": status for status in ENDED_STATUSES},
@@ -280,10 +285,23 @@ class MirrorTable:
         Returns as `put_if_older` does.
         """
         if since is None:
-            return self._update(write, "attribute_not_exists(revision)", {})
-        return self._update(write, "revision = :revision", {":revision": since.revision})
+            return self._written_or_blocked(write, "attribute_not_exists(revision)", {})
+        return self._written_or_blocked(write, "revision = :revision", {":revision": since.revision})
 
-    def _update(self, write: Write, condition: str, values: Mapping[str, Any]) -> MirroredSubscription | None:
+    def _written_or_blocked(
+        self, write: Write, condition: str, values: Mapping[str, Any]
+    ) -> MirroredSubscription | None:
+        """Update, and once more where the item that blocked it has vanished since (by its time to live)."""
+        for _ in range(2):
+            blocked = self._update(write, condition, values)
+            if blocked is None:
+                return None
+            if "Item" in blocked:
+                return read_item(blocked["Item"])
+        raise Unavailable("mirror_contended", f"{write.subscription.id} vanished from the table while it was written")
+
+    def _update(self, write: Write, condition: str, values: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return DynamoDB's answer where the condition failed: `Item` is what was there, if it still was."""
         expression, assigned = update_expression(write)
         try:
             self._client.update_item(
@@ -296,7 +314,7 @@ class MirrorTable:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException as failed:
-            return read_item(failed.response["Item"])  # type: ignore[typeddict-item]  # the stubs do not know of it
+            return failed.response
         except (ClientError, BotoCoreError) as error:
             raise _unavailable(error) from error
         return None

@@ -93,15 +93,20 @@ class SubscriptionRead:
 
 
 def read_from_stripe(client: StripeClient, subscription_id: str) -> SubscriptionRead:
-    """Read one subscription from Stripe. Raises `UnreadableEvent` where Stripe has no such subscription."""
+    """Read one subscription from Stripe. Raises `UnreadableEvent` where Stripe has none or refuses."""
     began = time.monotonic()
     with stripe_errors():
         try:
             found = client.v1.subscriptions.retrieve(subscription_id)
         except stripe.InvalidRequestError as error:
-            if error.http_status != HTTPStatus.NOT_FOUND:
-                raise
-            raise UnreadableEvent("subscription_missing", f"Stripe has no subscription {subscription_id}") from error
+            if error.http_status == HTTPStatus.NOT_FOUND:
+                raise UnreadableEvent(
+                    "subscription_missing", f"Stripe has no subscription {subscription_id}"
+                ) from error
+            raise UnreadableEvent(
+                "subscription_refused",
+                f"Stripe refused to read {subscription_id} ({_code_of(error)}). Request: {error.request_id}",
+            ) from error
     took = time.monotonic() - began
     return SubscriptionRead(read_subscription(found.to_dict(for_json=True)), date_of(found.last_response), took)
 

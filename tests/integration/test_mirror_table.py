@@ -231,6 +231,65 @@ def test_a_table_that_does_not_answer_is_unavailable(subscriptions: Subscription
             attempt()
 
 
+class Vanishing:
+    """DynamoDB, where the item vanishes between the failed condition and the answer, `times` times."""
+
+    def __init__(self, client: "DynamoDBClient", times: int) -> None:
+        self._client, self.times, self.exceptions = client, times, client.exceptions
+
+    def update_item(self, **request: Any) -> Any:
+        if self.times > 0:
+            self.times -= 1
+            failed: Any = {"Error": {"Code": "ConditionalCheckFailedException", "Message": "The condition failed"}}
+            raise self.exceptions.ConditionalCheckFailedException(failed, "UpdateItem")
+        return self._client.update_item(**request)
+
+
+@pytest.mark.parametrize("unchanged", [False, True])
+def test_an_item_that_vanishes_while_it_is_written_is_written_again(
+    subscriptions: Subscriptions,
+    unchanged: bool,  # noqa: FBT001
+) -> None:
+    """Time to live deletes an item at any moment."""
+    vanishing: Any = Vanishing(subscriptions.dynamodb.client(), 1)
+    table = MirrorTable(vanishing, subscriptions.name)
+    old = table.put_if_unchanged(write(10), None) if unchanged else table.put_if_older(write(10), than=7)
+    assert old is None
+    assert subscriptions.table().get("cus_1", "sub_1")
+
+
+def test_an_item_that_keeps_vanishing_is_unavailable_and_not_a_fault(subscriptions: Subscriptions) -> None:
+    vanishing: Any = Vanishing(subscriptions.dynamodb.client(), 100)
+    with pytest.raises(Unavailable, match="vanish"):
+        MirrorTable(vanishing, subscriptions.name).put_if_older(write(10), than=7)
+
+
+def test_a_read_that_waits_for_an_item_that_vanished_is_told_so(subscriptions: Subscriptions) -> None:
+    real = subscriptions.table()
+    real.put_if_older(write(10), than=7)
+    since = real.get("cus_1", "sub_1")
+    key = {"customer_id": {"S": "cus_1"}, "subscription_id": {"S": "sub_1"}}
+    subscriptions.dynamodb.client().delete_item(TableName=subscriptions.name, Key=key)
+    with pytest.raises(Unavailable, match="vanish"):
+        real.put_if_unchanged(write(20), since)
+    assert real.get("cus_1", "sub_1") is None
+
+
+def test_what_another_version_wrote_is_read(real: MirrorTable, subscriptions: Subscriptions) -> None:
+    """After a rollback there are attributes that this version does not know, at every depth."""
+    real.put_if_older(Write(WHOLE, 10, "evt_1"), than=7)
+    subscriptions.dynamodb.client().update_item(
+        TableName=subscriptions.name,
+        Key=item_key("cus_1", "sub_1"),
+        UpdateExpression="SET novelty = :new, #items[0].novelty = :new, pause_collection.novelty = :new",
+        ExpressionAttributeNames={"#items": "items"},
+        ExpressionAttributeValues={":new": {"L": [{"N": "1.5"}, {"B": b"x"}]}},
+    )
+    found = real.get("cus_1", "sub_1")
+    assert found
+    assert found.subscription == WHOLE
+
+
 def test_the_largest_item_fits_into_dynamodb(real: MirrorTable) -> None:
     text = "x" * 255
     item = SubscriptionItem(text, text, text, 10**14, "9" * 40, text, text, 10**5, text, text, 10**10)

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ import uvicorn
 
 from local.aws.lambda_function import LambdaFunction
 from local.gateway.api import Gateway
-from shared.errors import Unavailable
+from shared.errors import OperatorError, Unavailable
 from shared.mirror.dead_letters import unpacked
 from shared.mirror.table import MirroredSubscription, MirrorTable
 from tests.integration.conftest import SIGNING, Api, Aws
@@ -232,6 +233,41 @@ def test_a_thin_event_about_a_subscription_that_stripe_does_not_have_is_kept(wor
     }
     assert world.post(thin) == (200, {"outcome": "dead_letter"})
     assert world.dead_letters()[0]["MessageAttributes"]["code"]["StringValue"] == "subscription_missing"
+
+
+def test_a_read_that_stripe_refuses_is_kept_with_its_reason(world: World, simulator: RunningSimulator) -> None:
+    made = subscribed(simulator)
+    facts = {"id": made.id, "customer": made.customer}
+    at = int(time.time()) - 60
+    world.post(event(id="evt_a", created=at, snapshot=facts))
+    simulator.admin("POST", "faults", {"fail": [{"status": 400, "times": 1}]})
+    assert world.post(event(id="evt_b", created=at, snapshot=facts)) == (200, {"outcome": "dead_letter"})
+    assert world.dead_letters()[0]["MessageAttributes"]["code"]["StringValue"] == "subscription_refused"
+
+
+@pytest.mark.parametrize("entrance", ["https", "event bus"])
+def test_a_fault_of_our_own_is_counted_and_told_without_what_was_sent(
+    world: World,
+    entrance: str,
+    log: io.StringIO,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def break_down(*_: object, **__: object) -> None:
+        raise ValueError("ada@example.com")
+
+    monkeypatch.setattr(MirrorTable, "put_if_older", break_down)
+    if entrance == "https":
+        status, answer = world.post(event())
+        assert (status, answer["code"]) == (500, "internal_error")
+    else:
+        with pytest.raises(OperatorError) as caught:
+            world.api._functions["WebhookFunction"].invoke(envelope(event()))
+        assert "ada@" not in "".join(traceback.format_exception(caught.value))
+    logged = "".join([log.getvalue(), *capsys.readouterr()])
+    assert '"EventFailed"' in logged
+    assert "ValueError" in logged
+    assert "ada@" not in logged
 
 
 def test_of_two_events_in_one_second_the_mirror_takes_stripes_word(world: World, simulator: RunningSimulator) -> None:

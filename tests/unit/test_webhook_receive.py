@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 from stripe import WebhookSignature
 
@@ -176,7 +178,19 @@ def forged(name: str, body: bytes) -> tuple[bytes, str]:
         "empty body": (b"", good),
         "binary body": (b"\xff\xfe" + body, good),
         "time is no number": (body, "t=NaN," + good.partition(",")[2]),
+        "not ASCII": (body, f"t={int(now)},v1=é"),
+        "not ASCII beside a good signature": (body, good + ",v1=é,é=é"),
+        "a plus before the time": (body, resigned(body, f"+{int(now)}")),
+        "a space before the time": (body, resigned(body, f" {int(now)}")),
+        "underscores in the time": (body, resigned(body, f"{int(now):_}")),
+        "thirteen digits": (body, resigned(body, f"{int(now * 1000)}")),
+        "a future time that only the verifier reads": (body, resigned(body, f"+{int(now + 10**6)}")),
     }[name]
+
+
+def resigned(body: bytes, time_text: str) -> str:
+    """A header with this time, however written, and the signature that Stripe's verifier expects for it."""
+    return signed(body, at=int(time_text)).replace(str(int(time_text)), time_text, 1)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +210,12 @@ def forged(name: str, body: bytes) -> tuple[bytes, str]:
         "empty body",
         "binary body",
         "time is no number",
+        "not ASCII",
+        "a plus before the time",
+        "a space before the time",
+        "underscores in the time",
+        "thirteen digits",
+        "a future time that only the verifier reads",
     ],
 )
 def test_what_is_not_from_stripe_is_refused_and_changes_nothing(world: World, name: str) -> None:
@@ -203,6 +223,17 @@ def test_what_is_not_from_stripe_is_refused_and_changes_nothing(world: World, na
         world.receive(*forged(name, event()))
     assert caught.value.code == "bad_signature"
     assert (world.mirror.events, world.dead_letters.kept) == ([], [])
+
+
+def test_junk_beside_a_good_signature_does_no_harm(world: World) -> None:
+    body, header = forged("not ASCII beside a good signature", event())
+    assert world.receive(body, header).outcome is Outcome.APPLIED
+
+
+@given(st.text(max_size=40), st.sampled_from(["{}", "t={}", "t={now},v1={}", "t={now},{},v1=aa", "v1={},t={now}"]))
+def test_no_header_of_a_strangers_does_more_than_be_refused(text: str, form: str) -> None:
+    with pytest.raises(InvalidRequest):
+        World().receive(b"{}", form.replace("{now}", str(int(time.time()))).replace("{}", text))
 
 
 def test_a_secret_rolled_since_the_last_read_is_found(world: World) -> None:
