@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -15,9 +16,8 @@ from stripe import StripeClient
 
 from cli.configuration import view
 from cli.configuration.apply import Applied, PortalAccount, apply_plan
-from cli.configuration.file import LARGEST_BYTES, Loaded, load
-from cli.configuration.lint import lint_portal, placed, price_problems
-from cli.configuration.lint import lint_portal as lint_file
+from cli.configuration.file import LARGEST_BYTES, FileProblem, load
+from cli.configuration.lint import errors, lint_portal
 from cli.configuration.model import PINNED_VERSION, Portal
 from cli.configuration.plan import Action, PlanOptions, PlanStep, groups, make_plan, still_deployed
 from cli.configuration.writing import as_yaml
@@ -25,7 +25,7 @@ from cli.deployment import STRIPE_API_BASE, Deployment
 from cli.terminal import day, printable
 from shared.errors import InvalidRequest, OperatorError
 from shared.i18n import count
-from shared.portal.rules import Problem, Severity, errors
+from shared.portal.rules import Severity
 from shared.stripe.gateway import StripeJson, stripe_client
 from shared.stripe.pacing import RateLimit, Retries
 
@@ -85,7 +85,7 @@ class PlanRun:
     source: Source
     account: PortalAccount
     portal: Portal
-    problems: Sequence[Problem]
+    problems: Sequence[FileProblem]
     steps: Sequence[PlanStep]
     seen: Mapping[str, StripeJson]
 
@@ -95,12 +95,12 @@ class PlanRun:
         loaded = load(file)
         if loaded.portal is None:
             say(loaded.problems, file)
-            raise InvalidRequest("bad_portal_file", f"{file} cannot be used before its errors are mended")
+            raise InvalidRequest("bad_portal_file", f"{file} cannot be used before its errors are fixed")
         found = source()
         account = found.account(loaded.portal.api_version)
         configurations = account.configurations()
         steps = make_plan(loaded.portal, configurations, asked)
-        problems = with_prices(loaded, lint_portal(loaded, found.today), account)
+        problems = lint_portal(loaded, found.today, account.price)
         return cls(file, found, account, loaded.portal, problems, steps, {each["id"]: each for each in configurations})
 
     @property
@@ -136,7 +136,7 @@ class PlanRun:
         if wrong:
             raise InvalidRequest(
                 "lint_errors",
-                f"{self.file}: {count(len(wrong), 'error')} to mend before this can be applied, see above",
+                f"{self.file}: {count(len(wrong), 'error')} to fix before this can be applied, see above",
             )
         shut = still_deployed(self.steps, self.source.deployed or {})
         if shut:
@@ -158,16 +158,7 @@ class PlanRun:
         return made
 
 
-def with_prices(loaded: Loaded, problems: Sequence[Problem], account: PortalAccount) -> list[Problem]:
-    """Add what the account says of the products and prices; what the file alone told is not said twice."""
-    if loaded.portal is None:
-        return list(problems)
-    known = {(each.code, each.path) for each in problems}
-    more = [each for each in price_problems(loaded.portal, account.price) if (each.code, each.path) not in known]
-    return placed(loaded, [*problems, *more])
-
-
-def say(problems: Sequence[Problem], file: Path) -> None:
+def say(problems: Sequence[FileProblem], file: Path) -> None:
     """Write problems to standard error."""
     sys.stderr.writelines(f"{printable(view.problem_line(str(file), each))}\n" for each in problems)
 
@@ -214,15 +205,15 @@ def lint_command(  # noqa: PLR0913 - each an option of the command
 ) -> None:
     """Check a portal.yaml, without an account."""
     loaded = load(file)
-    problems = lint_file(loaded, _today(as_of))
-    if account and loaded.portal:
-        problems = with_prices(loaded, problems, Source.of(context).account(loaded.portal.api_version))
+    price_of = Source.of(context).account(loaded.portal.api_version).price if account and loaded.portal else None
+    problems = lint_portal(loaded, _today(as_of), price_of)
     if form == "json":
         sys.stdout.write(json.dumps([view.problem_json(each) for each in problems], indent=2) + "\n")
     else:
         sys.stdout.writelines(f"{printable(view.problem_line(str(file), each))}\n" for each in problems)
         sys.stdout.write(f"{file}: {_counted(problems)}.\n")
-    raise typer.Exit(int(bool(problems if strict else errors(problems))))
+    failing = [each for each in problems if each.severity is not Severity.INFO] if strict else errors(problems)
+    raise typer.Exit(int(bool(failing)))
 
 
 @app.command("plan")
@@ -291,7 +282,7 @@ def import_(
         return
     output.write_text(text, "utf-8")
     sys.stdout.write(f"{output}: {len(kept)} written, {len(every) - len(kept)} inactive left out.\n")
-    say(lint_file(load(output), source.today), output)
+    say(lint_portal(load(output), source.today), output)
 
 
 def _prices(account: "PortalAccount") -> "Any":
@@ -308,10 +299,14 @@ def _prices(account: "PortalAccount") -> "Any":
     return price
 
 
-def _counted(problems: "Sequence[Problem]") -> str:
-    numbers = [(sum(each.severity is severity for each in problems), severity) for severity in Severity]
-    found = [f"{number} {severity}{'' if number == 1 else 's'}" for number, severity in numbers if number]
-    return ", ".join(found) or "nothing to mend"
+def _counted(problems: "Sequence[FileProblem]") -> str:
+    numbers = Counter(each.severity for each in problems)
+    found = (
+        count(numbers[severity], severity, plural=severity if severity is Severity.INFO else None)
+        for severity in Severity
+        if numbers[severity]
+    )
+    return ", ".join(found) or "nothing to fix"
 
 
 def _today(as_of: str | None) -> date:

@@ -1,4 +1,4 @@
-"""Reads YAML that people typed: every value with its line, nothing taken twice, nothing that could run or explode."""
+"""Reads a portal.yaml: plain YAML with the line of every value, then the model, with the problems of both."""
 
 import difflib
 import types
@@ -15,7 +15,7 @@ from yaml.constructor import SafeConstructor
 
 from cli.configuration.model import Portal
 from shared.errors import InvalidRequest
-from shared.portal.rules import Path, Problem
+from shared.portal.rules import Path, Severity
 
 LARGEST_BYTES = 512 * 1024
 # A few anchors that name each other can stand for billions of values.
@@ -27,12 +27,35 @@ _SCALARS = SafeConstructor()
 
 
 @dataclass(frozen=True, slots=True)
+class FileProblem:
+    """One thing that is wrong with a file, and the line where it is; `code` is stable for programs."""
+
+    code: str
+    severity: Severity
+    path: Path
+    message: str
+    fix: str
+    line: int
+
+    @property
+    def entry(self) -> str | None:
+        """The name of the configuration that it is about, if it is about one."""
+        return str(self.path[1]) if len(self.path) > 1 and self.path[0] == "configurations" else None
+
+
+def dotted(path: Path) -> str:
+    """Write a path as people read it: `configurations.team.groups[0]`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.lstrip(".")
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    """What a file says, the line of each path, and what is wrong with it as YAML."""
+    """The contents of a file, the line of each path, and what is wrong with it as YAML."""
 
     data: Any
     lines: Mapping[Path, int] = field(default_factory=dict)
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[FileProblem, ...] = ()
 
     def line(self, path: Path) -> int:
         """Return the line of a path, or of the nearest thing around it that the file has."""
@@ -80,15 +103,15 @@ def _text(path: FilePath) -> str:
         ) from error
 
 
-def _problem(code: str, line: int, message: str, mend: str, path: Path = ()) -> Problem:
-    return Problem(code, path, message, mend, line=line)
+def _problem(code: str, line: int, message: str, fix: str, path: Path = ()) -> FileProblem:
+    return FileProblem(code, Severity.ERROR, path, message, fix, line)
 
 
-def _not_yaml(error: yaml.YAMLError) -> Problem:
+def _not_yaml(error: yaml.YAMLError) -> FileProblem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    mend = "Indent with spaces, never with tabs." if "'\\t'" in what else "Look at this line and the one before it."
-    return _problem("not_yaml", mark.line + 1 if mark else 1, f"This is not YAML: {what}.", mend)
+    fix = "Indent with spaces, never with tabs." if "'\\t'" in what else "Look at this line and the one before it."
+    return _problem("not_yaml", mark.line + 1 if mark else 1, f"This is not YAML: {what}.", fix)
 
 
 class _TooMuchError(Exception):
@@ -96,15 +119,15 @@ class _TooMuchError(Exception):
 
 
 class _Reading:
-    """Turns YAML's nodes into plain values, noting lines and faults."""
+    """Turns YAML's nodes into plain values, keeping lines and problems."""
 
     def __init__(self) -> None:
         self.lines: dict[Path, int] = {}
-        self.problems: list[Problem] = []
+        self.problems: list[FileProblem] = []
         self._values = 0
 
     def value(self, node: yaml.Node, path: Path, above: tuple[int, ...]) -> Any:
-        """Return a node's value; `above` are the nodes that it stands in."""
+        """Return a node's value; `above` are the nodes around it."""
         self._values += 1
         if self._values > MOST_VALUES or id(node) in above:
             raise _TooMuchError
@@ -126,7 +149,7 @@ class _Reading:
                 continue
             name, line = self._key(key), key.start_mark.line + 1
             if name in own:
-                message = f"The key {name!r} stands here twice, first in line {own[name]}."
+                message = f"The key {name!r} is here twice, first in line {own[name]}."
                 self.problems.append(_problem("key_twice", line, message, "Keep one of them.", (*path, name)))
                 continue
             own[name] = line
@@ -145,10 +168,10 @@ class _Reading:
                 if isinstance(each, yaml.MappingNode):
                     yield self.value(each, path, around)
                 else:
-                    mend = "Name an anchor of a mapping: <<: *name"
+                    fix = "Name an anchor of a mapping: <<: *name"
                     self.problems.append(
                         _problem(
-                            "bad_merge", key.start_mark.line + 1, "Only mappings can be merged with <<.", mend, path
+                            "bad_merge", key.start_mark.line + 1, "Only mappings can be merged with <<.", fix, path
                         )
                     )
 
@@ -183,8 +206,8 @@ class _Reading:
         kind = node.tag.removeprefix(_TAG)
         plain = isinstance(node, yaml.ScalarNode) and kind in {"int", "float"}
         message = f"This cannot be read as {kind}." if plain else f"{node.tag} is not plain YAML."
-        mend = "Write text, a number, true or false, a list or a mapping."
-        self.problems.append(_problem("bad_value", node.start_mark.line + 1, message, mend, path))
+        fix = "Write text, a number, true or false, a list or a mapping."
+        self.problems.append(_problem("bad_value", node.start_mark.line + 1, message, fix, path))
 
 
 _BEGIN = "Begin with `configurations:` and a name under it; docs/reference/portal.example.yaml shows one."
@@ -208,7 +231,7 @@ class Loaded:
 
     document: Document
     portal: Portal | None
-    problems: tuple[Problem, ...]
+    problems: tuple[FileProblem, ...]
 
 
 def load(path: FilePath) -> Loaded:
@@ -218,7 +241,7 @@ def load(path: FilePath) -> Loaded:
         return Loaded(document, None, document.problems)
     if not isinstance(document.data, dict):
         what = "The file is empty." if document.data is None else "The file is not a mapping."
-        return Loaded(document, None, (Problem("no_configurations", (), what, _BEGIN, line=1),))
+        return Loaded(document, None, (_problem("no_configurations", 1, what, _BEGIN),))
     # `x-...` is where anchors can live.
     data = {name: value for name, value in document.data.items() if not name.startswith("x-")}
     try:
@@ -236,10 +259,10 @@ def load(path: FilePath) -> Loaded:
         )
 
 
-def _model_problem(document: Document, error: ErrorDetails) -> Problem:
+def _model_problem(document: Document, error: ErrorDetails) -> FileProblem:
     path = _written(error["loc"], document.data)
-    code, message, mend = _words(error, path)
-    return Problem(code, path, message, mend, line=document.line(path))
+    code, message, fix = _words(error, path)
+    return _problem(code, document.line(path), message, fix, path)
 
 
 def _written(loc: Path, data: Any) -> Path:
@@ -257,23 +280,23 @@ def _written(loc: Path, data: Any) -> Path:
 
 
 def _words(error: ErrorDetails, path: Path) -> tuple[str, str, str]:
-    """Return the code, the message and the mend."""
+    """Return the code, the message and the fix."""
     kind, given, last = error["type"], error["input"], str(path[-1]) if path else ""
     if kind == "string_pattern_mismatch":
-        last = last if last in _MENDS else "word" if len(path) == _AN_ENTRY else "group" if "groups" in path else "key"
+        last = last if last in _FIXES else "word" if len(path) == _AN_ENTRY else "group" if "groups" in path else "key"
     found: dict[str, tuple[str, str]] = {
         "extra_forbidden": (f"There is no {last!r} here.", _suggestion(last, _keys_at(path[:-1]))),
         "missing": (f"{last!r} is missing.", f"Write `{last}:` here."),
         "literal_error": (f"{given!r} is not one of its words.", _suggestion(str(given), _expected(error))),
-        "too_short": ("This is empty.", _MENDS.get(last, "List at least one, or take the line out.")),
-        "string_pattern_mismatch": (f"{given!r} is not of the right form.", _MENDS.get(last, "")),
+        "too_short": ("This is empty.", _FIXES.get(last, "List at least one, or take the line out.")),
+        "string_pattern_mismatch": (f"{given!r} is not of the right form.", _FIXES.get(last, "")),
         "bad_url": ("This is not the address of a page.", "Write the whole address: https://www.example.com/terms"),
         "reserved_key": (f"{error['msg']}.", "Take it out."),
     }
     code = _CODES.get(kind, kind)
     if kind in _TYPES:
-        what, mend = _TYPES[kind]
-        return "wrong_type", f"This {'is empty' if given is None else what}.", mend
+        what, fix = _TYPES[kind]
+        return "wrong_type", f"This {'is empty' if given is None else what}.", fix
     return (
         (code, *found[kind])
         if kind in found
@@ -295,7 +318,7 @@ def _expected(error: ErrorDetails) -> list[str]:
     return words.replace("'", "").replace(" or ", ", ").split(", ")
 
 
-_MENDS = {
+_FIXES = {
     "id": "An id of a portal configuration looks like bpc_123.",
     "prices": "List the prices that customers can change to, or take the product out.",
     "configurations": _BEGIN,

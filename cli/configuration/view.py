@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from cli.configuration.file import FileProblem, dotted
 from cli.configuration.plan import Action, FieldChange, PlanStep
-from shared.portal.rules import Problem, dotted
 
 _SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DEACTIVATE: "-", Action.NOTHING: "="}
 _WORDS = {
@@ -19,13 +19,13 @@ _WORDS = {
 _COUNTED = ((Action.CREATE, "to create"), (Action.UPDATE, "to change"), (Action.DEACTIVATE, "to deactivate"))
 
 
-def problem_line(file: str, problem: Problem) -> str:
+def problem_line(file: str, problem: FileProblem) -> str:
     """Write a problem as compilers do: `portal.yaml:12: error: where: what. What to do. [code]`."""
     where = f"{dotted(problem.path)}: " if problem.path else ""
-    return f"{file}:{problem.line}: {problem.severity}: {where}{problem.message} {problem.mend} [{problem.code}]"
+    return f"{file}:{problem.line}: {problem.severity}: {where}{problem.message} {problem.fix} [{problem.code}]"
 
 
-def problem_json(problem: Problem) -> dict[str, Any]:
+def problem_json(problem: FileProblem) -> dict[str, Any]:
     """Return a problem for programs."""
     return asdict(problem) | {"path": dotted(problem.path)}
 

@@ -10,15 +10,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.configuration.lint import RETURNED_IN, what_it_means
 from cli.scan.code import Files, Language
 from cli.scan.uses import FAULTS, Kind, Use, uses
 from cli.terminal import day, printable
 from shared.i18n import count
+from shared.portal.configuration import SINCE
+from shared.portal.pause import pause_day
+from shared.portal.rules import old_pause_meaning
 
 app = typer.Typer()
 
 _RULE = "old-subscription-pause"
+_RETURNED_IN = SINCE["features.subscription_pause"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,9 @@ class Found:
             case Kind.UNCLEAR:
                 return "Check whether the value has a duration; without one it is the old form."
             case Kind.READS:
-                return f"Since API {RETURNED_IN} this means today's pause, which has a duration and stops the service."
+                return f"Since API {_RETURNED_IN} this means today's pause, which has a duration and stops the service."
             case Kind.OLD_FORM:
-                return f"Remove it; or, with API {RETURNED_IN} or newer, write: {self.language.today}"
+                return f"Remove it; or, with API {_RETURNED_IN} or newer, write: {self.language.today}"
 
 
 def text_lines(found: Sequence[Found], files: Files, today: date) -> Iterator[str]:
@@ -64,7 +67,7 @@ def text_lines(found: Sequence[Found], files: Files, today: date) -> Iterator[st
         f"{count(files.read, 'file')} read{skipped}."
     )
     if faults:
-        yield what_it_means(today)
+        yield old_pause_meaning(pause_day(today)).en
 
 
 def uses_as_json(found: Sequence[Found], files: Files) -> dict[str, Any]:
@@ -92,7 +95,9 @@ def uses_as_sarif(found: Sequence[Found], today: date) -> dict[str, Any]:
     """Return the uses as SARIF, which code scanning services show beside the line."""
     rule = {
         "id": _RULE,
-        "shortDescription": {"text": f"features.subscription_pause in its old form. {what_it_means(today)}"},
+        "shortDescription": {
+            "text": f"features.subscription_pause in its old form. {old_pause_meaning(pause_day(today)).en}"
+        },
     }
     results = [
         {

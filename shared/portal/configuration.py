@@ -154,6 +154,14 @@ class PauseDuration(Part):
     type: Annotated[Literal["indefinite", "interval_options"], _LATER]
     interval_options: Listed[PauseOption] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_of_stripe(cls, data: Any, info: ValidationInfo) -> Any:
+        """Take one month for the options that an answer leaves out, which is what Stripe does in a request."""
+        if _is_from_stripe(info) and isinstance(data, dict) and data.get("type") == "interval_options":
+            return {"interval_options": [{"interval": "month"}], **data}
+        return data
+
 
 class SubscriptionPause(Part):
     """Customers pause. Without a `duration` it is the form that Stripe withdrew in 2024."""
@@ -182,6 +190,11 @@ class OfferedPrice(Part):
     interval: Interval | None = None
     interval_count: Positive = 1
     currency: Annotated[str, Field(pattern=r"^[a-z]{3}$")] | None = None
+
+    @property
+    def billed(self) -> str:
+        """How often it is billed, in English: `every month`, `every 3 months`."""
+        return f"every {self.interval}" if self.interval_count == 1 else f"every {self.interval_count} {self.interval}s"
 
     def read(self, raw: StripeJson | None) -> Self:
         """Return it with the interval and currency of Stripe's price; the same if there is no recurring one."""

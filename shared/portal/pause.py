@@ -1,10 +1,12 @@
 """When a pause counts as one, and what Stripe's calendar of the old portal button means for a given day."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
 from shared.i18n import Text, format_date
+from shared.portal.configuration import SINCE
 from shared.portal.facts import ENDED, Answer, PortalFacts, Reason, answer
 from shared.stripe.subscription import Subscription, is_paused
 
@@ -30,6 +32,23 @@ def phase_on(today: date, *, button_removed_on: date, cutoff_on: date) -> Phase:
 def days_until(cutoff_on: date, today: date) -> int:
     """Days from `today` to the cutoff; 0 on the cutoff and after it."""
     return max(0, (cutoff_on - today).days)
+
+
+@dataclass(frozen=True, slots=True)
+class PauseDay:
+    """A day in Stripe's calendar of the old pause button; `days_left` until `cutoff_on`, 0 from then on."""
+
+    phase: Phase
+    days_left: int
+    cutoff_on: date
+
+
+def pause_day(
+    today: date, *, button_removed_on: date = PAUSE_BUTTON_REMOVED_ON, cutoff_on: date = PAUSE_CUTOFF_ON
+) -> PauseDay:
+    """Look a day up in the calendar."""
+    phase = phase_on(today, button_removed_on=button_removed_on, cutoff_on=cutoff_on)
+    return PauseDay(phase, days_until(cutoff_on, today), cutoff_on)
 
 
 # `unpaid` is not on that page, and is left alone to be safe.
@@ -94,7 +113,7 @@ def pause_refusals(subscription: Subscription) -> Iterator[Reason]:
 
 
 # `features.subscription_pause` with a `duration` came with API 2026-10-28.endive.
-PORTAL_PAUSE_RETURNED_ON = date(2026, 10, 28)
+PORTAL_PAUSE_RETURNED_ON = date.fromisoformat(SINCE["features.subscription_pause"].partition(".")[0])
 _BUTTON_STATUSES = frozenset({"active", "trialing", "past_due"})
 _PAUSE, _RESUME = Text("Pause", "Mettre en pause"), Text("Resume", "Reprendre")
 _TEAM_RESUMES = Text(
@@ -215,8 +234,7 @@ def _with_note(topic: str, title: Text, reasons: Iterable[Reason | None], note: 
 
 
 def _old_phase(facts: PortalFacts) -> Phase:
-    today = facts.now.astimezone(UTC).date()
-    return phase_on(today, button_removed_on=PAUSE_BUTTON_REMOVED_ON, cutoff_on=PAUSE_CUTOFF_ON)
+    return pause_day(facts.now.astimezone(UTC).date()).phase
 
 
 def _is_before_return(facts: PortalFacts) -> bool:

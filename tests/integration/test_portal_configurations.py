@@ -704,3 +704,13 @@ def test_a_key_of_the_environment_needs_no_stack_but_never_leads_away_from_the_l
     found = configuration_commands.Source.of(context(local=False))
     assert (found.livemode, found.mode, found.deployed) == (True, "live mode", None)
     assert configuration_commands.Source.of(context(local=True)).client is deployment.stripe
+
+
+def test_a_configuration_without_links_is_applied_because_stripe_accepts_it(
+    portal: Portal, client: stripe.StripeClient
+) -> None:
+    write(leave={"features": {"subscription_cancel": ON}})
+    applied = portal("apply", "--yes")
+    assert applied.exit_code == 0
+    assert "info: configurations.leave: This portal configuration lacks: a return URL" in applied.stderr
+    assert only(client)["features"]["subscription_cancel"]["enabled"]

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from cli.configuration.apply import PortalAccount, apply_plan
 from cli.configuration.file import load
-from cli.configuration.lint import lint_portal
+from cli.configuration.lint import errors, lint_portal
 from cli.configuration.model import Portal
 from cli.configuration.plan import Action, PlanOptions, PlanStep, make_plan
 from cli.configuration.writing import as_yaml
-from shared.portal.rules import errors
 from shared.stripe.pacing import RateLimit, Retries
 from tests.integration import simulator_fixtures as fixtures
 from tests.integration.simulator_fixtures import NEW, Server

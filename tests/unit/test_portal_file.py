@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.configuration.file import LARGEST_BYTES, Loaded, load, read_document
+from cli.configuration.file import LARGEST_BYTES, Loaded, dotted, load, read_document
 from shared.errors import InvalidRequest
-from shared.portal.rules import dotted
 
 INVOICES, CANCEL, PRODUCTS = (
     "features.invoice_history",
@@ -64,14 +63,14 @@ def test_what_is_no_plain_yaml_is_told_with_its_line(
 ) -> None:
     (problem,) = read(file, text).problems
     assert (problem.line, problem.code) == (line, code)
-    assert word in f"{problem.message} {problem.mend}"
+    assert word in f"{problem.message} {problem.fix}"
 
 
 @pytest.mark.parametrize(
     ("text", "code"),
     [(b"a: \xe9", "unreadable_file"), (b"#" * (LARGEST_BYTES + 1), "file_too_large"), (None, "unreadable_file")],
 )
-def test_a_file_that_cannot_be_read_is_an_error_with_a_mend(file: Path, text: bytes | None, code: str) -> None:
+def test_a_file_that_cannot_be_read_is_an_error_with_a_fix(file: Path, text: bytes | None, code: str) -> None:
     if text is None:
         file.mkdir()
     else:
@@ -88,7 +87,7 @@ def test_a_missing_file_is_named(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "code", "path", "mend"),
+    ("body", "code", "path", "fix"),
     [
         ("headlin: x", "unknown_key", "headlin", "Known: default, active"),
         ("default_return_uri: https://a.example", "unknown_key", "default_return_uri", "'default_return_url'"),
@@ -119,14 +118,14 @@ def test_a_missing_file_is_named(file: Path) -> None:
     ],
 )
 def test_what_the_model_refuses_is_told_with_its_path_and_a_suggestion(
-    file: Path, body: str, code: str, path: str, mend: str
+    file: Path, body: str, code: str, path: str, fix: str
 ) -> None:
     loaded = read(file, f"configurations:\n  team:\n    active: true\n    {body}\n")
     assert loaded.portal is None
     (problem,) = loaded.problems
     assert (problem.code, problem.entry) == (code, "team")
     assert dotted(problem.path) == "configurations.team" + (f".{path}" if path else "")
-    assert mend in problem.mend
+    assert fix in problem.fix
     assert problem.line == (4 if path else 2)
 
 
@@ -151,7 +150,7 @@ def test_an_address_has_to_be_one(file: Path, url: str) -> None:
 def test_a_name_has_to_be_a_word_that_fits_a_mark(file: Path, name: str) -> None:
     (problem,) = read(file, f"configurations: {{{name}: {{}}}}").problems
     assert problem.code == "bad_form"
-    assert "letters, digits" in problem.mend
+    assert "letters, digits" in problem.fix
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ def test_a_name_has_to_be_a_word_that_fits_a_mark(file: Path, name: str) -> None
 def test_a_version_without_its_name_is_none_of_stripes(file: Path, version: str) -> None:
     (problem,) = read(file, f"api_version: '{version}'\nconfigurations: {{a: {{}}}}").problems
     assert problem.code == "bad_form"
-    assert "2026-10-28.endive" in problem.mend
+    assert "2026-10-28.endive" in problem.fix
 
 
 @pytest.mark.parametrize(
