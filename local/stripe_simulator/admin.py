@@ -1,4 +1,4 @@
-"""The `/_simulator` endpoints: the clock, the Dashboard's part, faults, and a look inside."""
+"""The `/_simulator` endpoints: what tests need and Stripe's API does not have."""
 
 import asyncio
 from dataclasses import fields
@@ -19,7 +19,7 @@ from local.stripe_simulator.resources.passing_time import advance
 from local.stripe_simulator.simulator import Call, Simulator
 
 # A version at which `subscription_pause` had its old form.
-_OLD = "2023-10-16"
+_OLD_PAUSE_VERSION = "2023-10-16"
 
 
 def _simulator(request: Request) -> Simulator:
@@ -32,7 +32,7 @@ def _refused(message: str) -> Response:
 
 
 async def clock(request: Request) -> Response:
-    """Read the clock, or set it to `now` (null: back to real time)."""
+    """Return the clock, after setting it to `now` (null: real time) on POST."""
     simulator = _simulator(request)
     if request.method == "POST":
         simulator.clock.set((await request.json())["now"])
@@ -41,7 +41,7 @@ async def clock(request: Request) -> Response:
 
 
 async def faults(request: Request) -> Response:
-    """Show, replace or clear the faults."""
+    """Return the faults in force, after replacing or clearing them."""
     simulator = _simulator(request)
     if request.method == "POST":
         try:
@@ -57,7 +57,7 @@ async def faults(request: Request) -> Response:
 
 
 async def deliveries(request: Request) -> Response:
-    """Every attempt so far, oldest first."""
+    """Return every attempt so far, oldest first."""
     return JSONResponse({"data": list(_simulator(request).deliveries.attempts)})
 
 
@@ -74,7 +74,7 @@ async def idle(request: Request) -> Response:
 
 
 async def requests(request: Request) -> Response:
-    """How often each API operation was asked for; DELETE begins again."""
+    """Return the number of requests by API operation; DELETE sets all to 0."""
     counts = _simulator(request).request_counts
     if request.method == "DELETE":
         counts.clear()
@@ -82,28 +82,28 @@ async def requests(request: Request) -> Response:
 
 
 async def login_codes(request: Request) -> Response:
-    """The codes that the login page would have sent by e-mail."""
+    """Return the codes that the login page would have sent by e-mail."""
     return JSONResponse({"data": _simulator(request).login_codes})
 
 
 def _configuration_call(simulator: Simulator, body: dict[str, Any], shape: type) -> Call:
     params = parameters.check(from_json(body), shape)
     pause = params.get("features", {}).get("subscription_pause")
-    version = _OLD if pause and portal_configurations.is_old_pause_form(pause) else CURRENT
+    version = _OLD_PAUSE_VERSION if pause and portal_configurations.is_old_pause_form(pause) else CURRENT
     return Call(simulator, params, version=version)
 
 
 async def default_configuration(request: Request) -> Response:
-    """What saving the portal's settings in the Dashboard does: make or change the default configuration."""
-    return await _configured(request, is_default=True)
+    """Create or update the default configuration, as saving the portal's settings in the Dashboard does."""
+    return await _save_configuration(request, is_default=True)
 
 
 async def configurations(request: Request) -> Response:
-    """A configuration whose `subscription_pause` without `duration` is kept in its old form."""
-    return await _configured(request, is_default=False)
+    """Create a configuration in which a `subscription_pause` without `duration` keeps its old form."""
+    return await _save_configuration(request, is_default=False)
 
 
-async def _configured(request: Request, *, is_default: bool) -> Response:
+async def _save_configuration(request: Request, *, is_default: bool) -> Response:
     simulator, body = _simulator(request), await request.json()
     old = portal_configurations.default(Call(simulator)) if is_default else None
     try:
@@ -117,7 +117,7 @@ async def _configured(request: Request, *, is_default: bool) -> Response:
 
 
 async def change_subscription(request: Request) -> Response:
-    """Stripe acting by itself: set fields of a subscription as they are given, and tell of it."""
+    """Set fields of a subscription as given, and send the event, as if Stripe had changed it."""
     simulator = _simulator(request)
     subscription = simulator.store.subscriptions.find(request.path_params["id"])
     if subscription is None:

@@ -1,4 +1,4 @@
-"""Stripe's list answers: newest first, cursors, `created` ranges, `has_more`."""
+"""Lists, search results and expanded objects, in the form in which Stripe returns them."""
 
 import copy
 import re
@@ -25,10 +25,11 @@ def list_page(
     keep: Callable[[StripeObject], bool] = _everything,
     customer: str | None = None,
 ) -> StripeObject:
-    """One page of a collection, of those objects that `keep` accepts."""
+    """Return one page of the objects that `keep` accepts, newest first."""
     limit = _limit(params)
     order = collection.positions(customer)
-    low, high = created_bounds(order, params.get("created"))
+    created = created_range(order, params.get("created"))
+    low, high = created.start, created.stop
     backwards = "ending_before" in params
     if backwards:
         cursor = collection.position(params["ending_before"], "ending_before")
@@ -60,22 +61,25 @@ def _limit(params: dict[str, Any]) -> int:
     return limit
 
 
-def created_bounds(order: list[Position], created: int | dict[str, int] | None) -> tuple[int, int]:
-    """The half-open slice of `order` that a `created` filter leaves."""
+def created_range(order: list[Position], created: int | dict[str, int] | None) -> range:
+    """Return the indexes of `order` that a `created` filter leaves."""
     if created is None:
-        return 0, len(order)
+        return range(len(order))
     if isinstance(created, int):
         created = {"gte": created, "lte": created}
     first = max(created.get("gte", 0), created.get("gt", -1) + 1)
     bounds = [created["lt"]] if "lt" in created else []
     bounds += [created["lte"] + 1] if "lte" in created else []
     low = bisect_left(order, (first,))
-    return low, bisect_left(order, (min(bounds),)) if bounds else len(order)
+    return range(low, bisect_left(order, (min(bounds),)) if bounds else len(order))
 
+
+# Search.
 
 INDEXED_AFTER_SECONDS = 60
 
 _CLAUSE = r"metadata\['((?:[^'\\]|\\.)+)'\]:'((?:[^'\\]|\\.)*)'"
+
 _QUERY = re.compile(rf"{_CLAUSE}(?:\s+AND\s+{_CLAUSE})*")
 
 
@@ -100,16 +104,20 @@ def _plain(quoted: str) -> str:
     return re.sub(r"\\(.)", r"\1", quoted)
 
 
+# Expansion.
+
 _DEEPEST = 4
+
 # Portal configurations only carry it when it is asked for.
 _PORTAL = frozenset(
     {"billing_portal.configuration", "billing_portal.session", "/v1/billing_portal/configurations"},
 )
+
 _PRODUCTS = ["features", "subscription_update", "products"]
 
 
-def expand_answer(answer: StripeObject, paths: Collection[str], store: Store) -> StripeObject:
-    """The answer with every path expanded, and without what is only shown when it is."""
+def expand(answer: StripeObject, paths: Collection[str], store: Store) -> StripeObject:
+    """Return a response with every path expanded, and without the fields that are only shown when expanded."""
     if not paths and not _PORTAL.intersection((answer.get("object"), answer.get("url"))):
         return answer
     result = copy.deepcopy(answer)
@@ -123,7 +131,7 @@ def expand_answer(answer: StripeObject, paths: Collection[str], store: Store) ->
 
 
 def _leave_out(node: Any, asked: list[list[str]]) -> None:
-    """Take the products out of a configuration, in a list or a session too, unless they were asked for there."""
+    """Remove the products of configurations, in a list or a session too, unless they were expanded there."""
     if isinstance(node, list):
         for item in node:
             _leave_out(item, asked)

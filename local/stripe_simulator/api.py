@@ -1,4 +1,4 @@
-"""The table of API routes: method, address, handler, and the library's type of its parameters."""
+"""The API under `/v1`: its table of routes, and the way of a request from its key to its response."""
 
 import asyncio
 import base64
@@ -6,7 +6,7 @@ import binascii
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,7 +18,7 @@ from stripe.params import checkout
 
 from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator import parameters
-from local.stripe_simulator.answers import expand_answer
+from local.stripe_simulator.answers import expand
 from local.stripe_simulator.errors import ApiError, unrecognized
 from local.stripe_simulator.parameters import Tree, decode
 from local.stripe_simulator.portal import configurations as portal_configurations
@@ -35,7 +35,7 @@ from local.stripe_simulator.resources import (
     webhook_endpoints,
 )
 from local.stripe_simulator.resources.passing_time import advance
-from local.stripe_simulator.simulator import Call, Simulator, Stored
+from local.stripe_simulator.simulator import Call, Simulator, StoredResponse
 from local.stripe_simulator.store import StripeObject
 
 Handler = Callable[[Call], StripeObject]
@@ -52,7 +52,7 @@ class ApiRoute:
 
     @property
     def name(self) -> str:
-        """What request counts and rate limits know it by."""
+        """The name in request counts and rate limits."""
         return f"{self.method} /v1/{self.path}"
 
 
@@ -136,30 +136,29 @@ ROUTES = [
 _PATTERNS = [(route, re.compile("/v1/" + route.path.replace("{id}", r"(?P<id>[^/]+)"))) for route in ROUTES]
 
 
-def find(method: str, path: str) -> tuple[ApiRoute, dict[str, str]] | None:
-    """The route of a request and what its address names."""
+@dataclass(frozen=True)
+class RouteMatch:
+    """The route of a request, and the ids in its path."""
+
+    route: ApiRoute
+    ids: dict[str, str]
+
+
+def find(method: str, path: str) -> RouteMatch | None:
+    """Return the route of a request, if there is one."""
     for route, pattern in _PATTERNS:
         match = pattern.fullmatch(path) if route.method == method else None
         if match:
-            return route, match.groupdict()
+            return RouteMatch(route, match.groupdict())
     return None
 
 
-_KEYS = ("sk_test_", "rk_test_")
-_ANCHORED = {"POST /v1/subscriptions/{id}", "POST /v1/subscriptions/{id}/resume"}
-_NO_KEY = (
-    "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth "
-    "(e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication for details, "
-    "or we can help at https://support.stripe.com/."
-)
-
-
 async def endpoint(request: Request) -> Response:
-    """Return one API request."""
+    """Handle one API request."""
     simulator: Simulator = request.app.state.simulator
     body = await request.body()
     try:
-        response = _answer(request, body, simulator)
+        response = _respond(request, body, simulator)
     except ApiError as error:
         response = _json(error.body(request.state.request_id), error.status, error.headers)
     if simulator.faults.latency_seconds:
@@ -167,46 +166,41 @@ async def endpoint(request: Request) -> Response:
     return response
 
 
-def _json(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(json.dumps(body), status, headers, media_type="application/json")
-
-
-def _answer(request: Request, body: bytes, simulator: Simulator) -> Response:
+def _respond(request: Request, body: bytes, simulator: Simulator) -> Response:
     method, path = request.method, request.url.path
     _check_key(request.headers.get("authorization"))
     simulator.faults.check_failure(method, path)
     found = find(method, path)
     if found is None:
         raise unrecognized(method, path)
-    route, ids = found
+    route = found.route
     simulator.request_counts[route.name] += 1
     simulator.rate_limit.check(route.name, simulator.faults.requests_per_second)
-    version = parameters.requested(request.headers.get("stripe-version"))
+    call = Call(
+        simulator,
+        ids=found.ids,
+        version=parameters.requested(request.headers.get("stripe-version")),
+        request_id=request.state.request_id,
+        idempotency_key=request.headers.get("idempotency-key") if method == "POST" else None,
+    )
     advance(simulator)
     tree = decode(parse_qsl(request.url.query, keep_blank_values=True) + _form(body))
-    if method != "POST":
-        return _json(
-            _result(Call(simulator, ids=ids, version=version, request_id=request.state.request_id), route, tree)
-        )
-    key = request.headers.get("idempotency-key")
-    return _once(Call(simulator, {}, ids, version, request.state.request_id, key), route, tree, body)
+    if method == "POST":
+        return _respond_once(call, route, tree, body)
+    return _json(_result(call, route, tree))
 
 
-def _form(body: bytes) -> list[tuple[str, str]]:
-    return parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
-
-
-def _once(call: Call, route: ApiRoute, tree: Tree, body: bytes) -> Response:
-    """Carry out a POST, or give the stored answer of its idempotency key again; refusals are not stored."""
-    keys, what = call.simulator.idempotency_keys, f"{route.name} {call.ids.get('id', '')}"
+def _respond_once(call: Call, route: ApiRoute, tree: Tree, body: bytes) -> Response:
+    """Carry out a POST, or repeat the response of its idempotency key; refusals are not stored."""
+    keys, operation = call.simulator.idempotency_keys, f"{route.name} {call.ids.get('id', '')}"
     headers = {"Idempotency-Key": call.idempotency_key} if call.idempotency_key else {}
-    stored = keys.find(call.idempotency_key, what, body)
+    stored = keys.find(call.idempotency_key, operation, body)
     if stored:
         headers |= {"Idempotent-Replayed": "true", "Original-Request": stored.request_id}
-        return Response(stored.answer, stored.status, headers, media_type="application/json")
-    answer = json.dumps(_result(call, route, tree)).encode()
-    keys.keep(call.idempotency_key, Stored(what, body, 200, answer, call.request_id or ""))
-    return Response(answer, 200, headers, media_type="application/json")
+        return Response(stored.response, stored.status, headers, media_type="application/json")
+    response = json.dumps(_result(call, route, tree)).encode()
+    keys.keep(call.idempotency_key, StoredResponse(operation, body, 200, response, call.request_id or ""))
+    return Response(response, 200, headers, media_type="application/json")
 
 
 def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
@@ -214,16 +208,34 @@ def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
     if route.name in _ANCHORED and parameters.before(call.version, parameters.ANCHOR_IS_OBJECT):
         _wrap_anchor(tree)
     params = parameters.check(tree, route.shape)
-    call = Call(call.simulator, params, call.ids, call.version, call.request_id, call.idempotency_key)
-    answer = route.handler(call)
-    return expand_answer(answer, params.get("expand", ()), call.store)
+    return expand(route.handler(replace(call, params=params)), params.get("expand", ()), call.store)
+
+
+_ANCHORED = {"POST /v1/subscriptions/{id}", "POST /v1/subscriptions/{id}/resume"}
 
 
 def _wrap_anchor(tree: Tree) -> None:
-    """`billing_cycle_anchor=now` of older versions, in today's form."""
+    """Bring `billing_cycle_anchor=now` of older versions into today's form."""
     anchor = tree.get("billing_cycle_anchor")
     if isinstance(anchor, str):
         tree["billing_cycle_anchor"] = {"type": anchor}
+
+
+def _form(body: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
+
+
+def _json(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(json.dumps(body), status, headers, media_type="application/json")
+
+
+_KEYS = ("sk_test_", "rk_test_")
+
+_NO_KEY = (
+    "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth "
+    "(e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication for details, "
+    "or we can help at https://support.stripe.com/."
+)
 
 
 def _check_key(authorization: str | None) -> None:

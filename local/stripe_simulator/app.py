@@ -1,4 +1,4 @@
-"""Puts the simulator's routes, pages and headers together into one ASGI application."""
+"""The ASGI application: the simulator's routes, pages and headers."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class StripeHeaders:
-    """Gives every answer the headers of Stripe's: `Date` by the simulator's clock, `Request-Id`, `Stripe-Version`."""
+    """Adds Stripe's headers to every response: `Date` by the simulator's clock, `Request-Id`, `Stripe-Version`."""
 
     def __init__(self, app: ASGIApp, simulator: Simulator) -> None:
         self._app, self._simulator = app, simulator
@@ -56,7 +56,7 @@ async def _unrecognized(request: Request) -> Response:
 
 
 def create_app(*, public_url: str, now: float | None = None, retry_seconds: float = 2.0) -> Starlette:
-    """A simulator of its own: `public_url` is where hosted pages are reached, `now` its first time in unix seconds."""
+    """Return a new simulator; `public_url` is where browsers reach its pages, `now` its first time (Unix seconds)."""
     simulator = Simulator(public_url=public_url, now=now, retry_seconds=retry_seconds)
 
     @asynccontextmanager

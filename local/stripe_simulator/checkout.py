@@ -1,4 +1,4 @@
-"""Checkout sessions of `mode=subscription`, just enough to begin one."""
+"""Checkout sessions of `mode=subscription`, and the page on which they are paid."""
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -99,7 +99,7 @@ def list_sessions(call: Call) -> StripeObject:
 
 
 def complete(call: Call, email: str) -> StripeObject:
-    """The customer has paid on the hosted page: there is a customer, a card and a subscription now."""
+    """Complete a session as if its page had been paid: make the customer, a card and the subscription."""
     session = retrieve(call)
     if session["status"] != "open":
         raise ApiError(f"This Checkout Session is {session['status']}.")
@@ -126,7 +126,7 @@ def _lines(params: StripeObject) -> list[StripeObject]:
 
 
 async def show_page(request: Request) -> Response:
-    """What is bought, and one button."""
+    """Show what is bought, and one button."""
     call = visitor(request)
     session = _session(call, request)
     if session is None or session["status"] != "open":
@@ -143,7 +143,7 @@ async def show_page(request: Request) -> Response:
 
 
 async def pay(request: Request) -> Response:
-    """Complete the session and go where the site asked."""
+    """Complete the session and redirect to its `success_url`."""
     form, call = fields(await request.form()), visitor(request)
     try:
         session = complete(call.about(request.path_params["id"]), form.get("email", ""))

@@ -1,4 +1,4 @@
-"""One attempt to deliver one event: Stripe's headers, signature and patience."""
+"""Deliveries of events to webhook endpoints: signed, retried, and disturbed by the faults in force."""
 
 import heapq
 import itertools
@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -16,37 +17,20 @@ import stripe
 from local.stripe_simulator.faults import Faults
 from local.stripe_simulator.store import Clock, StripeObject
 
-_TIMEOUT_SECONDS = 10
-
-
-def post_event(event: StripeObject, endpoint: StripeObject, now: int) -> tuple[int | None, str | None]:
-    """Send the event; returns the status code, or the name of what went wrong on the way."""
-    body = json.dumps(event, indent=2, ensure_ascii=False)
-    headers = {
-        "Content-Type": "application/json; charset=utf-8",
-        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-        "Stripe-Signature": stripe.WebhookSignature.generate_signature_header(body, endpoint["secret"], now),
-    }
-    try:
-        with requests.Session() as session:
-            session.trust_env = False
-            answer = session.post(
-                endpoint["url"], data=body.encode(), headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False
-            )
-    except (requests.RequestException, ValueError) as error:
-        return None, type(error).__name__
-    return answer.status_code, None
-
-
 _WORKERS = 8
+
 _LONGEST_RETRY_SECONDS = 300.0
+
 _MOST_ATTEMPTS = 20
+
 _KEPT_ATTEMPTS = 100_000
+
+_TIMEOUT_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One event on its way to one endpoint; a copy is a duplicate that nobody waits for."""
+    """One event for one endpoint; `is_copy` marks a duplicate made by a fault, which is not retried."""
 
     event: StripeObject
     endpoint: StripeObject
@@ -54,9 +38,22 @@ class Delivery:
     is_copy: bool = False
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """The result of an attempt: a status code, or the name of the error that prevented one."""
+
+    status_code: int | None = None
+    error: str | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the endpoint returned a 2xx, which is all that counts for Stripe."""
+        return self.status_code is not None and HTTPStatus.OK <= self.status_code < HTTPStatus.MULTIPLE_CHOICES
+
+
 @dataclass(order=True)
 class _Job:
-    """Deliveries that one worker makes in this order when their time has come."""
+    """Deliveries that one worker makes in this order, at `due`."""
 
     due: float
     number: int
@@ -65,7 +62,7 @@ class _Job:
 
 
 class Deliveries:
-    """The queue, its worker threads and the record of attempts."""
+    """The queue of deliveries, its worker threads and the record of attempts."""
 
     def __init__(self, clock: Clock, faults: Callable[[], Faults], retry_seconds: float) -> None:
         self._clock, self._faults, self._retry_seconds = clock, faults, retry_seconds
@@ -80,13 +77,13 @@ class Deliveries:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Start the workers."""
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_WORKERS)]
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
-        """Stop the workers; what is still queued is forgotten."""
+        """Stop the workers; what is still queued is dropped."""
         with self._changed:
             self._closed = True
             self._jobs.clear()
@@ -118,7 +115,7 @@ class Deliveries:
             self._queue([replace(delivery, is_copy=True)], faults.delay_seconds)
 
     def release(self) -> None:
-        """Let go of deliveries that the reorder fault holds, last first."""
+        """Queue the deliveries that the reorder fault holds, last first."""
         with self._changed:
             self._release()
 
@@ -179,16 +176,15 @@ class Deliveries:
         if delivery.endpoint["status"] == "disabled":
             self._again(delivery)
             return
-        status, error = post_event(delivery.event, delivery.endpoint, self._clock.now())
-        accepted = status is not None and 200 <= status < 300  # noqa: PLR2004 - any 2xx, as Stripe documents
-        again = not accepted and not delivery.is_copy and delivery.attempt < _MOST_ATTEMPTS
-        self.attempts.append(self._record(delivery, status, error, again=again))
+        outcome = post_event(delivery.event, delivery.endpoint, self._clock.now())
+        again = not outcome.is_accepted and not delivery.is_copy and delivery.attempt < _MOST_ATTEMPTS
+        self.attempts.append(self._record(delivery, outcome, again=again))
         if again:
             self._again(replace(delivery, attempt=delivery.attempt + 1))
         elif not delivery.is_copy:
-            self._settle(delivery, delivered=accepted)
+            self._settle(delivery, delivered=outcome.is_accepted)
 
-    def _record(self, delivery: Delivery, status: int | None, error: str | None, *, again: bool) -> dict[str, Any]:
+    def _record(self, delivery: Delivery, outcome: Outcome, *, again: bool) -> dict[str, Any]:
         now = self._clock.now()
         return {
             "event": delivery.event["id"],
@@ -197,8 +193,8 @@ class Deliveries:
             "url": delivery.endpoint["url"],
             "attempt": delivery.attempt,
             "duplicate": delivery.is_copy,
-            "status_code": status,
-            "error": error,
+            "status_code": outcome.status_code,
+            "error": outcome.error,
             "time": now,
             "next_retry": now + self._backoff(delivery.attempt) if again else None,
         }
@@ -215,3 +211,22 @@ class Deliveries:
             delivery.event["pending_webhooks"] -= 1
             if delivered:
                 self._undelivered.get(delivery.event["id"], set()).discard(delivery.endpoint["id"])
+
+
+def post_event(event: StripeObject, endpoint: StripeObject, now: int) -> Outcome:
+    """Send an event to an endpoint, signed with its secret at `now` (Unix seconds)."""
+    body = json.dumps(event, indent=2, ensure_ascii=False)
+    headers = {
+        "Content-Type": "application/json; charset=utf-8",
+        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        "Stripe-Signature": stripe.WebhookSignature.generate_signature_header(body, endpoint["secret"], now),
+    }
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.post(
+                endpoint["url"], data=body.encode(), headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False
+            )
+    except (requests.RequestException, ValueError) as error:
+        return Outcome(error=type(error).__name__)
+    return Outcome(answer.status_code)

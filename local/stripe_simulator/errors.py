@@ -1,10 +1,10 @@
-"""Stripe's error answers: one exception, and the few ways in which the simulator raises it."""
+"""Stripe's errors: one exception, and its most frequent forms."""
 
 from typing import Any
 
 
 class ApiError(Exception):
-    """Raised when a request is refused; it carries what Stripe's error body holds."""
+    """A refused request, with the fields of Stripe's error body."""
 
     def __init__(  # noqa: PLR0913 - the fields of Stripe's error body
         self,
@@ -25,7 +25,7 @@ class ApiError(Exception):
         self.headers = headers or {}
 
     def body(self, request_id: str | None) -> dict[str, Any]:
-        """The JSON body, in which fields that do not apply are left out."""
+        """Return the JSON body, without fields that do not apply."""
         fields = {"type": self.kind, "code": self.code, "message": self.message, "param": self.param}
         error = {name: value for name, value in fields.items() if value is not None}
         if self.code:
@@ -36,24 +36,24 @@ class ApiError(Exception):
 
 
 def missing(param: str) -> ApiError:
-    """A required parameter is absent."""
+    """Return the error for a required parameter that is absent."""
     return ApiError(f"Missing required param: {param}.", code="parameter_missing", param=param)
 
 
 def unknown(param: str) -> ApiError:
-    """A parameter that this API version does not know."""
+    """Return the error for a parameter that this API version does not have."""
     return ApiError(f"Received unknown parameter: {param}", code="parameter_unknown", param=param)
 
 
 def no_such(noun: str, object_id: str, param: str = "id") -> ApiError:
-    """An object that does not exist: 404 when it was the address itself, 400 when a parameter names it."""
+    """Return the error for an object that does not exist: 404 when the path names it, 400 when a parameter does."""
     status = 404 if param == "id" else 400
     message = f"No such {noun}: '{object_id}'"
     return ApiError(message, status=status, code="resource_missing", param=param)
 
 
 def unrecognized(method: str, path: str) -> ApiError:
-    """An address outside the API."""
+    """Return the error for a path outside the API."""
     text = (
         f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs "
         "or we can help at https://support.stripe.com/."
@@ -62,7 +62,7 @@ def unrecognized(method: str, path: str) -> ApiError:
 
 
 def rate_limited(reason: str) -> ApiError:
-    """Too many requests: Stripe names the reason in a header and sends no `Retry-After`."""
+    """Return the error for too many requests; as at Stripe, a header names the reason and there is no `Retry-After`."""
     return ApiError(
         "Request rate limit exceeded. Learn more about rate limits at https://stripe.com/docs/rate-limits.",
         status=429,

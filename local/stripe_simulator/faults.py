@@ -1,4 +1,4 @@
-"""What can be made to go wrong on request."""
+"""Faults: what tests can make go wrong."""
 
 import time
 from collections import defaultdict, deque
@@ -13,7 +13,7 @@ _TOO_MANY = 429
 
 @dataclass
 class Failure:
-    """The next `times` API requests that match are answered with `status`, in the words and with the code given."""
+    """The next `times` API requests that match fail with `status`, message and code."""
 
     status: int
     times: int = 1
@@ -24,13 +24,13 @@ class Failure:
     param: str | None = None
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether this failure is for that request, and is not used up."""
+        """Whether this failure is for a request, and not used up."""
         return self.times > 0 and self.method in {None, method} and path.startswith(self.path)
 
 
 @dataclass
 class Faults:
-    """The faults in force; everything off at first."""
+    """The faults in force; at first none."""
 
     duplicate: int = 0
     delay_seconds: float = 0
@@ -43,15 +43,15 @@ class Faults:
 
     @classmethod
     def read(cls, body: dict[str, Any]) -> "Faults":
-        """Faults from JSON; an unknown name raises `TypeError`."""
+        """Read faults from JSON; raises `TypeError` for an unknown name."""
         return cls(**{**body, "fail": [Failure(**entry) for entry in body.get("fail", [])]})
 
     def as_json(self) -> dict[str, Any]:
-        """What is in force now, counts going down as faults are used."""
+        """Return the faults in force, with the counts that are left."""
         return asdict(self)
 
     def check_failure(self, method: str, path: str) -> None:
-        """Raise the failure that was asked for this request, if any."""
+        """Raise the failure for a request, if there is one."""
         for failure in self.fail:
             if failure.matches(method, path):
                 failure.times -= 1
@@ -59,7 +59,7 @@ class Faults:
 
 
 def failure_of(failure: Failure) -> ApiError:
-    """Stripe's body for a failure."""
+    """Return the error of a failure."""
     status = failure.status
     if status == _TOO_MANY:
         return rate_limited("global-rate")
@@ -70,13 +70,13 @@ def failure_of(failure: Failure) -> ApiError:
 
 
 class RateLimit:
-    """Counts the last second of each endpoint, all ids together, as Stripe does."""
+    """Limits the requests in a second to one endpoint, all ids together, as Stripe does."""
 
     def __init__(self) -> None:
         self._recent: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def check(self, endpoint: str, allowed: int) -> None:
-        """Raise 429 when the endpoint had its share of this second; 0 allows everything."""
+        """Raise 429 when the endpoint had `allowed` requests in the last second; 0 allows everything."""
         if not allowed:
             return
         recent, now = self._recent[endpoint], time.monotonic()

@@ -1,5 +1,6 @@
-"""What all hosted pages share: templates, and amounts and dates as people read them."""
+"""What the hosted pages share: templates, and amounts and dates as people read them."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,30 +24,38 @@ _WITHOUT_CENTS = {"jpy", "krw", "vnd", "clp"}
 
 
 def visitor(request: Request) -> Call:
-    """A click on a hosted page: no API request, so its events name none."""
+    """Return the call of a click on a hosted page, which is no API request, so that its events name none."""
     simulator: Simulator = request.app.state.simulator
     advance(simulator)
     return Call(simulator)
 
 
 def render(template: str, status: int = 200, **context: Any) -> Response:
-    """An HTML page that nothing may keep or frame."""
+    """Return an HTML page that may be neither cached nor framed."""
     html = _TEMPLATES.get_template(template).render(business=BUSINESS_NAME, **context)
     return HTMLResponse(html, status, _HEADERS)
 
 
-def message(title: str, text: str, status: int = 200, link: tuple[str, str] | None = None) -> Response:
-    """A page that only says something, with one link at most (address, text)."""
+@dataclass(frozen=True)
+class Link:
+    """A link on a page."""
+
+    url: str
+    text: str
+
+
+def message(title: str, text: str, status: int = 200, link: Link | None = None) -> Response:
+    """Return a page with a message and nothing else but a link."""
     return render("stripe_message.html", status, title=title, text=text, link=link)
 
 
 def fields(form: FormData) -> dict[str, str]:
-    """The text fields of a form."""
+    """Return the text fields of a form."""
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def price_text(price: StripeObject, quantity: int | None) -> str:
-    """For example `12.00 EUR / month x 3`."""
+    """Return a price as `12.00 EUR / month x 3`."""
     recurring = price["recurring"]
     count, interval = recurring["interval_count"], recurring["interval"]
     every = interval if count == 1 else f"{count} {interval}s"
@@ -62,6 +71,6 @@ def price_text(price: StripeObject, quantity: int | None) -> str:
 
 
 def date_text(moment: int) -> str:
-    """For example `1 August 2024`."""
+    """Return a day as `1 August 2024`."""
     day = datetime.fromtimestamp(moment, UTC)
     return f"{day.day} {day:%B %Y}"

@@ -1,4 +1,4 @@
-"""The API versions at which an answer changes."""
+"""Request parameters: decoded, checked against the official library's types and taken over into objects."""
 
 import re
 import types
@@ -16,36 +16,13 @@ from typing_extensions import is_typeddict
 from local.stripe_simulator.errors import ApiError, missing, unknown
 from local.stripe_simulator.store import StripeObject
 
-CURRENT = "2026-10-28.endive"
-# `features.subscription_pause` of portal configurations was taken out at the first and came back at the second.
-PORTAL_PAUSE_REMOVED = "2024-04-10"
-PORTAL_PAUSE_RETURNED = "2026-10-28"
-# `billing_cycle_anchor` of update and resume was a bare word before.
-ANCHOR_IS_OBJECT = "2026-09-30"
-
-_VERSION = re.compile(r"\d{4}-\d\d-\d\d(\.[a-z]+)?")
-
-
-def requested(header: str | None) -> str:
-    """The version of a request: its `Stripe-Version` header, or the account's default."""
-    version = header or CURRENT
-    if not _VERSION.fullmatch(version) or version[:10] > CURRENT[:10]:
-        raise ApiError(f"Invalid Stripe API version: {version}")
-    return version
-
-
-def before(version: str, date: str) -> bool:
-    """Whether a version is older than the release of that date."""
-    return version[:10] < date
-
-
 Tree = dict[str, Any]
 
 _PART = re.compile(r"[^\[\]]+|\[\]")
 
 
 def decode(pairs: Iterable[tuple[str, str]]) -> Tree:
-    """Build the tree; list positions are keys too, and `[]` takes the next free one."""
+    """Build a tree of form fields such as `items[0][price]`; list positions are keys, `[]` takes the next free one."""
     tree: Tree = {}
     for name, value in pairs:
         parts = _PART.findall(name)
@@ -62,13 +39,13 @@ def decode(pairs: Iterable[tuple[str, str]]) -> Tree:
 
 
 def _position(node: Tree, following: str) -> str:
-    """In `items[][price]` a repeated field begins the next element."""
+    """Return the position that `[]` means: in `items[][price]` a repeated field begins the next element."""
     last = node.get(str(len(node) - 1))
     return str(len(node) if last is None or following in last else len(node) - 1)
 
 
 def from_json(value: Any) -> Any:
-    """The same tree from JSON, for the admin endpoints."""
+    """Build the same tree from JSON, for the admin endpoints."""
     if isinstance(value, dict):
         return {str(key): from_json(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -78,37 +55,41 @@ def from_json(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def merged(old: dict[str, str], given: dict[str, str] | str | None) -> dict[str, str]:
-    """Metadata after a request: an empty value removes a key, an empty whole removes all."""
-    if given == "":
-        return {}
-    if not isinstance(given, dict):
-        return old
-    return {key: value for key, value in {**old, **given}.items() if value != ""}
+# Versions of the API, and the releases at which a parameter changed.
+
+CURRENT = "2026-10-28.endive"
+
+# `features.subscription_pause` of portal configurations was taken out at the first and came back at the second.
+PORTAL_PAUSE_REMOVED = "2024-04-10"
+
+PORTAL_PAUSE_RETURNED = "2026-10-28"
+
+# `billing_cycle_anchor` of update and resume was a bare word before.
+ANCHOR_IS_OBJECT = "2026-09-30"
+
+_VERSION = re.compile(r"\d{4}-\d\d-\d\d(\.[a-z]+)?")
 
 
-def apply_fields(target: StripeObject, params: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Take over the named parameters as they are; the empty string becomes null."""
-    for name in names:
-        if name in params:
-            target[name] = None if params[name] == "" else params[name]
-    if "metadata" in params:
-        target["metadata"] = merged(target["metadata"], params["metadata"])
+def requested(header: str | None) -> str:
+    """Return the version of a request: its `Stripe-Version` header, or the account's default."""
+    version = header or CURRENT
+    if not _VERSION.fullmatch(version) or version[:10] > CURRENT[:10]:
+        raise ApiError(f"Invalid Stripe API version: {version}")
+    return version
 
+
+def before(version: str, date: str) -> bool:
+    """Whether a version is older than the release of a date."""
+    return version[:10] < date
+
+
+# Types: the library's `...Params` classes say which parameters there are, and of what type.
 
 _TRUTH = {"true": True, "false": False}
 
 
-@cache
-def _fields(shape: type) -> dict[str, Any]:
-    """Field names and types of one of the library's `...Params` classes, without its transport options."""
-    names = {"StripeContext": str, "Mapping": Mapping}
-    hints = typing.get_type_hints(shape, localns=names, include_extras=True)
-    return {name: hint for name, hint in hints.items() if name not in RequestOptions.__annotations__}
-
-
 def check(tree: Tree, shape: type, path: str = "") -> dict[str, Any]:
-    """Typed parameters; refuses unknown, missing and unreadable ones with Stripe's messages."""
+    """Return typed parameters; raises Stripe's error for unknown, missing and unreadable ones."""
     fields = _fields(shape)
     for name in tree:
         if name not in fields:
@@ -117,6 +98,14 @@ def check(tree: Tree, shape: type, path: str = "") -> dict[str, Any]:
         if name not in tree and typing.get_origin(hint) is not NotRequired:
             raise missing(_inner(path, name))
     return {name: _convert(value, fields[name], _inner(path, name)) for name, value in tree.items()}
+
+
+@cache
+def _fields(shape: type) -> dict[str, Any]:
+    """Return names and types of the fields of a `...Params` class, without the library's request options."""
+    names = {"StripeContext": str, "Mapping": Mapping}
+    hints = typing.get_type_hints(shape, localns=names, include_extras=True)
+    return {name: hint for name, hint in hints.items() if name not in RequestOptions.__annotations__}
 
 
 def _inner(path: str, name: str) -> str:
@@ -151,7 +140,7 @@ def _convert_hash(value: Tree, hint: Any, path: str) -> Any:
 
 
 def _choose(value: Any, members: tuple[Any, ...], path: str) -> Any:
-    """Pick the member of a union that fits; beside an open `str` the library's literals are Stripe's closed list."""
+    """Convert to the member of a union that fits; literals beside `str` are the only values that Stripe accepts."""
     literals = [word for member in members for word in typing.get_args(member) if _is_literal(member)]
     others = [member for member in members if not _is_literal(member)]
     if isinstance(value, dict):
@@ -172,7 +161,7 @@ def _is_literal(member: Any) -> bool:
 
 
 def _plain(members: list[Any]) -> Any:
-    """The scalar of a union such as `int | Range`, for a value that is no hash."""
+    """Return the scalar of a union such as `int | Range`."""
     return next((member for member in members if member in {int, bool, float, str, Decimal}), members[0])
 
 
@@ -202,8 +191,29 @@ def _scalar(value: str, hint: Any, path: str) -> Any:
 
 
 def check_url(url: str, param: str) -> None:
-    """Refuse what is no absolute web address."""
+    """Raise `url_invalid` unless it is an absolute web address."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         message = "Not a valid URL. URLs must begin with https:// (or http:// in test mode)."
         raise ApiError(message, code="url_invalid", param=param)
+
+
+# Objects.
+
+
+def merged(old: dict[str, str], given: dict[str, str] | str | None) -> dict[str, str]:
+    """Return metadata after a request: an empty value removes its key, an empty string in place of all removes all."""
+    if given == "":
+        return {}
+    if not isinstance(given, dict):
+        return old
+    return {key: value for key, value in {**old, **given}.items() if value != ""}
+
+
+def apply_fields(target: StripeObject, params: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Set the named fields to their parameters; the empty string becomes null."""
+    for name in names:
+        if name in params:
+            target[name] = None if params[name] == "" else params[name]
+    if "metadata" in params:
+        target["metadata"] = merged(target["metadata"], params["metadata"])

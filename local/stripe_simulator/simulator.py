@@ -1,4 +1,4 @@
-"""Idempotency keys: the stored answer is given again, other parameters are refused."""
+"""The state of one simulator, and what each handler is given of it."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -10,59 +10,9 @@ from local.stripe_simulator.faults import Faults, RateLimit
 from local.stripe_simulator.parameters import CURRENT
 from local.stripe_simulator.store import Clock, DueChanges, Store, StripeObject
 
-_LONGEST_KEY = 255
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What the first request with a key said, and what it was answered."""
-
-    method_and_path: str
-    body: bytes
-    status: int
-    answer: bytes
-    request_id: str
-
-
-class IdempotencyKeys:
-    """The answers kept, by key."""
-
-    def __init__(self) -> None:
-        self._stored: dict[str, Stored] = {}
-
-    def find(self, key: str | None, method_and_path: str, body: bytes) -> Stored | None:
-        """The stored answer of the same request, or Stripe's refusal if it was another one."""
-        if key is not None and len(key) > _LONGEST_KEY:
-            raise ApiError("Idempotency keys may be at most 255 characters.", kind="idempotency_error")
-        stored = self._stored.get(key or "")
-        if stored and (stored.method_and_path, stored.body) != (method_and_path, body):
-            raise ApiError(
-                "Keys for idempotent requests can only be used with the same parameters they were first used with. "
-                f"Try using a key other than '{key}' if you meant to execute a different request.",
-                kind="idempotency_error",
-            )
-        return stored
-
-    def keep(self, key: str | None, stored: Stored) -> None:
-        """Remember an answer under its key."""
-        if key:
-            self._stored[key] = stored
-
-
-@dataclass
-class PortalVisit:
-    """A portal session as its hosted page knows it: last activity, and where its flow stands."""
-
-    session: StripeObject
-    last_activity: int
-    is_used: bool = False
-    is_flow_done: bool = False
-    notice: str = ""
-    by_login: bool = False
-
 
 class Simulator:
-    """State that lives as long as the server: clock, objects, deliveries, faults, counts."""
+    """The state of one simulated account: clock, objects, deliveries, faults, counts."""
 
     def __init__(self, *, public_url: str, now: float | None = None, retry_seconds: float = 2.0) -> None:
         self.public_url = public_url.rstrip("/")
@@ -77,16 +27,28 @@ class Simulator:
         self.pause_ends: dict[str, int] = {}
         # Subscription id to the time at which the next phase of its schedule begins.
         self.phase_starts: dict[str, int] = {}
-        self.agenda = DueChanges(self.pause_ends, self.phase_starts)
+        self.due_changes = DueChanges(self.pause_ends, self.phase_starts)
         self.deleted_customers: dict[str, StripeObject] = {}
         self.checkout_params: dict[str, dict[str, Any]] = {}
         self.visits: dict[str, PortalVisit] = {}
         self.login_codes: list[dict[str, Any]] = []
 
 
+@dataclass
+class PortalVisit:
+    """A portal session in use: its last activity, its next notice, and whether its flow is done."""
+
+    session: StripeObject
+    last_activity: int
+    is_used: bool = False
+    is_flow_done: bool = False
+    notice: str = ""
+    by_login: bool = False
+
+
 @dataclass(frozen=True)
 class Call:
-    """What a handler is given: a request of the API, a click on a hosted page, or Stripe acting by itself."""
+    """What a handler works on: a request to the API, a click on a hosted page, or a change that Stripe makes itself."""
 
     simulator: Simulator
     params: dict[str, Any] = field(default_factory=dict)
@@ -103,9 +65,48 @@ class Call:
 
     @property
     def now(self) -> int:
-        """The simulator's time in unix seconds, or the moment that a page is previewed at."""
+        """The simulator's time in Unix seconds, or the time at which a page is previewed."""
         return self.simulator.clock.now() if self.moment is None else self.moment
 
     def about(self, object_id: str, **params: Any) -> "Call":
-        """The same caller asking for something else of one object."""
+        """Return a call of the same origin about one object, with these parameters."""
         return replace(self, ids={"id": object_id}, params=params)
+
+
+_LONGEST_KEY = 255
+
+
+@dataclass(frozen=True)
+class StoredResponse:
+    """The first request with an idempotency key, and its response."""
+
+    method_and_path: str
+    body: bytes
+    status: int
+    response: bytes
+    request_id: str
+
+
+class IdempotencyKeys:
+    """The responses to requests that named an idempotency key."""
+
+    def __init__(self) -> None:
+        self._stored: dict[str, StoredResponse] = {}
+
+    def find(self, key: str | None, method_and_path: str, body: bytes) -> StoredResponse | None:
+        """Return the stored response to the same request; raises `idempotency_error` if the key was another's."""
+        if key is not None and len(key) > _LONGEST_KEY:
+            raise ApiError("Idempotency keys may be at most 255 characters.", kind="idempotency_error")
+        stored = self._stored.get(key or "")
+        if stored and (stored.method_and_path, stored.body) != (method_and_path, body):
+            raise ApiError(
+                "Keys for idempotent requests can only be used with the same parameters they were first used with. "
+                f"Try using a key other than '{key}' if you meant to execute a different request.",
+                kind="idempotency_error",
+            )
+        return stored
+
+    def keep(self, key: str | None, stored: StoredResponse) -> None:
+        """Store a response under its key."""
+        if key:
+            self._stored[key] = stored

@@ -1,4 +1,4 @@
-"""The simulator's own time, so that years of history can be made in a second."""
+"""What a simulator keeps: its clock, its objects by kind, and the changes that time will bring."""
 
 import heapq
 import secrets
@@ -12,9 +12,11 @@ from typing import Any
 
 from local.stripe_simulator.errors import no_such
 
+StripeObject = dict[str, Any]
+
 
 class Clock:
-    """Real time plus an offset: after a jump it continues to tick."""
+    """The simulator's time: real time plus an offset, so that years of history can be made in a second."""
 
     def __init__(self, now: float | None = None) -> None:
         self._offset = 0.0
@@ -42,16 +44,15 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 def token(length: int) -> str:
-    """Random letters and digits."""
+    """Return random letters and digits."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
 def new_id(prefix: str) -> str:
-    """A fresh identifier such as `sub_1A...`; requests have shorter ones."""
+    """Return a new identifier such as `sub_1A...`; those of requests are shorter."""
     return f"{prefix}_{token(14 if prefix == 'req' else 24)}"
 
 
-StripeObject = dict[str, Any]
 # (created, arrival, id): the order of a list, oldest first.
 Position = tuple[int, int, str]
 
@@ -71,7 +72,7 @@ class StoredObjects:
         return len(self._objects)
 
     def add(self, created: StripeObject) -> StripeObject:
-        """Keep a new object."""
+        """Store a new object."""
         self._arrivals += 1
         position = (int(created["created"]), self._arrivals, str(created["id"]))
         self._objects[created["id"]] = created
@@ -91,24 +92,24 @@ class StoredObjects:
         moved["customer"] = customer
 
     def remove(self, object_id: str) -> None:
-        """Forget an object."""
+        """Remove an object."""
         position = self._positions.pop(object_id)
         del self._order[bisect_left(self._order, position)]
         gone = self._objects.pop(object_id)
         if isinstance(gone.get("customer"), str):
             self._by_customer[gone["customer"]].remove(position)
 
-    def forget_before(self, created: int) -> None:
-        """Drop everything older than a time."""
+    def remove_before(self, created: int) -> None:
+        """Remove all objects created before a time."""
         for _, _, object_id in self._order[: bisect_left(self._order, (created,))]:
             self.remove(object_id)
 
     def find(self, object_id: str) -> StripeObject | None:
-        """The object, if it exists."""
+        """Return the object, if it exists."""
         return self._objects.get(object_id)
 
     def get(self, object_id: str, param: str = "id") -> StripeObject:
-        """The object, or Stripe's refusal naming `param`."""
+        """Return the object; raises `resource_missing` naming `param`."""
         found = self._objects.get(object_id)
         if found is None:
             raise no_such(self.noun, object_id, param)
@@ -119,7 +120,7 @@ class StoredObjects:
         return self._order if customer is None else self._by_customer.get(customer, [])
 
     def position(self, object_id: str, param: str) -> Position:
-        """Where a cursor points."""
+        """Return the position of a cursor."""
         self.get(object_id, param)
         return self._positions[object_id]
 
@@ -148,7 +149,7 @@ class Store:
     events: StoredObjects = field(default_factory=lambda: StoredObjects("event"))
 
     def by_prefix(self, prefix: str) -> StoredObjects | None:
-        """The collection whose identifiers begin so, for `expand`."""
+        """Return the collection of an identifier's prefix, for `expand`."""
         return {
             "cus": self.customers,
             "prod": self.products,
@@ -172,7 +173,7 @@ class DueChanges:
         self._entries: list[tuple[int, str]] = []
 
     def due_at(self, subscription: StripeObject) -> int | None:
-        """When a period, a trial, a pause or the subscription ends, or a phase begins; null when nothing is ahead."""
+        """Return when a period, trial, pause or the subscription ends, or a phase begins; null when nothing is due."""
         if subscription["status"] in {"canceled", "incomplete_expired"}:
             return None
         name = subscription["id"]
@@ -183,14 +184,14 @@ class DueChanges:
             moments.append(subscription["trial_end"])
         return min((moment for moment in moments if moment), default=None)
 
-    def note(self, subscription: StripeObject) -> None:
-        """Remember the next change of a subscription."""
+    def add(self, subscription: StripeObject) -> None:
+        """Queue the next change of a subscription."""
         due = self.due_at(subscription)
         if due is not None:
             heapq.heappush(self._entries, (due, subscription["id"]))
 
     def pop_due(self, now: int) -> str | None:
-        """The id of a subscription whose time may have come, earliest first."""
+        """Return the id of a subscription with a change that may be due, earliest first."""
         if self._entries and self._entries[0][0] <= now:
             return heapq.heappop(self._entries)[1]
         return None

@@ -186,3 +186,10 @@ def subscribe(client: stripe.StripeClient, shop: Shop) -> Callable[..., stripe.S
         return client.v1.subscriptions.create(wanted)
 
     return make
+
+
+def refusal(client: stripe.StripeClient, method: str, path: str, params: Any) -> str:
+    """What Stripe says to a request that it refuses."""
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        client.raw_request(method, f"/v1/{path}", **params)
+    return str(caught.value.user_message)

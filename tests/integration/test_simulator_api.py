@@ -11,10 +11,11 @@ import requests
 import stripe
 
 from tests.integration import simulator_fixtures as given
-from tests.integration.simulator_fixtures import NEW, RunningSimulator, Shop
+from tests.integration.simulator_fixtures import NEW, RunningSimulator, Shop, refusal
 
 server, simulator, client = given.server, given.simulator, given.client
 shop, subscribe = given.shop, given.subscribe
+URL = "https://example.com/done"
 Subscribe = Callable[..., stripe.Subscription]
 
 
@@ -232,3 +233,35 @@ def test_a_test_card_may_be_attached_and_made_the_default_in_one_request(client:
     customer = client.v1.customers.create({"payment_method": "pm_card_visa", "invoice_settings": settings})
     cards = client.v1.payment_methods.list({"customer": customer.id}).data
     assert [one.id for one in cards] == [customer.to_dict()["invoice_settings"]["default_payment_method"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "words"),
+    [
+        ("prices", {"currency": "eur", "product": "prod_x"}, "Missing required param: unit_amount."),
+        ("prices", {"currency": "eur", "unit_amount": 1}, "Missing required param: product."),
+        ("payment_methods", {}, "Missing required param: type."),
+        ("payment_methods/pm_card_visa/attach", {}, "Missing required param: customer."),
+        ("checkout/sessions", {"mode": "subscription", "success_url": URL}, "Missing required param: line_items."),
+        ("checkout/sessions", {"mode": "payment", "success_url": URL, "line_items": [{"price": "p"}]}, "only knows"),
+        ("webhook_endpoints", {"url": "ftp://example.com", "enabled_events": ["*"]}, "Not a valid URL."),
+        ("billing_portal/sessions", {}, "Missing required param: customer."),
+    ],
+)
+def test_incomplete_requests_are_told_what_is_missing(
+    client: stripe.StripeClient, path: str, params: Any, words: str
+) -> None:
+    assert words in refusal(client, "post", path, params)
+
+
+def test_products_may_have_an_id_and_a_price_from_the_start(client: stripe.StripeClient) -> None:
+    price: Any = {"currency": "eur", "unit_amount": 100, "recurring": {"interval": "year"}}
+    product = client.v1.products.create({"id": "gold", "name": "Gold", "default_price_data": price})
+    assert client.v1.prices.retrieve(str(product.default_price)).product == "gold"
+    assert refusal(client, "post", "products", {"id": "gold", "name": "Gold"}) == "Product already exists."
+
+
+def test_an_address_outside_the_api_is_stripes_404_too(simulator: RunningSimulator) -> None:
+    answer = simulator.session.get(f"{simulator.url}/elsewhere", timeout=5)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (404, "invalid_request_error")
+    assert answer.headers["Request-Id"].startswith("req_")

@@ -111,15 +111,3 @@ def test_coupons_and_promotion_codes_that_do_not_exist_are_named(
         client.v1.coupons.create({"id": coupon, "amount_off": 500, "currency": "eur"})
     assert client.v1.coupons.retrieve(coupon).percent_off == 30
     assert [one.id for one in client.v1.coupons.list().data] == [coupon]
-
-
-def test_an_open_checkout_session_can_be_ended_once(client: stripe.StripeClient, shop: Shop) -> None:
-    line: Any = {"price": shop.monthly.id, "quantity": 1}
-    wanted: Any = {"mode": "subscription", "line_items": [line], "success_url": "https://shop.example/"}
-    session = client.v1.checkout.sessions.create(wanted | {"customer": shop.customer.id})
-    assert [one.id for one in client.v1.checkout.sessions.list({"status": "open"}).data] == [session.id]
-    ended = client.v1.checkout.sessions.expire(session.id)
-    assert (ended.status, ended.url) == ("expired", None)
-    with pytest.raises(stripe.InvalidRequestError, match="can be expired"):
-        client.v1.checkout.sessions.expire(session.id)
-    assert client.v1.checkout.sessions.list({"customer": shop.customer.id, "status": "open"}).data == []

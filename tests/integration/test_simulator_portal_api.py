@@ -5,7 +5,7 @@ import pytest
 import stripe
 
 from tests.integration import simulator_fixtures as given
-from tests.integration.simulator_fixtures import RunningSimulator, Shop
+from tests.integration.simulator_fixtures import RunningSimulator, Shop, refusal
 
 server, simulator, client = given.server, given.simulator, given.client
 shop, subscribe = given.shop, given.subscribe
@@ -234,3 +234,32 @@ def test_a_session_echoes_its_flow(client: stripe.StripeClient, subscribe: Subsc
     assert session["after_expiration"]["type"] == "customer_login"
     client.v1.subscriptions.pause(subscription.id)
     assert "status `paused`" in refused_flow(client, customer, flow)
+
+
+def test_flows_that_make_no_sense_are_refused(simulator: RunningSimulator, subscribe: Subscribe, shop: Shop) -> None:
+    client = simulator.client()
+    ending, ended, two = (
+        subscribe(),
+        subscribe(),
+        subscribe(items=[{"price": shop.monthly.id}, {"price": shop.yearly.id}]),
+    )
+    client.v1.subscriptions.update(ending.id, {"cancel_at_period_end": True})
+    client.v1.subscriptions.cancel(ended.id)
+    update = {"enabled": True, "default_allowed_updates": ["quantity"], "products": []}
+    features = {name: {"enabled": True} for name in ("payment_method_update", "subscription_cancel", "customer_update")}
+    features["subscription_update"] = update  # type: ignore[assignment]
+    simulator.admin("POST", "default_configuration", {"features": features})
+
+    def message(kind: str, subscription: str, **more: Any) -> str:
+        flow = {"type": kind, kind: {"subscription": subscription, **more}}
+        return refusal(client, "post", "billing_portal/sessions", {"customer": shop.customer.id, "flow_data": flow})
+
+    assert "already set to be canceled" in message("subscription_cancel", ending.id)
+    assert "already canceled" in message("subscription_cancel", ended.id)
+    item = [{"id": "si_none", "quantity": 2}]
+    assert "Only subscriptions with one item" in message("subscription_update_confirm", two.id, items=item)
+    assert "No such subscription_item" in message("subscription_update_confirm", ending.id, items=item)
+    session = client.v1.billing_portal.sessions.create(
+        {"customer": shop.customer.id, "flow_data": {"type": "customer_update"}, "on_behalf_of": "acct_1"}
+    )
+    assert "Update information" in simulator.session.get(session.url, timeout=5).text

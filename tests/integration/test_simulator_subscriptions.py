@@ -5,7 +5,7 @@ import pytest
 import stripe
 
 from tests.integration import simulator_fixtures as given
-from tests.integration.simulator_fixtures import RunningSimulator, Shop
+from tests.integration.simulator_fixtures import RunningSimulator, Shop, refusal
 
 server, simulator, client = given.server, given.simulator, given.client
 shop, subscribe = given.shop, given.subscribe
@@ -259,22 +259,80 @@ def test_stripe_acting_by_itself_is_an_event_without_a_request(
     assert event["request"] == {"id": None, "idempotency_key": None}
 
 
-def test_checkout_ends_in_a_subscription(simulator: RunningSimulator, shop: Shop) -> None:
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"collection_method": "send_invoice"}, "`days_until_due` must be given"),
+        ({"items": [{"quantity": 1}]}, "Missing required param: items[0][price]."),
+        ({"trial_end": 1}, "in the future"),
+        ({"default_payment_method": "pm_none"}, "No such PaymentMethod"),
+        ({"items": [{"price": "one time"}]}, "type=one_time"),
+        ({"items": [{"price": "inactive"}]}, "price specified is inactive"),
+        ({"items": [{"price": "monthly"}, {"price": "dollars"}]}, "same currency"),
+    ],
+)
+def test_subscriptions_that_cannot_be_are_refused(
+    client: stripe.StripeClient, shop: Shop, params: Any, words: str
+) -> None:
+    def price(**more: Any) -> str:
+        given_price: Any = {"currency": "eur", "unit_amount": 1, "product": str(shop.monthly.product), **more}
+        return client.v1.prices.create(given_price).id
+
+    every = {"recurring": {"interval": "month"}}
+    prices = {
+        "one time": price(),
+        "inactive": price(active=False, **every),
+        "dollars": price(**{**every, "currency": "usd"}),
+        "monthly": shop.monthly.id,
+    }
+    named: Any = {"customer": shop.customer.id, "items": [{"price": "monthly"}], **params}
+    named["items"] = [
+        {**item, **({"price": prices[item["price"]]} if "price" in item else {})} for item in named["items"]
+    ]
+    assert words in refusal(client, "post", "subscriptions", named)
+
+
+def test_a_subscription_keeps_an_item_and_a_card_keeps_its_customer(
+    client: stripe.StripeClient, subscribe: Subscribe, shop: Shop
+) -> None:
+    subscription = subscribe()
+    item = subscription["items"].data[0].id
+    last = {"items": [{"id": item, "deleted": True}]}
+    assert "at least one active item" in refusal(client, "post", f"subscriptions/{subscription.id}", last)
+    card = client.v1.payment_methods.list({"customer": shop.customer.id}).data[0].id
+    again = {"customer": shop.customer.id}
+    assert "already been attached" in refusal(client, "post", f"payment_methods/{card}/attach", again)
+    client.v1.payment_methods.detach(card)
+    assert "not attached" in refusal(client, "post", f"payment_methods/{card}/detach", {})
+    classic = subscribe(billing_mode={"type": "classic"})
+    client.v1.subscriptions.migrate(classic.id, {"billing_mode": {"type": "flexible"}})
+    mode = {"billing_mode": {"type": "flexible"}}
+    assert "already uses" in refusal(client, "post", f"subscriptions/{classic.id}/migrate", mode)
+
+
+def test_the_other_fields_of_an_update_are_kept(client: stripe.StripeClient, subscribe: Subscribe, shop: Shop) -> None:
+    subscription = subscribe()
+    card = client.v1.payment_methods.list({"customer": shop.customer.id}).data[0].id
+    later = subscription.created + 5 * 86_400
+    changes: Any = {"default_payment_method": card, "description": "Gold", "trial_end": later}
+    changed = client.v1.subscriptions.update(subscription.id, changes)
+    assert (changed.default_payment_method, changed.description) == (card, "Gold")
+    assert (changed.status, changed["items"].data[0].current_period_end) == ("trialing", later)
+    by_invoice: Any = {"collection_method": "send_invoice", "days_until_due": 7, "cancel_at": later + 5}
+    changed = client.v1.subscriptions.update(subscription.id, by_invoice)
+    assert (changed.collection_method, changed.days_until_due, changed.cancel_at) == ("send_invoice", 7, later + 5)
+    assert client.v1.subscriptions.update(subscription.id, {"cancel_at": ""}).cancel_at is None
+    changed = client.v1.subscriptions.update(subscription.id, {"cancel_at": "max_period_end"})
+    assert changed.cancel_at == later
+
+
+def test_a_trial_may_end_in_a_cancellation(simulator: RunningSimulator, subscribe: Subscribe) -> None:
     client = simulator.client()
-    session = client.v1.checkout.sessions.create(
-        {
-            "mode": "subscription",
-            "line_items": [{"price": shop.monthly.id, "quantity": 2}],
-            "success_url": "https://example.com/done?id={CHECKOUT_SESSION_ID}",
-        }
-    )
-    url = str(session.url)
-    assert "12.00 EUR / month x 2" in simulator.session.get(url, timeout=5).text
-    form = {"email": "new@example.com", "action": "pay"}
-    paid = simulator.session.post(url, data=form, timeout=5, allow_redirects=False)
-    assert paid.headers["Location"] == f"https://example.com/done?id={session.id}"
-    done = client.v1.checkout.sessions.retrieve(session.id, {"expand": ["customer", "subscription"]})
-    assert (done.status, done.to_dict()["customer"]["email"]) == ("complete", "new@example.com")
-    assert done.to_dict()["subscription"]["items"]["data"][0]["quantity"] == 2
-    assert simulator.event_types()[-1] == "checkout.session.completed"
-    assert simulator.session.get(url, timeout=5).status_code == 410
+    settings = {"end_behavior": {"missing_payment_method": "cancel"}}
+    terms = {"customer": client.v1.customers.create({}).id, "trial_period_days": 3, "trial_settings": settings}
+    one, other = subscribe(**terms), subscribe(**terms)
+    assert client.v1.subscriptions.update(one.id, {"trial_end": "now"}).status == "canceled"
+    simulator.admin("POST", "clock", {"now": (other.trial_end or 0) + 1})
+    assert client.v1.subscriptions.retrieve(other.id).status == "canceled"
+    deleted = client.v1.events.list({"type": "customer.subscription.deleted"}).data
+    assert [one.data.object["id"] for one in deleted] == [other.id, one.id]

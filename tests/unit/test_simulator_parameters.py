@@ -12,7 +12,7 @@ from local.stripe_simulator import parameters
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.parameters import decode, from_json
 from local.stripe_simulator.portal import configurations as portal_configurations
-from local.stripe_simulator.simulator import IdempotencyKeys, Stored
+from local.stripe_simulator.simulator import IdempotencyKeys, StoredResponse
 
 WORDS = st.text("abc", min_size=1, max_size=3)
 TREES = st.recursive(
@@ -102,7 +102,7 @@ def test_every_route_has_parameters_that_can_be_read() -> None:
 def test_routes_are_found_by_method_and_whole_address() -> None:
     found = simulator_api.find("POST", "/v1/subscriptions/sub_1/pause")
     assert found is not None
-    assert (found[0].name, found[1]) == ("POST /v1/subscriptions/{id}/pause", {"id": "sub_1"})
+    assert (found.route.name, found.ids) == ("POST /v1/subscriptions/{id}/pause", {"id": "sub_1"})
     assert simulator_api.find("GET", "/v1/subscriptions/sub_1/pause") is None
     assert simulator_api.find("GET", "/v1/subscriptions/sub_1/other") is None
 
@@ -135,7 +135,7 @@ def test_a_version_must_be_one_that_exists() -> None:
 
 
 def test_idempotency_keys_remember_the_first_request() -> None:
-    keys, stored = IdempotencyKeys(), Stored("POST /v1/customers", b"a=1", 200, b"{}", "req_1")
+    keys, stored = IdempotencyKeys(), StoredResponse("POST /v1/customers", b"a=1", 200, b"{}", "req_1")
     keys.keep(None, stored)
     assert keys.find(None, "POST /v1/customers", b"a=1") is None
     keys.keep("k", stored)

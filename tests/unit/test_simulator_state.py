@@ -12,7 +12,7 @@ from local.stripe_simulator.faults import Faults, RateLimit
 from local.stripe_simulator.hosted_pages import date_text, price_text
 from local.stripe_simulator.parameters import merged
 from local.stripe_simulator.resources.events import changes
-from local.stripe_simulator.resources.subscriptions import add_interval, period_at
+from local.stripe_simulator.resources.subscriptions import Period, add_interval, period_at
 from local.stripe_simulator.store import Clock, DueChanges, StoredObjects
 
 INTERVALS = st.tuples(st.sampled_from(["day", "week", "month", "year"]), st.integers(1, 6))
@@ -25,16 +25,16 @@ def at(text: str) -> int:
 
 @given(MOMENTS, INTERVALS, MOMENTS)
 def test_every_moment_lies_in_exactly_one_period(anchor: int, interval: tuple[str, int], now: int) -> None:
-    start, end = period_at(anchor, *interval, now)
-    assert start <= now < end
-    assert period_at(anchor, *interval, start) == (start, end)
-    assert period_at(anchor, *interval, end)[0] == end
+    period = period_at(anchor, *interval, now)
+    assert period.start <= now < period.end
+    assert period_at(anchor, *interval, period.start) == period
+    assert period_at(anchor, *interval, period.end).start == period.end
 
 
 def test_months_that_are_too_short_end_at_their_last_day() -> None:
     anchor = at("2024-01-31")
     assert add_interval(anchor, "month", 1) == at("2024-02-29")
-    assert period_at(anchor, "month", 1, at("2024-03-15")) == (at("2024-02-29"), at("2024-03-31"))
+    assert period_at(anchor, "month", 1, at("2024-03-15")) == Period(at("2024-02-29"), at("2024-03-31"))
     assert add_interval(at("2024-02-29"), "year", 1) == at("2025-02-28")
 
 
@@ -107,18 +107,18 @@ def test_the_clock_keeps_its_offset() -> None:
     assert clock.offset == 0
 
 
-def test_an_outdated_entry_of_the_agenda_is_no_change() -> None:
+def test_an_outdated_entry_of_the_queue_is_no_change() -> None:
     ends: dict[str, int] = {}
-    agenda = DueChanges(ends, {})
+    due_changes = DueChanges(ends, {})
     items = {"data": [{"current_period_end": 100}]}
     subscription: Any = {"id": "sub_1", "status": "active", "cancel_at": None, "trial_end": None, "items": items}
-    agenda.note(subscription)
-    assert agenda.pop_due(99) is None
-    assert agenda.pop_due(100) == "sub_1"
-    assert agenda.due_at({**subscription, "status": "paused"}) is None
+    due_changes.add(subscription)
+    assert due_changes.pop_due(99) is None
+    assert due_changes.pop_due(100) == "sub_1"
+    assert due_changes.due_at({**subscription, "status": "paused"}) is None
     ends["sub_1"] = 50
-    assert agenda.due_at({**subscription, "status": "paused"}) == 50
-    assert agenda.due_at({**subscription, "status": "canceled"}) is None
+    assert due_changes.due_at({**subscription, "status": "paused"}) == 50
+    assert due_changes.due_at({**subscription, "status": "canceled"}) is None
 
 
 def test_failures_are_used_up_by_the_requests_they_match() -> None:

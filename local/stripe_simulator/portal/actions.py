@@ -1,4 +1,4 @@
-"""Money off in a flow: the coupon offered to who cancels, and the discount on a change that is confirmed."""
+"""What the portal's buttons do."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -6,7 +6,7 @@ from typing import Any
 
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.hosted_pages import date_text
-from local.stripe_simulator.portal.configurations import is_old_pause_form
+from local.stripe_simulator.portal.configurations import DAYS, is_old_pause_form
 from local.stripe_simulator.portal.rules import (
     LAST_PAYMENT_METHOD,
     Offer,
@@ -26,114 +26,11 @@ from local.stripe_simulator.resources.subscriptions import add_interval
 from local.stripe_simulator.simulator import Call, PortalVisit
 from local.stripe_simulator.store import StripeObject
 
-
-def retention_offer(call: Call, flow: StripeObject) -> str | None:
-    """What the page offers instead of the cancellation, such as `30% off once`."""
-    retention = (flow["subscription_cancel"] or {}).get("retention")
-    return catalog.discount_terms(catalog.coupon_of(call, retention["coupon_offer"], "coupon")) if retention else None
-
-
-def flow_discount(call: Call, flow: StripeObject) -> str | None:
-    """What the confirmed change is discounted by."""
-    given = (flow["subscription_update_confirm"] or {}).get("discounts")
-    return catalog.discount_terms(catalog.coupon_of(call, given[0], "discounts")) if given else None
-
-
-def accept_offer(call: Call, visit: PortalVisit) -> str:
-    """The customer stays: the offered coupon is the subscription's. Raises 403 where nothing is on offer any more."""
-    flow = visit.session["flow"]
-    retention = (flow["subscription_cancel"] or {}).get("retention") if flow and not visit.is_flow_done else None
-    if not retention:
-        raise ApiError("This is not available in your customer portal.", status=403)
-    subscription = call.store.subscriptions.get(flow["subscription_cancel"]["subscription"])
-    return f"Your subscription goes on, with {catalog.apply_discounts(call, subscription, retention['coupon_offer'])}."
-
-
-def apply_confirmed_discount(call: Call, flow: StripeObject) -> None:
-    """The change is made: its discounts are too."""
-    details = flow["subscription_update_confirm"] or {}
-    for given in details.get("discounts") or []:
-        catalog.apply_discounts(call, call.store.subscriptions.get(details["subscription"]), given)
-
-
 Form = dict[str, str]
-_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
-
-
-def change_plan(call: Call, features: StripeObject, subscription: StripeObject, form: Form) -> str:
-    """Change the price or the quantity, now or with the end of the period; raises 403 for what is not offered."""
-    item, offer = subscription["items"]["data"][0], offer_for(call, features, subscription)
-    wanted: dict[str, Any] = {"id": item["id"]}
-    price = form.get("price", item["price"]["id"])
-    if price != item["price"]["id"]:
-        if price not in {one["id"] for one in offer.plans}:
-            raise not_available()
-        wanted["price"] = price
-    if form.get("quantity", "").isdigit() and int(form["quantity"]) != item["quantity"]:
-        wanted["quantity"] = _quantity(offer, int(form["quantity"]))
-    if wanted.keys() == {"id"}:
-        raise ApiError("Choose another plan or another quantity.", status=400)
-    if subscription["status"] != "trialing" and _is_deferred(call, features, item, wanted):
-        return _defer(call, subscription, item, wanted)
-    extra = _timing(features["subscription_update"], subscription)
-    subscription_changes.update(call.about(subscription["id"], items=[wanted], **extra))
-    return "Your subscription has been updated."
-
-
-def _timing(feature: StripeObject, subscription: StripeObject) -> dict[str, Any]:
-    """What a change does to a trial and to the billing cycle."""
-    if subscription["status"] == "trialing":
-        return {"trial_end": "now"} if feature["trial_update_behavior"] == "end_trial" else {}
-    return {"billing_cycle_anchor": {"type": "now"}} if feature["billing_cycle_anchor"] == "now" else {}
-
-
-def _quantity(offer: Offer, quantity: int) -> int:
-    if offer.quantity is None:
-        raise not_available()
-    if quantity not in offer.quantity:
-        raise ApiError("This quantity is not available.", status=403)
-    return quantity
-
-
-def _is_deferred(call: Call, features: StripeObject, item: StripeObject, wanted: dict[str, Any]) -> bool:
-    """Whether one of `schedule_at_period_end.conditions` is true of the change."""
-    conditions = features["subscription_update"]["schedule_at_period_end"]["conditions"] or []
-    new = call.store.prices.get(wanted.get("price", item["price"]["id"]))
-    before, after = _amount(item["price"], item["quantity"]), _amount(new, wanted.get("quantity", item["quantity"]))
-    holds = {
-        "decreasing_item_amount": before is not None and after is not None and after < before,
-        "shortening_interval": _days(new) < _days(item["price"]),
-    }
-    return any(holds.get(condition["type"], False) for condition in conditions)
-
-
-def _defer(call: Call, subscription: StripeObject, item: StripeObject, wanted: dict[str, Any]) -> str:
-    """Stripe's own way: a schedule, whose second phase is the change."""
-    schedule = subscription_schedules.create(call.about("", from_subscription=subscription["id"]))
-    now = schedule["phases"][0]
-    change = {"price": wanted.get("price", item["price"]["id"]), "quantity": wanted.get("quantity", item["quantity"])}
-    recurring = call.store.prices.get(change["price"])["recurring"]
-    duration = {"interval": recurring["interval"], "interval_count": recurring["interval_count"]}
-    phases = [now, {"items": [change], "duration": duration}]
-    subscription_schedules.update(call.about(schedule["id"], phases=phases))
-    return f"Your subscription will change on {date_text(now['end_date'])}."
-
-
-def _amount(price: StripeObject, quantity: int | None) -> Decimal | None:
-    decimal = price["unit_amount_decimal"]
-    return None if decimal is None else Decimal(decimal) * (quantity or 1)
-
-
-def _days(price: StripeObject) -> int:
-    return _DAYS[price["recurring"]["interval"]] * int(price["recurring"]["interval_count"])
-
-
-_ADDRESS = ("line1", "city", "postal_code", "country")
-_SHIPPING = "shipping_"
 
 
 def perform(call: Call, customer: str, features: StripeObject, form: Form) -> str:
-    """Carry out `form["action"]` and say what was done; raises 403 for what is not offered."""
+    """Carry out `form["action"]` and return the notice for the page; raises 403 for what is not offered."""
     action = form.get("action", "")
     if action in _ON_SUBSCRIPTION:
         subscription = call.store.subscriptions.find(form.get("subscription", ""))
@@ -178,12 +75,12 @@ def _pause(call: Call, features: StripeObject, subscription: StripeObject, form:
     if choice != "indefinite":
         count, _, interval = choice.partition(" ")
         call.simulator.pause_ends[target] = add_interval(call.now, interval, int(count))
-        call.simulator.agenda.note(subscription)
+        call.simulator.due_changes.add(subscription)
     return "Your subscription has been paused."
 
 
 def pause_choices(feature: StripeObject) -> list[str]:
-    """The lengths of pause to choose from, such as `1 month`."""
+    """Return the lengths of pause to choose from, such as `1 month`."""
     duration = feature["duration"]
     if duration["type"] == "indefinite":
         return ["indefinite"]
@@ -196,6 +93,84 @@ def _resume(call: Call, features: StripeObject, subscription: StripeObject, _: F
         return "Your plan has been resumed."
     subscription_changes.resume(call.about(subscription["id"]))
     return "Your subscription has been resumed."
+
+
+# Changes of plan and quantity.
+
+
+def change_plan(call: Call, features: StripeObject, subscription: StripeObject, form: Form) -> str:
+    """Change the price or the quantity, now or at the end of the period; raises 403 for what is not offered."""
+    item, offer = subscription["items"]["data"][0], offer_for(call, features, subscription)
+    wanted: dict[str, Any] = {"id": item["id"]}
+    price = form.get("price", item["price"]["id"])
+    if price != item["price"]["id"]:
+        if price not in {one["id"] for one in offer.plans}:
+            raise not_available()
+        wanted["price"] = price
+    if form.get("quantity", "").isdigit() and int(form["quantity"]) != item["quantity"]:
+        wanted["quantity"] = _quantity(offer, int(form["quantity"]))
+    if wanted.keys() == {"id"}:
+        raise ApiError("Choose another plan or another quantity.", status=400)
+    if subscription["status"] != "trialing" and _is_deferred(call, features, item, wanted):
+        return _defer(call, subscription, item, wanted)
+    extra = _timing(features["subscription_update"], subscription)
+    subscription_changes.update(call.about(subscription["id"], items=[wanted], **extra))
+    return "Your subscription has been updated."
+
+
+def _timing(feature: StripeObject, subscription: StripeObject) -> dict[str, Any]:
+    """Return the parameters that decide what a change does to a trial and to the billing cycle."""
+    if subscription["status"] == "trialing":
+        return {"trial_end": "now"} if feature["trial_update_behavior"] == "end_trial" else {}
+    return {"billing_cycle_anchor": {"type": "now"}} if feature["billing_cycle_anchor"] == "now" else {}
+
+
+def _quantity(offer: Offer, quantity: int) -> int:
+    if offer.quantity is None:
+        raise not_available()
+    if quantity not in offer.quantity:
+        raise ApiError("This quantity is not available.", status=403)
+    return quantity
+
+
+def _is_deferred(call: Call, features: StripeObject, item: StripeObject, wanted: dict[str, Any]) -> bool:
+    """Whether the change meets one of `schedule_at_period_end.conditions`."""
+    conditions = features["subscription_update"]["schedule_at_period_end"]["conditions"] or []
+    new = call.store.prices.get(wanted.get("price", item["price"]["id"]))
+    before, after = _amount(item["price"], item["quantity"]), _amount(new, wanted.get("quantity", item["quantity"]))
+    holds = {
+        "decreasing_item_amount": before is not None and after is not None and after < before,
+        "shortening_interval": _days(new) < _days(item["price"]),
+    }
+    return any(holds.get(condition["type"], False) for condition in conditions)
+
+
+def _defer(call: Call, subscription: StripeObject, item: StripeObject, wanted: dict[str, Any]) -> str:
+    """Make the change the second phase of a schedule, as Stripe does."""
+    schedule = subscription_schedules.create(call.about("", from_subscription=subscription["id"]))
+    now = schedule["phases"][0]
+    change = {"price": wanted.get("price", item["price"]["id"]), "quantity": wanted.get("quantity", item["quantity"])}
+    recurring = call.store.prices.get(change["price"])["recurring"]
+    duration = {"interval": recurring["interval"], "interval_count": recurring["interval_count"]}
+    phases = [now, {"items": [change], "duration": duration}]
+    subscription_schedules.update(call.about(schedule["id"], phases=phases))
+    return f"Your subscription will change on {date_text(now['end_date'])}."
+
+
+def _amount(price: StripeObject, quantity: int | None) -> Decimal | None:
+    decimal = price["unit_amount_decimal"]
+    return None if decimal is None else Decimal(decimal) * (quantity or 1)
+
+
+def _days(price: StripeObject) -> int:
+    return DAYS[price["recurring"]["interval"]] * int(price["recurring"]["interval_count"])
+
+
+# Payment methods and the customer.
+
+_ADDRESS = ("line1", "city", "postal_code", "country")
+
+_SHIPPING = "shipping_"
 
 
 def _require(features: StripeObject, name: str) -> None:
@@ -249,7 +224,40 @@ def _update_customer(call: Call, features: StripeObject, customer: StripeObject,
     return "Your information has been updated."
 
 
+# Discounts of a flow: the coupon offered instead of a cancellation, and the discount on a confirmed change.
+
+
+def retention_offer(call: Call, flow: StripeObject) -> str | None:
+    """Return the discount offered instead of the cancellation, such as `30% off once`."""
+    retention = (flow["subscription_cancel"] or {}).get("retention")
+    return catalog.discount_terms(catalog.coupon_of(call, retention["coupon_offer"], "coupon")) if retention else None
+
+
+def accept_offer(call: Call, visit: PortalVisit) -> str:
+    """Apply the offered coupon in place of the cancellation; raises 403 where none is offered any more."""
+    flow = visit.session["flow"]
+    retention = (flow["subscription_cancel"] or {}).get("retention") if flow and not visit.is_flow_done else None
+    if not retention:
+        raise ApiError("This is not available in your customer portal.", status=403)
+    subscription = call.store.subscriptions.get(flow["subscription_cancel"]["subscription"])
+    return f"Your subscription goes on, with {catalog.apply_discounts(call, subscription, retention['coupon_offer'])}."
+
+
+def flow_discount(call: Call, flow: StripeObject) -> str | None:
+    """Return the discount on the change to confirm."""
+    given = (flow["subscription_update_confirm"] or {}).get("discounts")
+    return catalog.discount_terms(catalog.coupon_of(call, given[0], "discounts")) if given else None
+
+
+def apply_confirmed_discount(call: Call, flow: StripeObject) -> None:
+    """Apply the discounts of a change that was made."""
+    details = flow["subscription_update_confirm"] or {}
+    for given in details.get("discounts") or []:
+        catalog.apply_discounts(call, call.store.subscriptions.get(details["subscription"]), given)
+
+
 _Action = Callable[[Call, StripeObject, StripeObject, Form], str]
+
 _ON_SUBSCRIPTION: dict[str, _Action] = {
     "cancel": _cancel,
     "uncancel": _uncancel,
@@ -257,6 +265,7 @@ _ON_SUBSCRIPTION: dict[str, _Action] = {
     "pause": _pause,
     "resume": _resume,
 }
+
 _ON_CUSTOMER: dict[str, _Action] = {
     "add_payment_method": _add_payment_method,
     "default_payment_method": _make_default,

@@ -1,4 +1,4 @@
-"""`features.subscription_pause`, which changed its meaning with the API version and with the year."""
+"""Portal configurations: what the customer portal offers."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -11,86 +11,9 @@ from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
 
-# The portal's old pause button went at the first, its resume button and the old parameter at the second.
-BUTTON_REMOVED_AT = int(datetime(2024, 3, 29, tzinfo=UTC).timestamp())
-CUTOFF_AT = int(datetime(2024, 8, 1, tzinfo=UTC).timestamp())
-
-_PAUSE_PARAM = "features[subscription_pause]"
-_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
-_LONGEST_DAYS = 3 * 365
-
-
-def default_pause_feature() -> StripeObject:
-    """Today's form when nothing was asked for: off, one month."""
-    options = [{"interval": "month", "interval_count": 1}]
-    return {"duration": {"interval_options": options, "type": "interval_options"}, "enabled": False}
-
-
-def check_pause_version(params: Tree, version: str, now: int) -> None:
-    """Refuse the parameter where that version, at that time, does not know it."""
-    given = params.get("features", {}).get("subscription_pause") if isinstance(params.get("features"), dict) else None
-    if given is None or not before(version, PORTAL_PAUSE_RETURNED):
-        return
-    if not before(version, PORTAL_PAUSE_REMOVED) or now >= CUTOFF_AT:
-        raise unknown(_PAUSE_PARAM)
-    for name in given:
-        if name != "enabled":
-            raise unknown(f"{_PAUSE_PARAM}[{name}]")
-
-
-def pause_feature(given: dict[str, Any], old: StripeObject, version: str) -> StripeObject:
-    """The feature after a request: a version of before its removal leaves the old form, without duration."""
-    if before(version, PORTAL_PAUSE_REMOVED):
-        return {"enabled": given.get("enabled", old["enabled"])}
-    result = {"duration": old.get("duration", default_pause_feature()["duration"]), "enabled": old["enabled"]}
-    if "enabled" in given:
-        result["enabled"] = given["enabled"]
-    if "duration" in given:
-        result["duration"] = _duration(given["duration"])
-    return result
-
-
-def _duration(given: dict[str, Any]) -> StripeObject:
-    options = [{"interval_count": 1, **option} for option in given.get("interval_options") or []]
-    if given["type"] == "interval_options" and not options:
-        raise missing(f"{_PAUSE_PARAM}[duration][interval_options]")
-    for option in options:
-        if not 0 < option["interval_count"] * _DAYS[option["interval"]] <= _LONGEST_DAYS:
-            raise ApiError("The longest pause is three years.", param=f"{_PAUSE_PARAM}[duration][interval_options]")
-    return {"interval_options": options, "type": given["type"]}
-
-
-def is_old_pause_form(configured: StripeObject) -> bool:
-    """Whether a configuration carries the form of before 2024, which has no duration."""
-    return "duration" not in configured
-
-
 _LONGEST_HEADLINE = 60
+
 _MOST_PRODUCTS = 10
-
-
-def _default_features() -> StripeObject:
-    return {
-        "customer_update": {"allowed_updates": [], "enabled": False},
-        "invoice_history": {"enabled": False},
-        "payment_method_update": {"enabled": False, "payment_method_configuration": None},
-        "subscription_cancel": {
-            "cancellation_reason": {"enabled": False, "feedback_options": None, "options": []},
-            "enabled": False,
-            "mode": "at_period_end",
-            "proration_behavior": "none",
-        },
-        "subscription_pause": default_pause_feature(),
-        "subscription_update": {
-            "billing_cycle_anchor": "unchanged",
-            "default_allowed_updates": [],
-            "enabled": False,
-            "products": [],
-            "proration_behavior": "none",
-            "schedule_at_period_end": {"conditions": []},
-            "trial_update_behavior": "end_trial",
-        },
-    }
 
 
 def create(call: Call, *, is_default: bool = False) -> StripeObject:
@@ -146,10 +69,34 @@ def list_configurations(call: Call) -> StripeObject:
 
 
 def default(call: Call) -> StripeObject | None:
-    """The configuration that was saved in the Dashboard, if there is one."""
+    """Return the configuration that was saved in the Dashboard, if there is one."""
     configurations = call.store.configurations
     every = [configurations.get(one) for _, _, one in configurations.positions()]
     return next((one for one in every if one["is_default"]), None)
+
+
+def _default_features() -> StripeObject:
+    return {
+        "customer_update": {"allowed_updates": [], "enabled": False},
+        "invoice_history": {"enabled": False},
+        "payment_method_update": {"enabled": False, "payment_method_configuration": None},
+        "subscription_cancel": {
+            "cancellation_reason": {"enabled": False, "feedback_options": None, "options": []},
+            "enabled": False,
+            "mode": "at_period_end",
+            "proration_behavior": "none",
+        },
+        "subscription_pause": default_pause_feature(),
+        "subscription_update": {
+            "billing_cycle_anchor": "unchanged",
+            "default_allowed_updates": [],
+            "enabled": False,
+            "products": [],
+            "proration_behavior": "none",
+            "schedule_at_period_end": {"conditions": []},
+            "trial_update_behavior": "end_trial",
+        },
+    }
 
 
 def _apply(call: Call, configuration: StripeObject) -> None:
@@ -215,3 +162,63 @@ def _check_product(call: Call, product: dict[str, Any], param: str) -> None:
     if any(count > 1 for count in intervals.values()):
         raise ApiError("For each product, its price must have unique billing intervals.", param=f"{param}[prices]")
     product.setdefault("adjustable_quantity", {"enabled": False, "maximum": None, "minimum": 0})
+
+
+# `features.subscription_pause`, which changed its meaning with the API version and with the year.
+
+# The portal's old pause button went at the first, its resume button and the old parameter at the second.
+BUTTON_REMOVED_AT = int(datetime(2024, 3, 29, tzinfo=UTC).timestamp())
+
+CUTOFF_AT = int(datetime(2024, 8, 1, tzinfo=UTC).timestamp())
+
+_PAUSE_PARAM = "features[subscription_pause]"
+
+# How long intervals are when they are compared.
+DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
+
+_LONGEST_DAYS = 3 * 365
+
+
+def default_pause_feature() -> StripeObject:
+    """Return the feature of a configuration that does not name it: off, one month."""
+    options = [{"interval": "month", "interval_count": 1}]
+    return {"duration": {"interval_options": options, "type": "interval_options"}, "enabled": False}
+
+
+def check_pause_version(params: Tree, version: str, now: int) -> None:
+    """Raise `parameter_unknown` where the version, at that time, does not have the parameter."""
+    given = params.get("features", {}).get("subscription_pause") if isinstance(params.get("features"), dict) else None
+    if given is None or not before(version, PORTAL_PAUSE_RETURNED):
+        return
+    if not before(version, PORTAL_PAUSE_REMOVED) or now >= CUTOFF_AT:
+        raise unknown(_PAUSE_PARAM)
+    for name in given:
+        if name != "enabled":
+            raise unknown(f"{_PAUSE_PARAM}[{name}]")
+
+
+def pause_feature(given: dict[str, Any], old: StripeObject, version: str) -> StripeObject:
+    """Return the feature after a request: versions before its removal make the old form, without a duration."""
+    if before(version, PORTAL_PAUSE_REMOVED):
+        return {"enabled": given.get("enabled", old["enabled"])}
+    result = {"duration": old.get("duration", default_pause_feature()["duration"]), "enabled": old["enabled"]}
+    if "enabled" in given:
+        result["enabled"] = given["enabled"]
+    if "duration" in given:
+        result["duration"] = _duration(given["duration"])
+    return result
+
+
+def _duration(given: dict[str, Any]) -> StripeObject:
+    options = [{"interval_count": 1, **option} for option in given.get("interval_options") or []]
+    if given["type"] == "interval_options" and not options:
+        raise missing(f"{_PAUSE_PARAM}[duration][interval_options]")
+    for option in options:
+        if not 0 < option["interval_count"] * DAYS[option["interval"]] <= _LONGEST_DAYS:
+            raise ApiError("The longest pause is three years.", param=f"{_PAUSE_PARAM}[duration][interval_options]")
+    return {"interval_options": options, "type": given["type"]}
+
+
+def is_old_pause_form(configured: StripeObject) -> bool:
+    """Whether a configuration carries the form of before 2024, which has no duration."""
+    return "duration" not in configured

@@ -16,7 +16,7 @@ _CODE_SECONDS = 10 * 60
 
 
 async def login(request: Request) -> Response:
-    """Ask for the e-mail address, then for the code; the answer never tells who is a customer."""
+    """Ask for the e-mail address, then for the code; the page is the same whether or not there is such a customer."""
     call, form = visitor(request), fields(await request.form())
     configuration = _configuration(call, request.path_params["token"])
     if configuration is None:
@@ -48,7 +48,7 @@ def _configuration(call: Call, token: str) -> StripeObject | None:
 
 
 def _issue_code(call: Call, email: str, configuration: str) -> None:
-    """Where Stripe would send an e-mail, the simulator lists the code for the admin endpoint."""
+    """List a code at the admin endpoint, where Stripe would send it by e-mail."""
     customer = find_customer(call, email)
     if customer:
         code = f"{secrets.randbelow(10**6):06}"
@@ -57,7 +57,7 @@ def _issue_code(call: Call, email: str, configuration: str) -> None:
 
 
 def find_customer(call: Call, email: str) -> str | None:
-    """The most recent customer with that address and a live subscription."""
+    """Return the most recent customer with that address and a subscription that has not ended."""
     customers, subscriptions = call.store.customers, call.store.subscriptions
     for _, _, customer in reversed(customers.positions()):
         known = customers.get(customer)["email"]

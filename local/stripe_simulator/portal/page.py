@@ -1,4 +1,4 @@
-"""What the portal's page is told: the customer's subscriptions, each with what is offered for it and what is not."""
+"""The pages of the hosted portal: the whole of it, and those of its flows."""
 
 import copy
 from dataclasses import replace
@@ -10,26 +10,127 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from local.stripe_simulator.errors import ApiError
-from local.stripe_simulator.hosted_pages import date_text, fields, message, price_text, render, visitor
+from local.stripe_simulator.hosted_pages import Link, date_text, fields, message, price_text, render, visitor
 from local.stripe_simulator.portal import actions as portal_actions
 from local.stripe_simulator.portal import configurations as portal_configurations
 from local.stripe_simulator.portal import rules as portal_rules
 from local.stripe_simulator.simulator import Call, PortalVisit
 from local.stripe_simulator.store import StripeObject
 
-_REFUSED = {
-    "update": "You cannot change this subscription here",
-    "cancel": "You cannot cancel this subscription here",
-    "uncancel": "You cannot keep this subscription here",
-    "pause": "You cannot pause this subscription here",
-    "resume": "You cannot resume this subscription here",
+_UNUSED_SECONDS = 5 * 60
+
+_IDLE_SECONDS = 60 * 60
+
+# Flow type to the form that its page shows.
+_FLOW_ACTIONS = {
+    "customer_update": "update_customer",
+    "payment_method_update": "add_payment_method",
+    "subscription_cancel": "cancel",
+    "subscription_pause": "pause",
+    "subscription_update": "update",
+    "subscription_update_confirm": "update",
 }
-_NEITHER = "You can neither change nor cancel this subscription here"
-_ONLY_CANCEL = "You can only cancel this subscription here"
+
+
+async def show(request: Request) -> Response:
+    """Show the portal, or the page of its flow."""
+    call, visit = visitor(request), _visit(request)
+    if visit is None or not _touch(call, visit):
+        return _expired(call, visit)
+    previewed = _previewed(request.query_params.get("as_of"))
+    context = page_context(replace(call, moment=previewed), visit)
+    visit.notice = ""
+    if visit.session["flow"] and not visit.is_flow_done:
+        return render("stripe_flow.html", **context, **_flow_context(call, visit.session["flow"]))
+    return render("stripe_portal.html", **context)
+
+
+async def act(request: Request) -> Response:
+    """Do what a button says, then show the portal again."""
+    form = fields(await request.form())
+    call, visit = visitor(request), _visit(request)
+    if visit is None or not _touch(call, visit):
+        return _expired(call, visit)
+    features = features_of(call, visit)
+    flow, action = visit.session["flow"], form.get("action")
+    try:
+        if action == "accept_offer":
+            visit.notice = portal_actions.accept_offer(call, visit)
+        else:
+            visit.notice = portal_actions.perform(call, visit.session["customer"], features, form)
+    except ApiError as error:
+        link = Link(request.url.path, "Back to the customer portal")
+        return message("This did not work", error.message, error.status, link)
+    if flow and not visit.is_flow_done and action in {_FLOW_ACTIONS[flow["type"]], "accept_offer"}:
+        portal_actions.apply_confirmed_discount(call, flow)
+        return _completed(request, visit, flow)
+    return RedirectResponse(request.url.path, 303)
+
+
+def _completed(request: Request, visit: PortalVisit, flow: StripeObject) -> Response:
+    visit.is_flow_done = True
+    after = flow["after_completion"]
+    if after["type"] == "redirect":
+        return RedirectResponse(after["redirect"]["return_url"], 303)
+    if after["type"] == "hosted_confirmation":
+        return message("Thank you", after["hosted_confirmation"]["custom_message"] or visit.notice)
+    return RedirectResponse(request.url.path, 303)
+
+
+def _visit(request: Request) -> PortalVisit | None:
+    visits: dict[str, PortalVisit] = request.app.state.simulator.visits
+    return visits.get(request.path_params["token"])
+
+
+def _touch(call: Call, visit: PortalVisit) -> bool:
+    """Whether the link still works; its use extends its life."""
+    if call.now - visit.last_activity >= (_IDLE_SECONDS if visit.is_used else _UNUSED_SECONDS):
+        return False
+    visit.last_activity, visit.is_used = call.now, True
+    return True
+
+
+def _previewed(day: str | None) -> int | None:
+    """Return noon of the day to preview (Unix seconds), or null for no preview or an unreadable day."""
+    try:
+        return int(datetime.combine(date.fromisoformat(day or ""), time(12), UTC).timestamp())
+    except ValueError:
+        return None
+
+
+def _expired(call: Call, visit: PortalVisit | None) -> Response:
+    link = None
+    if visit and visit.session["after_expiration"]:
+        login = call.store.configurations.get(visit.session["configuration"])["login_page"]
+        link = Link(login["url"], "Sign in by e-mail") if login["enabled"] else None
+    return message("This link has expired", "Please go back and ask for a new one.", 410, link)
+
+
+def _flow_context(call: Call, flow: StripeObject) -> dict[str, Any]:
+    details = flow.get(flow["type"]) or {}
+    return {
+        "action": _FLOW_ACTIONS[flow["type"]],
+        "flow_subscription": details.get("subscription"),
+        "confirmed": (details.get("items") or [None])[0],
+        "change": _change_text(call, details) if "items" in details else None,
+        "offer": portal_actions.retention_offer(call, flow),
+        "discount": portal_actions.flow_discount(call, flow),
+    }
+
+
+def _change_text(call: Call, details: StripeObject) -> str:
+    item, own = details["items"][0], call.store.subscriptions.get(details["subscription"])["items"]["data"][0]
+    price = call.store.prices.get(item["price"]) if item["price"] else own["price"]
+    return (
+        f"{call.store.products.get(price['product'])['name']}, {price_text(price, item['quantity'] or own['quantity'])}"
+    )
+
+
+# What the templates show.
 
 
 def features_of(call: Call, visit: PortalVisit) -> StripeObject:
-    """The configuration's features; who signed in by e-mail cannot change that address.
+    """Return the configuration's features; after a sign-in by e-mail the address cannot be changed.
 
     Source: docs.stripe.com/customer-management/activate-no-code-customer-portal.
     """
@@ -43,7 +144,7 @@ def features_of(call: Call, visit: PortalVisit) -> StripeObject:
 
 
 def page_context(call: Call, visit: PortalVisit) -> dict[str, Any]:
-    """Everything that the templates show."""
+    """Return everything that the templates show."""
     session = visit.session
     configuration = call.store.configurations.get(session["configuration"])
     features, customer = features_of(call, visit), call.store.customers.get(session["customer"])
@@ -61,6 +162,19 @@ def page_context(call: Call, visit: PortalVisit) -> dict[str, Any]:
         "previewed": date_text(call.now) if call.moment is not None else None,
         "is_old_pause": portal_configurations.is_old_pause_form(features["subscription_pause"]),
     }
+
+
+_REFUSED = {
+    "update": "You cannot change this subscription here",
+    "cancel": "You cannot cancel this subscription here",
+    "uncancel": "You cannot keep this subscription here",
+    "pause": "You cannot pause this subscription here",
+    "resume": "You cannot resume this subscription here",
+}
+
+_NEITHER = "You can neither change nor cancel this subscription here"
+
+_ONLY_CANCEL = "You can only cancel this subscription here"
 
 
 def _shown(call: Call, features: StripeObject, subscription: StripeObject) -> dict[str, Any]:
@@ -88,7 +202,7 @@ def _shown(call: Call, features: StripeObject, subscription: StripeObject) -> di
 
 
 def _refusals(offer: portal_rules.Offer) -> dict[str, tuple[str, ...]]:
-    """Reasons by the sentence that leads them; one sentence where only cancelling is left, or not even that."""
+    """Return reasons by the sentence that introduces them: one where only cancelling is left, or not even that."""
     reasons = {refusal.action: refusal.reasons for refusal in offer.refusals}
     leads: dict[str, tuple[str, ...]] = {}
     if "update" in reasons and "cancel" in reasons:
@@ -107,113 +221,6 @@ def _resumption(call: Call, subscription: StripeObject) -> str | None:
         "resumes_at"
     )
     return date_text(end) if end else None
-
-
-_UNUSED_SECONDS = 5 * 60
-_IDLE_SECONDS = 60 * 60
-# Flow type to the form that its page shows.
-_FLOW_ACTIONS = {
-    "customer_update": "update_customer",
-    "payment_method_update": "add_payment_method",
-    "subscription_cancel": "cancel",
-    "subscription_pause": "pause",
-    "subscription_update": "update",
-    "subscription_update_confirm": "update",
-}
-
-
-async def show(request: Request) -> Response:
-    """The portal's page, or its flow's page."""
-    call, visit = visitor(request), _visit(request)
-    if visit is None or not _touch(call, visit):
-        return _expired(call, visit)
-    previewed = _previewed(request.query_params.get("as_of"))
-    context = page_context(replace(call, moment=previewed), visit)
-    visit.notice = ""
-    if visit.session["flow"] and not visit.is_flow_done:
-        return render("stripe_flow.html", **context, **_flow_context(call, visit.session["flow"]))
-    return render("stripe_portal.html", **context)
-
-
-async def act(request: Request) -> Response:
-    """A button was pressed: do it, then show the portal again."""
-    form = fields(await request.form())
-    call, visit = visitor(request), _visit(request)
-    if visit is None or not _touch(call, visit):
-        return _expired(call, visit)
-    features = features_of(call, visit)
-    flow, action = visit.session["flow"], form.get("action")
-    try:
-        if action == "accept_offer":
-            visit.notice = portal_actions.accept_offer(call, visit)
-        else:
-            visit.notice = portal_actions.perform(call, visit.session["customer"], features, form)
-    except ApiError as error:
-        link = (request.url.path, "Back to the customer portal")
-        return message("This did not work", error.message, error.status, link)
-    if flow and not visit.is_flow_done and action in {_FLOW_ACTIONS[flow["type"]], "accept_offer"}:
-        portal_actions.apply_confirmed_discount(call, flow)
-        return _completed(request, visit, flow)
-    return RedirectResponse(request.url.path, 303)
-
-
-def _completed(request: Request, visit: PortalVisit, flow: StripeObject) -> Response:
-    visit.is_flow_done = True
-    after = flow["after_completion"]
-    if after["type"] == "redirect":
-        return RedirectResponse(after["redirect"]["return_url"], 303)
-    if after["type"] == "hosted_confirmation":
-        return message("Thank you", after["hosted_confirmation"]["custom_message"] or visit.notice)
-    return RedirectResponse(request.url.path, 303)
-
-
-def _visit(request: Request) -> PortalVisit | None:
-    visits: dict[str, PortalVisit] = request.app.state.simulator.visits
-    return visits.get(request.path_params["token"])
-
-
-def _touch(call: Call, visit: PortalVisit) -> bool:
-    """Whether the link still works; using it keeps it alive."""
-    if call.now - visit.last_activity >= (_IDLE_SECONDS if visit.is_used else _UNUSED_SECONDS):
-        return False
-    visit.last_activity, visit.is_used = call.now, True
-    return True
-
-
-def _previewed(day: str | None) -> int | None:
-    """The noon of a day, for a look at what the portal would offer then; an unreadable day is today."""
-    try:
-        return int(datetime.combine(date.fromisoformat(day or ""), time(12), UTC).timestamp())
-    except ValueError:
-        return None
-
-
-def _expired(call: Call, visit: PortalVisit | None) -> Response:
-    link = None
-    if visit and visit.session["after_expiration"]:
-        login = call.store.configurations.get(visit.session["configuration"])["login_page"]
-        link = (login["url"], "Sign in by e-mail") if login["enabled"] else None
-    return message("This link has expired", "Please go back and ask for a new one.", 410, link)
-
-
-def _flow_context(call: Call, flow: StripeObject) -> dict[str, Any]:
-    details = flow.get(flow["type"]) or {}
-    return {
-        "action": _FLOW_ACTIONS[flow["type"]],
-        "flow_subscription": details.get("subscription"),
-        "confirmed": (details.get("items") or [None])[0],
-        "change": _change_text(call, details) if "items" in details else None,
-        "offer": portal_actions.retention_offer(call, flow),
-        "discount": portal_actions.flow_discount(call, flow),
-    }
-
-
-def _change_text(call: Call, details: StripeObject) -> str:
-    item, own = details["items"][0], call.store.subscriptions.get(details["subscription"])["items"]["data"][0]
-    price = call.store.prices.get(item["price"]) if item["price"] else own["price"]
-    return (
-        f"{call.store.products.get(price['product'])['name']}, {price_text(price, item['quantity'] or own['quantity'])}"
-    )
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""Deep links into the portal: `flow_data`, checked against the configuration and the customer."""
+"""Portal sessions: links to the portal, and to one of its pages (`flow_data`)."""
 
 from typing import Any
 
@@ -11,8 +11,70 @@ from local.stripe_simulator.resources.subscriptions import ENDED
 from local.stripe_simulator.simulator import Call, PortalVisit
 from local.stripe_simulator.store import StripeObject, new_id, token
 
+_NO_DEFAULT = (
+    "No configuration provided and your test mode default configuration has not been created. "
+    "Provide a configuration or create your default by saving your customer portal settings in test mode "
+    "at https://dashboard.stripe.com/test/settings/billing/portal."
+)
+
+
+def create(call: Call) -> StripeObject:
+    """`POST /v1/billing_portal/sessions`."""
+    params = call.params
+    if "customer" not in params:
+        raise missing("customer")
+    call.store.customers.get(params["customer"], "customer")
+    configuration = _configuration(call)
+    if "return_url" in params:
+        check_url(params["return_url"], "return_url")
+    key = f"test_{token(40)}"
+    session: StripeObject = {
+        "id": new_id("bps"),
+        "object": "billing_portal.session",
+        "after_expiration": _after_expiration(params.get("after_expiration")),
+        "configuration": configuration["id"],
+        "created": call.now,
+        "customer": params["customer"],
+        "customer_account": None,
+        "flow": build_flow(call, params["flow_data"], configuration) if "flow_data" in params else None,
+        "livemode": False,
+        "locale": params.get("locale"),
+        "on_behalf_of": params.get("on_behalf_of"),
+        "return_url": params.get("return_url") or configuration["default_return_url"],
+        "url": f"{call.simulator.public_url}/p/session/{key}",
+    }
+    call.store.portal_sessions.add(session)
+    call.simulator.visits[key] = PortalVisit(session, call.now)
+    emit(call, "billing_portal.session.created", session)
+    return session
+
+
+def _configuration(call: Call) -> StripeObject:
+    named = call.params.get("configuration")
+    if named:
+        configuration = call.store.configurations.get(named, "configuration")
+    else:
+        found = portal_configurations.default(call)
+        if found is None:
+            raise ApiError(_NO_DEFAULT)
+        configuration = found
+    if not configuration["active"]:
+        text = f"The configuration {configuration['id']} is inactive. Activate it or provide another configuration."
+        raise ApiError(text, param="configuration")
+    return configuration
+
+
+def _after_expiration(given: dict[str, Any] | None) -> StripeObject | None:
+    if given is None:
+        return None
+    return {"type": given["type"], "customer_login": {"expires_at": None, **given.get("customer_login", {})}}
+
+
+# Flows, checked against the configuration and the customer.
+
 _TYPES = ("subscription_cancel", "subscription_pause", "subscription_update", "subscription_update_confirm")
-# Flow type to the feature that it needs, the verb of its refusal and the feature's name in it.
+
+# Flow type to the feature that it needs, and the verb and the feature's name in its refusal.
 _NEEDS = {
     "customer_update": ("customer_update", "updated", "customer update"),
     "payment_method_update": ("payment_method_update", "updated", "payment method update"),
@@ -24,7 +86,7 @@ _NEEDS = {
 
 
 def build_flow(call: Call, given: dict[str, Any], configuration: StripeObject) -> StripeObject:
-    """The `flow` of a session, or Stripe's refusal."""
+    """Return the `flow` of a session; raises Stripe's error for one that cannot be."""
     kind = given["type"]
     _require_feature(kind, configuration)
     flow: StripeObject = dict.fromkeys((*_TYPES, "customer_update")) | {
@@ -126,62 +188,3 @@ def _check_change(subscription: StripeObject, items: list[dict[str, Any]]) -> No
         raise ApiError(text, code="resource_missing", param="flow_data[subscription_update_confirm][items][0][id]")
     if wanted["price"] in {None, own[0]["price"]["id"]} and wanted["quantity"] in {None, own[0]["quantity"]}:
         raise ApiError("Cannot update the subscription because there are no changes to confirm.")
-
-
-_NO_DEFAULT = (
-    "No configuration provided and your test mode default configuration has not been created. "
-    "Provide a configuration or create your default by saving your customer portal settings in test mode "
-    "at https://dashboard.stripe.com/test/settings/billing/portal."
-)
-
-
-def create(call: Call) -> StripeObject:
-    """`POST /v1/billing_portal/sessions`."""
-    params = call.params
-    if "customer" not in params:
-        raise missing("customer")
-    call.store.customers.get(params["customer"], "customer")
-    configuration = _configuration(call)
-    if "return_url" in params:
-        check_url(params["return_url"], "return_url")
-    key = f"test_{token(40)}"
-    session: StripeObject = {
-        "id": new_id("bps"),
-        "object": "billing_portal.session",
-        "after_expiration": _after_expiration(params.get("after_expiration")),
-        "configuration": configuration["id"],
-        "created": call.now,
-        "customer": params["customer"],
-        "customer_account": None,
-        "flow": build_flow(call, params["flow_data"], configuration) if "flow_data" in params else None,
-        "livemode": False,
-        "locale": params.get("locale"),
-        "on_behalf_of": params.get("on_behalf_of"),
-        "return_url": params.get("return_url") or configuration["default_return_url"],
-        "url": f"{call.simulator.public_url}/p/session/{key}",
-    }
-    call.store.portal_sessions.add(session)
-    call.simulator.visits[key] = PortalVisit(session, call.now)
-    emit(call, "billing_portal.session.created", session)
-    return session
-
-
-def _configuration(call: Call) -> StripeObject:
-    named = call.params.get("configuration")
-    if named:
-        configuration = call.store.configurations.get(named, "configuration")
-    else:
-        found = portal_configurations.default(call)
-        if found is None:
-            raise ApiError(_NO_DEFAULT)
-        configuration = found
-    if not configuration["active"]:
-        text = f"The configuration {configuration['id']} is inactive. Activate it or provide another configuration."
-        raise ApiError(text, param="configuration")
-    return configuration
-
-
-def _after_expiration(given: dict[str, Any] | None) -> StripeObject | None:
-    if given is None:
-        return None
-    return {"type": given["type"], "customer_login": {"expires_at": None, **given.get("customer_login", {})}}

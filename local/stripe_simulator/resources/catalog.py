@@ -1,4 +1,4 @@
-"""Products and their prices."""
+"""Products, prices, coupons and promotion codes."""
 
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -13,20 +13,6 @@ from local.stripe_simulator.store import StripeObject, new_id, token
 _PRODUCT_FIELDS = (
     *("active", "default_price", "description", "images", "marketing_features", "name", "package_dimensions"),
     *("shippable", "statement_descriptor", "tax_code", "unit_label", "url"),
-)
-
-_PRICE_FIELDS = (
-    *(
-        "active",
-        "billing_scheme",
-        "custom_unit_amount",
-        "lookup_key",
-        "nickname",
-        "tax_behavior",
-        "tiers",
-        "tiers_mode",
-    ),
-    "transform_quantity",
 )
 
 
@@ -85,26 +71,27 @@ def list_products(call: Call) -> StripeObject:
     )
 
 
-def _recurring(given: dict[str, Any]) -> StripeObject:
-    defaults = {"interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"}
-    return {**defaults, **given}
+# Prices.
 
-
-def _amounts(params: dict[str, Any]) -> tuple[int | None, str | None]:
-    """`unit_amount` and `unit_amount_decimal`; the first is null when the second has a fraction."""
-    if params.get("billing_scheme") == "tiered":
-        return None, None
-    if "unit_amount" not in params and "unit_amount_decimal" not in params:
-        raise missing("unit_amount")
-    exact = Decimal(str(params.get("unit_amount_decimal", params.get("unit_amount"))))
-    whole = exact.quantize(Decimal(1), ROUND_HALF_UP)
-    return (int(whole) if whole == exact else None), str(whole if whole == exact else exact)
+_PRICE_FIELDS = (
+    *(
+        "active",
+        "billing_scheme",
+        "custom_unit_amount",
+        "lookup_key",
+        "nickname",
+        "tax_behavior",
+        "tiers",
+        "tiers_mode",
+    ),
+    "transform_quantity",
+)
 
 
 def create_price(call: Call) -> StripeObject:
     """`POST /v1/prices`, of a product that exists or of one described by `product_data`."""
     params = call.params
-    amount, exact_amount = _amounts(params)
+    amounts = _amounts(params)
     product = _product_of(call)
     recurring = _recurring(params["recurring"]) if "recurring" in params else None
     price: StripeObject = (
@@ -125,16 +112,32 @@ def create_price(call: Call) -> StripeObject:
         "product": product,
         "recurring": recurring,
         "type": "recurring" if recurring else "one_time",
-        "unit_amount": amount,
-        "unit_amount_decimal": exact_amount,
     }
+    price |= amounts
     call.store.prices.add(price)
     emit(call, "price.created", price)
     return price
 
 
+def _amounts(params: dict[str, Any]) -> StripeObject:
+    """Return `unit_amount` and `unit_amount_decimal`; the first is null when the second has a fraction."""
+    if params.get("billing_scheme") == "tiered":
+        return {"unit_amount": None, "unit_amount_decimal": None}
+    if "unit_amount" not in params and "unit_amount_decimal" not in params:
+        raise missing("unit_amount")
+    exact = Decimal(str(params.get("unit_amount_decimal", params.get("unit_amount"))))
+    whole = exact.quantize(Decimal(1), ROUND_HALF_UP)
+    is_whole = whole == exact
+    return {"unit_amount": int(whole) if is_whole else None, "unit_amount_decimal": str(whole if is_whole else exact)}
+
+
+def _recurring(given: dict[str, Any]) -> StripeObject:
+    defaults = {"interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"}
+    return {**defaults, **given}
+
+
 def _product_of(call: Call) -> str:
-    """The product that a new price belongs to."""
+    """Return the id of a new price's product, which `product_data` creates."""
     if "product" in call.params:
         return str(call.store.products.get(call.params["product"], "product")["id"])
     if "product_data" not in call.params:
@@ -173,11 +176,13 @@ def list_prices(call: Call) -> StripeObject:
     return list_page(call.store.prices, params, "/v1/prices", keep)
 
 
+# Coupons, promotion codes and the discounts that they give.
+
 _COUPON_FIELDS = ("amount_off", "currency", "duration_in_months", "max_redemptions", "name", "percent_off", "redeem_by")
 
 
 def create_coupon(call: Call) -> StripeObject:
-    """`POST /v1/coupons`, with an id of one's own or a made one."""
+    """`POST /v1/coupons`, with the given id or a new one."""
     params = call.params
     if "percent_off" not in params and "amount_off" not in params:
         raise missing("percent_off")
@@ -222,7 +227,7 @@ def create_promotion_code(call: Call) -> StripeObject:
 
 
 def coupon_of(call: Call, given: dict[str, Any], param: str) -> StripeObject:
-    """The coupon that `{coupon}` or `{promotion_code}` stands for, or Stripe's refusal."""
+    """Return the coupon that `{coupon}` or `{promotion_code}` names; raises Stripe's error if there is none."""
     if "promotion_code" not in given:
         return call.store.coupons.get(given.get("coupon", ""), f"{param}[coupon]")
     code = call.store.promotion_codes.get(given["promotion_code"], f"{param}[promotion_code]")
@@ -232,7 +237,7 @@ def coupon_of(call: Call, given: dict[str, Any], param: str) -> StripeObject:
 
 
 def apply_discounts(call: Call, subscription: StripeObject, given: dict[str, Any]) -> str:
-    """Discount a subscription, and say how much."""
+    """Discount a subscription, and return the terms."""
     coupon, before = coupon_of(call, given, "discounts[0]"), snapshot(subscription)
     coupon["times_redeemed"] += 1
     discount = {
@@ -253,7 +258,7 @@ def apply_discounts(call: Call, subscription: StripeObject, given: dict[str, Any
 
 
 def discount_terms(coupon: StripeObject) -> str:
-    """For example `30% off once`, as a hosted page says it."""
+    """Return the terms of a coupon as a page shows them, such as `30% off once`."""
     if coupon["percent_off"]:
         amount = f"{coupon['percent_off']:g}%"
     else:

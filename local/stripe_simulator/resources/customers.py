@@ -1,4 +1,4 @@
-"""Customers."""
+"""Customers, with their cards and default payment method."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Events: what changed, told to the webhook endpoints and kept for thirty days."""
+"""Events: recorded with what changed, sent to webhook endpoints, kept for thirty days."""
 
 import fnmatch
 import json
@@ -15,7 +15,7 @@ _MOST_TYPES = 20
 
 
 def snapshot(value: StripeObject) -> StripeObject:
-    """A copy that later changes do not reach."""
+    """Return a deep copy, to compare with after a change."""
     copied: StripeObject = json.loads(json.dumps(value))
     return copied
 
@@ -32,7 +32,7 @@ def changes(before: StripeObject, after: StripeObject) -> StripeObject:
 
 
 def emit(call: Call, kind: str, subject: StripeObject, previous: StripeObject | None = None) -> StripeObject:
-    """Record an event and send it to every endpoint that asked for its kind."""
+    """Record an event and send it to every endpoint that subscribed to its type."""
     simulator, data = call.simulator, {"object": snapshot(subject)}
     if previous is not None:
         data["previous_attributes"] = previous
@@ -47,11 +47,11 @@ def emit(call: Call, kind: str, subject: StripeObject, previous: StripeObject | 
         "request": {"id": call.request_id, "idempotency_key": call.idempotency_key},
         "type": kind,
     }
-    simulator.store.events.forget_before(call.now - _KEPT_SECONDS)
+    simulator.store.events.remove_before(call.now - _KEPT_SECONDS)
     simulator.store.events.add(event)
     if subject["object"] == "subscription":
-        simulator.agenda.note(subject)
-    simulator.deliveries.send(event, _listeners(call, kind))
+        simulator.due_changes.add(subject)
+    simulator.deliveries.send(event, _subscribed_endpoints(call, kind))
     return event
 
 
@@ -62,7 +62,7 @@ def emit_update(call: Call, kind: str, before: StripeObject, after: StripeObject
         emit(call, kind, after, previous)
 
 
-def _listeners(call: Call, kind: str) -> list[StripeObject]:
+def _subscribed_endpoints(call: Call, kind: str) -> list[StripeObject]:
     endpoints = call.store.webhook_endpoints
     every = [endpoints.get(endpoint_id) for _, _, endpoint_id in endpoints.positions()]
     return [
@@ -82,7 +82,7 @@ def list_events(call: Call) -> StripeObject:
     """`GET /v1/events`, by type, time and success of delivery."""
     patterns = _patterns(call.params)
     wanted = call.params.get("delivery_success")
-    call.store.events.forget_before(call.now - _KEPT_SECONDS)
+    call.store.events.remove_before(call.now - _KEPT_SECONDS)
 
     def keep(event: StripeObject) -> bool:
         if patterns and not any(fnmatch.fnmatchcase(event["type"], pattern) for pattern in patterns):

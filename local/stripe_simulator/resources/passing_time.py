@@ -1,4 +1,4 @@
-"""What Stripe does by itself as time passes: renewals, ends of trials, of pauses and of subscriptions."""
+"""What Stripe does by itself as time passes: renewals, ends of trials, pauses and subscriptions, phases."""
 
 from local.stripe_simulator.resources import subscription_changes, subscription_schedules, subscriptions
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
@@ -9,11 +9,11 @@ from local.stripe_simulator.store import StripeObject
 
 
 def advance(simulator: Simulator) -> None:
-    """Carry out everything that is due; a long jump makes one renewal, into the current period."""
+    """Carry out everything that is due; a jump over several periods makes one renewal, into the current one."""
     call = Call(simulator)
-    while (subscription_id := simulator.agenda.pop_due(call.now)) is not None:
+    while (subscription_id := simulator.due_changes.pop_due(call.now)) is not None:
         subscription = simulator.store.subscriptions.find(subscription_id)
-        due = simulator.agenda.due_at(subscription) if subscription else None
+        due = simulator.due_changes.due_at(subscription) if subscription else None
         if subscription and due is not None and due <= call.now:
             _carry_out(call, subscription)
 

@@ -1,4 +1,4 @@
-"""Payment methods: fake cards, attached to customers and detached again."""
+"""Payment methods: test cards, and other types without details, attached to customers."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
 
-# The first digits, or the name in `tok_visa` and `pm_card_visa`, tell the brand.
+# The first digit, or the name in `tok_visa` and `pm_card_visa`, decides the brand.
 _BRANDS = {"4": "visa", "5": "mastercard", "3": "amex", "6": "discover"}
 _LAST4 = {"visa": "4242", "mastercard": "4444", "amex": "8431", "discover": "9424"}
 _TEST_CARDS = ("pm_card_", "tok_")
@@ -105,7 +105,7 @@ def list_methods(call: Call) -> StripeObject:
 
 
 def require_attached(call: Call, method_id: str, customer: str, param: str) -> None:
-    """Refuse a payment method that is not this customer's."""
+    """Raise an error unless the payment method is the customer's."""
     if call.store.payment_methods.get(method_id, param)["customer"] != customer:
         raise ApiError(
             f"The customer does not have a payment method with the ID {method_id}. "

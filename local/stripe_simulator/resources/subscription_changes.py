@@ -1,4 +1,4 @@
-"""What `POST /v1/subscriptions/{id}` may change."""
+"""Changes of a subscription: updates, ends of trials, pauses, and the move to flexible billing."""
 
 import copy
 from typing import Any
@@ -14,7 +14,7 @@ _LEFT_AFTER_END = {"metadata", "cancellation_details", "expand"}
 
 
 def update(call: Call) -> StripeObject:
-    """Change a subscription and tell of it; a refused request changes nothing."""
+    """`POST /v1/subscriptions/{id}`; a refused request changes nothing."""
     subscription = call.store.subscriptions.get(call.ids["id"])
     if subscription["status"] in subscriptions.ENDED and not call.params.keys() <= _LEFT_AFTER_END:
         raise ApiError("A canceled subscription can only update its cancellation_details and metadata.")
@@ -84,7 +84,7 @@ def _apply_trial_end(call: Call, subscription: StripeObject, trial_end: int | st
 
 
 def end_trial(call: Call, subscription: StripeObject) -> None:
-    """The trial is over: without anything to charge, `trial_settings` decide between going on, pausing and ending."""
+    """End the trial: without a payment method, `trial_settings` decide whether it goes on, pauses or ends."""
     behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
     subscription["trial_end"] = min(subscription["trial_end"] or call.now, call.now)
     if payment_methods.has_any(call, subscription) or behavior == "create_invoice":
@@ -97,11 +97,6 @@ def end_trial(call: Call, subscription: StripeObject) -> None:
         subscription |= {"status": "canceled", "ended_at": call.now, "canceled_at": call.now}
 
 
-def paused_details(now: int, reason: str) -> StripeObject:
-    """`status_details` of a paused subscription."""
-    return {"paused": {"type": "subscription", "transitioned_at": now, "subscription": {"type": reason}}}
-
-
 def restart_cycle(call: Call, subscription: StripeObject, anchor: int) -> None:
     """Count the periods from a new anchor."""
     subscription["billing_cycle_anchor"] = anchor
@@ -110,6 +105,21 @@ def restart_cycle(call: Call, subscription: StripeObject, anchor: int) -> None:
 
 
 _NOT_PAUSABLE = {"paused", "incomplete", "incomplete_expired", "canceled", "unpaid"}
+
+
+def pause(call: Call) -> StripeObject:
+    """`POST /v1/subscriptions/{id}/pause`: every item's period ends now."""
+    subscription = call.store.subscriptions.get(call.ids["id"])
+    for reason in pause_refusals(subscription):
+        raise ApiError(reason)
+    before = snapshot(subscription)
+    subscription |= {"status": "paused", "status_details": paused_details(call.now, "pause_requested")}
+    subscription["pending_update"] = None
+    for item in subscription["items"]["data"]:
+        item["current_period_end"] = min(item["current_period_end"], call.now)
+    emit(call, "customer.subscription.paused", subscription)
+    emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
+    return subscription
 
 
 def pause_refusals(subscription: StripeObject) -> list[str]:
@@ -132,32 +142,9 @@ def pause_refusals(subscription: StripeObject) -> list[str]:
     return [message for applies, message in rules if applies]
 
 
-def resume_refusals(subscription: StripeObject) -> list[str]:
-    """Return why Stripe would refuse to resume this subscription (docs.stripe.com/billing/subscriptions/pause)."""
-    status = subscription["status"]
-    rules = (
-        (status != "paused", f"You cannot resume a subscription with status `{status}`; it is not paused."),
-        (
-            subscription["collection_method"] != "charge_automatically",
-            "You can only resume subscriptions with `collection_method` set to `charge_automatically`.",
-        ),
-    )
-    return [message for applies, message in rules if applies]
-
-
-def pause(call: Call) -> StripeObject:
-    """`POST /v1/subscriptions/{id}/pause`: no service, no invoices, every period cut to now."""
-    subscription = call.store.subscriptions.get(call.ids["id"])
-    for reason in pause_refusals(subscription):
-        raise ApiError(reason)
-    before = snapshot(subscription)
-    subscription |= {"status": "paused", "status_details": paused_details(call.now, "pause_requested")}
-    subscription["pending_update"] = None
-    for item in subscription["items"]["data"]:
-        item["current_period_end"] = min(item["current_period_end"], call.now)
-    emit(call, "customer.subscription.paused", subscription)
-    emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
-    return subscription
+def paused_details(now: int, reason: str) -> StripeObject:
+    """Return `status_details` of a paused subscription."""
+    return {"paused": {"type": "subscription", "transitioned_at": now, "subscription": {"type": reason}}}
 
 
 def resume(call: Call) -> StripeObject:
@@ -179,6 +166,19 @@ def resume(call: Call) -> StripeObject:
     emit(call, "customer.subscription.resumed", subscription)
     emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
     return subscription
+
+
+def resume_refusals(subscription: StripeObject) -> list[str]:
+    """Return why Stripe would refuse to resume this subscription (docs.stripe.com/billing/subscriptions/pause)."""
+    status = subscription["status"]
+    rules = (
+        (status != "paused", f"You cannot resume a subscription with status `{status}`; it is not paused."),
+        (
+            subscription["collection_method"] != "charge_automatically",
+            "You can only resume subscriptions with `collection_method` set to `charge_automatically`.",
+        ),
+    )
+    return [message for applies, message in rules if applies]
 
 
 def migrate(call: Call) -> StripeObject:

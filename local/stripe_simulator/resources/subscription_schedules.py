@@ -1,4 +1,4 @@
-"""Subscription schedules, as much as the portal's limits ask for: phases of a subscription that change its prices."""
+"""Subscription schedules: phases that change the prices of a subscription."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def update(call: Call) -> StripeObject:
     if "phases" in call.params:
         schedule["phases"] = _phases(call, call.params["phases"])
     schedule["end_behavior"] = call.params.get("end_behavior", schedule["end_behavior"])
-    _note(call, schedule)
+    _queue_next_phase(call, schedule)
     emit_update(call, "subscription_schedule.updated", before, schedule)
     return retrieve(call)
 
@@ -81,7 +81,7 @@ def plans_update(schedule: StripeObject, now: int) -> bool:
 
 
 def begin_phase(call: Call, subscription: StripeObject) -> None:
-    """A phase's time has come: its prices become the subscription's."""
+    """Begin the phase that is due: its prices become the subscription's."""
     schedule = call.store.subscription_schedules.get(subscription["schedule"])
     begun = [phase for phase in schedule["phases"] if phase["start_date"] <= call.now]
     before = snapshot(subscription)
@@ -92,7 +92,7 @@ def begin_phase(call: Call, subscription: StripeObject) -> None:
     ]
     gone = [{"id": item["id"], "deleted": True} for item in own[len(wanted) :]]
     subscriptions.change_items(call, subscription, [*wanted, *gone])
-    _note(call, schedule)
+    _queue_next_phase(call, schedule)
     emit_update(call, "customer.subscription.updated", before, subscription)
 
 
@@ -137,12 +137,12 @@ def _current(schedule: StripeObject, now: int) -> StripeObject | None:
     return None
 
 
-def _note(call: Call, schedule: StripeObject) -> None:
+def _queue_next_phase(call: Call, schedule: StripeObject) -> None:
     ahead = [phase["start_date"] for phase in schedule["phases"] if phase["start_date"] > call.now]
     call.simulator.phase_starts.pop(schedule["subscription"], None)
     if ahead:
         call.simulator.phase_starts[schedule["subscription"]] = min(ahead)
-        call.simulator.agenda.note(call.store.subscriptions.get(schedule["subscription"]))
+        call.simulator.due_changes.add(call.store.subscriptions.get(schedule["subscription"]))
 
 
 def _attach(call: Call, subscription: StripeObject, schedule_id: str | None) -> None:

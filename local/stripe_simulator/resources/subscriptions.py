@@ -1,7 +1,8 @@
-"""Billing periods: calendar steps from the billing cycle anchor."""
+"""Subscriptions: created, listed and canceled, with their items and billing periods."""
 
 import calendar
 import copy
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,207 +14,8 @@ from local.stripe_simulator.resources.events import emit
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id
 
-_DAYS = {"day": 1, "week": 7}
-_MONTHS = {"month": 1, "year": 12}
-
-
-def add_interval(moment: int, interval: str, count: int) -> int:
-    """`count` intervals after a time; a month that is too short ends at its last day."""
-    start = datetime.fromtimestamp(moment, UTC)
-    if interval in _DAYS:
-        return int((start + timedelta(days=_DAYS[interval] * count)).timestamp())
-    months = start.year * 12 + start.month - 1 + _MONTHS[interval] * count
-    year, month = divmod(months, 12)
-    day = min(start.day, calendar.monthrange(year, month + 1)[1])
-    return int(start.replace(year=year, month=month + 1, day=day).timestamp())
-
-
-def period_at(anchor: int, interval: str, count: int, now: int) -> tuple[int, int]:
-    """The period that holds `now`, counted from the anchor, forwards or backwards."""
-    length = add_interval(anchor, interval, count) - anchor
-    step = (now - anchor) // length
-    while add_interval(anchor, interval, count * step) > now:
-        step -= 1
-    while add_interval(anchor, interval, count * (step + 1)) <= now:
-        step += 1
-    return add_interval(anchor, interval, count * step), add_interval(anchor, interval, count * (step + 1))
-
-
-_NULLS = (
-    *("application", "application_fee_percent", "billing_cycle_anchor_config", "billing_thresholds", "cancel_at"),
-    *("canceled_at", "customer_account", "days_until_due", "default_payment_method", "default_source", "description"),
-    *("ended_at", "latest_invoice", "next_pending_invoice_item_invoice", "on_behalf_of", "pause_collection"),
-    *("pending_invoice_item_interval", "pending_setup_intent", "pending_update", "presentment_details", "schedule"),
-    *("status_details", "test_clock", "transfer_data", "trial_end", "trial_start"),
-)
-_DEFAULTS: StripeObject = dict.fromkeys(_NULLS) | {
-    "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-    "billing_schedules": [],
-    "cancel_at_period_end": False,
-    "cancellation_details": {"comment": None, "feedback": None, "feedback_option": None, "reason": None},
-    "collection_method": "charge_automatically",
-    "default_tax_rates": [],
-    "discounts": [],
-    "invoice_settings": {
-        "account_tax_ids": None,
-        "custom_fields": None,
-        "description": None,
-        "footer": None,
-        "issuer": {"type": "self"},
-    },
-    "livemode": False,
-    "managed_payments": {"enabled": False},
-    "metadata": {},
-    "payment_settings": {
-        "payment_method_options": None,
-        "payment_method_types": None,
-        "save_default_payment_method": "off",
-    },
-    "status": "active",
-    "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-}
-
-
-def blank_subscription(call: Call) -> StripeObject:
-    """A subscription of today's shape, active, with no item yet."""
-    subscription_id, params, started = new_id("sub"), call.params, call.params.get("backdate_start_date", call.now)
-    items_url = f"/v1/subscription_items?subscription={subscription_id}"
-    subscription = (
-        {"id": subscription_id, "object": "subscription"}
-        | copy.deepcopy(_DEFAULTS)
-        | {
-            "billing_cycle_anchor": started,
-            "billing_mode": _billing_mode(call),
-            "created": call.now,
-            "customer": params["customer"],
-            "items": {"object": "list", "data": [], "has_more": False, "total_count": 0, "url": items_url},
-            "start_date": started,
-        }
-    )
-    for name in ("description", "metadata", "trial_settings"):
-        subscription[name] = params.get(name) or subscription[name]
-    subscription["payment_settings"] |= params.get("payment_settings", {})
-    return subscription
-
-
-def _billing_mode(call: Call) -> StripeObject:
-    mode = call.params.get("billing_mode", {"type": "flexible"})
-    if mode["type"] != "flexible":
-        return {"flexible": None, "type": mode["type"], "updated_at": None}
-    flexible = {"proration_discounts": "included", **mode.get("flexible", {})}
-    return {"flexible": flexible, "type": "flexible", "updated_at": call.now}
-
-
-def price_of(call: Call, given: dict[str, Any], param: str) -> StripeObject:
-    """The recurring, active price that an item names or describes."""
-    if "price_data" in given:
-        return catalog.create_price(call.about("", **given["price_data"]))
-    name = given.get("price") or given.get("plan")
-    if not name:
-        raise missing(f"{param}[price]")
-    price = call.store.prices.get(name, f"{param}[price]")
-    if price["type"] != "recurring":
-        raise ApiError(
-            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
-            param=f"{param}[price]",
-        )
-    if not price["active"]:
-        raise ApiError(
-            "The price specified is inactive. This field only accepts active prices.", param=f"{param}[price]"
-        )
-    return price
-
-
-def plan_of(price: StripeObject) -> StripeObject:
-    """The older view of a price, which items still carry."""
-    recurring = price["recurring"]
-    return {
-        "id": price["id"],
-        "object": "plan",
-        "active": price["active"],
-        "amount": price["unit_amount"],
-        "amount_decimal": price["unit_amount_decimal"],
-        "billing_scheme": price["billing_scheme"],
-        "created": price["created"],
-        "currency": price["currency"],
-        "interval": recurring["interval"],
-        "interval_count": recurring["interval_count"],
-        "livemode": False,
-        "metadata": price["metadata"],
-        "meter": recurring["meter"],
-        "nickname": price["nickname"],
-        "product": price["product"],
-        "tiers_mode": price["tiers_mode"],
-        "transform_usage": None,
-        "trial_period_days": None,
-        "usage_type": recurring["usage_type"],
-    }
-
-
-def build_item(call: Call, given: dict[str, Any], subscription: StripeObject, param: str) -> StripeObject:
-    """A new item, whose period is that of the subscription's anchor or trial."""
-    item: StripeObject = {
-        "id": new_id("si"),
-        "object": "subscription_item",
-        "billed_until": None,
-        "billing_thresholds": None,
-        "created": call.now,
-        "current_period_end": 0,
-        "current_period_start": 0,
-        "current_trial": None,
-        "discounts": [],
-        "metadata": given.get("metadata") or {},
-        "quantity": given.get("quantity", 1),
-        "subscription": subscription["id"],
-        "tax_rates": [],
-    }
-    set_price(item, price_of(call, given, param))
-    set_period(item, subscription, call.now)
-    return item
-
-
-def set_price(item: StripeObject, price: StripeObject) -> None:
-    """Sell something else; metered items have no quantity."""
-    item["price"], item["plan"] = dict(price), plan_of(price)
-    if price["recurring"]["usage_type"] == "metered":
-        item["quantity"] = None
-
-
-def set_period(item: StripeObject, subscription: StripeObject, now: int) -> None:
-    """The current period: the trial while it lasts, else counted from the anchor."""
-    if subscription["trial_end"] and now < subscription["trial_end"]:
-        start, end = subscription["trial_start"], subscription["trial_end"]
-    else:
-        recurring = item["price"]["recurring"]
-        anchor = subscription["billing_cycle_anchor"]
-        start, end = period_at(anchor, recurring["interval"], recurring["interval_count"], now)
-    item["current_period_start"], item["current_period_end"] = start, end
-
-
-def change_items(call: Call, subscription: StripeObject, given: list[dict[str, Any]]) -> None:
-    """Apply `items` of an update: by id change or delete, without id add."""
-    items = subscription["items"]["data"]
-    for position, entry in enumerate(given):
-        param = f"items[{position}]"
-        if "id" not in entry:
-            items.append(build_item(call, entry, subscription, param))
-            continue
-        item = next((one for one in items if one["id"] == entry["id"]), None)
-        if item is None:
-            raise ApiError(f"No such subscription_item: '{entry['id']}'", code="resource_missing", param=f"{param}[id]")
-        if entry.get("deleted"):
-            items.remove(item)
-            continue
-        if {"price", "price_data", "plan"} & entry.keys():
-            set_price(item, price_of(call, entry, param))
-            set_period(item, subscription, call.now)
-        apply_fields(item, entry, ("quantity",))
-    if not items:
-        raise ApiError("A subscription must have at least one active item.", param="items")
-    subscription["items"]["total_count"] = len(items)
-
-
 ENDED = {"canceled", "incomplete_expired"}
+
 _DAY = 86_400
 
 
@@ -253,7 +55,7 @@ def _apply_billing(call: Call, subscription: StripeObject) -> None:
 
 
 def apply_collection(subscription: StripeObject, params: dict[str, Any]) -> None:
-    """Take over `collection_method` and `days_until_due`, which belong together."""
+    """Set `collection_method` and `days_until_due`, which depend on each other."""
     method = params.get("collection_method", subscription["collection_method"])
     days = params.get("days_until_due", subscription["days_until_due"])
     if method == "send_invoice" and days is None:
@@ -287,16 +89,11 @@ def _apply_cancellation(call: Call, subscription: StripeObject) -> None:
 def plan_cancellation(
     call: Call, subscription: StripeObject, cancel_at: int | None, *, at_period_end: bool = False
 ) -> None:
-    """Have the subscription end at a time, or no longer (null)."""
+    """Set the time at which the subscription ends, or clear it (null)."""
     subscription["cancel_at"] = cancel_at
     subscription["cancel_at_period_end"] = at_period_end
     subscription["canceled_at"] = call.now if cancel_at else None
     subscription["cancellation_details"]["reason"] = "cancellation_requested" if cancel_at else None
-
-
-def period_end(subscription: StripeObject) -> int:
-    """The earliest end of a current period among the items."""
-    return min(int(item["current_period_end"]) for item in subscription["items"]["data"])
 
 
 def retrieve(call: Call) -> StripeObject:
@@ -341,3 +138,222 @@ def cancel(call: Call, reason: str = "cancellation_requested") -> StripeObject:
     call.simulator.pause_ends.pop(subscription["id"], None)
     emit(call, "customer.subscription.deleted", subscription)
     return subscription
+
+
+# The object and its items.
+
+_NULLS = (
+    *("application", "application_fee_percent", "billing_cycle_anchor_config", "billing_thresholds", "cancel_at"),
+    *("canceled_at", "customer_account", "days_until_due", "default_payment_method", "default_source", "description"),
+    *("ended_at", "latest_invoice", "next_pending_invoice_item_invoice", "on_behalf_of", "pause_collection"),
+    *("pending_invoice_item_interval", "pending_setup_intent", "pending_update", "presentment_details", "schedule"),
+    *("status_details", "test_clock", "transfer_data", "trial_end", "trial_start"),
+)
+
+_DEFAULTS: StripeObject = dict.fromkeys(_NULLS) | {
+    "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+    "billing_schedules": [],
+    "cancel_at_period_end": False,
+    "cancellation_details": {"comment": None, "feedback": None, "feedback_option": None, "reason": None},
+    "collection_method": "charge_automatically",
+    "default_tax_rates": [],
+    "discounts": [],
+    "invoice_settings": {
+        "account_tax_ids": None,
+        "custom_fields": None,
+        "description": None,
+        "footer": None,
+        "issuer": {"type": "self"},
+    },
+    "livemode": False,
+    "managed_payments": {"enabled": False},
+    "metadata": {},
+    "payment_settings": {
+        "payment_method_options": None,
+        "payment_method_types": None,
+        "save_default_payment_method": "off",
+    },
+    "status": "active",
+    "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
+}
+
+
+def blank_subscription(call: Call) -> StripeObject:
+    """Return a new active subscription without items."""
+    subscription_id, params, started = new_id("sub"), call.params, call.params.get("backdate_start_date", call.now)
+    items_url = f"/v1/subscription_items?subscription={subscription_id}"
+    subscription = (
+        {"id": subscription_id, "object": "subscription"}
+        | copy.deepcopy(_DEFAULTS)
+        | {
+            "billing_cycle_anchor": started,
+            "billing_mode": _billing_mode(call),
+            "created": call.now,
+            "customer": params["customer"],
+            "items": {"object": "list", "data": [], "has_more": False, "total_count": 0, "url": items_url},
+            "start_date": started,
+        }
+    )
+    for name in ("description", "metadata", "trial_settings"):
+        subscription[name] = params.get(name) or subscription[name]
+    subscription["payment_settings"] |= params.get("payment_settings", {})
+    return subscription
+
+
+def _billing_mode(call: Call) -> StripeObject:
+    mode = call.params.get("billing_mode", {"type": "flexible"})
+    if mode["type"] != "flexible":
+        return {"flexible": None, "type": mode["type"], "updated_at": None}
+    flexible = {"proration_discounts": "included", **mode.get("flexible", {})}
+    return {"flexible": flexible, "type": "flexible", "updated_at": call.now}
+
+
+def build_item(call: Call, given: dict[str, Any], subscription: StripeObject, param: str) -> StripeObject:
+    """Return a new item in its current period."""
+    item: StripeObject = {
+        "id": new_id("si"),
+        "object": "subscription_item",
+        "billed_until": None,
+        "billing_thresholds": None,
+        "created": call.now,
+        "current_period_end": 0,
+        "current_period_start": 0,
+        "current_trial": None,
+        "discounts": [],
+        "metadata": given.get("metadata") or {},
+        "quantity": given.get("quantity", 1),
+        "subscription": subscription["id"],
+        "tax_rates": [],
+    }
+    set_price(item, price_of(call, given, param))
+    set_period(item, subscription, call.now)
+    return item
+
+
+def change_items(call: Call, subscription: StripeObject, given: list[dict[str, Any]]) -> None:
+    """Apply `items` of an update: by id change or delete, without id add."""
+    items = subscription["items"]["data"]
+    for position, entry in enumerate(given):
+        param = f"items[{position}]"
+        if "id" not in entry:
+            items.append(build_item(call, entry, subscription, param))
+            continue
+        item = next((one for one in items if one["id"] == entry["id"]), None)
+        if item is None:
+            raise ApiError(f"No such subscription_item: '{entry['id']}'", code="resource_missing", param=f"{param}[id]")
+        if entry.get("deleted"):
+            items.remove(item)
+            continue
+        if {"price", "price_data", "plan"} & entry.keys():
+            set_price(item, price_of(call, entry, param))
+            set_period(item, subscription, call.now)
+        apply_fields(item, entry, ("quantity",))
+    if not items:
+        raise ApiError("A subscription must have at least one active item.", param="items")
+    subscription["items"]["total_count"] = len(items)
+
+
+def price_of(call: Call, given: dict[str, Any], param: str) -> StripeObject:
+    """Return the recurring, active price that an item names or describes."""
+    if "price_data" in given:
+        return catalog.create_price(call.about("", **given["price_data"]))
+    name = given.get("price") or given.get("plan")
+    if not name:
+        raise missing(f"{param}[price]")
+    price = call.store.prices.get(name, f"{param}[price]")
+    if price["type"] != "recurring":
+        raise ApiError(
+            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
+            param=f"{param}[price]",
+        )
+    if not price["active"]:
+        raise ApiError(
+            "The price specified is inactive. This field only accepts active prices.", param=f"{param}[price]"
+        )
+    return price
+
+
+def set_price(item: StripeObject, price: StripeObject) -> None:
+    """Set the price of an item; metered items have no quantity."""
+    item["price"], item["plan"] = dict(price), plan_of(price)
+    if price["recurring"]["usage_type"] == "metered":
+        item["quantity"] = None
+
+
+def plan_of(price: StripeObject) -> StripeObject:
+    """Return the plan of a price, which items still carry."""
+    recurring = price["recurring"]
+    return {
+        "id": price["id"],
+        "object": "plan",
+        "active": price["active"],
+        "amount": price["unit_amount"],
+        "amount_decimal": price["unit_amount_decimal"],
+        "billing_scheme": price["billing_scheme"],
+        "created": price["created"],
+        "currency": price["currency"],
+        "interval": recurring["interval"],
+        "interval_count": recurring["interval_count"],
+        "livemode": False,
+        "metadata": price["metadata"],
+        "meter": recurring["meter"],
+        "nickname": price["nickname"],
+        "product": price["product"],
+        "tiers_mode": price["tiers_mode"],
+        "transform_usage": None,
+        "trial_period_days": None,
+        "usage_type": recurring["usage_type"],
+    }
+
+
+# Billing periods: calendar steps from the billing cycle anchor.
+
+_DAYS = {"day": 1, "week": 7}
+
+_MONTHS = {"month": 1, "year": 12}
+
+
+def set_period(item: StripeObject, subscription: StripeObject, now: int) -> None:
+    """Set the current period: the trial while it lasts, else counted from the anchor."""
+    if subscription["trial_end"] and now < subscription["trial_end"]:
+        period = Period(subscription["trial_start"], subscription["trial_end"])
+    else:
+        recurring = item["price"]["recurring"]
+        anchor = subscription["billing_cycle_anchor"]
+        period = period_at(anchor, recurring["interval"], recurring["interval_count"], now)
+    item["current_period_start"], item["current_period_end"] = period.start, period.end
+
+
+def period_end(subscription: StripeObject) -> int:
+    """Return the earliest end of a current period among the items."""
+    return min(int(item["current_period_end"]) for item in subscription["items"]["data"])
+
+
+@dataclass(frozen=True)
+class Period:
+    """A billing period, in Unix seconds; `end` is the start of the next one."""
+
+    start: int
+    end: int
+
+
+def period_at(anchor: int, interval: str, count: int, now: int) -> Period:
+    """Return the period that contains `now`, counted from the anchor, forwards or backwards."""
+    length = add_interval(anchor, interval, count) - anchor
+    step = (now - anchor) // length
+    while add_interval(anchor, interval, count * step) > now:
+        step -= 1
+    while add_interval(anchor, interval, count * (step + 1)) <= now:
+        step += 1
+    return Period(add_interval(anchor, interval, count * step), add_interval(anchor, interval, count * (step + 1)))
+
+
+def add_interval(moment: int, interval: str, count: int) -> int:
+    """Return the time `count` intervals later; in a month that is too short, its last day."""
+    start = datetime.fromtimestamp(moment, UTC)
+    if interval in _DAYS:
+        return int((start + timedelta(days=_DAYS[interval] * count)).timestamp())
+    months = start.year * 12 + start.month - 1 + _MONTHS[interval] * count
+    year, month = divmod(months, 12)
+    day = min(start.day, calendar.monthrange(year, month + 1)[1])
+    return int(start.replace(year=year, month=month + 1, day=day).timestamp())
