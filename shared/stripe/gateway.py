@@ -25,6 +25,7 @@ TIMEOUT_SECONDS = 4
 RETRIES = 1
 # Readers of whole lists can wait, and a page of 100 large subscriptions may take Stripe some seconds.
 PATIENT_TIMEOUT_SECONDS = 20
+ITEMS_PAGE = 100
 
 # How Stripe's refusal names it: the 'rak_customer_portal_write' permission would allow the request.
 _PERMISSION = re.compile(r"rak_\w+")
@@ -92,12 +93,38 @@ class SubscriptionRead:
     took: float
 
 
+def has_more_items(raw: StripeJson) -> bool:
+    """Whether a subscription's JSON holds the first of its items only: Stripe embeds ten."""
+    items = raw.get("items")
+    return isinstance(items, Mapping) and bool(items.get("has_more"))
+
+
+def with_all_items(client: StripeClient, raw: StripeJson) -> StripeJson:
+    """Return a subscription's JSON with all its items, read page by page (`GET /v1/subscription_items`).
+
+    The items are of a later time than the rest. So whoever uses both must date them by the whole time that the reads
+    took: a change in between is then newer than that time, and its own event brings it.
+    """
+    items: list[StripeJson] = []
+    query: dict[str, Any] = {"subscription": raw["id"], "limit": ITEMS_PAGE}
+    with stripe_errors():
+        while True:
+            page = client.raw_request("get", "/v1/subscription_items", **query).data
+            items += page["data"]
+            if not page["has_more"] or not page["data"]:
+                return {**raw, "items": {**raw["items"], "data": items, "has_more": False}}
+            query["starting_after"] = page["data"][-1]["id"]
+
+
 def read_from_stripe(client: StripeClient, subscription_id: str) -> SubscriptionRead:
-    """Read one subscription from Stripe. Raises `UnreadableEvent` where Stripe has none or refuses."""
+    """Read one subscription with all its items. Raises `UnreadableEvent` where Stripe has none or refuses."""
     began = time.monotonic()
     with stripe_errors():
         try:
             found = client.v1.subscriptions.retrieve(subscription_id)
+            raw: StripeJson = found.to_dict(for_json=True)
+            if has_more_items(raw):
+                raw = with_all_items(client, raw)
         except stripe.InvalidRequestError as error:
             if error.http_status == HTTPStatus.NOT_FOUND:
                 raise UnreadableEvent(
@@ -107,8 +134,9 @@ def read_from_stripe(client: StripeClient, subscription_id: str) -> Subscription
                 "subscription_refused",
                 f"Stripe refused to read {subscription_id} ({_code_of(error)}). Request: {error.request_id}",
             ) from error
+    # The answer of the first request has the earlier date: the whole read began before it.
     took = time.monotonic() - began
-    return SubscriptionRead(read_subscription(found.to_dict(for_json=True)), date_of(found.last_response), took)
+    return SubscriptionRead(read_subscription(raw), date_of(found.last_response), took)
 
 
 def date_of(response: StripeResponse | None) -> int:

@@ -4,14 +4,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from stripe import StripeClient
 
 from shared.errors import Unavailable
-from shared.stripe.gateway import date_of
+from shared.stripe.gateway import date_of, has_more_items, with_all_items
 from shared.stripe.pacing import RateLimit, Retries
 
 PAGE = 100
@@ -55,7 +55,19 @@ def subscription_pages(
 
     Stripe hides those of test clocks from this list. Raises as `Retries.of_stripe` does; no page is ever skipped.
     """
-    return pages(client, retries, "/v1/subscriptions", {"status": "all"}, starting_after=starting_after)
+    for page in pages(client, retries, "/v1/subscriptions", {"status": "all"}, starting_after=starting_after):
+        yield with_whole_subscriptions(client, retries, page)
+
+
+def with_whole_subscriptions(client: StripeClient, retries: Retries, page: ListPage) -> ListPage:
+    """Read the items that a page of subscriptions left out; `took` then covers these reads too."""
+    if not any(map(has_more_items, page.data)):
+        return page
+    began = time.monotonic()
+    data = tuple(
+        retries.of_stripe(partial(with_all_items, client, raw)) if has_more_items(raw) else raw for raw in page.data
+    )
+    return replace(page, data=data, took=page.took + time.monotonic() - began)
 
 
 def pages(
@@ -197,7 +209,8 @@ class WindowReader:
             self._waiting.appendleft(rest)
 
     def _read(self, window: Window) -> ListPage:
-        return self._retries.of_stripe(lambda: self._ask(window))
+        page = self._retries.of_stripe(lambda: self._ask(window))
+        return with_whole_subscriptions(self._client, self._retries, page)
 
     def _ask(self, window: Window) -> ListPage:
         page = read_page(self._client, "/v1/subscriptions", window.params())

@@ -202,7 +202,7 @@ class _Subscription(_Shape):
     )
     paused_at: Seconds | None = Field(None, validation_alias=AliasPath("status_details", "paused", "transitioned_at"))
     current_period_end: Seconds | None = None
-    items: Annotated[tuple[_Item, ...], Field(max_length=100)] = Field((), validation_alias=AliasPath("items", "data"))
+    items: Annotated[tuple[_Item, ...], Field(max_length=500)] = Field((), validation_alias=AliasPath("items", "data"))
 
 
 def read_subscription(raw: Mapping[str, Any]) -> Subscription:

@@ -158,7 +158,7 @@ def test_only_the_id_customer_status_and_mode_are_needed() -> None:
         ({"livemode": "perhaps"}, "livemode"),
         ({"customer": "c" * 300}, "customer"),
         ({"cancel_at": 10**12}, "cancel_at"),
-        ({"items": {"data": [{"id": "si"}] * 101}}, "items"),
+        ({"items": {"data": [{"id": "si"}] * 501}}, "items"),
         ({"pause_collection": {"resumes_at": 5}}, "pause_collection.behavior"),
     ],
 )
