@@ -265,6 +265,6 @@ def _mail(
     chosen = language or best_language(locale, ",".join(locales))
     sender = deployment.email_sender
     message = compose(link, sender=sender, recipient=recipient, language=chosen)
-    ses.send(boto3.client("sesv2"), message, sender, [recipient], mend=_SES_FIX)
+    ses.send(boto3.client("sesv2"), message, sender, [recipient], fix=_SES_FIX)
     sent = _("Sent to {recipient}. The link works until {until} UTC.", recipient=recipient, until=link.expires_at)
     sys.stdout.write(f"{sent.say(language or ENGLISH)}\n")

@@ -1,4 +1,4 @@
-"""What all AWS clients share: time-outs that fit into a request, and what a refusal is."""
+"""What all uses of AWS share: client settings, the meaning of error codes, and DynamoDB's form of values."""
 
 from typing import Any
 
@@ -8,22 +8,22 @@ from botocore.exceptions import ClientError
 # botocore's own time-outs are 60 seconds each.
 AWS_CONFIG = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
 
-# What no later try mends: a missing permission, a table or bucket that was deleted. A `HEAD` has only the status.
+# Errors that trying again does not fix: a missing permission, a deleted table or bucket. A `HEAD` has only the status.
 _REFUSALS = frozenset({"AccessDenied", "AccessDeniedException", "403", "NoSuchBucket", "ResourceNotFoundException"})
 
 
 def code_of(error: Exception) -> str:
-    """Return what AWS calls the error, or else what Python does."""
+    """Return AWS's code of the error, or the name of its class where AWS did not respond."""
     return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether only the team can mend it."""
+    """Whether only the operator can fix it."""
     return code_of(error) in _REFUSALS
 
 
 def serialize(value: str | int | list[Any] | dict[str, Any] | None) -> dict[str, Any]:
-    """Give a value DynamoDB's type; the few that a mirror needs, several times as fast as boto3's `TypeSerializer`."""
+    """Return a value in DynamoDB's form: only the types stored here, several times as fast as boto3's serializer."""
     match value:
         case str():
             return {"S": value}

@@ -13,9 +13,18 @@ PortalError
 └── UnreadableEvent       a genuine event that this version cannot understand
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+# Stripe quotes what it refuses, a group may come from a claim, and messages are logged.
+_EMAIL_ADDRESS = re.compile(r"[^\s'\"<>(),;:]+@[^\s'\"<>(),;:]+")
+
+
+def without_addresses(text: str) -> str:
+    """Return a text for an error's message, with every e-mail address replaced."""
+    return _EMAIL_ADDRESS.sub("(an e-mail address)", text)
 
 
 class PortalError(Exception):

@@ -1,4 +1,4 @@
-"""One page of the portal that a link may lead to: Stripe's `flow_data`, as flat fields of a token or a request."""
+"""Link tokens: JWTs that say whose portal a link opens, and if it opens only one page (a flow), which one."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from shared.errors import InvalidRequest, Unauthenticated
 
 SubscriptionId = Annotated[str, Field(pattern=r"^sub_[A-Za-z0-9_]{1,250}$")]
 ItemId = Annotated[str, Field(pattern=r"^si_[A-Za-z0-9_]{1,250}$")]
-# Prices made of old plans, and coupons, have ids of the account's own choice.
+# Coupons, and prices that were plans once, can have ids of the account's own choice.
 OwnId = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
 PromotionCodeId = Annotated[str, Field(pattern=r"^promo_[A-Za-z0-9_]{1,250}$")]
 Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -31,11 +31,11 @@ AfterCompletion = Literal["hosted_confirmation", "portal_homepage", "redirect"]
 
 
 class FlowClaims(BaseModel):
-    """A page of the portal, and what it is about.
+    """A page of the portal and its details: Stripe's `flow_data` as flat fields.
 
     `item`, `price` and `quantity` are the one change that `subscription_update_confirm` shows for confirmation (Stripe
-    takes one item at most). `coupon` is offered to who cancels, or discounts that change; `promotion_code` only the
-    latter. `custom_message` is what the `hosted_confirmation` says (at most 500 characters at Stripe).
+    takes one item at most). `coupon` is offered to a customer who cancels, or discounts that change; `promotion_code`
+    only does the latter. `custom_message` is the text of the `hosted_confirmation` (Stripe allows 500 characters).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
@@ -77,7 +77,7 @@ class FlowClaims(BaseModel):
 AUDIENCE = "portal"
 ALGORITHM = "HS256"
 MAX_AGE = timedelta(days=7)
-# A token has a handful of short claims; longer ones are not read at all.
+# A token has a few short claims; longer ones are refused before they are parsed.
 MAX_LENGTH = 2048
 
 CustomerId = Annotated[str, Field(pattern=r"^cus_[A-Za-z0-9_]{1,250}$")]
@@ -86,7 +86,7 @@ Locale = Annotated[str, Field(pattern=r"^[A-Za-z]{2,4}(-[A-Za-z0-9]{2,4})?$")]
 
 
 class LinkClaims(FlowClaims):
-    """What a link token says; a `flow` in it is the only one that the token opens.
+    """The claims of a link token; a `flow` in it is the only one that the token opens.
 
     `checkout: false` keeps a customer without a live subscription out of Checkout: the portal opens all the same.
     """
@@ -99,7 +99,7 @@ class LinkClaims(FlowClaims):
 
 @dataclass(frozen=True, slots=True)
 class LinkTokens:
-    """Mints and reads link tokens with the deployment's `link_secret`."""
+    """Mints and reads link tokens, signed with the deployment's `link_secret`."""
 
     secret: str
     audience: str = AUDIENCE

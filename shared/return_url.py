@@ -1,4 +1,4 @@
-"""Where a visitor may be sent back to: an exact origin out of a list, or nowhere."""
+"""The guard against open redirects: a return URL has to be of one of the allowed origins, exactly."""
 
 import re
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from shared.errors import InvalidRequest
 
 MAX_LENGTH = 2048
 
-# What browsers and parsers read differently: white space, control characters, backslashes, anything not ASCII.
+# Without what browsers and parsers read differently: white space, control characters, backslashes, non-ASCII.
 _PLAIN = re.compile(r"[!-\[\]-~]+")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\]")
 _DEFAULT_PORT = {"https": 443, "http": 80}

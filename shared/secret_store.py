@@ -1,4 +1,4 @@
-"""The deployment's one secret, cached, so that a rotation needs no deploy."""
+"""Reads the deployment's secret and caches it, so that rotating it needs no deployment."""
 
 import re
 import time
@@ -21,13 +21,15 @@ REREAD_SECONDS = 60
 
 def _stripe_api_key(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[sr]k_(test|live)_\S+", value.get_secret_value()):
-        raise ValueError("a secret or restricted key begins with sk_test_, sk_live_, rk_test_ or rk_live_")
+        raise ValueError(
+            "must be a secret or restricted key, which begins with sk_test_, sk_live_, rk_test_ or rk_live_"
+        )
     return value
 
 
 def _link_secret(value: SecretStr) -> SecretStr:
     if re.search(r"\s", value.get_secret_value()):
-        raise ValueError("a shared secret has no white space: it is not a key pair's public or private half")
+        raise ValueError("must have no white space: it is a shared secret, not a half of a key pair")
     return value
 
 
@@ -94,4 +96,4 @@ class SecretStore:
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the text'}: {e['msg']}" for e in error.errors())
             # `from None`: the cause would carry the secret's text into the log.
-            raise OperatorError("bad_secret", f"Mend the secret {self._secret_id}: {wrong}") from None
+            raise OperatorError("bad_secret", f"Correct the secret {self._secret_id}: {wrong}") from None

@@ -1,4 +1,4 @@
-"""Hands a mail to SES, and tells apart what a later try may mend from what only the team can."""
+"""Sends a mail by SES, and tells errors that may pass from those that only the operator can fix."""
 
 from collections.abc import Sequence
 from email.message import EmailMessage
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
 
 
-# What to compose with. SES wants 7 bits (developer guide, "Sending raw email"); Python's default for French is 8.
+# The policy for composing. SES requires 7 bits (developer guide, "Sending raw email"); Python uses 8 for French.
 SEVEN_BITS = SMTP.clone(cte_type="7bit")
 # Python folds a header of 70 to 78 characters right after its name, which some readers show as a leading space.
 _UNFOLDED = SEVEN_BITS.clone(max_line_length=998)
 
-# What a later try cannot mend (SES API v2, SendEmail, "Errors").
-_OPERATORS_FAULTS = frozenset(
+# Errors that trying again does not fix (SES API v2, SendEmail, "Errors").
+_REFUSALS = frozenset(
     {
         "AccessDeniedException",
         "AccountSuspendedException",
@@ -34,8 +34,8 @@ _OPERATORS_FAULTS = frozenset(
 )
 
 
-def send(ses: "SESV2Client", message: EmailMessage, sender: str, recipients: Sequence[str], *, mend: str) -> None:
-    """Send a mail; `sender` may be `Name <address>`, and `mend` says what to look at when SES refuses.
+def send(ses: "SESV2Client", message: EmailMessage, sender: str, recipients: Sequence[str], *, fix: str) -> None:
+    """Send a mail; `sender` may be `Name <address>`. If SES refuses, the message ends with `fix`: what to do then.
 
     Raises `OperatorError` when SES will never take it, `Unavailable` when it may later. Neither names an address,
     because errors are logged.
@@ -48,7 +48,7 @@ def send(ses: "SESV2Client", message: EmailMessage, sender: str, recipients: Seq
         )
     except (ClientError, BotoCoreError) as error:
         # `from None`: SES names the addresses that it refuses, and the cause would carry them into the log.
-        raise _refused(error, mend) from None
+        raise _refused(error, fix) from None
 
 
 def on_the_wire(message: EmailMessage) -> bytes:
@@ -56,8 +56,8 @@ def on_the_wire(message: EmailMessage) -> bytes:
     return message.as_bytes(policy=_UNFOLDED if str(message["Subject"]).isascii() else SEVEN_BITS)
 
 
-def _refused(error: ClientError | BotoCoreError, mend: str) -> OperatorError | Unavailable:
+def _refused(error: ClientError | BotoCoreError, fix: str) -> OperatorError | Unavailable:
     code = code_of(error)
-    if code in _OPERATORS_FAULTS:
-        return OperatorError("mail_refused", f"SES refused the mail ({code}). {mend}")
+    if code in _REFUSALS:
+        return OperatorError("mail_refused", f"SES refused the mail ({code}). {fix}")
     return Unavailable("mail_unavailable", f"SES did not take the mail ({code})")

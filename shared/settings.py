@@ -1,4 +1,4 @@
-"""Reads a function's settings from its environment, complaining by name."""
+"""The settings that functions share, read from the environment; an error names each setting that is wrong."""
 
 import os
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ class FunctionSettings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Read them; an empty variable counts as absent. Raises `OperatorError` naming what is wrong, not its value."""
+        """Read the settings; an empty variable counts as absent. Raises `OperatorError`, with names and no values."""
         values = os.environ if environment is None else environment
         try:
             return cls.model_validate({name: value for name, value in values.items() if value != ""})
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise OperatorError("bad_settings", f"Mend these settings in template.yaml's parameters: {wrong}") from None
+            raise OperatorError("bad_settings", f"Correct these parameters of the stack: {wrong}") from None
 
 
 class MirrorSettings(BaseModel):
-    """Where the mirror is, and the two spans of its rule."""
+    """Where the mirror is, and the two durations of its rule."""
 
     table_name: Annotated[str, Field(min_length=1)]
     event_clock_uncertainty_seconds: Annotated[int, Field(ge=2, le=60)]

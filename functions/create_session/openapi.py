@@ -1,4 +1,4 @@
-"""The answers of the OpenAPI document: every status with its codes."""
+"""The OpenAPI document of the portal link, derived from its routes, its request model and the catalogue of errors."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from shared.http import CONTENT_TYPE, status_of
 
 
 def _codes_by_status() -> dict[int, list[str]]:
-    """Return the codes that the portal link can answer with, in alphabetical order."""
+    """Return the codes of each status that the portal link can respond with."""
     found: dict[int, list[str]] = {}
     for entry in CATALOGUE.values():
         if entry.portal_link:
@@ -38,13 +38,13 @@ PROBLEM = {
 }
 MESSAGE = {
     "type": "object",
-    "description": "API Gateway's own answer, without the function",
+    "description": "API Gateway's own response, without the function",
     "required": ["message"],
     "additionalProperties": False,
     "properties": {"message": {"type": ["string", "null"]}},
 }
 _GATEWAYS = {"application/json": {"schema": {"$ref": "#/components/schemas/Message"}}}
-# Of all answers of the function.
+# Of every response of the function.
 _HEADERS = {
     "Cache-Control": {"required": True, "schema": {"const": "no-store"}},
     "Referrer-Policy": {"required": True, "schema": {"const": "no-referrer"}},
@@ -55,14 +55,14 @@ _HEADERS = {
 def response(
     description: str, content: Mapping[str, Any] | None = None, *, headers: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """An answer of the function's; further `headers` are not in every one of them but `Location`."""
+    """Describe a response of the function. Of the further `headers` only `Location` is always there."""
     own = {name: {"required": name == "Location", "schema": {"type": "string"}} for name in headers}
     found: dict[str, Any] = {"description": description, "headers": {**_HEADERS, **own}}
     return found | ({"content": dict(content)} if content else {})
 
 
 def refusals(*statuses: int, has_page: bool) -> dict[str, Any]:
-    """The answers to what cannot be had; those of API Gateway itself have no headers of ours."""
+    """Describe the responses to requests that fail; API Gateway's own have none of our headers."""
     found = {str(status): _refusal(status, has_page=has_page) for status in statuses}
     return found | {"429": {"description": "Too many requests at once", "content": _GATEWAYS}}
 
@@ -85,7 +85,7 @@ Schema = dict[str, Any]
 _TITLE = "Portal link"
 _VERSION = "1"
 _ABOUT = (
-    "Opens Stripe's customer portal for a proven customer. Answers are never to be cached: they hold a credential, or "
+    "Opens Stripe's customer portal for a proven customer. Responses must not be cached: they hold a credential, or "
     "lead to one. Errors are problem+json with a stable `code`; a browser that follows a link gets a page instead."
 )
 _TOKEN = {
@@ -94,7 +94,7 @@ _TOKEN = {
     "pattern": r"^[\w-]+\.[\w-]+\.[\w-]+$",
     "description": "A link token: whose portal it is",
 }
-_EMAIL = {"type": "string", "description": "Fills in the login page's address; nothing is looked up"}
+_EMAIL = {"type": "string", "description": "Prefills the login page; no customer is looked up"}
 _BEARER = {
     "type": "http",
     "scheme": "bearer",
@@ -139,8 +139,8 @@ def _get_portal() -> Schema:
 def _get_portal_return() -> Schema:
     return {
         "operationId": "getPortalReturn",
-        "summary": "Come back from Checkout",
-        "description": "To the portal in the browser that was sent to Checkout, elsewhere to `return_url`.",
+        "summary": "Return from Checkout",
+        "description": "To the portal in the browser that was sent to Checkout, in any other to `return_url`.",
         "parameters": list(_request_parameters("return_url", "locale")),
         "responses": {
             "303": response("To the portal or back to the site", headers=("Location", "Set-Cookie")),
@@ -152,18 +152,22 @@ def _get_portal_return() -> Schema:
 def _head_portal() -> Schema:
     return {
         "operationId": "headPortal",
-        "summary": "Whether the link is there; makes no session",
-        "responses": {"200": response("It is"), **refusals(has_page=False)},
+        "summary": "Check that the link exists, without creating a session",
+        "responses": {"200": response("It exists"), **refusals(has_page=False)},
     }
 
 
 def _post_portal_sessions() -> Schema:
-    url = {"type": "string", "format": "uri", "description": "A credential: lead the browser there, and nowhere else"}
+    url = {
+        "type": "string",
+        "format": "uri",
+        "description": "A credential: redirect the browser there, and nothing else",
+    }
     made = {"type": "object", "required": ["url"], "properties": {"url": url}, "additionalProperties": False}
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/SessionRequest"}}}
     return {
         "operationId": "postPortalSessions",
-        "summary": "Ask for a session",
+        "summary": "Create a session",
         "description": "For a signed-in user's page, or for a server that has a link token.",
         "security": [{"bearer": []}],
         "requestBody": {"required": False, "content": content},
@@ -176,12 +180,12 @@ def _post_portal_sessions() -> Schema:
 
 def _request_schema() -> Schema:
     schema = SessionRequest.model_json_schema()
-    schema["description"] = "What may be asked; none of it says who is asking"
+    schema["description"] = "What a caller may ask for; no field says who the caller is"
     return schema
 
 
 def _request_parameters(*names: str) -> Iterable[Schema]:
-    """The request's fields as parameters of an address, which is never null."""
+    """Describe the request's fields as query parameters, which are never null."""
     for name, field in _request_schema()["properties"].items():
         if not names or name in names:
             (schema,) = (one for one in field["anyOf"] if one.get("type") != "null")

@@ -101,7 +101,7 @@ _PAGE = """<!doctype html>
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """What the page depends on beside the error; `reference` finds the log line."""
+    """What the page depends on besides the error; `reference` is the request's id, which finds the log line."""
 
     accept_language: str | None
     has_token: bool
@@ -109,12 +109,12 @@ class Visitor:
 
     @property
     def language(self) -> Language:
-        """The page's language: English where the visitor asks for none that there is."""
+        """The page's language: English unless the visitor prefers another that the page has."""
         return "fr" if preferred(self.accept_language, LANGUAGES) == "fr" else "en"
 
 
 def visitor_page(error: PortalError, visitor: Visitor) -> str:
-    """Render the page; its ways out are the same address once more, or without a token, which is the login page."""
+    """Render the page. It links to the same address again, or without the token, which is the login page."""
     language = visitor.language
     page = error.entry.page
     title, text = _TEXTS[page]

@@ -13,8 +13,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.nightly_audit.night import NightlyAudit, run_steps
-from functions.nightly_audit.settings import NightlyAuditSettings
+from functions.nightly_audit.night import run_steps
 from functions.nightly_audit.wiring import wire
 from shared.errors import PortalError, Unavailable
 from shared.http import log_problem
@@ -52,9 +51,7 @@ _PATIENCE = StepConfig(
 )
 
 
-@cache
-def _wire() -> NightlyAudit:
-    return wire(NightlyAuditSettings.from_environment())
+_wire = cache(wire)
 
 
 class _Steps:

@@ -114,7 +114,7 @@ __all__ = ["ListLink", "Mailer", "ReportView", "compose", "subject"]
 # of 3.
 LARGEST_CSV = 5_000_000
 
-_MEND = "Verify AUDIT_EMAIL_FROM in SES in this region, and AUDIT_EMAIL_TO too while the account is in the SES sandbox."
+_FIX = "Verify AUDIT_EMAIL_FROM in SES in this region, and AUDIT_EMAIL_TO too while the account is in the SES sandbox."
 
 
 class Mailer:
@@ -128,7 +128,7 @@ class Mailer:
     def send(self, edition: ReportView) -> None:
         """Send the mail. Raises `OperatorError` when SES will never take it, `Unavailable` when it may later."""
         message = compose(edition, self._sender, self._recipients)
-        send(self._ses, message, self._sender, self._recipients, mend=_MEND)
+        send(self._ses, message, self._sender, self._recipients, fix=_FIX)
 
 
 def compose(

@@ -1,4 +1,4 @@
-"""Puts together what a night works with."""
+"""Makes what the nightly audit needs, once per execution environment."""
 
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
 
 
-# A mail may be large. A time-out here can mean that it was sent: only a longer wait keeps it from being sent twice.
+# A mail may be large. After a time-out it may have been sent, and is sent again: hence the long one.
 MAIL_CONFIG = Config(connect_timeout=2, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 2})
-# Parts may be large as well; a signed address has to be of the bucket's own region.
+# Files may be large as well. A signed URL has to be of the bucket's own region.
 BUCKET_CONFIG = Config(
     connect_timeout=2,
     read_timeout=60,
@@ -31,8 +31,12 @@ BUCKET_CONFIG = Config(
 )
 
 
-def wire(settings: NightlyAuditSettings) -> NightlyAudit:
-    """Make the AWS clients; Stripe's is made at each step, from the secret as it is then."""
+def wire() -> NightlyAudit:
+    """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong.
+
+    Stripe's client is made at each step, from the secret as it is then.
+    """
+    settings = NightlyAuditSettings.from_environment()
     ses: SESV2Client = boto3.client("sesv2", config=MAIL_CONFIG)
     s3: S3Client = boto3.client("s3", config=BUCKET_CONFIG)
     dynamodb = boto3.client("dynamodb", config=AWS_CONFIG)

@@ -22,7 +22,7 @@ MIRROR_CONFIG = AWS_CONFIG.merge(Config(parameter_validation=False, user_agent="
 
 
 def wire() -> Receiver:
-    """Read the environment and make the clients. Raises `OperatorError` naming the settings that are wrong."""
+    """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong."""
     settings = WebhookSettings.from_environment()
     secrets = SecretStore(settings.secret_id, boto3.client("secretsmanager", config=AWS_CONFIG))
     mirror = Mirror(

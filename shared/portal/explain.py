@@ -17,7 +17,7 @@ from shared.portal.configuration import Configuration, Features
 from shared.portal.facts import Answer, PortalFacts, Price
 from shared.portal.pause import pausing, resuming
 from shared.portal.payment_methods import TABLE, Support, Supported, removal, support_in
-from shared.portal.which_configuration import ConfigurationChoice, read_configuration
+from shared.portal.which_configuration import ConfigurationChoice, group_in, read_configuration
 from shared.stripe.gateway import StripeJson, stripe_errors
 from shared.stripe.subscription import Subscription, is_paused, read_subscription
 
@@ -153,7 +153,7 @@ def explain(
     raw = _subscription(client, subscription_id)
     customer: StripeJson = raw["customer"] if isinstance(raw.get("customer"), Mapping) else {}
     subscription = read_subscription(raw)
-    group = through.group or (customer.get("metadata") or {}).get("portal_group")
+    group = through.group or group_in(customer.get("metadata"))
     raw_configuration = read_configuration(client, through, group)
     features = Configuration.from_stripe(raw_configuration).features
     methods = reader.permitted("Payment Methods", lambda: _payment_methods(client, subscription.customer_id))

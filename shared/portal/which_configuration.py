@@ -1,4 +1,4 @@
-"""Finds the portal configuration that a customer gets, as the portal link does."""
+"""Which portal configuration a customer gets: that of the customer's group, else the account's default one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import stripe
 from stripe import StripeClient
 
-from shared.errors import InvalidRequest, OperatorError
+from shared.errors import InvalidRequest, OperatorError, without_addresses
 from shared.stripe.gateway import StripeJson, stripe_errors
 
 _PRODUCTS = "features.subscription_update.products"
@@ -14,10 +14,10 @@ _PRODUCTS = "features.subscription_update.products"
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationChoice:
-    """Through which configuration to look: the one named, else the group's, else the default one.
+    """Which configuration to read: the one named, else the group's, else the default one.
 
-    `groups` is PORTAL_CONFIGURATIONS; without a `group` it is that of the customer's `metadata.portal_group`. `country`
-    is the Stripe account's (two letters), which is asked for when it is `None`.
+    `groups` is PORTAL_CONFIGURATIONS; `group` overrides the customer's own, `metadata.portal_group`. `country` is the
+    Stripe account's (two letters), which is read from Stripe when it is `None`.
     """
 
     groups: Mapping[str, str] = field(default_factory=dict)
@@ -34,11 +34,7 @@ def read_configuration(client: StripeClient, through: ConfigurationChoice, group
         if configuration_id is None:
             found = configurations.list({"is_default": True, "limit": 1, "expand": [f"data.{_PRODUCTS}"]}).data
             if not found:
-                raise OperatorError(
-                    "no_default_configuration",
-                    "Save the portal's settings once in Stripe's Dashboard (Settings > Billing > Customer portal), "
-                    "in the mode of the API key",
-                )
+                raise no_default_configuration()
             default: StripeJson = found[0].to_dict(for_json=True)
             return default
         try:
@@ -50,13 +46,28 @@ def read_configuration(client: StripeClient, through: ConfigurationChoice, group
     return raw
 
 
-def configuration_of_group(group: str | None, groups: Mapping[str, str]) -> str | None:
-    """Return the id of a group's configuration, `None` for the default one. Raises `OperatorError` for no such group.
+def no_default_configuration() -> OperatorError:
+    """Return the error for an account whose portal settings have never been saved."""
+    return OperatorError(
+        "no_default_configuration",
+        "Save the portal's settings once in Stripe's Dashboard (Settings > Billing > Customer portal), "
+        "in the mode of the API key",
+    )
 
-    Without any groups the portal link asks nobody for one.
+
+def group_in(metadata: Mapping[str, str] | None) -> str | None:
+    """Return the group that a customer's metadata names."""
+    return (metadata or {}).get("portal_group")
+
+
+def configuration_of_group(group: str | None, groups: Mapping[str, str]) -> str | None:
+    """Return the id of a group's configuration, `None` for the default one; `groups` is PORTAL_CONFIGURATIONS.
+
+    Raises `OperatorError` for a group that is not in it. Where there are no groups, every group has the default one.
     """
     if group is None or not groups:
         return None
     if group not in groups:
-        raise OperatorError("unknown_group", f"PORTAL_CONFIGURATIONS has no group {group!r}, only {sorted(groups)}")
+        named = without_addresses(group)
+        raise OperatorError("unknown_group", f"PORTAL_CONFIGURATIONS has no group {named!r}, only {sorted(groups)}")
     return groups[group]

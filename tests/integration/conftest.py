@@ -103,7 +103,7 @@ def api(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) 
         for name, value in aws.template.environment(function_id).items():
             monkeypatch.setenv(name, overrides.get(name, value))
     webhook_app._wire.cache_clear()
-    create_session_app._link.cache_clear()
+    create_session_app._wire.cache_clear()
     return Api(aws.template)
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
+from functools import cache
 from io import StringIO
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -165,7 +166,7 @@ def test_an_account_of_many_stretches_is_read_whole(
 ) -> None:
     account.subscriptions = [subscription(number) for number in range(1450)]
     monkeypatch.setenv("TABLE_NAME", "NoSuchTable")
-    monkeypatch.setattr(app, "wire", lambda settings: replace(wiring.wire(settings), stretch_seconds=0.05))
+    monkeypatch.setattr(app, "_wire", cache(lambda: replace(wiring.wire(), stretch_seconds=0.05)))
     assert run()["subscriptions_paused"] == 1450
     assert len({key.split("/")[2] for key in keys(aws, "parts/")}) > 4
 
@@ -306,9 +307,8 @@ def test_a_run_that_sends_nothing_leaves_the_list_of_the_mail_as_it_was(aws: Aws
 
 
 def later(monkeypatch: pytest.MonkeyPatch, **span: int) -> None:
-    wire, ahead = wiring.wire, timedelta(**span).total_seconds()
-    monkeypatch.setattr(app, "wire", lambda settings: replace(wire(settings), clock=lambda: time.time() + ahead))
-    app._wire.cache_clear()
+    ahead = timedelta(**span).total_seconds()
+    monkeypatch.setattr(app, "_wire", cache(lambda: replace(wiring.wire(), clock=lambda: time.time() + ahead)))
 
 
 def test_a_list_too_long_for_a_mail_is_linked_to(aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,7 +358,7 @@ def test_a_run_of_many_invocations_is_counted_once(
 ) -> None:
     account.subscriptions = [subscription(number) for number in range(450)]
     monkeypatch.setenv("TABLE_NAME", "NoSuchTable")
-    monkeypatch.setattr(app, "wire", lambda settings: replace(wiring.wire(settings), stretch_seconds=0.01))
+    monkeypatch.setattr(app, "_wire", cache(lambda: replace(wiring.wire(), stretch_seconds=0.01)))
     run()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     for name in ("AuditRuns", "AuditReports", "AuditMails"):

@@ -50,7 +50,7 @@ def deployment(
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("ALLOW_VERIFIED_EMAIL", "true")
     monkeypatch.setenv("CREATE_MISSING_CUSTOMERS", "true")
-    create_session_app._link.cache_clear()
+    create_session_app._wire.cache_clear()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     issuer = OidcIssuer(f"{url}/oidc", AUDIENCE)

@@ -311,7 +311,7 @@ def direct(shop: Shop, query: dict[str, str], urls: list[str]) -> None:
     """The link itself, past the one-call-at-a-time of a local function."""
     from functions.create_session import app  # noqa: PLC0415 - its wiring is the test's
 
-    urls.append(app._link().follow({"token": shop.token(sub=shop.newcomer)} | query)[0])
+    urls.append(app._wire().follow({"token": shop.token(sub=shop.newcomer)} | query).url)
 
 
 def test_after_a_checkout_and_a_cancellation_there_is_a_new_one(shop: Shop) -> None:

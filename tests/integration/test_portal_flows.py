@@ -144,7 +144,7 @@ def test_the_settings_coupon_is_offered_to_everybody_who_cancels_by_deep_link(
     assert world.flow()["subscription_cancel"]["retention"]["coupon_offer"]["coupon"] == own
     configure(monkeypatch, RETENTION_COUPON="GONE")
     assert code(world.post(world.token(), **cancel)) == (500, "bad_retention_coupon")
-    assert "RETENTION_COUPON is no coupon that Stripe takes" in log.getvalue()
+    assert "Set RETENTION_COUPON to a coupon that Stripe accepts" in log.getvalue()
     assert code(world.post(world.token(**cancel, coupon="GONE2"))) == (400, "discount_refused")
 
 

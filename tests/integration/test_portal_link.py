@@ -449,4 +449,4 @@ def allow_email(monkeypatch: pytest.MonkeyPatch) -> None:
 def configure(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    create_session_app._link.cache_clear()
+    create_session_app._wire.cache_clear()

@@ -55,7 +55,7 @@ def test_clicks_at_once_make_one_customer(world: World, monkeypatch: pytest.Monk
     allow_creation(monkeypatch)
     world.simulator.admin("POST", "faults", {"latency_seconds": 0.3})
     answers: list[int] = []
-    link = create_session_app._link()
+    link = create_session_app._wire()
     threads = [
         threading.Thread(target=lambda: answers.append(len(link.create(CLAIMS, None, b"{}").url))) for _ in range(4)
     ]

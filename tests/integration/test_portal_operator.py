@@ -94,7 +94,7 @@ FAULTS = [
     Fault(
         "configuration_missing",
         "PortalConfigurationMissing",
-        "Mend PORTAL_CONFIGURATIONS",
+        "Correct PORTAL_CONFIGURATIONS",
         {
             "status": 400,
             "message": "No such configuration: 'bpc_1'",
@@ -197,16 +197,16 @@ def test_no_default_configuration_is_told_from_a_login_page_that_is_off(
     api: Api, simulator: RunningSimulator, log: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert code(api.send("GET /portal")) == (500, "no_default_configuration")
-    create_session_app._link.cache_clear()
+    create_session_app._wire.cache_clear()
     simulator.admin("POST", "default_configuration", {"features": FEATURES, "login_page": {"enabled": False}})
     assert code(api.send("GET /portal")) == (500, "login_page_off")
-    assert "Turn the login link on" in errors(log)[-1]["message"]
+    assert "Turn on the login link" in errors(log)[-1]["message"]
     assert counted(capsys.readouterr().out) == {
         "PortalMisconfigured": 2,
         "PortalNoDefaultConfiguration": 1,
         "PortalLoginPageOff": 1,
     }
-    create_session_app._link.cache_clear()
+    create_session_app._wire.cache_clear()
     simulator.admin("POST", "default_configuration", {"login_page": {"enabled": True}})
     assert api.send("GET /portal").status == 303
 
@@ -332,7 +332,7 @@ def test_the_way_out_is_none_that_leads_back_here(world: World) -> None:
     break_stripe(world, "/v1/billing_portal", {"status": 401, "message": "no"})
     for query in ({}, {"email": "ada@example.com"}, {"token": world.token()}):
         assert "<a " not in visit(world.api, **query).body.decode()
-    create_session_app._link.cache_clear()
+    create_session_app._wire.cache_clear()
     break_stripe(world, "/v1/billing_portal", {"status": 500})
     for query in ({}, {"token": world.token()}):
         page = visit(world.api, "fr", **query).body.decode()

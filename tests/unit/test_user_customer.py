@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import stripe
 
-from functions.create_session.identity import User, customer_by_email, customer_made_for
+from functions.create_session.identity import User, customer_by_email, customer_created_for
 from shared.errors import Forbidden, OperatorError, PortalError, Unavailable
 
 USER = User("https://id.example/", "user|1", "ada@example.com")
@@ -71,7 +71,7 @@ def failed(status: int, headers: Mapping[str, str] | None = None, **error: str) 
 
 def ask(transport: ScriptedStripe, user: User = USER) -> str:
     client = stripe.StripeClient("sk_test_1", http_client=transport, max_network_retries=0)
-    return customer_made_for(client, user)
+    return customer_created_for(client, user)
 
 
 def test_a_customer_is_made_with_the_address_and_whom_it_is_for() -> None:

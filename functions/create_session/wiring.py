@@ -1,0 +1,17 @@
+"""Makes what the portal link needs, once per execution environment."""
+
+import boto3
+
+from functions.create_session.portal_link import PortalLink
+from functions.create_session.settings import CreateSessionSettings
+from shared.aws import AWS_CONFIG
+from shared.secret_store import SecretStore
+
+
+def wire() -> PortalLink:
+    """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong.
+
+    Stripe's client is made with each request, from the secret as it is then.
+    """
+    settings = CreateSessionSettings.from_environment()
+    return PortalLink(settings, SecretStore(settings.secret_id, boto3.client("secretsmanager", config=AWS_CONFIG)))
