@@ -3,67 +3,50 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import NamedTuple
 
 from shared.errors import PortalError, VisitorPage
-from shared.i18n import Language, Text, preferred
-
-# The first is for visitors who ask for none of them.
-LANGUAGES = ("en", "fr")
+from shared.i18n import Message, _, best_language
 
 
-class PageText(NamedTuple):
-    """A heading and a paragraph."""
+@dataclass(frozen=True, slots=True)
+class _PageText:
+    title: Message
+    text: Message
 
-    title: Text
-    text: Text
 
+_SIGN_IN = _("Sign in with your e-mail address instead")
+_AGAIN = _("Try again")
+_REFERENCE = _("If you write to us about it, give this number:")
 
-SIGN_IN = Text("Sign in with your e-mail address instead", "Se connecter plutôt avec une adresse e-mail")
-AGAIN = Text("Try again", "Réessayer")
-REFERENCE = Text("If you write to us about it, give this number:", "Si vous nous écrivez, indiquez ce numéro :")
-
-_TEXTS: Mapping[VisitorPage, PageText] = {
-    VisitorPage.LINK_EXPIRED: PageText(
-        Text("This link has expired", "Ce lien a expiré"),
-        Text(
+_TEXTS: Mapping[VisitorPage, _PageText] = {
+    VisitorPage.LINK_EXPIRED: _PageText(
+        _("This link has expired"),
+        _(
             "Links to your account only work for a while, so that nobody else can use them later. Please ask for a new "
-            "one where you found this one.",
-            "Les liens vers votre compte ne fonctionnent qu'un certain temps, pour que personne d'autre ne puisse s'en "
-            "servir plus tard. Merci d'en demander un nouveau là où vous avez trouvé celui-ci.",
+            "one where you found this one."
         ),
     ),
-    VisitorPage.LINK_BROKEN: PageText(
-        Text("This link does not work", "Ce lien ne fonctionne pas"),
-        Text(
-            "Perhaps a part of it was lost when it was copied. Please open it again from where you found it.",
-            "Une partie a peut-être été perdue lors de la copie. Merci de l'ouvrir à nouveau là où vous l'avez trouvé.",
-        ),
+    VisitorPage.LINK_BROKEN: _PageText(
+        _("This link does not work"),
+        _("Perhaps a part of it was lost when it was copied. Please open it again from where you found it."),
     ),
-    VisitorPage.NOT_OFFERED: PageText(
-        Text("This page cannot be opened", "Cette page ne peut pas être ouverte"),
-        Text(
+    VisitorPage.NOT_OFFERED: _PageText(
+        _("This page cannot be opened"),
+        _(
             "It is not on offer for your subscription at the moment. Your subscription may have changed since this "
-            "link was made.",
-            "Elle n'est pas proposée pour votre abonnement en ce moment. Votre abonnement a peut-être changé depuis la "
-            "création de ce lien.",
+            "link was made."
         ),
     ),
-    VisitorPage.OUR_FAULT: PageText(
-        Text("Your account cannot be opened just now", "Votre compte ne peut pas être ouvert pour le moment"),
-        Text(
+    VisitorPage.OUR_FAULT: _PageText(
+        _("Your account cannot be opened just now"),
+        _(
             "This is our fault, not yours: something is not set up right on our side. It has been noted. Nothing has "
-            "changed in your account. Please try again later.",
-            "La faute est de notre côté, pas du vôtre : un de nos réglages doit être corrigé. C'est noté. Rien n'a "
-            "changé dans votre compte. Merci de réessayer plus tard.",
+            "changed in your account. Please try again later."
         ),
     ),
-    VisitorPage.TRY_AGAIN: PageText(
-        Text("Please try again in a moment", "Merci de réessayer dans un instant"),
-        Text(
-            "A service that we rely on did not answer in time. Nothing has changed in your account.",
-            "Un service dont nous dépendons n'a pas répondu à temps. Rien n'a changé dans votre compte.",
-        ),
+    VisitorPage.TRY_AGAIN: _PageText(
+        _("Please try again in a moment"),
+        _("A service that we rely on did not answer in time. Nothing has changed in your account."),
     ),
 }
 
@@ -108,26 +91,26 @@ class Visitor:
     reference: str
 
     @property
-    def language(self) -> Language:
-        """The page's language: English unless the visitor prefers another that the page has."""
-        return "fr" if preferred(self.accept_language, LANGUAGES) == "fr" else "en"
+    def language(self) -> str:
+        """The page's language: the best for the visitor, else English."""
+        return best_language(self.accept_language)
 
 
 def visitor_page(error: PortalError, visitor: Visitor) -> str:
     """Render the page. It links to the same address again, or without the token, which is the login page."""
     language = visitor.language
     page = error.entry.page
-    title, text = _TEXTS[page]
+    said = _TEXTS[page]
     rest = []
     if page is VisitorPage.TRY_AGAIN:
-        rest.append(f'<p><a href="">{escape(AGAIN.say(language))}</a></p>')
+        rest.append(f'<p><a href="">{escape(_AGAIN.say(language))}</a></p>')
     elif visitor.has_token and error.entry.login_page_helps:
-        rest.append(f'<p><a href="?">{escape(SIGN_IN.say(language))}</a></p>')
+        rest.append(f'<p><a href="?">{escape(_SIGN_IN.say(language))}</a></p>')
     if page in {VisitorPage.OUR_FAULT, VisitorPage.TRY_AGAIN}:
-        rest.append(f"<p><small>{escape(REFERENCE.say(language))}<br>{escape(visitor.reference)}</small></p>")
+        rest.append(f"<p><small>{escape(_REFERENCE.say(language))}<br>{escape(visitor.reference)}</small></p>")
     return _PAGE.format(
         language=language,
-        title=escape(title.say(language)),
-        text=escape(text.say(language)),
+        title=escape(said.title.say(language)),
+        text=escape(said.text.say(language)),
         rest="\n".join(rest),
     )

@@ -12,7 +12,7 @@ import pytest
 
 from functions.create_session import app as create_session_app
 from functions.create_session.portal_link import PortalLink
-from functions.create_session.visitor_page import LANGUAGES
+from shared.i18n import languages
 from tests.integration.conftest import Api
 from tests.integration.simulator_fixtures import RunningSimulator
 from tests.integration.test_portal_link import FEATURES, World, code, configure, header
@@ -299,13 +299,12 @@ def test_the_page_is_in_the_visitors_language(world: World) -> None:
 def test_french_is_set_as_it_is_printed(world: World) -> None:
     break_stripe(world, SESSIONS, {"status": 401, "message": "no"})
     page = visit(world.api, "fr", token=world.token()).body.decode()
-    assert (
-        "La faute est de notre côté, pas du vôtre\u00a0: un de nos réglages doit être corrigé. C\u2019est noté." in page
-    )
+    assert "Le problème vient de chez nous, pas de vous\u00a0: un réglage est à corriger" in page
+    assert "Rien n\u2019a changé dans votre compte." in page
     assert "indiquez ce numéro\u00a0:" in page
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", languages())
 def test_every_refusal_of_a_link_has_a_page(world: World, language: str) -> None:
     queries: list[tuple[int, dict[str, str]]] = [
         (401, {"token": "x"}),

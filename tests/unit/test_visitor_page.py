@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from functions.create_session.visitor_page import LANGUAGES, Visitor, visitor_page
+from functions.create_session.visitor_page import Visitor, visitor_page
 from shared.errors import Forbidden, InvalidRequest, OperatorError, PortalError, Unauthenticated, Unavailable
+from shared.i18n import languages
 
 ERRORS = [
     Unauthenticated("expired_token", "m"),
@@ -42,7 +43,7 @@ def test_every_colour_can_be_read_on_its_ground() -> None:
 def test_both_languages_say_something_of_their_own(error: PortalError) -> None:
     pages = {
         language: visitor_page(error, Visitor(language, has_token=True, reference="1")).split("</style>")[1]
-        for language in LANGUAGES
+        for language in languages()
     }
     titles = {language: re.findall(r"<h1>(.+)</h1>", page)[0] for language, page in pages.items()}
     assert titles["en"] != titles["fr"]
