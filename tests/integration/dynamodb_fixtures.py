@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -34,8 +35,7 @@ class DynamoDb:
     token: str | None = None
 
     def client(self, config: Config = AWS_CONFIG) -> "DynamoDBClient":
-        session = boto3.Session(self.access_key, self.secret_key, self.token, region_name=self.region)
-        client: DynamoDBClient = session.client("dynamodb", endpoint_url=self.url, config=config)
+        client: DynamoDBClient = _session(self).client("dynamodb", endpoint_url=self.url, config=config)
         return client
 
     @classmethod
@@ -49,6 +49,12 @@ class DynamoDb:
         assert keys.access_key
         assert keys.secret_key
         return cls(url, session.region_name or "eu-west-1", keys.access_key, keys.secret_key, keys.token)
+
+
+@cache
+def _session(dynamodb: DynamoDb) -> boto3.Session:
+    """One for all clients of a process, because each reads the whole description of DynamoDB anew."""
+    return boto3.Session(dynamodb.access_key, dynamodb.secret_key, dynamodb.token, region_name=dynamodb.region)
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,9 +178,9 @@ def keys(aws: Aws, prefix: str) -> list[str]:
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_what_stripe_refuses_for_now_only_slows_it_down(aws: Aws, account: Account, status: int) -> None:
-    account.subscriptions = [subscription(number) for number in range(120)]
+    account.subscriptions = [subscription(number) for number in range(30)]
     account.status, account.failures = status, 20
-    assert run()["subscriptions_paused"] == 120
+    assert run()["subscriptions_paused"] == 30
     assert only_mail(aws)
 
 

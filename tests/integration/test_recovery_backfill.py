@@ -11,6 +11,7 @@ from cli.recover import commands as recover_commands
 from cli.recover.backfill import BackfillProgress, BackfillStep, backfill
 from shared.errors import OperatorError, Unavailable
 from shared.mirror.rule import Outcome
+from shared.stripe import lists
 from shared.stripe.events import SubscriptionEvent
 from tests.integration.conftest import Aws
 from tests.integration.recovery_world import FAST, World, make_world
@@ -22,6 +23,12 @@ LIST = "GET /v1/subscriptions"
 @pytest.fixture
 def world(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> World:
     return make_world(aws, simulator, monkeypatch)
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten subscriptions a page: a hundred take most of a test's time to make."""
+    monkeypatch.setattr(lists, "PAGE", 10)
 
 
 def fill(world: World, **options: Any) -> Iterator[BackfillProgress]:
@@ -56,10 +63,11 @@ def test_a_dry_run_counts_what_differs_and_writes_nothing(world: World) -> None:
     assert before[same].revision == 1
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_an_interrupted_backfill_says_where_to_go_on_and_nothing_is_left_out(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = world.subscribe(150)
+    ids = world.subscribe(15)
     whole = recover_commands._fill
 
     def interrupted(*arguments: Any, **options: Any) -> Iterator[BackfillProgress]:
@@ -69,38 +77,41 @@ def test_an_interrupted_backfill_says_where_to_go_on_and_nothing_is_left_out(
     monkeypatch.setattr(recover_commands, "_fill", interrupted)
     stopped = world.portal("backfill", *FAST)
     assert stopped.exit_code != 0
-    assert f"Go on with: portal backfill --starting-after {ids[50]}" in stopped.stderr
+    assert f"Go on with: portal backfill --starting-after {ids[5]}" in stopped.stderr
     monkeypatch.setattr(recover_commands, "_fill", whole)
-    assert world.portal("backfill", "--starting-after", ids[50], *FAST).exit_code == 0
+    assert world.portal("backfill", "--starting-after", ids[5], *FAST).exit_code == 0
     assert set(world.held()) == set(ids)
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_a_failed_backfill_goes_on_where_it_stopped(world: World) -> None:
-    ids = world.subscribe(150)
+    ids = world.subscribe(15)
     steps = fill(world)
     first = next(steps)
-    assert (first.read, first.starting_after) == (100, ids[50])
-    assert set(world.held()) == set(ids[50:])
+    assert (first.read, first.starting_after) == (10, ids[5])
+    assert set(world.held()) == set(ids[5:])
     world.fail({"status": 500, "times": 99, "path": "/v1/subscriptions"})
     with pytest.raises(Unavailable):
         next(steps)
     world.fail()
     *_, last = fill(world, starting_after=first.starting_after)
-    assert (last.read, last.outcomes) == (50, {Outcome.APPLIED: 50})
+    assert (last.read, last.outcomes) == (5, {Outcome.APPLIED: 5})
     assert set(world.held()) == set(ids)
 
 
+@pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_no_page_is_lost_when_stripe_fails_for_a_while(world: World, status: int) -> None:
-    ids = world.subscribe(101)
+    ids = world.subscribe(11)
     world.fail({"status": status, "times": 5, "path": "/v1/subscriptions"})
     *_, last = fill(world)
-    assert (last.read, last.failed) == (101, 0)
+    assert (last.read, last.failed) == (11, 0)
     assert set(world.held()) == set(ids)
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_the_simulated_rate_limit_is_kept(world: World) -> None:
-    world.subscribe(301)
+    world.subscribe(31)
     world.simulator.admin("DELETE", "requests")
     world.simulator.admin("POST", "faults", {"requests_per_second": 5})
     result = world.portal("backfill", "--requests-per-second", "5")
