@@ -4,7 +4,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,15 +20,18 @@ from shared.i18n import ENGLISH, Text, format_date
 from shared.portal.explain import (
     ACCESS_LABEL,
     METHODS_SOURCE,
+    PROBLEMS_LABEL,
     SUPPORT_LABELS,
     ExplainedSubscription,
     methods_title,
+    problem_line,
     unread_text,
     verdict,
 )
 from shared.portal.explain import explain as explained
 from shared.portal.facts import Answer
 from shared.portal.payment_methods import support_in
+from shared.portal.rules import Problem
 from shared.portal.which_configuration import ConfigurationChoice
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ def explained_as_json(found: ExplainedSubscription, language: str) -> str:
             "summary": found.explanation.summary.say(language),
             "answers": [_answer(each, language) for each in found.explanation.answers],
             "access": found.explanation.access.say(language),
+            "problems": [_problem(each, language) for each in found.problems],
             "country": found.explanation.country,
             "payment_methods": {each.type: support.value for each, support in found.explanation.payment_methods},
             "unread": list(found.unread),
@@ -68,6 +72,7 @@ def explained_as_text(found: ExplainedSubscription, language: str) -> Group:
         *(line for each in found.explanation.answers for line in _lines(each, language)),
         f"\n[bold]{ACCESS_LABEL.say(language)}[/bold]",
         Padding(escape(found.explanation.access.say(language)), (0, 2)),
+        *_problem_lines(found.problems, language),
         "",
         _payment_methods(found.explanation.country, language),
         *(escape(unread_text(each).say(language)) for each in found.unread),
@@ -88,6 +93,23 @@ def _answer(each: Answer, language: str) -> dict[str, Any]:
         ],
         "notes": [note.say(language) for note in each.notes],
     }
+
+
+def _problem(each: Problem, language: str) -> dict[str, str]:
+    return {
+        "code": each.code,
+        "severity": each.severity,
+        "message": each.message.say(language),
+        "fix": each.fix.say(language),
+    }
+
+
+def _problem_lines(problems: Sequence[Problem], language: str) -> Iterator[Any]:
+    if problems:
+        yield f"\n[bold]{PROBLEMS_LABEL.say(language)}[/bold]"
+    for each in problems:
+        yield Padding(escape(problem_line(each).say(language)), (0, 2))
+        yield Padding(f"[dim]->[/dim] {escape(each.fix.say(language))}", (0, 4))
 
 
 def _looked_at(found: ExplainedSubscription) -> Text:

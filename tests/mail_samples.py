@@ -110,7 +110,7 @@ def _incomplete() -> Report:
         CRASHED_CHECK,
         Severity.CRITICAL,
         ("bpc_1",),
-        Text("The check duplicate_prices crashed (KeyError).", "Le contrôle duplicate_prices a échoué (KeyError)."),
+        Text("The check same_interval crashed (KeyError).", "Le contrôle same_interval a échoué (KeyError)."),
         Text("Look into the audit's log.", "Consultez le journal de l'audit."),
     )
     unreadable = Finding(

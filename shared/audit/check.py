@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from shared.audit.findings import SAMPLE, Finding, Severity
 from shared.i18n import Text
 from shared.mirror.drift import ComparisonResult, DriftKind
-from shared.portal.pause import Phase, days_until, phase_on
+from shared.portal.pause import PauseDay, Phase, pause_day
 from shared.stripe.gateway import StripeJson
 from shared.stripe.subscription import Subscription
 
@@ -34,8 +34,8 @@ class AuditDay:
         if now.tzinfo is None:
             raise ValueError("`now` must be aware: its day depends on the time zone")
         today = now.astimezone(timezone).date()
-        phase = phase_on(today, button_removed_on=button_removed_on, cutoff_on=cutoff_on)
-        return cls(now, timezone, phase, days_until(cutoff_on, today), cutoff_on)
+        day = pause_day(today, button_removed_on=button_removed_on, cutoff_on=cutoff_on)
+        return cls(now, timezone, day.phase, day.days_left, day.cutoff_on)
 
     @property
     def today(self) -> date:
@@ -149,6 +149,11 @@ class AuditContext:
     paused_since: Mapping[str, int] = field(default_factory=dict)
     prices_of: Callable[[str], Sequence[StripeJson]] = _no_prices
     customers: SeenCustomers = field(default_factory=SeenCustomers)
+
+    @property
+    def pause_day(self) -> PauseDay:
+        """The day in Stripe's calendar of the old pause button."""
+        return PauseDay(self.phase, self.days_left, self.cutoff_on)
 
 
 @dataclass(frozen=True, slots=True)

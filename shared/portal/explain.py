@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
@@ -15,8 +15,9 @@ from shared.i18n import Text
 from shared.portal.changes import cancellation, plan_change
 from shared.portal.configuration import Configuration, Features
 from shared.portal.facts import Answer, PortalFacts, Price
-from shared.portal.pause import pausing, resuming
+from shared.portal.pause import pause_day, pausing, resuming
 from shared.portal.payment_methods import TABLE, Support, Supported, removal, support_in
+from shared.portal.rules import Problem, find_problems
 from shared.portal.which_configuration import ConfigurationChoice, group_in, read_configuration
 from shared.stripe.gateway import StripeJson, stripe_errors
 from shared.stripe.subscription import Subscription, is_paused, read_subscription
@@ -114,13 +115,14 @@ _PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class ExplainedSubscription:
-    """A subscription explained, with the configuration that it was looked at through.
+    """A subscription explained, with the configuration that its customer gets and what is wrong with that one.
 
     `unread`: the permissions that the key lacks, in the Dashboard's words; what depends on them is not known.
     """
 
     explanation: Explanation
     configuration_id: str
+    problems: tuple[Problem, ...]
     group: str | None
     unread: tuple[str, ...]
 
@@ -155,21 +157,27 @@ def explain(
     subscription = read_subscription(raw)
     group = through.group or group_in(customer.get("metadata"))
     raw_configuration = read_configuration(client, through, group)
-    features = Configuration.from_stripe(raw_configuration).features
+    configuration = Configuration.from_stripe(raw_configuration)
     methods = reader.permitted("Payment Methods", lambda: _payment_methods(client, subscription.customer_id))
+    update_is_planned = _planned(reader, subscription, now)
+    prices = _offered(reader, configuration.features)
     facts = PortalFacts(
         subscription,
-        features,
+        configuration.features,
         now,
-        update_is_planned=_planned(reader, subscription, now),
+        update_is_planned=update_is_planned,
         current=_current(raw),
-        offered=_offered(reader, features),
+        offered=None if prices is None else tuple(_price(each) for each in prices),
         charged=(methods or {}).get(_charged(raw, customer)),
         payment_methods=None if methods is None else len(methods),
         lives=not subscription.ended or _lives(client, subscription.customer_id),
     )
     country = through.country or reader.permitted("Account", lambda: client.v1.accounts.retrieve_current().country)
-    return ExplainedSubscription(Explanation(facts, country), str(raw_configuration["id"]), group, tuple(reader.unread))
+    priced = configuration.with_prices({str(each["id"]): each for each in prices or ()}.get)
+    problems = find_problems(priced, pause_day(now.astimezone(UTC).date()))
+    return ExplainedSubscription(
+        Explanation(facts, country), str(raw_configuration["id"]), tuple(problems), group, tuple(reader.unread)
+    )
 
 
 def _subscription(client: StripeClient, subscription_id: str) -> StripeJson:
@@ -197,27 +205,27 @@ def _planned(reader: _Reader, subscription: Subscription, now: datetime) -> bool
     return running and any(phase.start_date > now.timestamp() for phase in schedule.phases)
 
 
-def _offered(reader: _Reader, features: Features) -> tuple[Price, ...] | None:
+def _offered(reader: _Reader, features: Features) -> list[StripeJson] | None:
     """A product's prices come in one request; the configuration names at most ten products."""
     products = features.subscription_update.products
     if products is None:
         return None
-    found: list[Price] = []
+    found: list[StripeJson] = []
     for each in products:
         wanted = {price.price for price in each.prices}
         listed = reader.permitted("Prices", partial(_prices, reader.client, each.product, wanted))
         if listed is None:
             return None
         found += listed
-    return tuple(found)
+    return found
 
 
-def _prices(client: StripeClient, product: str, wanted: set[str]) -> list[Price]:
+def _prices(client: StripeClient, product: str, wanted: set[str]) -> list[StripeJson]:
     """Stop once all are found: a product may have hundreds of prices."""
-    found: list[Price] = []
+    found: list[StripeJson] = []
     for each in client.v1.prices.list({"product": product, "active": True, "limit": _PAGE}).auto_paging_iter():
         if each.id in wanted:
-            found.append(_price(each.to_dict(for_json=True)))
+            found.append(each.to_dict(for_json=True))
         if len(found) == len(wanted):
             break
     return found
@@ -272,6 +280,7 @@ AGE_LABELS = Text("Pausing in the portal, through the years", "La pause dans le 
 DAY, PAUSE, RESUME = Text("Day", "Jour"), Text("Can pause", "Peut suspendre"), Text("Can resume", "Peut reprendre")
 TERMINAL_LABELS = Text("The same from a terminal", "La même chose depuis un terminal")
 ACCESS_LABEL = Text("Access", "Accès")
+PROBLEMS_LABEL = Text("To check in this configuration", "À vérifier dans cette configuration")
 SUPPORT_LABELS = {
     Support.YES: YES,
     Support.NO: Text("not in this country", "pas dans ce pays"),
@@ -284,6 +293,12 @@ def verdict(answer: Answer) -> Text:
     """The question with its answer in a word."""
     word = YES if answer.possible else NO
     return Text(f"{answer.title.en}: {word.en}", f"{answer.title.fr} : {word.fr}")
+
+
+def problem_line(problem: Problem) -> Text:
+    """The severity of a problem of the configuration, and its message."""
+    label, message = problem.severity.label, problem.message
+    return Text(f"{label.en}: {message.en}", f"{label.fr} : {message.fr}")
 
 
 def methods_title(country: str | None) -> Text:

@@ -103,6 +103,10 @@ _OLD_PAUSE = Text(
     "features.subscription_pause has no duration: this is the old pause button.",
     "features.subscription_pause n'a pas de durée : c'est l'ancien bouton de pause.",
 )
+_NOBODY_SEES_IT = Text(
+    "The configuration is inactive, so no customer sees it.",
+    "La configuration est inactive : aucun client ne le voit.",
+)
 _OLD_PAUSE_FIX = {
     Phase.BUTTON_AVAILABLE: Text("Plan for the end of the button.", "Préparez la fin du bouton."),
     Phase.RESUME_ONLY: Text(
@@ -150,7 +154,7 @@ def old_pause_meaning(day: PauseDay) -> Text:
 def _old_pause_form(configuration: Configuration, day: PauseDay) -> Iterator[Fault]:
     if configuration.features.subscription_pause.is_old_form:
         severity = _OLD_PAUSE_SEVERITY[day.phase] if configuration.active else Severity.INFO
-        message = joined((_OLD_PAUSE, old_pause_meaning(day)))
+        message = joined((_OLD_PAUSE, old_pause_meaning(day) if configuration.active else _NOBODY_SEES_IT))
         yield Fault(_PAUSE, message, joined((_OLD_PAUSE_FIX[day.phase], _ADD_DURATION)), severity)
 
 

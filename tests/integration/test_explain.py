@@ -90,6 +90,7 @@ def test_a_plain_subscription_is_explained_in_few_requests(explainer: Explainer,
     assert found["summary"] == "In the portal the customer can change and cancel this subscription."
     assert (found["country"], found["payment_methods"]["us_bank_account"]) == ("US", "yes")
     assert (found["group"], found["unread"]) == (None, [])
+    assert [(each["code"], each["severity"]) for each in found["problems"]] == [("links_missing", "info")]
 
 
 def variants(explainer: Explainer, subscribe: Subscribe) -> dict[str, str]:
@@ -254,3 +255,21 @@ def test_without_a_default_configuration_the_mend_is_named(
     error = CliRunner().invoke(app, ["explain", subscribe().id]).exception
     assert isinstance(error, OperatorError)
     assert "Save the portal's settings once" in error.message
+
+
+def test_what_is_wrong_with_the_customers_configuration_is_said_with_the_rules_own_codes(
+    explainer: Explainer, subscribe: Subscribe
+) -> None:
+    subscription = subscribe().id
+    found = explainer.json(subscription, "--group", "legacy")
+    assert [(each["code"], each["severity"]) for each in found["problems"]] == [
+        ("old_pause_form", "error"),
+        ("links_missing", "info"),
+    ]
+    july = explainer.json(subscription, "--group", "legacy", "--as-of", "2024-07-15")["problems"][0]
+    assert july["severity"] == "warning"
+    assert "until 1 August 2024 (17 days left)" in july["message"]
+    shown = re.sub(r"[ \n]+", " ", explainer.run(subscription, "--group", "legacy", "--language", "fr").stdout)
+    assert (
+        "À vérifier dans cette configuration erreur\u00a0: features.subscription_pause n\u2019a pas de durée" in shown
+    )

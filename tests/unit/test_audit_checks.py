@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from shared.audit.check import AuditContext
-from shared.audit.checks import configurations as configuration_checks
 from shared.audit.checks import paused as paused_checks
 from shared.audit.findings import Finding, Severity
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
@@ -41,11 +40,6 @@ def collection(pause: PauseCollection, phase: Phase = Phase.STRANDED, days_left:
 def status_paused(**changes: Any) -> Finding:
     (finding,) = paused_checks.find_paused_status(subscription(status="paused", **changes), audit_in(Phase.STRANDED))
     return finding
-
-
-def configuration(phase: Phase, *, active: bool = True, **pause: Any) -> list[Finding]:
-    raw = {"id": "bpc_1", "active": active, "features": {"subscription_pause": pause}}
-    return list(configuration_checks.find_old_pause(raw, audit_in(phase, 17)))
 
 
 def test_after_the_cutoff_an_endless_void_is_lost_money_that_only_the_team_can_stop() -> None:
@@ -186,34 +180,6 @@ def test_a_real_pause_on_top_of_paused_collection_says_both() -> None:
     assert "Its collection is paused too" not in status_paused().meaning.en
     assert finding.paused
     assert (finding.paused.kind, finding.paused.behavior) == ("subscription", "void")
-
-
-@pytest.mark.parametrize(
-    ("phase", "severity", "words"),
-    [
-        (Phase.BUTTON_AVAILABLE, Severity.INFO, "Customers can pause"),
-        (Phase.RESUME_ONLY, Severity.WARNING, "only resume, until 1 August 2024 (17 days left)"),
-        (Phase.STRANDED, Severity.WARNING, "Since 1 August 2024 it neither pauses nor resumes"),
-    ],
-)
-def test_what_the_old_portal_feature_means_depends_on_the_phase(phase: Phase, severity: Severity, words: str) -> None:
-    (finding,) = configuration(phase, enabled=True)
-    assert finding.severity is severity
-    assert words in finding.meaning.en
-    assert finding.subjects == ("bpc_1",)
-
-
-def test_an_inactive_configuration_is_told_as_such_and_is_no_worry() -> None:
-    (finding,) = configuration(Phase.STRANDED, active=False, enabled=True)
-    assert finding.severity is Severity.INFO
-    assert "inactive" in finding.meaning.en
-
-
-def test_todays_pause_feature_and_a_disabled_one_are_no_fault() -> None:
-    duration = {"type": "indefinite", "interval_options": None}
-    assert configuration(Phase.STRANDED, enabled=True, duration=duration) == []
-    assert configuration(Phase.STRANDED, enabled=False) == []
-    assert list(configuration_checks.find_old_pause({"id": "bpc_1"}, audit_in(Phase.STRANDED))) == []
 
 
 def test_the_cutoff_in_the_texts_is_the_settings_own() -> None:

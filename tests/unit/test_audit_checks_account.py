@@ -36,22 +36,13 @@ def severities(findings: Any) -> list[Severity]:
     return [finding.severity for finding in findings]
 
 
-def updates(**changes: Any) -> dict[str, Any]:
-    feature = {"enabled": True, "products": [], **changes}
-    return {
-        "id": "bpc_1",
-        "active": True,
-        "features": {"subscription_update": feature, "payment_method_update": {"enabled": True}},
-    }
-
-
 @pytest.mark.parametrize(
     ("configurations", "expected"),
     [
         ([WELL], []),
         ([], [Severity.WARNING]),
         ([{**WELL, "is_default": False}], [Severity.WARNING]),
-        ([{**WELL, "active": False}], [Severity.WARNING]),
+        ([{**WELL, "active": False}], []),  # a rule about configurations
         ([{**WELL, "login_page": {"enabled": False}}], [Severity.INFO]),
         (None, []),
     ],
@@ -64,53 +55,6 @@ def test_a_portal_that_does_not_open_is_told(configurations: Any, expected: list
 
 def test_an_account_without_subscriptions_needs_no_portal() -> None:
     assert list(configuration_checks.find_default_faults(account(subscriptions_read=0, configurations=[]), AUDIT)) == []
-
-
-def test_the_missing_links_are_named_in_both_languages() -> None:
-    raw = {"id": "bpc_1", "active": True, "business_profile": {"privacy_policy_url": "https://p.example"}}
-    (finding,) = configuration_checks.find_missing_links(raw, AUDIT)
-    assert (
-        finding.meaning.en
-        == "This portal configuration lacks: a return URL (default_return_url), the terms of service."
-    )
-    assert "configuration du portail\u00a0: l\u2019URL de retour" in finding.meaning.say("fr")
-    assert list(configuration_checks.find_missing_links({**raw, "active": False}, AUDIT)) == []
-
-
-def test_plan_changes_need_payment_method_updates_and_at_most_ten_products() -> None:
-    assert list(configuration_checks.find_update_faults(updates(products=[{}] * 10), AUDIT)) == []
-    assert len(list(configuration_checks.find_update_faults(updates(products=[{}] * 11), AUDIT))) == 1
-    off = updates()
-    off["features"]["payment_method_update"]["enabled"] = False
-    (finding,) = configuration_checks.find_update_faults(off, AUDIT)
-    assert "payment method updates are off" in finding.meaning.en
-
-
-@pytest.mark.parametrize(
-    ("other", "found"),
-    [
-        ({"currency": "eur", "recurring": {"interval": "month", "interval_count": 1}}, 1),
-        ({"currency": "usd", "recurring": {"interval": "month", "interval_count": 1}}, 0),
-        ({"currency": "eur", "recurring": {"interval": "month", "interval_count": 3}}, 0),
-        ({"currency": "eur", "recurring": {"interval": "year", "interval_count": 1}}, 0),
-    ],
-)
-def test_two_prices_of_one_interval_and_currency_are_found(other: dict[str, Any], found: int) -> None:
-    monthly = {"id": "price_1", "currency": "eur", "recurring": {"interval": "month", "interval_count": 1}}
-    unlisted = {**monthly, "id": "price_3"}
-    prices = [monthly, {"id": "price_2", **other}, unlisted]
-    audit = AuditContext(NOW, Phase.STRANDED, 0, PAUSE_CUTOFF_ON, {}, lambda _: prices)
-    raw = updates(products=[{"product": "prod_1", "prices": ["price_1", "price_2"]}])
-    assert len(list(configuration_checks.find_duplicate_prices(raw, audit))) == found
-
-
-def test_a_product_with_one_price_costs_no_request() -> None:
-    def never(_: str) -> Any:
-        raise AssertionError
-
-    audit = AuditContext(NOW, Phase.STRANDED, 0, PAUSE_CUTOFF_ON, {}, never)
-    raw = updates(products=[{"product": "prod_1", "prices": ["price_1"]}])
-    assert list(configuration_checks.find_duplicate_prices(raw, audit)) == []
 
 
 @pytest.mark.parametrize(

@@ -261,7 +261,7 @@ def test_of_many_currencies_three_are_read_first_and_all_are_in_the_facts() -> N
 
 def test_the_worst_findings_come_first_and_of_these_the_ones_that_cost_money() -> None:
     shown = page(
-        Finding("old_portal_pause", Severity.WARNING, ("bpc_1",), same("Old."), same("Stop.")),
+        Finding("old_pause_form", Severity.WARNING, ("bpc_1",), same("Old."), same("Stop.")),
         finding(1, Severity.INFO, "Mild.", served_free=False),
         finding(2, Severity.WARNING, "Real pause.", served_free=False),
         finding(3, Severity.WARNING, "Free."),
@@ -277,7 +277,7 @@ def test_a_kind_of_finding_is_told_even_when_the_rows_are_used_up() -> None:
     shown = page(
         *paused,
         finding(200, Severity.INFO, "Mild.", served_free=False),
-        Finding("old_portal_pause", Severity.WARNING, ("bpc_1",), same("Old."), same("Stop.")),
+        Finding("old_pause_form", Severity.WARNING, ("bpc_1",), same("Old."), same("Stop.")),
     )
     assert [(group.meaning, len(group.rows), group.left_out) for group in shown.groups] == [
         ("Meaning.", 100, ""),

@@ -10,7 +10,6 @@ import pytest
 import stripe
 
 from shared.audit.check import AuditContext, AuditDay, Check
-from shared.audit.checks import configurations as configuration_checks
 from shared.audit.findings import Finding, Severity
 from shared.audit.report import Report
 from shared.audit.scan import Sources, run_audit
@@ -18,6 +17,7 @@ from shared.errors import OperatorError, Unavailable, UnreadableEvent
 from shared.i18n import same
 from shared.mirror.table import MirroredSubscription
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
+from shared.stripe.gateway import StripeJson
 from shared.stripe.pacing import RateLimit
 from shared.stripe.subscription import Subscription, read_subscription
 from tests.fakes import FakeTable
@@ -224,8 +224,11 @@ def test_a_check_that_crashes_is_one_finding_with_its_subjects_and_the_others_go
 
 
 def test_a_check_that_crashes_on_a_configuration_is_a_finding_too() -> None:
-    account = FakeAccount([], [{"id": "bpc_1", "livemode": True, "features": ["not", "a", "mapping"]}])
-    report = audit(account, checks=(configuration_checks.OLD_PORTAL_PAUSE,))
+    def crash(_raw: StripeJson, _audit: AuditContext) -> Iterator[Finding]:
+        raise ZeroDivisionError
+
+    account = FakeAccount([], [{"id": "bpc_1", "livemode": True}])
+    report = audit(account, checks=(Check("crashing", same("crashing"), (), of_configuration=crash),))
     assert [(finding.check, finding.subjects) for finding in report.findings] == [("crashed_check", ("bpc_1",))]
     assert report.livemode is True
 
@@ -289,7 +292,7 @@ def test_subscriptions_that_the_key_may_not_read_fail_the_audit() -> None:
 def test_prices_that_the_key_may_not_read_are_a_finding_too() -> None:
     products = [{"product": "prod_1", "prices": ["price_1", "price_2"]}]
     features = {
-        "subscription_update": {"enabled": True, "products": products},
+        "subscription_update": {"enabled": True, "default_allowed_updates": ["price"], "products": products},
         "payment_method_update": {"enabled": True},
     }
     account = FakeAccount([subscription(1)], [{**DEFAULT, "features": features}])

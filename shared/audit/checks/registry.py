@@ -11,12 +11,9 @@ from shared.i18n import Text, same
 CHECKS: tuple[Check, ...] = (
     paused_checks.PAUSED_COLLECTION,
     paused_checks.PAUSED_STATUS,
-    configuration_checks.OLD_PORTAL_PAUSE,
     configuration_checks.PORTAL_PAUSE,
     configuration_checks.DEFAULT_CONFIGURATION,
-    configuration_checks.CONFIGURATION_LINKS,
-    configuration_checks.CONFIGURATION_UPDATES,
-    configuration_checks.DUPLICATE_PRICES,
+    *configuration_checks.CHECKS_OF_RULES,
     subscription_checks.PORTAL_LIMITS,
     subscription_checks.SEVERAL_SUBSCRIPTIONS,
     mirror_checks.WEBHOOK_ENDPOINTS,
