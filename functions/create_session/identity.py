@@ -1,7 +1,7 @@
 """Who the caller is: which Stripe customers a link token or a signed-in user's claims stand for.
 
-A user whose claims name no customer can be found by a verified e-mail address, where the deployment allows it, and one
-whose address finds none can have a customer created, which then belongs to that user only.
+Where the deployment allows it, a user whose claims name no customer is found by a verified e-mail address, and a user
+whose address finds none can have a customer created. Either way the customer belongs to that user from then on.
 """
 
 import re
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from stripe import Customer
 
 
-# The metadata keys by which a customer that was created here belongs to one user.
-ISSUER, SUBJECT, EMAIL = "portal_issuer", "portal_subject", "portal_email"
+# The metadata keys by which a customer belongs to one user.
+ISSUER, SUBJECT = "portal_issuer", "portal_subject"
 # Stripe repeats the first response to an idempotency key for a day: a 500, or a customer that has been deleted since.
 # After such a response another key is needed.
 _KEYS = 3
@@ -87,9 +87,7 @@ def identity_of_user(claims: Mapping[str, Any], settings: CreateSessionSettings,
     email = _verified_email(claims) if settings.allow_verified_email else None
     if email is None:
         raise Forbidden("no_customer", "No customer belongs to your sign-in")
-    customer = customer_by_email(client, email)
-    if customer is None and settings.create_missing_customers:
-        customer = customer_created_for(client, _user(claims, email))
+    customer = customer_of_user(client, _user(claims, email), create_missing=settings.create_missing_customers)
     if customer is None:
         raise Forbidden("no_customer", "No customer belongs to your sign-in")
     return Identity((customer,), group=group)
@@ -126,38 +124,55 @@ def _text(claims: Mapping[str, Any], name: str) -> str | None:
     return claim if claim and isinstance(claim, str) else None
 
 
-def customer_by_email(client: StripeClient, email: str) -> str | None:
-    """Return the newest customer with the address and a live subscription, else the newest one with the address.
+def customer_of_user(client: StripeClient, user: User, *, create_missing: bool) -> str | None:
+    """Return the customer that belongs to the user; the first time, bind the one customer with the user's address.
 
-    Stripe's own login chooses in the same way. Stripe compares addresses exactly, upper and lower case included, and
-    lists customers created a moment ago.
-    Source: docs.stripe.com/customer-management/activate-no-code-customer-portal.
+    A customer whose metadata names an issuer and a subject belongs to that user only, whatever its address or theirs
+    may become: providers give a freed address to somebody else, and a portal may let customers write any address.
+    With `create_missing`, create a customer where no unbound one has the address; a user gets only one.
+
+    Raises `Forbidden` where several unbound customers have the address, and `Unavailable` while it is not known
+    whether the user has a customer.
     """
+    listed = _with_address(client, user.email)
+    own = [customer for customer in listed if _owner(customer) == (user.issuer, user.subject)]
+    if own:
+        return _newest(own).id
+    if found := _by_metadata(client, user):
+        return found
+    unbound = [customer for customer in listed if _owner(customer) == (None, None)]
+    if len(unbound) > 1:
+        raise Forbidden(
+            "several_customers",
+            "Several customers have your e-mail address. Write to support, who can say which of them is yours",
+        )
+    if unbound:
+        return _bind(client, unbound[0].id, user)
+    return _created(client, user) if create_missing else None
+
+
+def _with_address(client: StripeClient, email: str) -> "list[Customer]":
+    """Stripe compares addresses exactly, upper and lower case included, and lists customers created a moment ago."""
     with stripe_errors():
         try:
-            found = client.v1.customers.list({"email": email, "limit": 100, "expand": ["data.subscriptions"]}).data
+            listed = client.v1.customers.list({"email": email, "limit": 100, "expand": ["data.subscriptions"]}).data
         except stripe.InvalidRequestError as error:
             raise _refused(error) from error
-    newest = sorted((one for one in found if _has_address(one, email)), key=lambda one: one.created, reverse=True)
-    live = [customer for customer in newest if _has_live_subscription(customer)]
-    return next((customer.id for customer in [*live, *newest]), None)
+    return [customer for customer in listed if customer.email == email]
 
 
-def customer_created_for(client: StripeClient, user: User) -> str:
-    """Return the customer that was created for this user; create it if there is none. A user gets only one.
+def _owner(customer: "Customer") -> tuple[str | None, str | None]:
+    """Return the issuer and the subject of the user whom the customer belongs to."""
+    metadata = customer.metadata.to_dict() if customer.metadata else {}
+    return metadata.get(ISSUER) or None, metadata.get(SUBJECT) or None
 
-    To be called when `customer_by_email` has found nothing. Raises `Unavailable` while it is not known whether there is
-    one.
+
+def _newest(customers: "list[Customer]") -> "Customer":
+    """Return the newest customer with a live subscription, else the newest, as Stripe's own login does.
+
+    Source: docs.stripe.com/customer-management/activate-no-code-customer-portal.
     """
-    if known := _by_metadata(client, user):
-        return known
-    for attempt in range(_KEYS):
-        if created := _create(client, user, attempt):
-            return created
-        # The request that got this key's first response may have created a customer since.
-        if found := customer_by_email(client, user.email):
-            return found
-    raise Unavailable("customer_not_made", "Stripe could not create a customer for this user today; try again later")
+    return max(customers, key=lambda customer: (_has_live_subscription(customer), customer.created))
 
 
 def _by_metadata(client: StripeClient, user: User) -> str | None:
@@ -171,8 +186,37 @@ def _by_metadata(client: StripeClient, user: User) -> str | None:
             found = client.v1.customers.search({"query": query, "limit": 100}).data
         except stripe.InvalidRequestError:
             return None
-    mine = [one for one in found if one.metadata and one.metadata.to_dict().items() >= _metadata(user).items()]
-    return min(mine, key=lambda one: one.created).id if mine else None
+    own = [customer for customer in found if _owner(customer) == (user.issuer, user.subject)]
+    return min(own, key=lambda customer: customer.created).id if own else None
+
+
+def _bind(client: StripeClient, customer: str, user: User) -> str:
+    """Write the user into the customer's metadata. Of two users at the same moment only the first gets the customer.
+
+    Both use the customer's one idempotency key, and Stripe refuses a key that comes again with other parameters.
+    """
+    key = sha256(f"bind\n{customer}".encode()).hexdigest()
+    with stripe_errors():
+        try:
+            client.v1.customers.update(customer, {"metadata": _metadata(user)}, {"idempotency_key": f"portal-{key}"})
+        except stripe.IdempotencyError:
+            raise Unavailable(
+                "customer_not_found_yet", "The customer with your address has just changed; try again soon"
+            ) from None
+        except stripe.InvalidRequestError as error:
+            raise _refused(error) from error
+    return customer
+
+
+def _created(client: StripeClient, user: User) -> str:
+    for attempt in range(_KEYS):
+        if created := _create(client, user, attempt):
+            return created
+        # The request that got this key's first response may have created a customer since.
+        own = [each for each in _with_address(client, user.email) if _owner(each) == (user.issuer, user.subject)]
+        if own:
+            return _newest(own).id
+    raise Unavailable("customer_not_made", "Stripe could not create a customer for this user today; try again later")
 
 
 def _create(client: StripeClient, user: User, attempt: int) -> str | None:
@@ -181,7 +225,7 @@ def _create(client: StripeClient, user: User, attempt: int) -> str | None:
     with stripe_errors():
         try:
             created = client.v1.customers.create(
-                {"email": user.email, "metadata": _metadata(user) | {EMAIL: user.email}},
+                {"email": user.email, "metadata": _metadata(user)},
                 {"idempotency_key": f"portal-{key}"},
             )
             if _is_replayed(created.last_response) and _is_deleted(client, created.id):
@@ -204,16 +248,6 @@ def _refused(error: stripe.InvalidRequestError) -> PortalError:
     if error.code == "email_invalid":
         return Forbidden("no_customer", "Stripe does not accept your e-mail address")
     return refusal(error)
-
-
-def _has_address(customer: "Customer", email: str) -> bool:
-    """Whether the address is the customer's, and the one that was verified if the customer was created here.
-
-    In a portal that lets customers change their address they can write somebody else's there, and would share their
-    customer with that person. The user for whom the customer was created is still found by the metadata.
-    """
-    metadata = customer.metadata.to_dict() if customer.metadata else {}
-    return customer.email == email and metadata.get(EMAIL, email) == email
 
 
 def _is_replayed(response: Any) -> bool:

@@ -184,6 +184,62 @@ def test_an_address_in_other_letters_is_another_address(world: World, monkeypatc
         assert code(world.post(claims={"email": email, "email_verified": "true"})) == (403, "no_customer")
 
 
+# ---------------------------------------------------------------- whose customer an address finds
+
+
+def signed_in(subject: str, email: str) -> dict[str, str]:
+    return {"iss": "https://id.example", "sub": subject, "email": email, "email_verified": "true"}
+
+
+@pytest.mark.parametrize("creates", ["true", "false"])
+def test_a_recycled_address_does_not_open_the_first_users_customer(
+    world: World, monkeypatch: pytest.MonkeyPatch, creates: str
+) -> None:
+    """Ada's provider gives her old address to somebody else, and says that it is verified."""
+    configure(monkeypatch, ALLOW_VERIFIED_EMAIL="true", CREATE_MISSING_CUSTOMERS=creates)
+    assert world.post(claims=signed_in("ada", "ada@example.com")).status == 201
+    assert world.last()["customer"] == world.customer
+    answer = world.post(claims=signed_in("somebody-else", "ada@example.com"))
+    assert answer.status == (201 if creates == "true" else 403)
+    assert [session["customer"] for session in world.sessions()].count(world.customer) == 1
+
+
+def test_a_bound_customer_is_found_under_every_address(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, ALLOW_VERIFIED_EMAIL="true")
+    assert world.post(claims=signed_in("ada", "ada@example.com")).status == 201
+    world.simulator.admin("POST", "clock", {"now": time.time() + 61})  # Stripe's search is a minute behind
+    assert world.post(claims=signed_in("ada", "ada@new.example")).status == 201
+    assert world.last()["customer"] == world.customer
+
+
+def test_an_address_written_into_the_portal_does_not_capture_its_owner(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mallory gives her own customer Ada's address, before Ada signs in for the first time and after."""
+    configure(monkeypatch, ALLOW_VERIFIED_EMAIL="true", CREATE_MISSING_CUSTOMERS="true")
+    world.simulator.admin("POST", "clock", {"now": time.time() + 60})
+    mallorys, _ = world.subscriber("mallory@example.com")
+    world.stripe.v1.customers.update(mallorys, {"email": "ada@example.com"})
+    refused = world.post(claims=signed_in("ada", "ada@example.com"))
+    assert code(refused) == (403, "several_customers")
+    assert "support" in json.loads(refused.body)["detail"]
+    world.stripe.v1.customers.update(mallorys, {"email": "mallory@example.com"})
+    assert world.post(claims=signed_in("ada", "ada@example.com")).status == 201
+    world.stripe.v1.customers.update(mallorys, {"email": "ada@example.com"})
+    assert world.post(claims=signed_in("ada", "ada@example.com")).status == 201
+    assert {session["customer"] for session in world.sessions()} == {world.customer}
+
+
+def test_two_users_at_once_cannot_both_take_a_customer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have read the customer before either was written to it."""
+    configure(monkeypatch, ALLOW_VERIFIED_EMAIL="true")
+    assert world.post(claims=signed_in("ada", "ada@example.com")).status == 201
+    # As the second user's request still sees it.
+    world.stripe.v1.customers.update(world.customer, {"metadata": {"portal_issuer": "", "portal_subject": ""}})
+    assert world.post(claims=signed_in("somebody-else", "ada@example.com")).status == 503
+    assert len(world.sessions()) == 1
+
+
 # ---------------------------------------------------------------- smuggling
 
 

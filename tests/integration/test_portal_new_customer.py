@@ -37,7 +37,6 @@ def test_a_customer_is_made_only_when_allowed_and_then_found_again(
     assert made.metadata.to_dict() == {
         "portal_issuer": "https://id.example",
         "portal_subject": "user-1",
-        "portal_email": "grace@example.com",
     }
     assert {session["customer"] for session in world.sessions()} == {made.id}
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import stripe
 
-from functions.create_session.identity import User, customer_by_email, customer_created_for
+from functions.create_session.identity import User, customer_of_user
 from shared.errors import Forbidden, OperatorError, PortalError, Unavailable
 
 USER = User("https://id.example/", "user|1", "ada@example.com")
@@ -69,9 +69,9 @@ def failed(status: int, headers: Mapping[str, str] | None = None, **error: str) 
     return status, {"error": {"type": "api_error", "message": "no", **error}}, headers or {}
 
 
-def ask(transport: ScriptedStripe, user: User = USER) -> str:
+def ask(transport: ScriptedStripe, user: User = USER, *, create_missing: bool = True) -> str | None:
     client = stripe.StripeClient("sk_test_1", http_client=transport, max_network_retries=0)
-    return customer_created_for(client, user)
+    return customer_of_user(client, user, create_missing=create_missing)
 
 
 def test_a_customer_is_made_with_the_address_and_whom_it_is_for() -> None:
@@ -82,7 +82,6 @@ def test_a_customer_is_made_with_the_address_and_whom_it_is_for() -> None:
         "email": ["ada@example.com"],
         "metadata[portal_issuer]": ["https://id.example/"],
         "metadata[portal_subject]": ["user|1"],
-        "metadata[portal_email]": ["ada@example.com"],
     }
     assert key is not None
     assert len(key) <= 255
@@ -122,7 +121,7 @@ def test_search_is_blind_to_case_and_we_are_not(other: dict[str, str]) -> None:
 def test_a_subject_cannot_leave_its_quotes() -> None:
     transport = ScriptedStripe(create=[made()])
     ask(transport, User(USER.issuer, "x' OR metadata['portal_subject']:'\\", USER.email))
-    query = transport.requests[0][1]["query"][0]
+    query = next(sent["query"][0] for kind, sent, _ in transport.requests if kind == "search")
     assert query.endswith(r"metadata['portal_subject']:'x\' OR metadata[\'portal_subject\']:\'\\'")
 
 
@@ -150,7 +149,7 @@ def test_a_first_answer_that_was_a_500_does_not_bind_for_a_day() -> None:
 
 
 def test_after_such_a_500_a_customer_that_was_made_in_spite_of_it_is_found() -> None:
-    transport = ScriptedStripe(create=[failed(500, REPLAYED)], list=[found(customer("cus_made"))])
+    transport = ScriptedStripe(create=[failed(500, REPLAYED)], list=[found(), found(customer("cus_made"))])
     assert ask(transport) == "cus_made"
 
 
@@ -191,24 +190,55 @@ def test_what_stripe_refuses_is_told_apart(answer: Answer, kind: type[Exception]
     assert getattr(caught.value, "code", None) == code
 
 
-def by_email(*answers: Answer) -> str | None:
-    client = stripe.StripeClient("sk_test_1", http_client=ScriptedStripe(list=[*answers]), max_network_retries=0)
-    return customer_by_email(client, USER.email)
+def by_email(answer: Answer) -> str | None:
+    return ask(ScriptedStripe(list=[answer]), create_missing=False)
 
 
-def test_who_writes_anothers_address_into_the_portal_does_not_share_the_customer() -> None:
-    """Made for mallory, who then changed its address to ada's: ada's sign-in must not put her card there."""
-    mallorys = customer("cus_mallory", 2, portal_subject="user|mallory", portal_email="mallory@example.com")
-    adas = customer("cus_ada", 1, portal_email="ada@example.com")
-    assert by_email(found(mallorys)) is None
-    assert by_email(found(mallorys, adas)) == "cus_ada"
-    transport = ScriptedStripe(list=[found(mallorys)], search=[found()], create=[made("cus_new")])
-    assert ask(transport) == "cus_new"
+def unbound(name: str = "cus_1") -> dict[str, Any]:
+    return customer(name) | {"metadata": {}}
 
 
-def test_one_who_has_two_sign_ins_with_one_address_keeps_the_customer() -> None:
-    assert by_email(found(customer("cus_1", portal_subject="google|1", portal_email=USER.email))) == "cus_1"
-    assert by_email(found(customer("cus_1") | {"metadata": {}})) == "cus_1"
+OTHERS = [{"portal_subject": "user|2"}, {"portal_issuer": "https://other.example/"}, {"portal_subject": ""}]
+
+
+@pytest.mark.parametrize("owner", OTHERS)
+def test_a_customer_of_another_user_is_not_found_by_the_address(owner: dict[str, str]) -> None:
+    others = customer("cus_others", 2, **owner)
+    assert by_email(found(others)) is None
+    assert by_email(found(others, customer("cus_ada"))) == "cus_ada"
+    assert by_email(found(others, unbound("cus_ada"))) == "cus_ada"
+    assert ask(ScriptedStripe(list=[found(others)], create=[made("cus_new")])) == "cus_new"
+
+
+def test_the_first_opening_binds_the_customer_and_the_next_ones_write_nothing() -> None:
+    transport = ScriptedStripe(list=[found(unbound("cus_1"))], create=[made()])
+    assert ask(transport, create_missing=False) == "cus_1"
+    kind, sent, key = transport.requests[-1]
+    assert kind == "create"
+    assert sent == {"metadata[portal_issuer]": [USER.issuer], "metadata[portal_subject]": [USER.subject]}
+    assert key is not None
+    later = ScriptedStripe(list=[found(customer("cus_1"))])
+    assert ask(later, create_missing=False) == "cus_1"
+    assert [kind for kind, _, _ in later.requests] == ["list"]
+
+
+def test_a_users_own_customer_is_found_before_an_unbound_one_with_the_address() -> None:
+    """Someone has written the user's new address into a customer of their own."""
+    transport = ScriptedStripe(list=[found(unbound("cus_mallory"))], search=[found(customer("cus_ada"))])
+    assert ask(transport) == "cus_ada"
+    assert transport.keys() == []
+
+
+def test_of_several_unbound_customers_none_is_opened() -> None:
+    with pytest.raises(Forbidden) as caught:
+        by_email(found(unbound("cus_1"), unbound("cus_2")))
+    assert caught.value.code == "several_customers"
+
+
+def test_of_two_users_at_once_only_the_first_gets_the_customer() -> None:
+    taken = ScriptedStripe(list=[found(unbound("cus_1"))], create=[failed(400, type="idempotency_error")])
+    with pytest.raises(Unavailable):
+        ask(taken)
 
 
 @pytest.mark.parametrize("email", [None, "", "ADA@example.com", "eve@example.com"])
