@@ -18,13 +18,13 @@ from shared.audit.findings import PausedSubscription, Severity
 from shared.audit.rendering.as_csv import write_csv
 from shared.audit.rendering.as_html import to_html
 from shared.audit.rendering.as_json import to_json
-from shared.audit.rendering.page import and_more, left_out
+from shared.audit.rendering.page import and_more, calendar, left_out, subscriptions_read
 from shared.audit.rendering.summary import FindingGroup, groups_of, headline
 from shared.audit.report import Report
 from shared.audit.scan import Sources, run_audit
-from shared.i18n import ENGLISH, NO_TEXT, Text, count, format_date, format_number
+from shared.i18n import ENGLISH, NOTHING, Message, _, _n, sentences
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
-from shared.stripe.money import format_amounts
+from shared.stripe.money import written_amounts
 from shared.stripe.pacing import RateLimit
 
 if TYPE_CHECKING:
@@ -37,24 +37,23 @@ _MILDEST_FIRST = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 # Enough for a terminal; `--format csv` writes all of them.
 ROWS = 1000
 _COLOUR = {"critical": "red", "warning": "yellow", "info": "blue"}
-_TO_DO = Text("To do:", "À faire :")
-_UNKNOWN_AMOUNT = Text("amount unknown", "montant inconnu")
+_TO_DO = _("To do:")
+_UNKNOWN_AMOUNT = _("amount unknown")
 
 
-def report_as_text(report: Report, language: str = "en") -> Group:
+def report_as_text(report: Report, language: str = ENGLISH) -> Group:
     """Return the headline, then each kind of finding with its subjects, most severe first."""
-    opening = f"[bold]{escape(headline(report, language))}[/bold]"
+    opening = f"[bold]{escape(headline(report).say(language))}[/bold]"
     return Group(opening, _when(report).say(language), *_groups(report, language))
 
 
-def _when(report: Report) -> Text:
-    day, phase, zone = report.as_of.astimezone(report.timezone).date(), report.phase.value, report.timezone.key
-    return Text(
-        f"As of {format_date(day)} ({zone}): phase {phase}, {count(report.days_left, 'day')} to the cutoff; "
-        f"{count(report.subscriptions_read, 'subscription')} read.",
-        f"Au {format_date(day, 'fr')} ({zone}) : phase {phase}, {count(report.days_left, 'jour', 'fr')} avant "
-        f"l'échéance ; abonnements lus : {format_number(report.subscriptions_read, 'fr')}.",
+def _when(report: Report) -> Message:
+    day = _(
+        "As of {day} ({timezone}).",
+        day=report.as_of.astimezone(report.timezone).date(),
+        timezone=report.timezone.key,
     )
+    return sentences(day, subscriptions_read(report), calendar(report))
 
 
 def _groups(report: Report, language: str) -> Iterator[RenderableType]:
@@ -83,12 +82,13 @@ def _subjects(group: FindingGroup, report: Report, language: str) -> Table:
 
 
 def _paused(paused: PausedSubscription, report: Report, language: str) -> tuple[str, str, str]:
-    since = NO_TEXT
+    since = NOTHING
     if paused.paused_since:
         day = paused.paused_since.astimezone(report.timezone).date()
-        since = Text(f"since {format_date(day)}", f"depuis le {format_date(day, 'fr')}")
-    amount = format_amounts(paused.monthly.amounts, language) or _UNKNOWN_AMOUNT.say(language)
-    return f"{escape(paused.subscription_id)}\n{escape(paused.customer_id)}", amount, since.say(language)
+        since = _("since {day}", day=day)
+    amount = written_amounts(paused.monthly.amounts) or _UNKNOWN_AMOUNT
+    ids = f"{escape(paused.subscription_id)}\n{escape(paused.customer_id)}"
+    return ids, amount.say(language), since.say(language)
 
 
 @app.command()
@@ -112,7 +112,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
     deployment: Deployment = context.obj()
     team = zone(timezone)
     now = noon(as_of, team) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC)
-    with Console(stderr=True).status("Reading Stripe") as status:
+    with Console(stderr=True).status(_reading(0).say(language)) as status:
         report = run_audit(
             Sources(
                 deployment.stripe,
@@ -124,11 +124,15 @@ def audit(  # noqa: PLR0913 - each an option of the command
             ),
             AuditDay.at(now, team, button_removed_on=day(button_removed_on), cutoff_on=day(cutoff_on)),
             webhook_url=webhook_url,
-            progress=lambda read: status.update(f"Reading Stripe: {count(read, 'subscription')}"),
+            progress=lambda read: status.update(_reading(read).say(language)),
         )
     _write(report, format, language)
     if fail_on and fails(report, Severity(fail_on)):
         raise typer.Exit(1)
+
+
+def _reading(subscriptions: int) -> Message:
+    return _n("Reading Stripe: {n} subscription", "Reading Stripe: {n} subscriptions", subscriptions)
 
 
 def fails(report: Report, mildest: Severity) -> bool:

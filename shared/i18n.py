@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
     from gettext import NullTranslations
@@ -66,7 +66,19 @@ class Message:
         catalogue = _catalogue(language)
         if self.plural:
             return catalogue.ngettext(self.id, self.plural, self.n)
+        if language == "fr" and self.id in _PAIRS:
+            return _PAIRS[self.id]
         return catalogue.gettext(self.id)
+
+    @property
+    def en(self) -> str:
+        """English."""
+        return self.say("en")
+
+    @property
+    def fr(self) -> str:
+        """French."""
+        return self.say("fr")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> "CoreSchema":
@@ -113,6 +125,14 @@ def sentences(*messages: Message) -> Message:
     return _joined(messages, " ")
 
 
+def first_sentence(message: Message) -> Message:
+    """Return the first of the messages that `sentences` made one."""
+    match message.values:
+        case ((_, Listed((Message() as first, *_), " ")),):
+            return first
+    return message
+
+
 def listed(values: "Iterable[Value]") -> Message:
     """Return the values with commas between them; empty ones leave no trace."""
     return _joined(values, _COMMA)
@@ -121,6 +141,28 @@ def listed(values: "Iterable[Value]") -> Message:
 def _joined(values: "Iterable[Value]", between: "Value") -> Message:
     every = tuple(value for value in values if value or value == 0)
     return Message("{all}", values=(("all", Listed(every, between)),)) if every else NOTHING
+
+
+def parameters(message: Message) -> dict[str, Any]:
+    """Return the values of a message and of those in it as JSON has them, for programs that read no sentences."""
+    found: dict[str, Any] = {}
+    for name, value in message.values:
+        match value:
+            case Message():
+                found |= parameters(value)
+            case Listed():
+                for each in value.values:
+                    if isinstance(each, Message):
+                        found |= parameters(each)
+                    else:
+                        found.setdefault(name, []).append(_plain(each))
+            case _:
+                found[name] = _plain(value)
+    return found
+
+
+def _plain(value: "Value") -> Any:
+    return value if isinstance(value, str | int) else str(value)
 
 
 def say(value: "Value", language: str) -> str:  # noqa: PLR0911 - one for each type
@@ -233,7 +275,7 @@ _TYPOGRAPHY = {
         (re.compile(r" (?=[;!?])"), NARROW_NO_BREAK_SPACE),
         (re.compile(r" (?=[:%»])"), NO_BREAK_SPACE),
         (re.compile(r"(?<=«) "), NO_BREAK_SPACE),
-        (re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_{])"), "\u2019"),
+        (re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_]|\{)"), "\u2019"),
     ),
 }
 
@@ -342,24 +384,31 @@ def stripe_locale(wishes: Iterable[str | None], available: tuple[str, ...] = POR
 Language: TypeAlias = str
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """The same in every language. French is written with plain spaces and apostrophes: `say` sets the others."""
+_PAIRS: dict[str, str] = {}
 
-    en: str
-    fr: str
 
-    def say(self, language: Language) -> str:
-        """Return the words of one language, ready to be read."""
-        return french(self.fr) if language == "fr" else self.en
+class Text(Message):
+    """A message that brings its French."""
+
+    __slots__ = ()
+
+    def __init__(self, en: str, fr: str) -> None:
+        """For the type checker only."""
+
+    def __new__(cls, en: str, fr: str) -> "Text":  # noqa: PYI034
+        """Keep the French beside the catalogue."""
+        text = en.replace("{", "{{").replace("}", "}}")
+        if en != fr or text not in _PAIRS:
+            _PAIRS[text] = fr.replace("{", "{{").replace("}", "}}")
+        return cast("Text", Message(text))
 
 
 def same(words: str) -> Text:
     """A text that no language changes, such as a name of Stripe's."""
-    return Text(words, words)
+    return cast("Text", verbatim(words))
 
 
-def joined(texts: Iterable[Text], between: str = " ") -> Text:
+def joined(texts: Iterable[Message], between: str = " ") -> Text:
     """One text of several; empty ones leave no trace."""
     every = list(texts)
     return Text(between.join(each.en for each in every if each.en), between.join(each.fr for each in every if each.fr))

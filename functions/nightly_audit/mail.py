@@ -1,4 +1,4 @@
-"""The subject line of the mail: what matters first, so that a phone's list shows it."""
+"""The mail of a night: its subject, with what matters first, its two bodies, and the list of paused subscriptions."""
 
 from collections.abc import Sequence
 from email.message import EmailMessage
@@ -11,9 +11,9 @@ from shared.audit.rendering.page import Medium
 from shared.audit.rendering.summary import groups_of, is_all_clear, urgent
 from shared.audit.rendering.trend import what_changed
 from shared.audit.report import ListLink, Report, ReportView
-from shared.i18n import NO_TEXT, Text, count, format_number, signed_text
+from shared.i18n import Message, _, _n, signed
 from shared.ses import SEVEN_BITS, send
-from shared.stripe.money import format_amounts
+from shared.stripe.money import written_amounts
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -26,86 +26,68 @@ MOST_AMOUNTS = 2
 
 def subject(edition: ReportView) -> str:
     """Return the subject; it never sounds surer than the report is."""
-    report = edition.report
     words = _subject(edition)
-    if report.livemode is False:
-        words = Text(f"[test] {words.en}", f"[test] {words.fr}")
+    if edition.report.livemode is False:
+        words = _("[test] {subject}", subject=words)
     return words.say(edition.language)
 
 
-def _subject(edition: ReportView) -> Text:
+def _subject(edition: ReportView) -> Message:
     report = edition.report
     if not report.complete:
         return _incomplete(report)
     if report.served_free_count:
         return _served_free(edition)
     if is_all_clear(report):
-        paused = len(report.paused)
-        return Text(
-            "Stripe audit: all clear" + (f", {format_number(paused)} paused" if paused else ""),
-            "Audit Stripe : rien à signaler" + (f", {format_number(paused, 'fr')} en pause" if paused else ""),
-        )
-    return _findings(report)
+        if report.paused:
+            return _("Stripe audit: all clear, {number} paused", number=len(report.paused))
+        return _("Stripe audit: all clear")
+    # Nobody is served for free, and still somebody has to look.
+    return _("Stripe audit: {findings}, nobody served for free", findings=urgent(groups_of(report, 0)))
 
 
-def _incomplete(report: Report) -> Text:
+def _incomplete(report: Report) -> Message:
     if not report.served_free_count:
-        return Text("Stripe audit incomplete, please look", "Audit Stripe incomplet, à vérifier")
-    customers = report.customers_served_free
-    return Text(
-        f"Stripe audit incomplete: at least {count(customers, 'customer')} served for free",
-        f"Audit Stripe incomplet : au moins {count(customers, 'client', 'fr')} {_servis(customers)} sans payer",
+        return _("Stripe audit incomplete, please check")
+    return _n(
+        "Stripe audit incomplete: at least {n} customer served for free",
+        "Stripe audit incomplete: at least {n} customers served for free",
+        report.customers_served_free,
     )
 
 
-def _served_free(edition: ReportView) -> Text:
+def _served_free(edition: ReportView) -> Message:
     report = edition.report
-    customers = report.customers_served_free
-    who = Text(count(customers, "customer"), count(customers, "client", "fr"))
-    money = _money(report)
-    what = Text(f"served for free{money.en}", f"{_servis(customers)} sans payer{money.fr}")
+    number = report.customers_served_free
+    customers = _n("{n} customer served for free", "{n} customers served for free", number)
     changed = what_changed(edition)
     if changed is None or not changed.customers:
-        return Text(f"{who.en} {what.en}", f"{who.fr} {what.fr}")
-    more = Text(
-        signed_text(changed.customers, format_number(abs(changed.customers))),
-        signed_text(changed.customers, format_number(abs(changed.customers), "fr")),
-    )
-    whole = Text(
-        f"{who.en} {what.en} ({more.en} since {changed.since.en})",
-        f"{who.fr} {what.fr} ({more.fr} depuis {changed.since.fr})",
+        return _with_money(customers, report)
+    change = signed(changed.customers, abs(changed.customers))
+    whole = _(
+        "{subject} ({change} since {when})", subject=_with_money(customers, report), change=change, when=changed.since
     )
     if len(whole.say(edition.language)) <= LONGEST:
         return whole
-    return Text(f"{who.en} ({more.en}) {what.en}", f"{who.fr} ({more.fr}) {what.fr}")
-
-
-def _money(report: Report) -> Text:
-    if not report.totals:
-        return NO_TEXT
-    least, moins = ("at least ", "au moins ") if report.unknown_amounts else ("", "")
-    shown, others = report.totals, NO_TEXT
-    if len(report.totals) > MOST_AMOUNTS:
-        shown = dict(list(report.totals.items())[:1])
-        number = len(report.totals) - 1
-        others = Text(f" and {number} other currencies", f" et {number} autres devises")
-    return Text(
-        f", {least}{format_amounts(shown)}{others.en} a month",
-        f", {moins}{format_amounts(shown, 'fr')}{others.fr} par mois",
+    short = _n(
+        "{n} customer ({change}) served for free", "{n} customers ({change}) served for free", number, change=change
     )
+    return _with_money(short, report)
 
 
-def _findings(report: Report) -> Text:
-    """Nobody is served for free, and still somebody has to look."""
-    what = urgent(groups_of(report, 0))
-    return Text(
-        f"Stripe audit: {what.en}, nobody served for free",
-        f"Audit Stripe : {what.fr}, personne n'est servi sans payer",
-    )
-
-
-def _servis(customers: int) -> str:
-    return "servi" if customers in (0, 1) else "servis"
+def _with_money(customers: Message, report: Report) -> Message:
+    totals = report.totals
+    if not totals:
+        return customers
+    amounts = written_amounts(totals)
+    if len(totals) > MOST_AMOUNTS:
+        first = written_amounts(dict(list(totals.items())[:1]))
+        amounts = _n(
+            "{amount} and {n} other currency", "{amount} and {n} other currencies", len(totals) - 1, amount=first
+        )
+    if report.unknown_amounts:
+        return _("{customers}, at least {amounts} a month", customers=customers, amounts=amounts)
+    return _("{customers}, {amounts} a month", customers=customers, amounts=amounts)
 
 
 __all__ = ["ListLink", "Mailer", "ReportView", "compose", "subject"]

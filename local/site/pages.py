@@ -9,7 +9,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from shared.stripe.money import format_amount
+from shared.i18n import ENGLISH
+from shared.stripe.money import written_amount
 from shared.stripe.subscription import Subscription, SubscriptionItem
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -45,7 +46,7 @@ def price(item: SubscriptionItem) -> str:
     """Return a price such as `29.00 EUR a month`."""
     if item.unit_amount_decimal is None or item.currency is None:
         return "price not known"
-    amount = format_amount(Decimal(item.unit_amount_decimal), item.currency)
+    amount = written_amount(Decimal(item.unit_amount_decimal), item.currency).say(ENGLISH)
     every = f"every {item.interval_count} {item.interval}s" if item.interval_count > 1 else f"a {item.interval}"
     return f"{amount} {every}{', metered' if item.usage_type == 'metered' else ''}"
 

@@ -11,7 +11,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from shared.audit.findings import SAMPLE, Finding, Severity
-from shared.i18n import Text
+from shared.i18n import Message
 from shared.mirror.drift import ComparisonResult, DriftKind
 from shared.portal.pause import PauseDay, Phase, pause_day
 from shared.stripe.gateway import StripeJson
@@ -186,7 +186,7 @@ class Check:
     """
 
     name: str
-    title: Text
+    title: Message
     severities: tuple[Severity, ...]
     of_subscription: Callable[[Subscription, AuditContext], Iterable[Finding]] = nothing
     of_configuration: Callable[[StripeJson, AuditContext], Iterable[Finding]] = nothing

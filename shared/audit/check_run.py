@@ -1,4 +1,4 @@
-"""Shows one object after another to every check, and keeps what they find, never the objects."""
+"""Shows each object to every check, and keeps what they find, never the objects. A check that crashes is a finding."""
 
 import logging
 import re
@@ -19,7 +19,7 @@ from shared.audit.findings import (
     Severity,
 )
 from shared.errors import OperatorError, PortalError
-from shared.i18n import Text
+from shared.i18n import _, sentences
 from shared.mirror.drift import Failure
 from shared.stripe.gateway import SubscriptionRead
 
@@ -124,14 +124,12 @@ def _crash(name: str, error_name: str, subject_id: str) -> Finding:
         CRASHED_CHECK,
         Severity.CRITICAL,
         (subject_id,) if subject_id else (),
-        Text(
-            f"The check {name} crashed ({error_name}): what it would have said of these is not known.",
-            f"Le contrôle {name} a échoué ({error_name}) : ce qu'il aurait dit de ces objets est inconnu.",
+        _(
+            "The check {check} crashed ({error}): what it would have said about these is not known.",
+            check=name,
+            error=error_name,
         ),
-        Text(
-            "Look into the audit's log for the stack trace, and report it.",
-            "Cherchez la trace de l'erreur dans le journal de l'audit, et signalez-la.",
-        ),
+        _("Find the stack trace in the audit's log, and report it."),
         sampled=True,
     )
 
@@ -141,14 +139,8 @@ def _unreadable(failure: Failure) -> Finding:
         UNREADABLE_SUBSCRIPTION,
         Severity.CRITICAL,
         (failure.subject,),
-        Text(
-            f"{failure.reason}. Whether it is paused is not known.",
-            f"Abonnement illisible ({failure.reason}). Nul ne sait s'il est en pause.",
-        ),
-        Text(
-            "Look at it in the Dashboard, and report its shape.",
-            "Consultez-le dans le Dashboard, et signalez sa forme.",
-        ),
+        _("It is not known whether this subscription is paused: {reason}.", reason=failure.reason),
+        _("Check it in the Dashboard, and report its shape."),
         sampled=True,
     )
 
@@ -166,14 +158,8 @@ def missing_permission(error: OperatorError, permission: str) -> Finding:
         MISSING_PERMISSION,
         Severity.WARNING,
         (),
-        Text(
-            f"The API key may not read: {name}. The checks that need it said nothing.",
-            f"La clé API n'a pas le droit de lire : {name}. Les contrôles qui en dépendent n'ont rien dit.",
-        ),
-        Text(
-            f"Give the restricted key the permission to read {permission} (docs/how-to/deploy.md).",
-            f"Donnez à la clé restreinte l'autorisation de lire {permission} (docs/how-to/deploy.md).",
-        ),
+        sentences(_("The API key may not read: {name}.", name=name), _("The checks that need it found nothing.")),
+        _("Allow the restricted key to read {permission} (docs/how-to/deploy.md).", permission=permission),
     )
 
 

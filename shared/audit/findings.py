@@ -10,7 +10,7 @@ from typing import Self
 
 from pydantic import TypeAdapter
 
-from shared.i18n import Text
+from shared.i18n import Message, _
 from shared.stripe.money import MonthlyAmount, add_amounts, in_major_units
 from shared.stripe.subscription import PauseKind, SubscriptionItem
 
@@ -43,15 +43,15 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
     @property
-    def label(self) -> Text:
+    def label(self) -> Message:
         """What people read."""
         return _LABELS[self]
 
 
 _LABELS = {
-    Severity.INFO: Text("info", "information"),
-    Severity.WARNING: Text("warning", "avertissement"),
-    Severity.CRITICAL: Text("critical", "critique"),
+    Severity.INFO: _("info"),
+    Severity.WARNING: _("warning"),
+    Severity.CRITICAL: _("critical"),
 }
 
 
@@ -83,13 +83,14 @@ class PausedSubscription:
 
 
 # Check, severity, meaning and action: findings that share them belong together in a rendering.
-FindingKind = tuple[str, Severity, Text, Text]
+FindingKind = tuple[str, Severity, Message, Message]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing to know: what it means on the day of the audit, and what to do.
 
+    `code` says which of the things that the check finds this is; it is the check's own name where that is but one.
     `subjects` are Stripe ids; `more` counts those that are left out. Of `sampled` findings of one kind the audit makes
     one, which keeps the first few subjects: what is said of thousands does not take the memory, or the page, of
     thousands.
@@ -98,11 +99,17 @@ class Finding:
     check: str
     severity: Severity
     subjects: tuple[str, ...]
-    meaning: Text
-    action: Text
+    meaning: Message
+    action: Message
     paused: PausedSubscription | None = None
     more: int = 0
     sampled: bool = False
+    code: str = ""
+
+    def __post_init__(self) -> None:
+        """A check that finds one thing only needs no other code than its name."""
+        if not self.code:
+            object.__setattr__(self, "code", self.check)
 
     @property
     def kind(self) -> FindingKind:

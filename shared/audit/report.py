@@ -7,7 +7,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from shared.audit.findings import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, ListChange, PausedFindings, Severity
-from shared.i18n import Language, Text, format_date
+from shared.i18n import Message, _
 from shared.portal.pause import Phase
 
 
@@ -96,7 +96,7 @@ class ReportView:
     """
 
     report: Report
-    language: Language
+    language: str
     nights: tuple[PastNight, ...] = ()
     change: ListChange | None = None
     list_link: ListLink | None = None
@@ -107,8 +107,9 @@ class ReportView:
         return self.report.as_of.astimezone(self.report.timezone).date()
 
 
-def since(day: date, night: date) -> Text:
+def since(day: date, night: date) -> Message:
     """Name an earlier day as seen from `night`, after the word "since": `yesterday`, `15 July 2024`."""
     if day == night - timedelta(days=1):
-        return Text("yesterday", "hier")
-    return Text(format_date(day), f"le {format_date(day, 'fr')}")
+        return _("yesterday")
+    # Translators: a day, after the word "since".
+    return _("{past_night}", past_night=day)

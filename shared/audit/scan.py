@@ -17,7 +17,7 @@ from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import MIRROR_UNREADABLE, Finding, PausedFindings, Severity
 from shared.audit.report import Report
 from shared.errors import Unavailable
-from shared.i18n import Text
+from shared.i18n import _, sentences
 from shared.mirror.comparison import Comparison, SeenSubscriptions, key_of, read_subscriptions
 from shared.mirror.rule import Mirror
 from shared.mirror.table import SubscriptionTable, item_key
@@ -109,16 +109,14 @@ _UNREADABLE = Finding(
     MIRROR_UNREADABLE,
     Severity.CRITICAL,
     (),
-    Text(
-        "The table of subscriptions did not answer: since when collection is paused is not known, nor whether the "
-        "mirror is true. What Stripe says of each subscription was read all the same.",
-        "La table des abonnements n'a pas répondu : on ignore depuis quand la collecte est suspendue et si le miroir "
-        "est exact. Ce que Stripe dit de chaque abonnement a été lu malgré tout.",
+    sentences(
+        _(
+            "The table of subscriptions did not answer: it is not known since when collection is paused, nor whether "
+            "the mirror is true."
+        ),
+        _("What Stripe says about each subscription was read all the same."),
     ),
-    Text(
-        "Look into the audit's log for the error, then run `portal reconcile`.",
-        "Cherchez l'erreur dans le journal de l'audit, puis lancez `portal reconcile`.",
-    ),
+    _("Find the error in the audit's log, then run `portal reconcile`."),
 )
 
 

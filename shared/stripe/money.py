@@ -1,11 +1,11 @@
-"""What a subscription is worth a month, exactly or not at all, and how an amount is written for people."""
+"""What a subscription is worth a month, exactly or not at all, and amounts of money as people write them."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
-from shared.i18n import NARROW_NO_BREAK_SPACE, NO_BREAK_SPACE, Language, Text
+from shared.i18n import NOTHING, Message, _, listed
 from shared.stripe.subscription import Subscription, SubscriptionItem
 
 # docs.stripe.com/currencies. Stripe's list of zero-decimal currencies names UGX too, and its "special cases" take that
@@ -21,15 +21,14 @@ _AMOUNT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _CURRENCY = re.compile(r"[a-z]{3}", re.ASCII)
 # Room for the largest amount and quantity that `shared.stripe.subscription` lets through.
 _EXACT = Context(prec=80)
-_FRENCH_SEPARATORS = str.maketrans({",": NARROW_NO_BREAK_SPACE, ".": ","})
 
 
 class _NotKnowableError(Exception):
     """Raised for an item whose price cannot be told from the subscription."""
 
-    def __init__(self, en: str, fr: str) -> None:
-        super().__init__(en)
-        self.reason = Text(en, fr)
+    def __init__(self, reason: Message) -> None:
+        super().__init__(reason.id)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class MonthlyAmount:
     """
 
     amounts: Mapping[str, Decimal]
-    unknown: tuple[Text, ...] = ()
+    unknown: tuple[Message, ...] = ()
 
     @property
     def is_zero(self) -> bool:
@@ -52,7 +51,7 @@ class MonthlyAmount:
 def monthly_amount(subscription: Subscription) -> MonthlyAmount:
     """Sum the items of a subscription; an item that cannot be priced for certain is left out, and its reason given."""
     known: list[Mapping[str, Decimal]] = []
-    reasons: list[Text] = []
+    reasons: list[Message] = []
     for item in subscription.items:
         try:
             currency = _currency_of(item, subscription)
@@ -60,7 +59,7 @@ def monthly_amount(subscription: Subscription) -> MonthlyAmount:
         except _NotKnowableError as error:
             reasons.append(error.reason)
     if not subscription.items:
-        reasons.append(Text("the subscription shows no items", "l'abonnement n'affiche aucun article"))
+        reasons.append(_("the subscription shows no items"))
     return MonthlyAmount(add_amounts(known), tuple(dict.fromkeys(reasons)))
 
 
@@ -91,19 +90,17 @@ def price_in_major_units(unit_amount_decimal: str | None, currency: str | None) 
     return rounded if rounded == exact else exact.normalize(_EXACT)
 
 
-def format_amount(amount: Decimal, currency: str, language: Language = "en") -> str:
-    """Write an amount given in the smallest unit for people: `1,234.50 EUR`, in French `1 234,50 EUR` (no breaks)."""
-    number = f"{in_major_units(amount, currency):,f}"
-    if language == "en":
-        return f"{number} {currency.upper()}"
-    return number.translate(_FRENCH_SEPARATORS) + NO_BREAK_SPACE + currency.upper()
+def written_amount(amount: Decimal, currency: str) -> Message:
+    """Return an amount, given in the smallest unit, as people write it: `1,234.50 EUR`."""
+    return _("{amount} {currency}", amount=in_major_units(amount, currency), currency=currency.upper())
 
 
-def format_amounts(amounts: Mapping[str, Decimal], language: Language = "en") -> str:
-    """Write one amount per currency, such as `15.00 CHF, 1,234.50 EUR and 500 JPY`; empty when there is none."""
-    *others, last = [format_amount(amount, currency, language) for currency, amount in amounts.items()] or [""]
-    between = " et " if language == "fr" else " and "
-    return between.join(filter(None, (", ".join(others), last)))
+def written_amounts(amounts: Mapping[str, Decimal]) -> Message:
+    """Return one amount per currency, such as `15.00 CHF, 1,234.50 EUR and 500 JPY`; nothing when there is none."""
+    every = [written_amount(amount, currency) for currency, amount in amounts.items()]
+    if len(every) > 1:
+        return _("{others} and {last}", others=listed(every[:-1]), last=every[-1])
+    return every[0] if every else NOTHING
 
 
 def _places(currency: str) -> int:
@@ -116,25 +113,22 @@ def _currency_of(item: SubscriptionItem, subscription: Subscription) -> str:
     """A price with several currencies shows its default one, and the amounts of the others only when asked."""
     currency = item.currency
     if currency is None or not _CURRENCY.fullmatch(currency):
-        raise _NotKnowableError("a price without a currency", "un tarif sans devise")
+        raise _NotKnowableError(_("a price without a currency"))
     if subscription.currency not in (None, currency):
-        raise _NotKnowableError(
-            "a price in another currency than the subscription's",
-            "un tarif dans une autre devise que celle de l'abonnement",
-        )
+        raise _NotKnowableError(_("a price in another currency than the subscription's"))
     return currency
 
 
 def _per_month(item: SubscriptionItem) -> Decimal:
     # Both fields came with metered and tiered prices: before them every price was licensed and per unit.
     if item.usage_type not in (None, "licensed"):
-        raise _NotKnowableError("a usage-based price", "un tarif à l'usage")
+        raise _NotKnowableError(_("a usage-based price"))
     if item.billing_scheme not in (None, "per_unit"):
-        raise _NotKnowableError("a tiered price", "un tarif par paliers")
+        raise _NotKnowableError(_("a tiered price"))
     if item.unit_amount_decimal is None or not _AMOUNT.fullmatch(item.unit_amount_decimal):
-        raise _NotKnowableError("a price without a fixed amount", "un tarif sans montant fixe")
+        raise _NotKnowableError(_("a price without a fixed amount"))
     if item.interval not in _PER_MONTH:
-        raise _NotKnowableError("a price without a known interval", "un tarif dont la période est inconnue")
+        raise _NotKnowableError(_("a price with an unknown interval"))
     numerator, denominator = _PER_MONTH[item.interval]
     with localcontext(_EXACT):
         each_time = Decimal(item.unit_amount_decimal) * _billed_quantity(item)
@@ -144,7 +138,7 @@ def _per_month(item: SubscriptionItem) -> Decimal:
 def _billed_quantity(item: SubscriptionItem) -> int:
     """Stripe's `transform_quantity` sells packages: the quantity is divided first, and rounded up or down."""
     if item.quantity is None:
-        raise _NotKnowableError("a price without a quantity", "un tarif sans quantité")
+        raise _NotKnowableError(_("a price without a quantity"))
     if item.quantity_divide_by is None:
         return item.quantity
     whole, rest = divmod(item.quantity, item.quantity_divide_by)
@@ -154,4 +148,4 @@ def _billed_quantity(item: SubscriptionItem) -> int:
         case "down":
             return whole
         case _:
-            raise _NotKnowableError("a package price without a rounding", "un tarif par lot sans règle d'arrondi")
+            raise _NotKnowableError(_("a package price without a rounding rule"))

@@ -147,7 +147,7 @@ def test_the_night_repairs_a_mirror_that_had_drifted(aws: Aws, account: Account,
     states = {each.subscription.id: each.subscription.status for each in table.all()}
     assert states == {"sub_0": "active", "sub_1": "active", "sub_2": "canceled"}
     text = body(only_mail(aws), "plain")
-    assert "3 subscriptions differed from Stripe in the mirror." in text
+    assert "3 subscriptions in the mirror differed from Stripe." in text
     assert "has repaired that" in text
 
 

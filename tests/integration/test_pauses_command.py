@@ -237,7 +237,7 @@ def test_the_audit_fails_a_build_on_the_severity_that_was_named(
     pause_collection(client, subscribe())
     answer = portal("audit", "--language", "fr", *(("--fail-on", fail_on) if fail_on else ()))
     assert answer.exit_code == exit_code
-    assert "1 client bénéficie du service sans payer" in answer.stdout
+    assert "1 client bénéficie du service gratuitement" in answer.stdout
 
 
 def test_the_audit_passes_a_build_on_what_is_milder_than_named(

@@ -61,8 +61,8 @@ def test_an_endless_pause_that_does_not_void_is_no_lost_money(behavior: str) -> 
 
 def test_it_says_that_nobody_can_know_who_made_a_pause_that_looks_like_the_old_buttons() -> None:
     for phase in Phase:
-        assert "does not tell whether" in collection(PauseCollection("void"), phase).meaning.en
-    assert "does not tell whether" not in collection(PauseCollection("keep_as_draft")).meaning.en
+        assert "does not say whether" in collection(PauseCollection("void"), phase).meaning.en
+    assert "does not say whether" not in collection(PauseCollection("keep_as_draft")).meaning.en
 
 
 def test_before_the_cutoff_the_days_left_are_counted() -> None:
@@ -89,7 +89,7 @@ def test_a_pause_with_an_end_says_so_and_asks_for_nothing_but_a_look() -> None:
 
 def test_drafts_pile_up_and_have_to_be_collected_one_by_one() -> None:
     finding = collection(PauseCollection("keep_as_draft"))
-    assert "pile up as drafts" in finding.meaning.en
+    assert "stay drafts" in finding.meaning.en
     assert "auto_advance=true" in finding.action.en
 
 
@@ -98,7 +98,7 @@ def test_uncollectible_invoices_use_up_the_balance_first() -> None:
 
 
 def test_a_behavior_of_tomorrow_is_named_and_not_explained() -> None:
-    assert "What teleport does to new invoices is not known" in collection(PauseCollection("teleport")).meaning.en
+    assert "does not know what teleport does to new invoices" in collection(PauseCollection("teleport")).meaning.en
 
 
 @pytest.mark.parametrize(
@@ -146,13 +146,13 @@ def test_each_check_leaves_the_others_subscriptions_alone() -> None:
 @pytest.mark.parametrize(
     ("reason", "severity", "words"),
     [
-        ("pause_requested", Severity.INFO, "Somebody asked"),
+        ("pause_requested", Severity.INFO, "was requested"),
         ("trial_end_without_payment_method", Severity.WARNING, "trial ended"),
         ("first_payment_failure", Severity.WARNING, "first payment failed"),
-        ("final_payment_failure", Severity.WARNING, "last try"),
-        ("system", Severity.WARNING, "Stripe paused it"),
-        (None, Severity.WARNING, "cannot be known"),
-        ("reason_of_tomorrow", Severity.WARNING, "cannot be known"),
+        ("final_payment_failure", Severity.WARNING, "last attempt"),
+        ("system", Severity.WARNING, "Stripe itself paused"),
+        (None, Severity.WARNING, "cause is unknown"),
+        ("reason_of_tomorrow", Severity.WARNING, "cause is unknown"),
     ],
 )
 def test_a_real_pause_names_its_cause(reason: str | None, severity: Severity, words: str) -> None:

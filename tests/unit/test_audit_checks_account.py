@@ -152,7 +152,7 @@ def test_undelivered_events_are_counted_and_the_oldest_is_dated() -> None:
     oldest = int(datetime(2026, 11, 20, 3, tzinfo=UTC).timestamp())
     events = [{"id": "evt_2", "created": oldest + 60}, {"id": "evt_1", "created": oldest}]
     (finding,) = mirror_checks.find_undelivered(account(undelivered=events), AUDIT)
-    assert finding.meaning.en.startswith("2 of the events about subscriptions did not reach every endpoint")
+    assert finding.meaning.en.startswith("2 events about subscriptions did not reach every endpoint")
     assert "20 novembre 2026" in finding.meaning.say("fr")
     (many,) = mirror_checks.find_undelivered(account(undelivered=events, undelivered_whole=False), AUDIT)
     assert many.meaning.en.startswith("At least 2")

@@ -22,7 +22,7 @@ PARIS = ZoneInfo("Europe/Paris")
             Phase.BUTTON_AVAILABLE,
             Severity.WARNING,
             "can resume in the portal.",
-            "peut reprendre les paiements",
+            "peut reprendre ses paiements",
         ),
         ("2024-03-28T23:30+00:00", Phase.RESUME_ONLY, Severity.WARNING, "(125 days left)", "(encore 125 jours)"),
         (
@@ -39,7 +39,7 @@ PARIS = ZoneInfo("Europe/Paris")
             Phase.STRANDED,
             Severity.CRITICAL,
             "only the team can",
-            "seule l\u2019équipe le peut",
+            "seule l\u2019équipe peut le faire",
         ),
         ("2024-08-01T12:00+02:00", Phase.STRANDED, Severity.CRITICAL, "since 1 August 2024", "depuis le 1er août 2024"),
         (
@@ -47,7 +47,7 @@ PARIS = ZoneInfo("Europe/Paris")
             Phase.STRANDED,
             Severity.CRITICAL,
             "only the team can",
-            "seule l\u2019équipe le peut",
+            "seule l\u2019équipe peut le faire",
         ),
     ],
 )

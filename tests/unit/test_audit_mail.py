@@ -50,7 +50,7 @@ def test_nothing_found_is_a_short_all_clear_without_an_attachment() -> None:
     assert message["Subject"] == "Stripe audit: all clear"
     assert "No customer is served for free." in text
     assert "TO DO TODAY\nNothing." in text
-    assert "7 subscriptions read, 0 paused, 0 findings." in text
+    assert "7 subscriptions read, 0 paused; 0 findings." in text
     assert len(text.splitlines()) < 20
     assert BANDS["good"] in html
     assert list(message.iter_attachments()) == []
@@ -63,7 +63,7 @@ def test_both_bodies_lead_with_the_sum_and_say_what_to_do() -> None:
     for body in (text, html):
         assert "Action." in body
         assert "22 November 2026, 07:00" in body
-        assert "Times are those of Europe/Paris." in body
+        assert "Times are in Europe/Paris." in body
     # The text part breaks lines.
     assert "paused since 2 March 2024 or earlier, collects again on 1 December 2026 at 13:00" in html
     assert "paused since 2 March 2024 or earlier" in text
@@ -104,8 +104,8 @@ def test_an_id_cannot_begin_a_line_or_turn_the_writing_around(mark: str) -> None
     ("phase", "days_left", "words"),
     [
         (Phase.BUTTON_AVAILABLE, 126, "can still pause and resume"),
-        (Phase.RESUME_ONLY, 17, "can resume there for 17 days more"),
-        (Phase.RESUME_ONLY, 1, "can resume there for 1 day more"),
+        (Phase.RESUME_ONLY, 17, "can resume there for 17 more days"),
+        (Phase.RESUME_ONLY, 1, "can resume there for 1 more day"),
         (Phase.STRANDED, 0, "can no longer resume by themselves"),
     ],
 )

@@ -14,7 +14,7 @@ from shared.audit.findings import Finding, ListChange, Severity
 from shared.audit.rendering.as_html import BANDS, DARK, LARGEST_HTML, LIGHT, ON_BAND, mail_bodies, to_html
 from shared.audit.rendering.page import Medium, page_of
 from shared.audit.report import PastNight, ReportView
-from shared.i18n import Language, Text, same
+from shared.i18n import Language, Text, _, same, sentences
 from shared.portal.pause import Phase
 from shared.stripe.money import MonthlyAmount
 from tests.audit_findings import finding
@@ -163,7 +163,7 @@ def test_a_page_that_would_be_cut_off_shows_fewer_rows_and_says_so() -> None:
     text, html = mail_bodies(ReportView(audit_report(*long), "fr"), Medium.MAIL_WITH_LIST)
     assert len(html.encode()) <= LARGEST_HTML
     assert html.count("<a href") == text.count("https://dashboard") == 50
-    assert "et 100 de plus, non affichés ici." in plain(html)
+    assert "et 100 autres, non affichés ici." in plain(html)
 
 
 def test_however_many_kinds_of_finding_there_are_the_mail_stays_whole() -> None:
@@ -227,11 +227,11 @@ def test_the_first_lines_have_the_contrast_of_wcag_aa(band: str) -> None:
 
 def test_green_means_that_nobody_has_to_look() -> None:
     crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
-    deaf = Finding("webhook_endpoints", Severity.WARNING, ("we_1",), same("Deaf."), same("Mend."))
+    incomplete = Finding("webhook_endpoints", Severity.WARNING, ("we_1",), same("Missing."), same("Fix it."))
     know = Finding("portal_limits", Severity.INFO, ("sub_1",), same("Limited."), same("Nothing."))
     assert page(know).band == "good"
-    assert page(deaf).band == "attention"
-    assert page(replace(deaf, severity=Severity.CRITICAL)).band == "alarm"
+    assert page(incomplete).band == "attention"
+    assert page(replace(incomplete, severity=Severity.CRITICAL)).band == "alarm"
     assert page(crash).band == page(finding()).band == "alarm"
 
 
@@ -255,7 +255,7 @@ def test_of_many_currencies_three_are_read_first_and_all_are_in_the_facts() -> N
     amounts = {code: Decimal(1000) for code in ("chf", "eur", "jpy", "kwd", "usd")}
     shown = page(finding(monthly=MonthlyAmount(amounts)))
     assert shown.figures[1].numbers == ("10.00 CHF", "10.00 EUR", "1,000 JPY")
-    assert shown.figures[1].words == "and 2 other currencies a month not collected"
+    assert shown.figures[1].words == "a month not collected, and 2 other currencies"
     assert "Not collected a month: 10.00 CHF, 10.00 EUR, 1,000 JPY, 1.000 KWD and 10.00 USD." in shown.facts
 
 
@@ -296,37 +296,37 @@ def test_a_kind_of_finding_is_told_even_when_the_rows_are_used_up() -> None:
             {},
             Phase.STRANDED,
             "Resume or cancel 2 subscriptions: their customers cannot resume without you.",
-            "Reprenez ou résiliez 2 abonnements : leurs clients ne peuvent pas reprendre les paiements sans vous.",
+            "Reprenez ou résiliez 2 abonnements : sans vous, leurs clients ne peuvent plus reprendre leurs paiements.",
         ),
         (
             {},
             Phase.RESUME_ONLY,
             "Ask the customers of 2 subscriptions to resume in the portal within 17 days.",
-            "Invitez les clients de 2 abonnements à reprendre leurs paiements dans le portail d'ici 17 jours.",
+            "Invitez les clients concernés (2 abonnements) à reprendre leurs paiements dans le portail d'ici 17 jours.",
         ),
         (
             {},
             Phase.BUTTON_AVAILABLE,
             "Ask the customers of 2 subscriptions whether to resume or cancel.",
-            "Interrogez les clients de 2 abonnements : reprendre ou résilier ?",
+            "Demandez aux clients concernés (2 abonnements) s'ils souhaitent reprendre ou résilier.",
         ),
         (
             {"behavior": "keep_as_draft"},
             Phase.STRANDED,
-            "Resume or cancel 2 subscriptions: without you the pause has no end.",
-            "Reprenez ou résiliez 2 abonnements : sans vous, la suspension n'a pas de fin.",
+            "Resume or cancel 2 subscriptions: without you the pauses have no end.",
+            "Reprenez ou résiliez 2 abonnements : sans vous, les suspensions ne prendront pas fin.",
         ),
         (
             {"resumes_at": datetime(2026, 12, 1, tzinfo=UTC)},
             Phase.STRANDED,
-            "Check the date on which collection starts again for 2 subscriptions.",
-            "Vérifiez la date de reprise des paiements de 2 abonnements.",
+            "Check the dates on which collection starts again for 2 subscriptions.",
+            "Vérifiez les dates de reprise des paiements de 2 abonnements.",
         ),
         (
             {"kind": "subscription", "cause": "final_payment_failure", "served_free": False},
             Phase.STRANDED,
-            "Ask for a payment method that works: 2 subscriptions are paused without one.",
-            "Demandez un moyen de paiement valable : 2 abonnements en pause faute de paiement.",
+            "Ask for valid payment methods: 2 subscriptions are paused without one.",
+            "Demandez des moyens de paiement valables : 2 abonnements sont en pause faute de paiement.",
         ),
         (
             {"kind": "subscription", "cause": "system", "served_free": False},
@@ -354,28 +354,35 @@ def test_a_pause_that_ends_by_itself_waits_for_the_others() -> None:
 
 
 def test_any_other_finding_says_itself_what_to_do() -> None:
-    deaf = Finding(
+    incomplete = Finding(
         "webhook_endpoints",
         Severity.WARNING,
         ("we_1",),
-        same("Deaf."),
-        Text("Add these types to the endpoint. Then wait.", "Ajoutez ces types. Puis attendez."),
+        same("Types are missing."),
+        sentences(_("Add these types to the endpoint."), same("Then wait.")),
     )
-    assert page(deaf).to_do == "Webhook endpoints: Add these types to the endpoint."
-    assert plain(page(deaf, language="fr").to_do) == "Points de terminaison de webhook : Ajoutez ces types."
+    assert page(incomplete).to_do == "Webhook endpoints: Add these types to the endpoint."
+    assert (
+        plain(page(incomplete, language="fr").to_do)
+        == "Points de terminaison de webhook : Ajoutez ces types d'événements au point de terminaison."
+    )
 
 
 def test_what_waits_behind_the_first_task_is_counted() -> None:
-    deaf = Finding("webhook_endpoints", Severity.WARNING, ("we_1", "we_2"), same("Deaf."), same("Mend."))
+    incomplete = Finding(
+        "webhook_endpoints", Severity.WARNING, ("we_1", "we_2"), same("Types are missing."), same("Fix it.")
+    )
     lost = [finding(number, meaning=f"{number}") for number in range(3)]
-    other = replace(deaf, severity=Severity.CRITICAL, subjects=())
+    other = replace(incomplete, severity=Severity.CRITICAL, subjects=())
     mild = finding(9, Severity.INFO, "Mild.", served_free=False)
     assert page(*lost, mild).then == ""
-    assert page(*lost, deaf).then == "Then: 2 warnings."
-    assert plain(page(*lost, deaf, other, language="fr").then) == "Ensuite : 1 constat critique et 2 avertissements."
+    assert page(*lost, incomplete).then == "Then: 2 warnings."
+    assert (
+        plain(page(*lost, incomplete, other, language="fr").then) == "Ensuite : 1 constat critique et 2 avertissements."
+    )
     # Two that say themselves what to do are two tasks.
     shown = page(other, replace(other, meaning=same("Off.")))
-    assert (shown.to_do, shown.then) == ("Webhook endpoints: Mend.", "Then: 1 critical finding.")
+    assert (shown.to_do, shown.then) == ("Webhook endpoints: Fix it.", "Then: 1 critical finding.")
 
 
 def test_information_asks_for_nothing() -> None:
@@ -414,7 +421,7 @@ def test_the_change_names_customers_money_and_the_first_new_ones() -> None:
     )
     french = page(finding(1), language="fr", nights=(before,), change=change)
     assert plain(french.change) == "Depuis hier : \u22122 clients, \u221237,50 EUR, \u2212700 JPY par mois."
-    assert plain(french.names[0].more) == "et 3 de plus"
+    assert plain(french.names[0].more) == "et 3 autres"
 
 
 @pytest.mark.parametrize(
@@ -474,7 +481,7 @@ def test_the_first_night_has_no_trend_and_a_quiet_account_no_bars() -> None:
     assert page(finding(1), nights=(night(0, 3), night(30, 3))).trend is None
     quiet = page(nights=(night(2, 0), night(1, 0)), language="fr").trend
     assert quiet.bars == ()
-    assert quiet.lines[0] == "personne, chaque nuit."
+    assert quiet.lines[0] == "aucun client, chaque nuit."
 
 
 def test_money_is_told_then_and_now_for_a_few_currencies() -> None:

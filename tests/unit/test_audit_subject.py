@@ -48,33 +48,33 @@ def of(*findings: Finding, language: Language = "en", before: int | None = None,
         (
             (OTHER, finding(1, Severity.WARNING, served_free=False)),
             "Stripe audit: 2 warnings, nobody served for free",
-            "Audit Stripe : 2 avertissements, personne n'est servi sans payer",
+            "Audit Stripe : 2 avertissements, aucun client servi gratuitement",
         ),
         (
             (Finding("webhook_endpoints", Severity.CRITICAL, ("we_1",), same("Off."), same("Mend.")),),
             "Stripe audit: 1 critical finding, nobody served for free",
-            "Audit Stripe : 1 constat critique, personne n'est servi sans payer",
+            "Audit Stripe : 1 constat critique, aucun client servi gratuitement",
         ),
-        ((CRASH,), "Stripe audit incomplete, please look", "Audit Stripe incomplet, à vérifier"),
+        ((CRASH,), "Stripe audit incomplete, please check", "Audit Stripe incomplet, à vérifier"),
         (
             (CRASH, finding(1)),
             "Stripe audit incomplete: at least 1 customer served for free",
-            "Audit Stripe incomplet : au moins 1 client servi sans payer",
+            "Audit Stripe incomplet : au moins 1 client servi gratuitement",
         ),
         (
             (finding(1), finding(2)),
             "2 customers served for free, 25.00 EUR a month",
-            "2 clients servis sans payer, 25,00 EUR par mois",
+            "2 clients servis gratuitement, 25,00 EUR par mois",
         ),
         (
             (finding(1), finding(2, monthly=MonthlyAmount({}, (same("a tiered price"),)))),
             "2 customers served for free, at least 12.50 EUR a month",
-            "2 clients servis sans payer, au moins 12,50 EUR par mois",
+            "2 clients servis gratuitement, au moins 12,50 EUR par mois",
         ),
         (
             (finding(1, monthly=MonthlyAmount({}, (same("a tiered price"),))),),
             "1 customer served for free",
-            "1 client servi sans payer",
+            "1 client servi gratuitement",
         ),
     ],
 )
@@ -86,7 +86,7 @@ def test_the_subject_says_what_matters_first(findings: tuple[Finding, ...], engl
 def test_the_change_is_told_where_there_is_room() -> None:
     free = MonthlyAmount({}, (same("a tiered price"),))
     assert of(finding(1, monthly=free), before=3) == "1 customer served for free (\u22122 since yesterday)"
-    assert of(finding(1, monthly=free), before=0, language="fr") == "1 client servi sans payer (+1 depuis hier)"
+    assert of(finding(1, monthly=free), before=0, language="fr") == "1 client servi gratuitement (+1 depuis hier)"
     assert of(finding(1), finding(2), before=0) == "2 customers (+2) served for free, 25.00 EUR a month"
     assert of(finding(1), before=1) == "1 customer served for free, 12.50 EUR a month"
 

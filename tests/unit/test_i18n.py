@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 import pytest
 from babel.messages.mofile import write_mo
@@ -53,6 +54,23 @@ def forget() -> None:
 )
 def test_values_are_written_as_a_language_writes_them(value: Value, english: str, french: str) -> None:
     assert (say(value, "en"), say(value, "fr")) == (english, french)
+
+
+@pytest.mark.parametrize(
+    ("typed", "printed"),
+    [
+        (
+            "Rien n'est perdu : l'API dit « oui » ; sûr ? 50 % !",
+            f"Rien n\u2019est perdu{HARD}: l\u2019API dit «{HARD}oui{HARD}»{THIN}; sûr{THIN}? 50{HARD}%{THIN}!",
+        ),
+        ("https://a.example:80/?a=b", "https://a.example:80/?a=b"),
+        ("l'{what} : {what}", f"l\u2019it's : x?{HARD}: it's : x?"),
+    ],
+)
+def test_french_is_printed_with_its_spaces_and_apostrophes(typed: str, printed: str) -> None:
+    catalogue = Mock(gettext=lambda _: typed)
+    with patch.object(i18n, "_catalogue", lambda _: catalogue):
+        assert _("any", what="it's : x?").say("fr") == printed  # what a value brings stays as it is
 
 
 def test_every_month_has_its_name() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.stripe.money import add_amounts, format_amount, format_amounts, in_major_units, monthly_amount
+from shared.stripe.money import add_amounts, in_major_units, monthly_amount, written_amount, written_amounts
 from shared.stripe.subscription import Subscription, SubscriptionItem, read_subscription
 
 ITEM = SubscriptionItem(
@@ -39,7 +39,7 @@ def subscription(*items: SubscriptionItem, currency: str | None = "eur") -> Subs
 )
 def test_every_interval_becomes_a_month(interval: str, interval_count: int, expected: str) -> None:
     monthly = monthly_amount(subscription(replace(ITEM, interval=interval, interval_count=interval_count)))
-    assert format_amounts(monthly.amounts) == expected
+    assert written_amounts(monthly.amounts).say("en") == expected
     assert monthly.unknown == ()
 
 
@@ -61,12 +61,12 @@ def test_seven_days_are_a_week_and_twelve_months_a_year() -> None:
         ({"unit_amount_decimal": "1e99999"}, "a price without a fixed amount"),
         ({"unit_amount_decimal": "-5"}, "a price without a fixed amount"),
         ({"quantity": None}, "a price without a quantity"),
-        ({"interval": None}, "a price without a known interval"),
-        ({"interval": "decade"}, "a price without a known interval"),
+        ({"interval": None}, "a price with an unknown interval"),
+        ({"interval": "decade"}, "a price with an unknown interval"),
         ({"currency": None}, "a price without a currency"),
         ({"currency": "=1+1"}, "a price without a currency"),
         ({"currency": "usd"}, "a price in another currency than the subscription's"),
-        ({"quantity_divide_by": 10}, "a package price without a rounding"),
+        ({"quantity_divide_by": 10}, "a package price without a rounding rule"),
     ],
 )
 def test_what_cannot_be_priced_is_unknown_with_its_reason_and_never_guessed(
@@ -74,19 +74,19 @@ def test_what_cannot_be_priced_is_unknown_with_its_reason_and_never_guessed(
 ) -> None:
     monthly = monthly_amount(subscription(replace(ITEM, **change)))
     assert monthly.amounts == {}
-    assert [each.en for each in monthly.unknown] == [reason]
+    assert [each.say("en") for each in monthly.unknown] == [reason]
     assert not monthly.is_zero
 
 
 def test_a_subscription_without_items_is_unknown() -> None:
-    assert [each.en for each in monthly_amount(subscription()).unknown] == ["the subscription shows no items"]
+    assert [each.say("en") for each in monthly_amount(subscription()).unknown] == ["the subscription shows no items"]
 
 
 def test_items_are_summed_and_the_unknown_part_is_named_once() -> None:
     metered = replace(ITEM, usage_type="metered")
     monthly = monthly_amount(subscription(ITEM, replace(ITEM, quantity=3), metered, metered))
     assert monthly.amounts == {"eur": Decimal(4000)}
-    assert [reason.en for reason in monthly.unknown] == ["a usage-based price"]
+    assert [reason.say("en") for reason in monthly.unknown] == ["a usage-based price"]
 
 
 def test_items_of_an_old_subscription_that_names_no_currency_are_summed_by_currency() -> None:
@@ -151,14 +151,14 @@ def test_a_price_of_zero_is_known_to_be_nothing() -> None:
     ],
 )
 def test_an_amount_is_written_with_the_places_of_its_currency(amount: str, currency: str, expected: str) -> None:
-    assert format_amount(Decimal(amount), currency) == expected
+    assert written_amount(Decimal(amount), currency).say("en") == expected
 
 
 def test_no_amounts_are_written_as_nothing_and_several_are_joined() -> None:
-    assert format_amounts({}) == ""
-    assert format_amounts({"eur": Decimal(100), "jpy": Decimal(5)}) == "1.00 EUR and 5 JPY"
+    assert not written_amounts({})
+    assert written_amounts({"eur": Decimal(100), "jpy": Decimal(5)}).say("en") == "1.00 EUR and 5 JPY"
     three = {"eur": Decimal(100), "jpy": Decimal(5), "usd": Decimal(700)}
-    assert format_amounts(three) == "1.00 EUR, 5 JPY and 7.00 USD"
+    assert written_amounts(three).say("en") == "1.00 EUR, 5 JPY and 7.00 USD"
 
 
 def test_rounding_happens_once_after_the_sum() -> None:
@@ -168,7 +168,7 @@ def test_rounding_happens_once_after_the_sum() -> None:
 
 def test_the_largest_subscription_that_can_be_read_has_an_amount() -> None:
     item = replace(ITEM, unit_amount_decimal="9" * 40, quantity=10**15 - 1, interval="day")
-    assert format_amounts(monthly_amount(subscription(item)).amounts).endswith(" EUR")
+    assert written_amounts(monthly_amount(subscription(item)).amounts).say("en").endswith(" EUR")
 
 
 ITEMS = st.builds(

@@ -1,154 +1,40 @@
-"""The words for a pause of collection: what it means on a day of the old button's calendar, and what to do."""
+"""Paused subscriptions: what a pause means on this day of the old portal button's calendar, and what to do about it.
+
+Two kinds: collection alone is paused (`pause_collection`), or the subscription is (status `paused`).
+"""
 
 from collections.abc import Iterator
 
 from shared.audit.check import AuditContext, Check, at
 from shared.audit.findings import Finding, PausedSubscription, Severity
-from shared.i18n import Text, count, format_date, joined
+from shared.i18n import NOTHING, Message, _, _n, sentences
 from shared.portal.pause import Phase
 from shared.stripe.money import monthly_amount
 from shared.stripe.subscription import PauseCollection, Subscription, is_paused
 
-PAUSED_COLLECTION_TITLE = Text("Collection paused", "Collecte des paiements suspendue")
-
-# docs.stripe.com/billing/subscriptions/pause-payment
-_INVOICES = {
-    "void": Text(
-        "New invoices are voided at once: this money is never collected.",
-        "Les nouvelles factures sont aussitôt annulées : cet argent ne sera jamais encaissé.",
-    ),
-    "keep_as_draft": Text(
-        "New invoices pile up as drafts: nothing is collected until somebody finalizes them.",
-        "Les nouvelles factures s'accumulent en brouillon : rien n'est encaissé tant que personne ne les finalise.",
-    ),
-    "mark_uncollectible": Text(
-        "New invoices are marked uncollectible, after the customer's balance is used up.",
-        "Les nouvelles factures sont marquées irrécouvrables, une fois le solde du client épuisé.",
-    ),
-}
-_OLD_INVOICES = {
-    "void": Text(
-        "Resuming does not bring voided invoices back.",
-        "La reprise ne rétablit pas les factures annulées.",
-    ),
-    "keep_as_draft": Text(
-        "Resuming only touches new invoices: set auto_advance=true on each draft that is to be collected.",
-        "La reprise ne touche que les nouvelles factures : réglez auto_advance=true sur chaque brouillon à encaisser.",
-    ),
-    "mark_uncollectible": Text(
-        "Resuming only touches new invoices.", "La reprise ne concerne que les nouvelles factures."
-    ),
-}
-_NOBODY_KNOWS = Text(
-    "Stripe does not tell whether the old portal's pause button, the Dashboard or the API made it.",
-    "Stripe n'indique pas si elle vient de l'ancien bouton du portail, du Dashboard ou de l'API.",
-)
-_NO_END = Text("It has no end.", "Cette suspension n'a pas de fin.")
-_DECIDE = Text(
-    "Let the service decide by pause_collection, not by status.",
-    "Fournissez le service selon pause_collection, et non selon le statut.",
-)
-_RESUME = Text(
-    "resume (Dashboard: Resume payment collection; API: update pause_collection to empty)",
-    "reprenez la collecte (Dashboard : « Reprendre la collecte des paiements » ; API : pause_collection vide)",
-)
-
-
-def service_text(facts: PausedSubscription) -> Text:
-    """Say what a service that looks at the status alone does with this customer."""
-    if facts.status == "trialing":
-        return Text(
-            "Collection is paused during a trial: nothing is due yet, and nothing will be collected after it.",
-            "La collecte est suspendue pendant une période d'essai : rien n'est encore dû, et rien ne sera encaissé "
-            "ensuite.",
-        )
-    if facts.monthly.is_zero:
-        return Text(
-            "Collection is paused on a price of zero: no money is lost.",
-            "La collecte est suspendue sur un tarif nul : aucun argent n'est perdu.",
-        )
-    if facts.served_free:
-        return Text(
-            f"Collection is paused and the status is still {facts.status}: "
-            "a service that looks at the status alone serves this customer for free.",
-            f"La collecte est suspendue et le statut est toujours {facts.status} : un service qui ne regarde que le "
-            "statut sert ce client sans être payé.",
-        )
-    return Text(
-        f"Collection is paused and the status is {facts.status}: who looks at the status alone may not serve it.",
-        f"La collecte est suspendue et le statut est {facts.status} : qui ne regarde que le statut peut refuser le "
-        "service.",
-    )
-
-
-def invoices_text(pause: PauseCollection) -> Text:
-    """Say what becomes of the invoices made meanwhile."""
-    return _INVOICES.get(pause.behavior) or Text(
-        f"What {pause.behavior} does to new invoices is not known to this version.",
-        f"Cette version ne connaît pas l'effet de {pause.behavior} sur les nouvelles factures.",
-    )
-
-
-def end_text(pause: PauseCollection, audit: AuditContext) -> Text:
-    """Say who can end it. The old portal button made pauses with `void` and no end, and left no other trace."""
-    if pause.resumes_at is not None:
-        return Text(
-            "Collection starts again by itself at the time shown.",
-            "La collecte reprend d'elle-même à la date indiquée.",
-        )
-    if pause.behavior != "void":
-        return Text(
-            "It has no end: it lasts until the team ends it.",
-            "Cette suspension n'a pas de fin : elle dure jusqu'à ce que l'équipe y mette un terme.",
-        )
-    if audit.phase is Phase.STRANDED:
-        return joined((_only_the_team(audit), _NOBODY_KNOWS))
-    return joined((_NO_END, _NOBODY_KNOWS, _the_customer_can(audit)))
-
-
-def action_text(pause: PauseCollection) -> Text:
-    """Say what to do about it."""
-    old = _OLD_INVOICES.get(pause.behavior, Text("", ""))
-    if pause.resumes_at is not None:
-        what = Text(
-            f"Nothing, if the date is right; else {_RESUME.en}.", f"Rien, si la date convient ; sinon, {_RESUME.fr}."
-        )
-    else:
-        what = Text(
-            f"Ask the customer, then {_RESUME.en} or cancel.",
-            f"Interrogez le client, puis {_RESUME.fr} ou résiliez l'abonnement.",
-        )
-    return joined((what, _DECIDE, old))
-
-
-def _the_customer_can(audit: AuditContext) -> Text:
-    if audit.phase is Phase.BUTTON_AVAILABLE:
-        return Text(
-            "In the first case the customer can resume in the portal.",
-            "Dans le premier cas, le client peut reprendre les paiements dans le portail.",
-        )
-    left, reste = count(audit.days_left, "day"), count(audit.days_left, "jour", "fr")
-    return Text(
-        "In the first case the customer can still resume in the portal, "
-        f"until {format_date(audit.cutoff_on)} ({left} left); then only the team can.",
-        "Dans le premier cas, le client peut encore reprendre les paiements dans le portail, "
-        f"jusqu'au {format_date(audit.cutoff_on, 'fr')} (encore {reste}) ; ensuite, seule l'équipe le pourra.",
-    )
-
-
-def _only_the_team(audit: AuditContext) -> Text:
-    return Text(
-        f"It has no end, and since {format_date(audit.cutoff_on)} the customer cannot resume in Stripe's portal: "
-        "only the team can.",
-        f"Cette suspension n'a pas de fin et, depuis le {format_date(audit.cutoff_on, 'fr')}, le client ne peut plus "
-        "reprendre les paiements dans le portail de Stripe : seule l'équipe le peut.",
-    )
-
-
 PAUSED_COLLECTION_NAME = "paused_collection"
-
 # The statuses that most services take for a paying customer's. A trial is not among them: nothing is due yet.
 SERVED_STATUSES = frozenset({"active", "past_due"})
+
+# docs.stripe.com/billing/subscriptions/pause-payment
+_NEW_INVOICES = {
+    "void": _("New invoices are voided at once: this money is never collected."),
+    "keep_as_draft": _("New invoices stay drafts: nothing is collected until somebody finalizes them."),
+    "mark_uncollectible": _("New invoices are marked uncollectible, after the customer's balance is used up."),
+}
+_EARLIER_INVOICES = {
+    "void": _("Resuming does not bring voided invoices back."),
+    "keep_as_draft": _(
+        "Resuming affects new invoices only: set auto_advance=true on each draft that you want to collect."
+    ),
+    "mark_uncollectible": _("Resuming affects new invoices only."),
+}
+_ORIGIN_UNKNOWN = _(
+    "Stripe does not say whether the old portal's pause button, the Dashboard or the API started the pause."
+)
+_NO_END = _("The pause has no end.")
+_DECIDE = _("Decide about access by pause_collection, not by status.")
+_RESUME_COLLECTION = _("Dashboard: Resume payment collection; API: set pause_collection to empty")
 
 
 def find_paused_collection(subscription: Subscription, audit: AuditContext) -> Iterator[Finding]:
@@ -161,10 +47,81 @@ def find_paused_collection(subscription: Subscription, audit: AuditContext) -> I
         PAUSED_COLLECTION_NAME,
         _collection_severity(facts, audit),
         (subscription.id,),
-        joined((service_text(facts), invoices_text(pause), end_text(pause, audit))),
-        action_text(pause),
+        sentences(_service(facts), _new_invoices(pause), *_end(pause, audit)),
+        _collection_action(pause),
         facts,
+        code=_collection_code(pause, audit),
     )
+
+
+def _service(facts: PausedSubscription) -> Message:
+    """Say what a service that looks only at the status does with this customer."""
+    if facts.status == "trialing":
+        return _("Collection is paused during a trial: nothing is due yet, and nothing will be collected after it.")
+    if facts.monthly.is_zero:
+        return _("Collection is paused on a price of zero: no money is lost.")
+    if facts.served_free:
+        return _(
+            "Collection is paused and the status is still {status}: a service that looks only at the status serves "
+            "this customer for free.",
+            status=facts.status,
+        )
+    return _(
+        "Collection is paused and the status is {status}: a service that looks only at the status may refuse access.",
+        status=facts.status,
+    )
+
+
+def _new_invoices(pause: PauseCollection) -> Message:
+    unknown = _("This version does not know what {behavior} does to new invoices.", behavior=pause.behavior)
+    return _NEW_INVOICES.get(pause.behavior, unknown)
+
+
+def _end(pause: PauseCollection, audit: AuditContext) -> Iterator[Message]:
+    """Say who can end it. The old portal button made pauses with `void` and no end, and left no other trace."""
+    if pause.resumes_at is not None:
+        yield _("Collection starts again by itself at the time shown.")
+    elif pause.behavior != "void":
+        yield _("The pause has no end: it lasts until the team ends it.")
+    elif audit.phase is Phase.STRANDED:
+        yield _(
+            "The pause has no end, and since {day} the customer cannot resume in Stripe's portal: only the team can.",
+            day=audit.cutoff_on,
+        )
+        yield _ORIGIN_UNKNOWN
+    else:
+        yield _NO_END
+        yield _ORIGIN_UNKNOWN
+        yield _if_from_the_old_button(audit)
+
+
+def _if_from_the_old_button(audit: AuditContext) -> Message:
+    if audit.phase is Phase.BUTTON_AVAILABLE:
+        return _("If it was the button, the customer can resume in the portal.")
+    return _n(
+        "If it was the button, the customer can still resume in the portal, until {day} ({n} day left); after that "
+        "only the team can.",
+        "If it was the button, the customer can still resume in the portal, until {day} ({n} days left); after that "
+        "only the team can.",
+        audit.days_left,
+        day=audit.cutoff_on,
+    )
+
+
+def _collection_action(pause: PauseCollection) -> Message:
+    if pause.resumes_at is not None:
+        first = _("Nothing, if the date is right; otherwise resume collection ({how}).", how=_RESUME_COLLECTION)
+    else:
+        first = _("Ask the customer, then resume collection ({how}) or cancel.", how=_RESUME_COLLECTION)
+    return sentences(first, _DECIDE, _EARLIER_INVOICES.get(pause.behavior, NOTHING))
+
+
+def _collection_code(pause: PauseCollection, audit: AuditContext) -> str:
+    if pause.resumes_at is not None:
+        return "collection_resumes_by_itself"
+    if pause.behavior == "void" and audit.phase is Phase.STRANDED:
+        return "collection_only_the_team_can_resume"
+    return "collection_paused_without_end"
 
 
 def _collection_facts(subscription: Subscription, pause: PauseCollection, audit: AuditContext) -> PausedSubscription:
@@ -198,7 +155,7 @@ def _collection_severity(facts: PausedSubscription, audit: AuditContext) -> Seve
 
 PAUSED_COLLECTION = Check(
     PAUSED_COLLECTION_NAME,
-    PAUSED_COLLECTION_TITLE,
+    _("Collection paused"),
     (Severity.CRITICAL, Severity.WARNING, Severity.INFO),
     of_subscription=find_paused_collection,
 )
@@ -207,20 +164,16 @@ PAUSED_COLLECTION = Check(
 PAUSED_STATUS_NAME = "paused_status"
 UNKNOWN = "unknown"
 
-_RESUME_IT = Text(
-    "resume it (Dashboard: Resume subscription; API: POST /v1/subscriptions/{id}/resume)",
-    "reprenez-le (Dashboard : « Reprendre l'abonnement » ; API : POST /v1/subscriptions/{id}/resume)",
+_RESUME_SUBSCRIPTION = _("Dashboard: Resume subscription; API: POST /v1/subscriptions/{{id}}/resume")
+_UNLESS_INTENDED = _(
+    "Nothing, if the pause is intended; otherwise resume the subscription ({how}).", how=_RESUME_SUBSCRIPTION
 )
-_UNLESS_MEANT = Text(
-    f"Nothing, if it is meant; else {_RESUME_IT.en}.", f"Rien, si cette pause est voulue ; sinon, {_RESUME_IT.fr}."
+_NEW_METHOD = _(
+    "Ask the customer for a valid payment method, then resume the subscription ({how}), or cancel it.",
+    how=_RESUME_SUBSCRIPTION,
 )
-_NEW_METHOD = Text(
-    f"Ask the customer for a payment method that works, then {_RESUME_IT.en}, or cancel.",
-    f"Demandez au client un moyen de paiement valable, puis {_RESUME_IT.fr}, ou résiliez-le.",
-)
-_LOOK = Text(
-    f"Look at the subscription's events in the Dashboard, then {_RESUME_IT.en}, or cancel.",
-    f"Consultez les événements de l'abonnement dans le Dashboard, puis {_RESUME_IT.fr}, ou résiliez-le.",
+_CHECK_EVENTS = _(
+    "Check the subscription's events in the Dashboard, then resume it ({how}), or cancel it.", how=_RESUME_SUBSCRIPTION
 )
 
 # The reasons of `status_details.paused.subscription.type` (stripe-python 16.1.0, `_subscription.py`): what each means,
@@ -228,62 +181,41 @@ _LOOK = Text(
 _CAUSES = {
     "pause_requested": (
         Severity.INFO,
-        Text(
-            "Somebody asked for this pause; Stripe does not tell whether the customer did, in the portal, or the team.",
-            "Cette pause a été demandée ; Stripe n'indique pas si c'est par le client dans le portail ou par l'équipe.",
-        ),
-        _UNLESS_MEANT,
+        _("The pause was requested; Stripe does not say whether by the customer in the portal or by the team."),
+        _UNLESS_INTENDED,
     ),
     "trial_end_without_payment_method": (
         Severity.WARNING,
-        Text(
-            "The trial ended and there was no payment method.",
-            "La période d'essai s'est terminée sans moyen de paiement.",
-        ),
+        _("The trial ended and there was no payment method."),
         _NEW_METHOD,
     ),
-    "first_payment_failure": (
-        Severity.WARNING,
-        Text("The first payment failed.", "Le premier paiement a échoué."),
-        _NEW_METHOD,
-    ),
-    "final_payment_failure": (
-        Severity.WARNING,
-        Text("The last try of a payment failed.", "La dernière tentative de paiement a échoué."),
-        _NEW_METHOD,
-    ),
-    "system": (
-        Severity.WARNING,
-        Text("Stripe paused it by itself.", "Stripe l'a mis en pause de lui-même."),
-        _LOOK,
-    ),
+    "first_payment_failure": (Severity.WARNING, _("The first payment failed."), _NEW_METHOD),
+    "final_payment_failure": (Severity.WARNING, _("The last attempt to collect a payment failed."), _NEW_METHOD),
+    "system": (Severity.WARNING, _("Stripe itself paused the subscription."), _CHECK_EVENTS),
 }
-_NO_CAUSE = (
+_UNKNOWN_CAUSE = (
     Severity.WARNING,
-    Text(
-        "Why cannot be known: Stripe gives no cause, or one that this version does not know.",
-        "La cause est inconnue : Stripe n'en donne pas, ou en donne une que cette version ne connaît pas.",
-    ),
-    _LOOK,
+    _("The cause is unknown: Stripe gives none, or one that this version does not know."),
+    _CHECK_EVENTS,
 )
-_PAUSED = Text(
-    "The subscription is paused (status paused): no new invoices, no service.",
-    "L'abonnement est en pause (statut paused) : pas de nouvelle facture, pas de service.",
-)
-_COLLECTION_TOO = Text(
-    "Its collection is paused too, and stays so when the subscription is resumed.",
-    "La collecte de ses paiements est suspendue elle aussi, et le restera à la reprise de l'abonnement.",
-)
+_PAUSED = _("The subscription is paused (status paused): no new invoices, no service.")
+_COLLECTION_TOO = _("Its collection is paused too, and stays paused when the subscription is resumed.")
 
 
 def find_paused_status(subscription: Subscription, audit: AuditContext) -> Iterator[Finding]:
     """Say what a real pause means; it makes no invoices and its status tells every service to stop."""
     if subscription.pause_kind != "subscription" or not is_paused(subscription, audit.now):
         return
-    severity, why, action = _CAUSES.get(subscription.paused_reason or UNKNOWN, _NO_CAUSE)
-    meaning = [_PAUSED, why] + ([_COLLECTION_TOO] if subscription.pause_collection else [])
+    cause = subscription.paused_reason or UNKNOWN
+    severity, why, action = _CAUSES.get(cause, _UNKNOWN_CAUSE)
     yield Finding(
-        PAUSED_STATUS_NAME, severity, (subscription.id,), joined(meaning), action, _status_facts(subscription)
+        PAUSED_STATUS_NAME,
+        severity,
+        (subscription.id,),
+        sentences(_PAUSED, why, _COLLECTION_TOO if subscription.pause_collection else NOTHING),
+        action,
+        _status_facts(subscription),
+        code=cause if cause in _CAUSES else "unknown_cause",
     )
 
 
@@ -311,7 +243,7 @@ def _status_facts(subscription: Subscription) -> PausedSubscription:
 
 PAUSED_STATUS = Check(
     PAUSED_STATUS_NAME,
-    Text("Subscription paused", "Abonnement en pause"),
+    _("Subscription paused"),
     (Severity.WARNING, Severity.INFO),
     of_subscription=find_paused_status,
 )

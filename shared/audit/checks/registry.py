@@ -6,7 +6,7 @@ from shared.audit.checks import mirror as mirror_checks
 from shared.audit.checks import paused as paused_checks
 from shared.audit.checks import subscriptions as subscription_checks
 from shared.audit.findings import CRASHED_CHECK, MIRROR_UNREADABLE, MISSING_PERMISSION, UNREADABLE_SUBSCRIPTION
-from shared.i18n import Text, same
+from shared.i18n import Message, _, verbatim
 
 CHECKS: tuple[Check, ...] = (
     paused_checks.PAUSED_COLLECTION,
@@ -21,16 +21,16 @@ CHECKS: tuple[Check, ...] = (
     mirror_checks.DRIFT,
 )
 
-# What the audit says of itself.
+# Findings of the audit about itself.
 OWN_TITLES = {
-    CRASHED_CHECK: Text("A check that crashed", "Un contrôle a échoué"),
-    MIRROR_UNREADABLE: Text("The mirror could not be read", "Le miroir n'a pas pu être lu"),
-    MISSING_PERMISSION: Text("A permission is missing", "Une autorisation manque"),
-    UNREADABLE_SUBSCRIPTION: Text("A subscription that cannot be read", "Un abonnement illisible"),
+    CRASHED_CHECK: _("A check crashed"),
+    MIRROR_UNREADABLE: _("The mirror could not be read"),
+    MISSING_PERMISSION: _("A permission is missing"),
+    UNREADABLE_SUBSCRIPTION: _("A subscription could not be read"),
 }
 _TITLES = OWN_TITLES | {check.name: check.title for check in CHECKS}
 
 
-def title_of(check: str) -> Text:
-    """Return what people call the findings of a check; one that this version does not know keeps its name."""
-    return _TITLES.get(check) or same(check)
+def title_of(check: str) -> Message:
+    """Return the title of a check's findings; the name itself for a check that this version does not know."""
+    return _TITLES.get(check) or verbatim(check)

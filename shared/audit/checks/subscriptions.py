@@ -1,46 +1,52 @@
-"""Counts the subscriptions whose plan the portal cannot change, or not even cancel, with the reason for each."""
+"""Subscriptions that the portal cannot change, or not even cancel, and customers with several subscriptions."""
 
 from collections.abc import Iterator
 
 from shared.audit.check import MOST_CUSTOMERS, AuditContext, Check
 from shared.audit.findings import Finding, Severity
-from shared.i18n import Text, format_number
+from shared.i18n import _
 from shared.portal.changes import limits_of
 from shared.stripe.subscription import LIVE_STATUSES, Subscription
 
 PORTAL_LIMITS_NAME = "portal_limits"
 
-# An unsupported payment method is a limit too: to see it would cost a request for each subscription.
-_CANCEL = Text(
-    "In the portal customers can cancel these, but not change their plan: ",
-    "Dans le portail, les clients peuvent résilier ces abonnements, mais pas en changer l'offre : ",
-)
-_LIMITS_ACTION = Text(
-    "Nothing, if customers know whom to ask; else offer the change on your own site.",
-    "Rien, si les clients savent à qui s'adresser ; sinon, proposez la modification sur votre propre site.",
-)
+# By the reason's code. An unsupported payment method is a limit too: to see it would cost a request per subscription.
+_LIMITS = {
+    "scheduled_update": _(
+        "A subscription schedule is attached to these: while it plans an update, customers can neither change nor "
+        "cancel them in the portal."
+    ),
+    "several_items": _(
+        "In the portal customers can cancel these, but not change their plan: they have several products."
+    ),
+    "metered": _("In the portal customers can cancel these, but not change their plan: they have usage-based prices."),
+    "send_invoice": _(
+        "In the portal customers can cancel these, but not change their plan: they are paid by invoice (send_invoice)."
+    ),
+}
+_LIMITS_ACTION = _("Nothing, if customers know whom to ask; otherwise offer the change on your own site.")
 
 
 def find_portal_limits(subscription: Subscription, _audit: AuditContext) -> Iterator[Finding]:
-    """Say it once a reason, not once a subscription: it is a fact to know of, not a fault."""
+    """Say it once per reason, not once per subscription: it is a fact to know, not a fault."""
     if subscription.ended or subscription.status == "incomplete":
         return
-    for meaning in _reasons(subscription):
-        yield Finding(PORTAL_LIMITS_NAME, Severity.INFO, (subscription.id,), meaning, _LIMITS_ACTION, sampled=True)
-
-
-def _reasons(subscription: Subscription) -> Iterator[Text]:
     for limit in limits_of(subscription):
-        yield limit.of_many if limit.forbids_cancelling else _may_cancel(limit.of_many)
-
-
-def _may_cancel(reason: Text) -> Text:
-    return Text(_CANCEL.en + reason.en, _CANCEL.fr + reason.fr)
+        code = limit.reason.code
+        yield Finding(
+            PORTAL_LIMITS_NAME,
+            Severity.INFO,
+            (subscription.id,),
+            _LIMITS[code],
+            _LIMITS_ACTION,
+            sampled=True,
+            code=code,
+        )
 
 
 PORTAL_LIMITS = Check(
     PORTAL_LIMITS_NAME,
-    Text("Subscriptions that the portal cannot change", "Abonnements que le portail ne peut pas modifier"),
+    _("Subscriptions that the portal cannot change"),
     (Severity.INFO,),
     of_subscription=find_portal_limits,
 )
@@ -48,16 +54,13 @@ PORTAL_LIMITS = Check(
 
 SEVERAL_SUBSCRIPTIONS_NAME = "several_subscriptions"
 
-_SEVERAL_MEANING = Text(
-    "These customers have several live subscriptions and may pay twice "
-    f"(looked for among the {format_number(MOST_CUSTOMERS)} customers with the newest subscriptions).",
-    "Ces clients ont plusieurs abonnements en cours et paient peut-être deux fois "
-    f"(recherche limitée aux {format_number(MOST_CUSTOMERS, 'fr')} clients aux abonnements les plus récents).",
+_SEVERAL_MEANING = _(
+    "These customers have several live subscriptions and may pay twice (checked for the {limit} customers with the "
+    "newest subscriptions).",
+    limit=MOST_CUSTOMERS,
 )
-_SEVERAL_ACTION = Text(
-    "Nothing, if you sell several; else cancel the surplus, and limit Checkout to one subscription a customer.",
-    "Rien, si vous en vendez plusieurs ; sinon, résiliez l'abonnement en trop et limitez Checkout à un abonnement par "
-    "client.",
+_SEVERAL_ACTION = _(
+    "Nothing, if you sell several; otherwise cancel the surplus, and limit Checkout to one subscription per customer."
 )
 
 
@@ -77,7 +80,7 @@ def find_several(subscription: Subscription, audit: AuditContext) -> Iterator[Fi
 
 SEVERAL_SUBSCRIPTIONS = Check(
     SEVERAL_SUBSCRIPTIONS_NAME,
-    Text("Customers with several subscriptions", "Clients ayant plusieurs abonnements"),
+    _("Customers with several subscriptions"),
     (Severity.INFO,),
     of_subscription=find_several,
 )

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from shared.audit.findings import Finding, PausedSubscription
-from shared.i18n import Language
+from shared.i18n import ENGLISH
 from shared.stripe.money import in_major_units, price_in_major_units
 from shared.stripe.subscription import SubscriptionItem
 
-_Cell = Callable[[PausedSubscription, Finding, Language], str]
+_Cell = Callable[[PausedSubscription, Finding, str], str]
 
 _COLUMNS: dict[str, _Cell] = {
     "id": lambda paused, *_: paused.subscription_id,
@@ -47,7 +47,7 @@ _COLUMNS: dict[str, _Cell] = {
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def write_csv(paused: Iterable[Finding], file: TextIO, language: Language = "en") -> None:
+def write_csv(paused: Iterable[Finding], file: TextIO, language: str = ENGLISH) -> None:
     """Write one row per finding about a paused subscription; times are UTC, amounts in the currency's main unit.
 
     The columns' names are the same in every language, as programs read them. `file` must not translate line ends.

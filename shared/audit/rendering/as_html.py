@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from shared.audit.rendering.page import SHOWN_ROWS, Medium, ReportPage, page_of
 from shared.audit.report import Report, ReportView
-from shared.i18n import Language
+from shared.i18n import ENGLISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ ROWS_OF_A_FILE = 5000
 WIDTH = 78
 
 
-def to_html(report: Report, language: Language = "en") -> str:
+def to_html(report: Report, language: str = ENGLISH) -> str:
     """Render a page that stands alone, for a browser."""
     return _html(page_of(ReportView(report, language), Medium.FILE, ROWS_OF_A_FILE))
 

@@ -10,13 +10,13 @@ from shared.audit.checks.registry import title_of
 from shared.audit.findings import Finding, PausedSubscription
 from shared.audit.rendering.summary import headline
 from shared.audit.report import Report
-from shared.i18n import Language
+from shared.i18n import ENGLISH, parameters
 from shared.stripe.money import in_major_units
 
 VERSION = 1
 
 
-def to_json(report: Report, language: Language = "en") -> str:
+def to_json(report: Report, language: str = ENGLISH) -> str:
     """Render the report: times are ISO 8601 in UTC, amounts are strings in the currency's main unit, a month.
 
     `language` is the one of its sentences.
@@ -31,7 +31,7 @@ def to_json(report: Report, language: Language = "en") -> str:
             "phase": report.phase.value,
             "days_left": report.days_left,
             "complete": report.complete,
-            "headline": headline(report, language),
+            "headline": headline(report).say(language),
             "subscriptions_read": report.subscriptions_read,
             "subscriptions_paused": len(report.paused),
             "customers_served_free": report.customers_served_free,
@@ -43,20 +43,22 @@ def to_json(report: Report, language: Language = "en") -> str:
     )
 
 
-def _finding(finding: Finding, language: Language) -> dict[str, Any]:
+def _finding(finding: Finding, language: str) -> dict[str, Any]:
     return {
         "check": finding.check,
+        "code": finding.code,
         "title": title_of(finding.check).say(language),
         "severity": finding.severity.value,
         "subjects": list(finding.subjects),
         "more_subjects": finding.more,
+        "parameters": parameters(finding.meaning),
         "meaning": finding.meaning.say(language),
         "action": finding.action.say(language),
         "paused": _paused(finding.paused, language) if finding.paused else None,
     }
 
 
-def _paused(paused: PausedSubscription, language: Language) -> dict[str, Any]:
+def _paused(paused: PausedSubscription, language: str) -> dict[str, Any]:
     return {
         "subscription_id": paused.subscription_id,
         "customer_id": paused.customer_id,

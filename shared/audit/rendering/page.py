@@ -1,9 +1,8 @@
-"""One line of the report for each subject of a finding, with a link to it in Stripe's Dashboard."""
+"""The report as a page: everything that a template shows, in one language, with links to Stripe's Dashboard."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 
@@ -16,14 +15,13 @@ from shared.audit.rendering.summary import (
     groups_of,
     headline,
     is_all_clear,
-    served_free_words,
     to_do,
 )
 from shared.audit.rendering.trend import Bar, ChangeSummary, trend_of, what_changed
 from shared.audit.report import Report, ReportView
-from shared.i18n import NO_TEXT, Language, Text, count, format_date, format_number, format_time, joined
+from shared.i18n import NOTHING, Message, _, _n, listed
 from shared.portal.pause import Phase
-from shared.stripe.money import MonthlyAmount, format_amount, format_amounts
+from shared.stripe.money import MonthlyAmount, written_amount, written_amounts
 
 DASHBOARD = "https://dashboard.stripe.com"
 # Of findings about anything but a paused subscription, which may all say the same.
@@ -81,60 +79,43 @@ def _paused(paused: PausedSubscription, edition: ReportView) -> Row:
         _shown(paused.subscription_id),
         _url(paused.subscription_id, edition),
         ", ".join(details),
-        _amount(paused.monthly, edition.language).say(edition.language),
+        _monthly(paused.monthly).say(edition.language),
     )
 
 
-def _details(paused: PausedSubscription, edition: ReportView) -> Iterator[Text]:
+def _details(paused: PausedSubscription, edition: ReportView) -> Iterator[Message]:
     zone = edition.report.timezone
     if paused.paused_since is None:
-        yield Text("paused since an unknown day", "en pause depuis une date inconnue")
+        yield _("paused since an unknown day")
     else:
         day = paused.paused_since.astimezone(zone).date()
-        earlier = NO_TEXT if paused.paused_since_is_exact else Text("or earlier", "ou avant")
-        yield joined(
-            (Text(f"paused since {format_date(day)}", f"en pause depuis le {format_date(day, 'fr')}"), earlier)
-        )
+        exact = paused.paused_since_is_exact
+        yield _("paused since {day}", day=day) if exact else _("paused since {day} or earlier", day=day)
     if paused.resumes_at:
-        again = paused.resumes_at.astimezone(zone)
-        yield Text(f"collects again on {_moment(again, 'en')}", f"reprise le {_moment(again, 'fr')}")
+        yield _("collects again on {moment}", moment=paused.resumes_at.astimezone(zone))
 
 
-def _moment(time: datetime, language: Language) -> str:
-    at = " à " if language == "fr" else " at "
-    return format_date(time.date(), language) + at + format_time(time.time(), language)
-
-
-def _amount(monthly: MonthlyAmount, language: Language) -> Text:
-    known = format_amounts(monthly.amounts, language)
+def _monthly(monthly: MonthlyAmount) -> Message:
+    known = written_amounts(monthly.amounts)
     if not monthly.unknown:
-        return Text(f"{known} a month", f"{known} par mois")
-    why = joined(monthly.unknown, between=", ")
+        return _("{amounts} a month", amounts=known)
+    reasons = listed(monthly.unknown)
     if known:
-        return Text(f"at least {known} a month ({why.en})", f"au moins {known} par mois ({why.fr})")
-    return Text(f"amount unknown ({why.en})", f"montant inconnu ({why.fr})")
+        return _("at least {amounts} a month ({reasons})", amounts=known, reasons=reasons)
+    return _("amount unknown ({reasons})", reasons=reasons)
 
 
 # The first screen of a phone has room for these; the facts have all.
 BIG_AMOUNTS = 3
 
-ATTACHED = Text(
-    "The attached CSV file has every paused subscription.",
-    "Le fichier CSV joint contient tous les abonnements en pause.",
+ATTACHED = _("The attached CSV file has every paused subscription.")
+TOO_LONG = _("The list is too long for a mail: `portal audit --format csv` writes all of it.")
+FOOTER = _(
+    "To stop this mail, or to change its recipients, hour or language, change the parameters of the CloudFormation "
+    "stack that begin with Audit (docs/reference/audit.md)."
 )
-TOO_LONG = Text(
-    "The list is too long for a mail: `portal audit --format csv` writes all of it.",
-    "La liste est trop longue pour un e-mail : `portal audit --format csv` l'écrit en entier.",
-)
-FOOTER = Text(
-    "To stop this mail, or to change its readers, hour or language: the parameters of the CloudFormation stack that "
-    "begin with Audit (docs/reference/audit.md).",
-    "Pour ne plus recevoir cet e-mail, ou pour en changer les destinataires, l'heure ou la langue : les paramètres de "
-    "la pile CloudFormation qui commencent par Audit (docs/reference/audit.md).",
-)
-_NOBODY = Text("Nobody is served for free", "Personne n'est servi sans payer")
-_NOBODY_KNOWN = Text("No customer served for free was found", "Aucun client servi sans payer n'a été trouvé")
-_TEST = Text("test mode", "mode test")
+_NOBODY = _("Nobody is served for free")
+_NOBODY_KNOWN = _("No customer served for free was found")
 
 
 def band(report: Report) -> str:
@@ -145,133 +126,137 @@ def band(report: Report) -> str:
     return "alarm" if lost else "attention"
 
 
-def kicker(edition: ReportView) -> Text:
+def kicker(edition: ReportView) -> Message:
     """What this is, of which account mode, and of when."""
-    report = edition.report
-    local = report.as_of.astimezone(report.timezone)
-    test = Text(f", {_TEST.en}", f", {_TEST.fr}") if report.livemode is False else NO_TEXT
-    return Text(
-        f"Stripe audit{test.en} \u00b7 {format_date(edition.night)}, {format_time(local.time())}",
-        f"Audit Stripe{test.fr} \u00b7 {format_date(edition.night, 'fr')}, {format_time(local.time(), 'fr')}",
-    )
+    time = edition.report.as_of.astimezone(edition.report.timezone).time()
+    if edition.report.livemode is False:
+        return _("Stripe audit, test mode \u00b7 {day}, {time}", day=edition.night, time=time)
+    return _("Stripe audit \u00b7 {day}, {time}", day=edition.night, time=time)
 
 
-def figures(report: Report, language: Language) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The numbers that are read first, each with what it counts."""
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Numbers that are read first, and what they count."""
+
+    numbers: tuple[str, ...]
+    words: str
+
+
+def figures(report: Report, language: str) -> Iterator[Figure]:
+    """Return the numbers that are read first."""
+
+    def figure(numbers: Iterable[Message], words: Message = NOTHING) -> Figure:
+        return Figure(tuple(number.say(language) for number in numbers), words.say(language))
+
     if not report.served_free_count:
-        yield ((_NOBODY if report.complete else _NOBODY_KNOWN).say(language),), ""
+        yield figure([_NOBODY if report.complete else _NOBODY_KNOWN])
         return
-    who = Text(count(report.customers_served_free, "customer"), count(report.customers_served_free, "client", "fr"))
-    yield (
-        (who.say(language) if report.complete else _at_least(who.say(language), language),),
-        served_free_words(report.customers_served_free).say(language),
+    number = report.customers_served_free
+    customers = _n("{n} customer", "{n} customers", number)
+    yield figure(
+        [customers if report.complete else _at_least(customers)],
+        _n("is served for free", "are served for free", number),
     )
-    not_collected = Text("a month not collected", "par mois non encaissés")
     if not report.totals:
-        yield (Text("Unknown amount", "Montant inconnu").say(language),), not_collected.say(language)
+        yield figure([_("Unknown amount")], _("a month not collected"))
         return
-    amounts = [format_amount(amount, currency, language) for currency, amount in report.totals.items()]
+    amounts = [written_amount(amount, currency) for currency, amount in report.totals.items()]
     if report.unknown_amounts or not report.complete:
-        amounts[0] = _at_least(amounts[0], language)
+        amounts[0] = _at_least(amounts[0])
     more = len(amounts) - BIG_AMOUNTS
+    not_collected = _("a month not collected")
     if more > 0:
-        not_collected = Text(
-            f"and {count(more, 'other currency', plural='other currencies')} a month not collected",
-            f"et {count(more, 'autre devise', 'fr', plural='autres devises')} par mois non encaissés",
+        not_collected = _n(
+            "a month not collected, and {n} other currency", "a month not collected, and {n} other currencies", more
         )
-    yield tuple(amounts[:BIG_AMOUNTS]), not_collected.say(language)
+    yield figure(amounts[:BIG_AMOUNTS], not_collected)
 
 
-def _at_least(number: str, language: Language) -> str:
-    return f"{'au moins' if language == 'fr' else 'at least'} {number}"
+def _at_least(number: Message) -> Message:
+    return _("at least {number}", number=number)
 
 
-def notes(report: Report) -> Iterator[Text]:
-    """What makes the numbers less certain than they look."""
+def notes(report: Report) -> Iterator[Message]:
+    """Return what makes the numbers less certain than they look."""
     if not report.complete:
         yield INCOMPLETE
     if report.unknown_amounts and report.totals:
-        yield Text(
-            f"The amount of {count(report.unknown_amounts, 'subscription')} cannot be known.",
-            f"Montant inconnu pour {count(report.unknown_amounts, 'abonnement', 'fr')}.",
+        yield _n(
+            "The amount of {n} subscription is unknown.",
+            "The amounts of {n} subscriptions are unknown.",
+            report.unknown_amounts,
         )
 
 
-def facts(report: Report) -> Iterator[Text]:
-    """What was looked at, and how the page is to be read."""
-    yield Text(
-        f"{count(report.subscriptions_read, 'subscription')} read, {format_number(len(report.paused))} paused, "
-        f"{count(report.findings_count, 'finding')}.",
-        f"Abonnements lus : {format_number(report.subscriptions_read, 'fr')}, dont "
-        f"{format_number(len(report.paused), 'fr')} en pause ; {count(report.findings_count, 'constat', 'fr')}.",
-    )
+def facts(report: Report) -> Iterator[Message]:
+    """Return what was read, and what the reader of the page has to know."""
+    yield subscriptions_read(report)
     if len(report.totals) > BIG_AMOUNTS:
-        yield Text(
-            f"Not collected a month: {format_amounts(report.totals)}.",
-            f"Non encaissés par mois : {format_amounts(report.totals, 'fr')}.",
-        )
-    yield _calendar(report)
-    yield Text(
-        f"Times are those of {report.timezone.key}. Amounts are list prices a month, before discounts and taxes.",
-        f"Heures : {report.timezone.key}. Montants au tarif affiché, par mois, hors remises et taxes.",
+        yield _("Not collected a month: {amounts}.", amounts=written_amounts(report.totals))
+    yield calendar(report)
+    yield _("Times are in {timezone}.", timezone=report.timezone.key)
+    yield _("Amounts are list prices a month, before discounts and taxes.")
+
+
+def subscriptions_read(report: Report) -> Message:
+    """Count what was read and found."""
+    return _n(
+        "{n} subscription read, {paused} paused; {findings}.",
+        "{n} subscriptions read, {paused} paused; {findings}.",
+        report.subscriptions_read,
+        paused=len(report.paused),
+        findings=_n("{n} finding", "{n} findings", report.findings_count),
     )
 
 
-def _calendar(report: Report) -> Text:
+def calendar(report: Report) -> Message:
+    """Say what the old portal's pause button allows on the day of the report."""
     match report.phase:
         case Phase.BUTTON_AVAILABLE:
-            return Text(
-                "Customers can still pause and resume with the old portal's button.",
-                "Les clients peuvent encore suspendre et reprendre leurs paiements avec le bouton de l'ancien portail.",
-            )
+            return _("Customers can still pause and resume with the old portal's button.")
         case Phase.RESUME_ONLY:
-            left, reste = count(report.days_left, "day"), count(report.days_left, "jour", "fr")
-            return Text(
-                f"The old portal's pause button is gone; customers can resume there for {left} more.",
-                f"Le bouton de pause de l'ancien portail a disparu ; les clients peuvent encore y reprendre leurs "
-                f"paiements pendant {reste}.",
+            return _n(
+                "The old portal's pause button is gone; customers can resume there for {n} more day.",
+                "The old portal's pause button is gone; customers can resume there for {n} more days.",
+                report.days_left,
             )
         case Phase.STRANDED:
-            return Text(
-                "Customers paused by the old portal's button can no longer resume by themselves.",
-                "Les clients mis en pause par le bouton de l'ancien portail ne peuvent plus reprendre eux-mêmes.",
-            )
+            return _("Customers paused by the old portal's button can no longer resume by themselves.")
 
 
-def linked(stays_at: str) -> Text:
+def linked(stays_at: str) -> Message:
     """Say how long the link works, and where the list is after that."""
-    return Text(
-        f"The link opens the list of every paused subscription for at most 12 hours; it is kept for 40 days at "
-        f"{stays_at}.",
-        f"Le lien ouvre la liste de tous les abonnements en pause pendant 12 heures au plus ; elle est conservée 40 "
-        f"jours à l'adresse {stays_at}.",
+    return _(
+        "The link opens the list of every paused subscription for at most 12 hours; the list is kept for 40 days at "
+        "{address}.",
+        address=stays_at,
     )
 
 
-def left_out(number: int, *, shown: int) -> Text:
+def left_out(number: int, *, shown: int) -> Message:
     """Count the subjects that a group does not show."""
     if not number:
-        return NO_TEXT
-    return and_more(number, any_named=bool(shown), why=Text(", not shown here.", ", non affichés ici."))
+        return NOTHING
+    if not shown:
+        return _n("{n}, not shown here.", "{n}, not shown here.", number)
+    return _n("and {n} more, not shown here.", "and {n} more, not shown here.", number)
 
 
-def and_more(number: int, *, any_named: bool, why: Text = NO_TEXT) -> Text:
+def and_more(number: int, *, any_named: bool) -> Message:
     """Count those that are not named."""
     if not number:
-        return NO_TEXT
-    few, peu = format_number(number), format_number(number, "fr")
-    if not any_named:
-        return Text(f"{few}{why.en}", f"{peu}{why.fr}")
-    return Text(f"and {few} more{why.en}", f"et {peu} de plus{why.fr}")
+        return NOTHING
+    return _n("and {n} more", "and {n} more", number) if any_named else listed([number])
 
 
-def groups_left_out(number: int) -> Text:
+def groups_left_out(number: int) -> Message:
     """Count the kinds of finding that the mail does not show."""
     if not number:
-        return NO_TEXT
-    return Text(
-        f"And {count(number, 'more kind')} of finding: `portal audit` shows them.",
-        f"Et {count(number, 'autre type', 'fr', plural='autres types')} de constats : `portal audit` les montre.",
+        return NOTHING
+    return _n(
+        "And {n} more kind of finding: `portal audit` shows it.",
+        "And {n} more kinds of finding: `portal audit` shows them.",
+        number,
     )
 
 
@@ -289,21 +274,13 @@ class Medium(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """Numbers that are read first, and what they count."""
-
-    numbers: tuple[str, ...]
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
 class PageGroup:
-    """Findings that say the same."""
+    """Findings that say the same; `heading` is for plain text, `label` and `title` stand apart."""
 
     title: str
     severity: Severity
     label: str
-    size: str
+    heading: str
     meaning: str
     action: str
     rows: tuple[Row, ...]
@@ -323,6 +300,7 @@ class CustomerNames:
 class PageTrend:
     """Bars, and what they show in words."""
 
+    title: str
     since: str
     bars: tuple[Bar, ...]
     lines: tuple[str, ...]
@@ -332,7 +310,7 @@ class PageTrend:
 class ReportPage:
     """All that a template shows."""
 
-    language: Language
+    language: str
     band: str
     kicker: str
     title: str
@@ -346,15 +324,13 @@ class ReportPage:
     preheader: str
     trend: PageTrend | None
     groups: tuple[PageGroup, ...]
+    action_label: str
     groups_left_out: str
     facts: tuple[str, ...]
     list_note: str
     list_url: str
+    list_label: str
     footer: str
-
-    def say(self, en: str, fr: str) -> str:
-        """Return the template's own words in the page's language."""
-        return Text(en, fr).say(self.language)
 
 
 def page_of(edition: ReportView, medium: Medium, rows: int = SHOWN_ROWS) -> ReportPage:
@@ -369,23 +345,23 @@ def page_of(edition: ReportView, medium: Medium, rows: int = SHOWN_ROWS) -> Repo
         language=language,
         band=band(report),
         kicker=kicker(edition).say(language),
-        title=headline(report, language),
-        figures=tuple(Figure(numbers, words) for numbers, words in figures(report, language)),
+        title=headline(report).say(language),
+        figures=tuple(figures(report, language)),
         notes=tuple(note.say(language) for note in notes(report)),
         change=change,
         names=_names(changed, edition) if changed else (),
         to_do_title=TO_DO.say(language),
         to_do=task.first.say(language),
         then=task.then.say(language),
-        preheader=" ".join(
-            (Text(f"{TO_DO.en}:", f"{TO_DO.fr} :").say(language), task.first.say(language), change)
-        ).strip(),
+        preheader=" ".join((_("To do today: {task}", task=task.first).say(language), change)).strip(),
         trend=_trend(edition),
         groups=tuple(_group(group, edition, rows) for group in shown),
+        action_label=_("What to do:").say(language),
         groups_left_out=groups_left_out(len(groups) - len(shown)).say(language),
         facts=tuple(fact.say(language) for fact in facts(report)),
         list_note=_list_note(edition, medium).say(language),
         list_url=edition.list_link.url if edition.list_link else "",
+        list_label=_("Open the whole list (CSV)").say(language),
         footer="" if medium is Medium.FILE else FOOTER.say(language),
     )
 
@@ -393,11 +369,13 @@ def page_of(edition: ReportView, medium: Medium, rows: int = SHOWN_ROWS) -> Repo
 def _group(group: FindingGroup, edition: ReportView, most: int) -> PageGroup:
     finding, language = group.example, edition.language
     rows = rows_of(group, edition, most)
+    title = _("{title} ({number})", title=title_of(finding.check), number=group.size)
+    label = finding.severity.label.say(language).upper()
     return PageGroup(
-        title_of(finding.check).say(language),
+        title.say(language),
         finding.severity,
-        finding.severity.label.say(language).upper(),
-        format_number(group.size, language),
+        label,
+        _("{severity}: {title}", severity=label, title=title).say(language),
         finding.meaning.say(language),
         finding.action.say(language),
         rows,
@@ -410,17 +388,18 @@ def _trend(edition: ReportView) -> PageTrend | None:
     if trend is None:
         return None
     lines = tuple(line.say(edition.language) for line in (trend.summary, *trend.money))
-    return PageTrend(trend.since.say(edition.language), trend.bars, lines)
+    title = _("Customers served for free, night by night")
+    return PageTrend(title.say(edition.language), trend.since.say(edition.language), trend.bars, lines)
 
 
 def _names(changed: ChangeSummary, edition: ReportView) -> tuple[CustomerNames, ...]:
-    new = Text(f"Newly paused since {changed.since.en}:", f"Nouvellement en pause depuis {changed.since.fr} :")
-    gone = Text(f"No longer paused since {changed.since.en}:", f"Sortis de pause depuis {changed.since.fr} :")
+    new = _("Newly paused since {when}:", when=changed.since)
+    gone = _("No longer paused since {when}:", when=changed.since)
     every = ((new, changed.new, changed.new_count), (gone, changed.gone, changed.gone_count))
     return tuple(_named(words, ids, number, edition) for words, ids, number in every if number)
 
 
-def _named(words: Text, ids: Sequence[str], number: int, edition: ReportView) -> CustomerNames:
+def _named(words: Message, ids: Sequence[str], number: int, edition: ReportView) -> CustomerNames:
     return CustomerNames(
         words.say(edition.language),
         tuple(subject_row(each, edition) for each in ids),
@@ -428,9 +407,9 @@ def _named(words: Text, ids: Sequence[str], number: int, edition: ReportView) ->
     )
 
 
-def _list_note(edition: ReportView, medium: Medium) -> Text:
+def _list_note(edition: ReportView, medium: Medium) -> Message:
     if not edition.report.paused or medium is Medium.FILE:
-        return NO_TEXT
+        return NOTHING
     if edition.list_link:
         return linked(edition.list_link.stays_at)
     return ATTACHED if medium is Medium.MAIL_WITH_LIST else TOO_LONG

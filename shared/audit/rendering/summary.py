@@ -1,4 +1,4 @@
-"""The report in one sentence: who is served for free, and what that costs a month."""
+"""The report in a few sentences: the headline, the groups of findings, and what to do today."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -9,14 +9,12 @@ from shared.audit.checks import paused as paused_checks
 from shared.audit.checks.registry import title_of
 from shared.audit.findings import Finding, FindingKind, Severity
 from shared.audit.report import Report
-from shared.i18n import NO_TEXT, Language, Text, count, joined
+from shared.i18n import NOTHING, Message, _, _n, first_sentence, sentences
 from shared.portal.pause import Phase
-from shared.stripe.money import format_amounts
+from shared.stripe.money import written_amounts
 
-_NOBODY = Text("No customer is served for free.", "Aucun client ne bénéficie du service sans payer.")
-INCOMPLETE = Text(
-    "The audit is incomplete: see its critical findings.", "L'audit est incomplet : voir ses constats critiques."
-)
+_NOBODY = _("No customer is served for free.")
+INCOMPLETE = _("The audit is incomplete: see its critical findings.")
 
 
 def is_all_clear(report: Report) -> bool:
@@ -24,42 +22,25 @@ def is_all_clear(report: Report) -> bool:
     return report.complete and not report.served_free_count and report.severities() <= {Severity.INFO}
 
 
-def headline(report: Report, language: Language = "en") -> str:
+def headline(report: Report) -> Message:
     """Say how many customers are served for free and the sum a month; never more certain than the report is."""
-    sentence = (_served_free(report) if report.served_free_count else _NOBODY).say(language)
-    return sentence if report.complete else f"{sentence} {INCOMPLETE.say(language)}"
+    sentence = _served_free(report) if report.served_free_count else _NOBODY
+    return sentence if report.complete else sentences(sentence, INCOMPLETE)
 
 
-def _served_free(report: Report) -> Text:
-    who = _who(report.customers_served_free)
+def _served_free(report: Report) -> Message:
+    customers = _n("{n} customer is served for free", "{n} customers are served for free", report.customers_served_free)
     if not report.totals:
-        return Text(
-            f"{who.en}; how much a month is not collected cannot be known.",
-            f"{who.fr} ; le montant mensuel non encaissé est inconnu.",
-        )
-    amounts = Text(format_amounts(report.totals), format_amounts(report.totals, "fr"))
+        return _("{customers}; the amount not collected per month is unknown.", customers=customers)
+    amounts = written_amounts(report.totals)
     if not report.unknown_amounts:
-        return Text(
-            f"{who.en}: {amounts.en} a month not collected.", f"{who.fr} : {amounts.fr} par mois non encaissés."
-        )
-    unknown = count(report.unknown_amounts, "subscription")
-    inconnus = count(report.unknown_amounts, "abonnement", "fr")
-    return Text(
-        f"{who.en}: at least {amounts.en} a month not collected (the amount of {unknown} cannot be known).",
-        f"{who.fr} : au moins {amounts.fr} par mois non encaissés (montant inconnu pour {inconnus}).",
-    )
-
-
-def _who(customers: int) -> Text:
-    what = served_free_words(customers)
-    return Text(f"{count(customers, 'customer')} {what.en}", f"{count(customers, 'client', 'fr')} {what.fr}")
-
-
-def served_free_words(customers: int) -> Text:
-    """What is said of so many customers."""
-    one = customers == 1
-    return Text(
-        f"{'is' if one else 'are'} served for free", f"{'bénéficie' if one else 'bénéficient'} du service sans payer"
+        return _("{customers}: {amounts} a month not collected.", customers=customers, amounts=amounts)
+    return _n(
+        "{customers}: at least {amounts} a month not collected (the amount of {n} subscription is unknown).",
+        "{customers}: at least {amounts} a month not collected (the amounts of {n} subscriptions are unknown).",
+        report.unknown_amounts,
+        customers=customers,
+        amounts=amounts,
     )
 
 
@@ -75,21 +56,17 @@ class FindingGroup:
     size: int
 
 
-def urgent(groups: Iterable[FindingGroup]) -> Text:
+def urgent(groups: Iterable[FindingGroup]) -> Message:
     """Count the critical findings and the warnings, such as `1 critical finding and 2 warnings`; empty without any."""
     sizes: Counter[Severity] = Counter()
     for group in groups:
         # One that names nothing is about the account.
         sizes[group.example.severity] += max(group.size, 1)
-    critical, warning = sizes[Severity.CRITICAL], sizes[Severity.WARNING]
-    critiques = count(critical, "constat critique", "fr", plural="constats critiques")
-    return joined(
-        (
-            Text(count(critical, "critical finding"), critiques) if critical else NO_TEXT,
-            Text("and", "et") if critical and warning else NO_TEXT,
-            Text(count(warning, "warning"), count(warning, "avertissement", "fr")) if warning else NO_TEXT,
-        )
-    )
+    critical = _n("{n} critical finding", "{n} critical findings", sizes[Severity.CRITICAL])
+    warnings = _n("{n} warning", "{n} warnings", sizes[Severity.WARNING])
+    if critical.n and warnings.n:
+        return _("{critical} and {warnings}", critical=critical, warnings=warnings)
+    return next((each for each in (critical, warnings) if each.n), NOTHING)
 
 
 def groups_of(report: Report, most_paused: int) -> list[FindingGroup]:
@@ -119,40 +96,42 @@ def _rank(group: FindingGroup) -> tuple[int, bool, bool, int]:
     )
 
 
-_Task = Callable[[Sequence[FindingGroup], Report], Text]
-TO_DO = Text("To do today", "À faire aujourd'hui")
-_NOTHING = Text("Nothing.", "Rien.")
+_Task = Callable[[int, Report], Message]
+TO_DO = _("To do today")
+_NOTHING_TO_DO = _("Nothing.")
 _NO_METHOD = frozenset({"trial_end_without_payment_method", "first_payment_failure", "final_payment_failure"})
 
 
 @dataclass(frozen=True, slots=True)
 class ToDo:
-    """The first task, and what waits behind it."""
+    """The first task, and how many other findings are urgent."""
 
-    first: Text
-    then: Text
+    first: Message
+    then: Message
 
 
 def to_do(groups: Sequence[FindingGroup], report: Report) -> ToDo:
     """Return the task of the worst finding, counted over all findings that ask for the same; `groups` worst first."""
-    tasks: dict[_Task, list[FindingGroup]] = {}
+    tasks: dict[_Task | None, list[FindingGroup]] = {}
     for group in groups:
         severity = group.example.severity
         if severity is not Severity.INFO and severity is groups[0].example.severity:
             tasks.setdefault(_task_of(group.example), []).append(group)
     if not tasks:
-        return ToDo(_NOTHING, NO_TEXT)
-    # A pause that ends by itself waits for the others of its severity.
-    first = min(tasks, key=lambda task: task is _check_the_date)
-    done = tasks[first] if first is not _as_it_says else tasks[first][:1]
+        return ToDo(_NOTHING_TO_DO, NOTHING)
+    # A pause that ends by itself comes after the others of its severity.
+    task = min(tasks, key=lambda each: each is _check_the_date)
+    done = tasks[task] if task else tasks[task][:1]
+    first = task(sum(group.size for group in done), report) if task else _own_action(done[0].example)
     rest = urgent(group for group in groups if group not in done)
-    return ToDo(first(done, report), Text(f"Then: {rest.en}.", f"Ensuite : {rest.fr}.") if rest.en else NO_TEXT)
+    return ToDo(first, _("Then: {rest}.", rest=rest) if rest else NOTHING)
 
 
-def _task_of(finding: Finding) -> _Task:
+def _task_of(finding: Finding) -> _Task | None:
+    """Return the task that all findings about such a pause share; `None` for a finding with an action of its own."""
     facts = finding.paused
     if facts is None or finding.check not in (paused_checks.PAUSED_COLLECTION_NAME, paused_checks.PAUSED_STATUS_NAME):
-        return _as_it_says
+        return None
     if facts.kind == "subscription":
         return _ask_for_a_payment_method if facts.cause in _NO_METHOD else _find_out_why
     if facts.resumes_at is not None:
@@ -160,78 +139,58 @@ def _task_of(finding: Finding) -> _Task:
     return _end_what_the_button_began if facts.behavior == "void" else _end_the_pause
 
 
-def _end_what_the_button_began(groups: Sequence[FindingGroup], report: Report) -> Text:
+def _end_what_the_button_began(number: int, report: Report) -> Message:
     """The old button's pauses, and those of the Dashboard and the API that look the same."""
-    number, these, ceux = _subscriptions(groups)
-    one = number == 1
-    ask = Text(
-        f"Ask the {'customer' if one else 'customers'} of {these}", f"{'le client' if one else 'les clients'} de {ceux}"
-    )
     match report.phase:
         case Phase.STRANDED:
-            who = "its customer" if one else "their customers"
-            qui = "son client ne peut pas" if one else "leurs clients ne peuvent pas"
-            return Text(
-                f"Resume or cancel {these}: {who} cannot resume without you.",
-                f"Reprenez ou résiliez {ceux} : {qui} reprendre les paiements sans vous.",
+            return _n(
+                "Resume or cancel {n} subscription: its customer cannot resume without you.",
+                "Resume or cancel {n} subscriptions: their customers cannot resume without you.",
+                number,
             )
         case Phase.RESUME_ONLY:
-            left, reste = count(report.days_left, "day"), count(report.days_left, "jour", "fr")
-            return Text(
-                f"{ask.en} to resume in the portal within {left}.",
-                f"Invitez {ask.fr} à reprendre {'ses' if one else 'leurs'} paiements dans le portail d'ici {reste}.",
+            return _n(
+                "Ask the customer of {n} subscription to resume in the portal within {days}.",
+                "Ask the customers of {n} subscriptions to resume in the portal within {days}.",
+                number,
+                days=_n("{n} day", "{n} days", report.days_left),
             )
         case Phase.BUTTON_AVAILABLE:
-            return Text(
-                f"{ask.en} whether to resume or cancel.",
-                f"Interrogez {ask.fr} : reprendre ou résilier ?",
+            return _n(
+                "Ask the customer of {n} subscription whether to resume or cancel.",
+                "Ask the customers of {n} subscriptions whether to resume or cancel.",
+                number,
             )
 
 
-def _end_the_pause(groups: Sequence[FindingGroup], _report: Report) -> Text:
-    _, these, ceux = _subscriptions(groups)
-    return Text(
-        f"Resume or cancel {these}: without you the pause has no end.",
-        f"Reprenez ou résiliez {ceux} : sans vous, la suspension n'a pas de fin.",
+def _end_the_pause(number: int, _report: Report) -> Message:
+    return _n(
+        "Resume or cancel {n} subscription: without you the pause has no end.",
+        "Resume or cancel {n} subscriptions: without you the pauses have no end.",
+        number,
     )
 
 
-def _check_the_date(groups: Sequence[FindingGroup], _report: Report) -> Text:
-    _, these, ceux = _subscriptions(groups)
-    return Text(
-        f"Check the date on which collection starts again for {these}.",
-        f"Vérifiez la date de reprise des paiements de {ceux}.",
+def _check_the_date(number: int, _report: Report) -> Message:
+    return _n(
+        "Check the date on which collection starts again for {n} subscription.",
+        "Check the dates on which collection starts again for {n} subscriptions.",
+        number,
     )
 
 
-def _ask_for_a_payment_method(groups: Sequence[FindingGroup], _report: Report) -> Text:
-    number, these, ceux = _subscriptions(groups)
-    return Text(
-        f"Ask for a payment method that works: {these} {'is' if number == 1 else 'are'} paused without one.",
-        f"Demandez un moyen de paiement valable : {ceux} en pause faute de paiement.",
+def _ask_for_a_payment_method(number: int, _report: Report) -> Message:
+    return _n(
+        "Ask for a valid payment method: {n} subscription is paused without one.",
+        "Ask for valid payment methods: {n} subscriptions are paused without one.",
+        number,
     )
 
 
-def _find_out_why(groups: Sequence[FindingGroup], _report: Report) -> Text:
-    number, these, ceux = _subscriptions(groups)
-    return Text(
-        f"Find out why {these} {'is' if number == 1 else 'are'} paused.",
-        f"Cherchez pourquoi {ceux} {'est' if number == 1 else 'sont'} en pause.",
-    )
+def _find_out_why(number: int, _report: Report) -> Message:
+    return _n("Find out why {n} subscription is paused.", "Find out why {n} subscriptions are paused.", number)
 
 
-def _as_it_says(groups: Sequence[FindingGroup], _report: Report) -> Text:
-    """The first sentence of the finding's own action, under its title."""
-    worst = groups[0].example
-    title = title_of(worst.check)
-    return Text(f"{title.en}: {_first_sentence(worst.action.en)}", f"{title.fr} : {_first_sentence(worst.action.fr)}")
-
-
-def _first_sentence(words: str) -> str:
-    first, dot, _ = words.partition(". ")
-    return f"{first}." if dot else first
-
-
-def _subscriptions(groups: Sequence[FindingGroup]) -> tuple[int, str, str]:
-    number = sum(group.size for group in groups)
-    return number, count(number, "subscription"), count(number, "abonnement", "fr")
+def _own_action(finding: Finding) -> Message:
+    """The first sentence of the finding's action, under its title."""
+    return _("{title}: {action}", title=title_of(finding.check), action=first_sentence(finding.action))

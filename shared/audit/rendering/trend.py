@@ -6,8 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 from shared.audit.report import PastNight, ReportView, since
-from shared.i18n import NO_TEXT, Text, count, format_date, format_number, joined, signed_text
-from shared.stripe.money import format_amount
+from shared.i18n import NOTHING, Message, _, _n, listed, sentences, signed
+from shared.stripe.money import written_amount
 
 # More currencies than these are left to the sums.
 MOST_CURRENCIES = 3
@@ -17,8 +17,8 @@ MOST_CURRENCIES = 3
 class ChangeSummary:
     """What the mail says of it. `customers`: how many more than then are served for free, `None` if that is unknown."""
 
-    since: Text
-    sums: Text
+    since: Message
+    sums: Message
     customers: int | None
     new: tuple[str, ...]
     new_count: int
@@ -44,40 +44,29 @@ def what_changed(edition: ReportView) -> ChangeSummary | None:
     )
 
 
-def _sums(edition: ReportView, then: PastNight | None, when: Text, *, same_list: bool) -> Text:
-    differences = joined(_differences(edition, then), between=", ") if then else NO_TEXT
-    if differences.en:
-        return Text(f"Since {when.en}: {differences.en}.", f"Depuis {when.fr} : {differences.fr}.")
+def _sums(edition: ReportView, then: PastNight | None, when: Message, *, same_list: bool) -> Message:
+    differences = listed(_differences(edition, then)) if then else NOTHING
+    if differences:
+        return _("Since {when}: {differences}.", when=when, differences=differences)
     if same_list:
-        return Text(f"No change since {when.en}.", f"Aucun changement depuis {when.fr}.")
-    if then:
-        return Text(f"Since {when.en}: the same sums.", f"Depuis {when.fr} : mêmes totaux.")
-    return NO_TEXT
+        return _("No change since {when}.", when=when)
+    return _("Since {when}: the same sums.", when=when) if then else NOTHING
 
 
-def _differences(edition: ReportView, then: PastNight) -> Iterator[Text]:
+def _differences(edition: ReportView, then: PastNight) -> Iterator[Message]:
     report = edition.report
     more = report.customers_served_free - then.customers_served_free
     if more:
-        yield Text(
-            signed_text(more, count(abs(more), "customer")),
-            signed_text(more, count(abs(more), "client", "fr")),
-        )
+        yield _n("{change} customer", "{change} customers", abs(more), change=signed(more, abs(more)))
     money = {
         currency: report.totals.get(currency, Decimal(0)) - then.totals.get(currency, Decimal(0))
         for currency in sorted({*report.totals, *then.totals})
     }
     changed = [(currency, amount) for currency, amount in money.items() if amount]
-    amounts = joined((_signed(amount, currency) for currency, amount in changed[:MOST_CURRENCIES]), between=", ")
-    if amounts.en:
-        yield Text(f"{amounts.en} a month", f"{amounts.fr} par mois")
-
-
-def _signed(amount: Decimal, currency: str) -> Text:
-    return Text(
-        signed_text(amount, format_amount(abs(amount), currency)),
-        signed_text(amount, format_amount(abs(amount), currency, "fr")),
-    )
+    shown = changed[:MOST_CURRENCIES]
+    amounts = listed(signed(amount, written_amount(abs(amount), currency)) for currency, amount in shown)
+    if amounts:
+        yield _("{amounts} a month", amounts=amounts)
 
 
 NIGHTS = 30
@@ -99,9 +88,9 @@ class Trend:
     """
 
     bars: tuple[Bar, ...]
-    since: Text
-    summary: Text
-    money: tuple[Text, ...]
+    since: Message
+    summary: Message
+    money: tuple[Message, ...]
 
 
 def trend_of(edition: ReportView) -> Trend | None:
@@ -120,8 +109,8 @@ def trend_of(edition: ReportView) -> Trend | None:
     bars.append(Bar(_eighths(tonight, most), report.complete))
     return Trend(
         tuple(bars) if most else (),
-        Text(f"Since {format_date(first.night)}:", f"Depuis le {format_date(first.night, 'fr')} :"),
-        joined((_range(row, tonight), _holes(row))),
+        _("Since {night}:", night=first.night),
+        sentences(_range(row, tonight), *_holes(row)),
         tuple(_money(edition, first)),
     )
 
@@ -131,39 +120,32 @@ def _eighths(number: int, most: int) -> int:
     return -(-number * 8 // most) if most else 0
 
 
-def _range(row: list[PastNight | None], tonight: int) -> Text:
+def _range(row: list[PastNight | None], tonight: int) -> Message:
     numbers = [past.customers_served_free for past in row if past] + [tonight]
     least, most = min(numbers), max(numbers)
     if not most:
-        return Text("nobody, every night.", "personne, chaque nuit.")
+        return _("nobody, every night.")
     if least == most:
-        return Text(
-            f"{count(tonight, 'customer')} every night.",
-            f"{count(tonight, 'client', 'fr')} chaque nuit.",
-        )
-    return Text(
-        f"{count(tonight, 'customer')} tonight; fewest {format_number(least)}, most {format_number(most)}.",
-        f"{count(tonight, 'client', 'fr')} cette nuit ; minimum {format_number(least, 'fr')}, "
-        f"maximum {format_number(most, 'fr')}.",
+        return _n("{n} customer every night.", "{n} customers every night.", tonight)
+    return _n(
+        "{n} customer tonight; fewest {least}, most {most}.",
+        "{n} customers tonight; fewest {least}, most {most}.",
+        tonight,
+        least=least,
+        most=most,
     )
 
 
-def _holes(row: list[PastNight | None]) -> Text:
+def _holes(row: list[PastNight | None]) -> Iterator[Message]:
     missing = sum(past is None for past in row)
-    half = sum(past is not None and not past.complete for past in row)
-    return joined(
-        (
-            Text(f"No audit: {count(missing, 'night')}.", f"Sans audit : {count(missing, 'nuit', 'fr')}.")
-            if missing
-            else NO_TEXT,
-            Text(f"Incomplete: {count(half, 'night')}.", f"Audit incomplet : {count(half, 'nuit', 'fr')}.")
-            if half
-            else NO_TEXT,
-        )
-    )
+    incomplete = sum(past is not None and not past.complete for past in row)
+    if missing:
+        yield _n("No audit: {n} night.", "No audit: {n} nights.", missing)
+    if incomplete:
+        yield _n("Incomplete: {n} night.", "Incomplete: {n} nights.", incomplete)
 
 
-def _money(edition: ReportView, first: PastNight) -> Iterator[Text]:
+def _money(edition: ReportView, first: PastNight) -> Iterator[Message]:
     """Then and now, by currency; of many currencies nothing, for that is no trend that anybody sees."""
     now = edition.report.totals
     currencies = sorted({*now, *first.totals})
@@ -171,9 +153,9 @@ def _money(edition: ReportView, first: PastNight) -> Iterator[Text]:
         return
     for currency in currencies:
         before, after = first.totals.get(currency, Decimal(0)), now.get(currency, Decimal(0))
-        yield Text(
-            f"{format_amount(before, currency)} a month on {format_date(first.night)}, "
-            f"{format_amount(after, currency)} tonight.",
-            f"{format_amount(before, currency, 'fr')} par mois le {format_date(first.night, 'fr')}, "
-            f"{format_amount(after, currency, 'fr')} cette nuit.",
+        yield _(
+            "{before} a month on {night}, {after} tonight.",
+            before=written_amount(before, currency),
+            night=first.night,
+            after=written_amount(after, currency),
         )
