@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Self
+from typing import Self
+from urllib.parse import urlsplit
 
 import boto3
 import requests
 from botocore.exceptions import ClientError
+from pydantic import BaseModel, ValidationError
 from stripe import StripeClient
 
+from shared.aws import isolate_environment
 from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.link_token import LinkTokens
 from shared.mirror.dead_letters import DeadLetterReader
@@ -23,8 +26,43 @@ from shared.secret_store import SecretStore
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, SubscriptionRead, stripe_client
 
 STRIPE_API_BASE = "https://api.stripe.com"
+_LOCAL_AWS_SETTINGS = frozenset(
+    {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
+)
 # The template's defaults, for a stack that does not list the parameter.
 DEFAULTS = {"EventClockUncertaintySeconds": "3", "EndedRetentionDays": "400"}
+
+
+class _LocalStack(BaseModel):
+    """`/local.json`. Another program may serve it, so no address that it names may lead away from this machine."""
+
+    environment: Mapping[str, str]
+    stripe_api_base: str
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, str]
+    clock: float
+
+    def check(self) -> None:
+        """Raise `InvalidRequest` for anything but the local stack's AWS settings and addresses of this machine."""
+        unknown = self.environment.keys() - _LOCAL_AWS_SETTINGS
+        urls = {name: value for name, value in {**self.environment, **self.outputs}.items() if "://" in value}
+        if self.stripe_api_base != STRIPE_API_BASE:
+            urls["stripe_api_base"] = self.stripe_api_base
+        elsewhere = sorted(name for name, url in urls.items() if not _is_on_this_machine(url))
+        if unknown or elsewhere or "AWS_ENDPOINT_URL" not in urls:
+            wrong = ", ".join([*sorted(unknown), *elsewhere]) or "AWS_ENDPOINT_URL"
+            raise InvalidRequest(
+                "not_local", f"The local stack may only name addresses of this machine, not in {wrong}"
+            )
+
+
+def _is_on_this_machine(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"} and port != 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +90,28 @@ class Deployment:
 
     @classmethod
     def of_this_machine(cls, site_url: str) -> Self:
-        """Read the local stack's `/local.json` and point boto3 at it. Raises `Unavailable` if none runs."""
+        """Read the local stack's `/local.json` and point boto3 at its AWS, without the caller's own AWS settings.
+
+        Raises `InvalidRequest` for an address that is not on this machine, and `Unavailable` if no stack runs there.
+        """
+        if not _is_on_this_machine(site_url):
+            raise InvalidRequest(
+                "not_local",
+                f"{site_url!r} is not an address of this machine: write --local-url like http://127.0.0.1:8787",
+            )
+        isolate_environment()
         try:
-            found: dict[str, Any] = requests.get(f"{site_url.rstrip('/')}/local.json", timeout=5).json()
-        except (requests.RequestException, ValueError) as error:
-            raise Unavailable("not_running", f"Nothing answers at {site_url}: start it with `make dev`") from error
-        os.environ.update(found["environment"])
-        return cls(found["outputs"], found["stripe_api_base"], found["clock"], found["parameters"])
+            response = requests.get(f"{site_url.rstrip('/')}/local.json", timeout=5, allow_redirects=False)
+            found = _LocalStack.model_validate_json(response.content)
+        except requests.RequestException as error:
+            raise Unavailable("not_running", f"No stack runs at {site_url}: start it with `make dev`") from error
+        except ValidationError as error:
+            raise Unavailable(
+                "not_the_stack", f"{site_url} is not a stack that `make dev` started: check --local-url"
+            ) from error
+        found.check()
+        os.environ.update(found.environment)
+        return cls(found.outputs, found.stripe_api_base, found.clock, found.parameters)
 
     @property
     def api_url(self) -> str:

@@ -8,18 +8,10 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from local import stack
-from local.addresses import HOST, Addresses, Options
+from local.addresses import Addresses, Options
 from local.aws.intrinsics import TemplateError
 from local.processes import NotRunning
-
-
-def isolate_environment() -> None:
-    """Remove AWS settings from this process and its children, and bypass proxies for this machine."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
-    no_proxy = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, [no_proxy, HOST, "localhost"]))
+from shared.aws import isolate_environment
 
 
 class _Interrupted(BaseException):

@@ -19,6 +19,7 @@ from local.aws.lambda_function import LambdaFunction
 from local.aws.resources import AwsClients, create_resources
 from local.aws.template import Template
 from local.gateway.api import Gateway
+from local.guard import LocalGuard
 from local.processes import NotRunning
 from local.seed import Seed
 from local.site.app import make_site
@@ -138,13 +139,10 @@ def assembled(options: Options) -> Iterator[threading.Thread]:
         groups, checkout_price = (seed.make_configurations(), seed.checkout_price) if seed else ({}, "")
         backend = provision(options, client, groups, checkout_price)
         apis = backend.template.resources("AWS::ApiGatewayV2::Api").values()
-        gateway = Gateway(
-            backend.template.routes(),
-            backend.functions,
-            cors=next(iter(apis), {}).get("CorsConfiguration"),
-            otherwise=_site(options, backend),
-        )
-        with serving(gateway, addresses.port) as thread:
+        cors = next(iter(apis), {}).get("CorsConfiguration", {})
+        gateway = Gateway(backend.template.routes(), backend.functions, cors=cors, otherwise=_site(options, backend))
+        guarded = LocalGuard(gateway, allowed_origins=cors.get("AllowOrigins", ()))
+        with serving(guarded, addresses.port) as thread:
             if seed:
                 seed.make_history()
                 clock.return_to_present()

@@ -5,10 +5,12 @@ import io
 import logging
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
+
+from local.guard import refusal_reason
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,10 +39,35 @@ class OneAtATime:
                     response.close()
 
 
+class ProgramsOnly:
+    """WSGI middleware that refuses every request of a web page, and removes the CORS headers that moto always sends."""
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        self._application = application
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Serve or refuse one request."""
+        headers = {
+            name.removeprefix("HTTP_").replace("_", "-").lower(): value
+            for name, value in environ.items()
+            if name.startswith("HTTP_")
+        }
+        # Some AWS calls are plain GET requests: not even links from other sites may be followed.
+        if reason := refusal_reason(environ["REQUEST_METHOD"], headers, links=False):
+            start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+            return [reason.encode()]
+
+        def start_without_cors(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            kept = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
+            return start_response(status, kept, *error)
+
+        return self._application(environ, start_without_cors)
+
+
 def make_aws_server(port: int) -> BaseWSGIServer:
     """Return a server for the port (0: any free one, see its `server_port`), to be run by `serve_forever`."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    application = OneAtATime(DomainDispatcherApplication(create_backend_app))
+    application = ProgramsOnly(OneAtATime(DomainDispatcherApplication(create_backend_app)))
     return make_server(HOST, port, application, threaded=True, request_handler=MotoRequestHandler)
 
 

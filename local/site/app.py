@@ -1,10 +1,10 @@
-"""The demo site: its routes, its main pages, the team's actions, and the guard against other web sites."""
+"""The demo site: its routes, its main pages, the team's actions, and the security headers."""
 
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import stripe
 from starlette.applications import Starlette
@@ -13,18 +13,18 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from local.addresses import Addresses
+from local.guard import LocalGuard
 from local.site.backend import Backend
 from local.site.explain import SiteExplain
 from local.site.mails import SiteMails
 from local.site.pages import TEMPLATES, page
 from local.site.shop import SiteShop
 
-_HOSTS = frozenset({"127.0.0.1", "localhost"})
 _HEADERS = {
     # `same-origin` and not `no-referrer`: with the latter browsers send `Origin: null` with our own forms.
     "Referrer-Policy": "same-origin",
@@ -39,33 +39,20 @@ _POLICY = (
 _STRIPE_PAGES = "https://billing.stripe.com https://checkout.stripe.com"
 
 
-class SiteGuard(BaseHTTPMiddleware):
-    """Refuses other host names (DNS rebinding) and writes that another site's page sends (CSRF)."""
+class SiteHeaders(BaseHTTPMiddleware):
+    """Adds security headers, which a page may override."""
 
     def __init__(self, app: ASGIApp, addresses: Addresses) -> None:
         super().__init__(app)
         self._policy = _POLICY.format(addresses.stripe_url if addresses.stripe_port else _STRIPE_PAGES)
 
     async def dispatch(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Return 400 to a foreign host, 403 to a foreign write, else pass on with safe headers."""
-        host = request.headers.get("host", "")
-        if urlsplit(f"//{host}").hostname not in _HOSTS:
-            return PlainTextResponse("This demo only answers at 127.0.0.1 and localhost.\n", 400)
-        if request.method not in {"GET", "HEAD"} and _is_foreign(request, host):
-            return PlainTextResponse("This write comes from another web site.\n", 403)
+        """Return the application's response with the headers added."""
         response = await call_next(request)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Content-Security-Policy", self._policy)
         return response
-
-
-def _is_foreign(request: Request, host: str) -> bool:
-    """Browsers send `Origin` with every POST, and say `Sec-Fetch-Site`; programs send neither."""
-    origin = request.headers.get("origin")
-    if origin is not None and origin != f"http://{host}":
-        return True
-    return request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}
 
 
 _BEHAVIORS = frozenset({"void", "keep_as_draft", "mark_uncollectible"})
@@ -201,7 +188,7 @@ def make_site(backend: Backend) -> Starlette:
             Route("/audit", actions.audit, methods=["POST"]),
             Route("/customers/{id}/subscriptions/{subscription}", actions.change_pause, methods=["POST"]),
         ],
-        middleware=[Middleware(SiteGuard, addresses=backend.addresses)],
+        middleware=[Middleware(LocalGuard), Middleware(SiteHeaders, addresses=backend.addresses)],
         exception_handlers={HTTPException: _refusal, stripe.StripeError: _failure, Exception: _failure},
     )
 

@@ -18,7 +18,8 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from local.addresses import OIDC_PATH
-from local.site.app import SiteGuard
+from local.guard import LocalGuard
+from local.site.app import SiteHeaders
 from local.site.backend import Backend
 from local.site.pages import page
 
@@ -110,7 +111,7 @@ def with_sign_in(backend: Backend, issuer: OidcIssuer, site: ASGIApp) -> Starlet
             Route("/sign-in", sign_in.sign_in, methods=["POST"]),
             *issuer.routes(OIDC_PATH),
         ],
-        middleware=[Middleware(SiteGuard, addresses=backend.addresses)],
+        middleware=[Middleware(LocalGuard), Middleware(SiteHeaders, addresses=backend.addresses)],
     )
     paths = {route.path for route in pages.routes if isinstance(route, Route)}
 

@@ -15,6 +15,7 @@ from local.stripe_simulator import admin
 from local.stripe_simulator import api as simulator_api
 from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator.errors import unrecognized
+from local.stripe_simulator.guard import Guard
 from local.stripe_simulator.parameters import CURRENT
 from local.stripe_simulator.portal import login
 from local.stripe_simulator.portal import page as portal_page
@@ -74,7 +75,7 @@ def create_app(*, public_url: str, now: float | None = None, retry_seconds: floa
             *checkout_sessions.ROUTES,
             Route("/{path:path}", _unrecognized, methods=_METHODS),
         ],
-        middleware=[Middleware(StripeHeaders, simulator=simulator)],
+        middleware=[Middleware(Guard), Middleware(StripeHeaders, simulator=simulator)],
         lifespan=lifespan,
     )
     application.state.simulator = simulator

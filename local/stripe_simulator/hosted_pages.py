@@ -19,7 +19,8 @@ from local.stripe_simulator.store import StripeObject
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
 )
-_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY"}
+# `same-origin` and not `no-referrer`: with the latter browsers send `Origin: null` with the pages' own forms.
+_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY"}
 _WITHOUT_CENTS = {"jpy", "krw", "vnd", "clp"}
 
 

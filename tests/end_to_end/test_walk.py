@@ -112,8 +112,38 @@ def test_a_write_from_another_site_or_under_another_name_is_refused(stack: Runni
     assert post(Origin="https://evil.example") == 403
     assert post(Origin="null") == 403
     assert post(**{"Sec-Fetch-Site": "cross-site"}) == 403
-    assert post(Host="evil.example") == 400
-    assert get(stack.url, Host="evil.example:8787").status_code == 400
+    assert post(Host="evil.example") == 403
+    assert get(stack.url, Host="evil.example:8787").status_code == 403
+
+
+# What each server would give away: the site and the API, the simulator, AWS.
+GIVEN_AWAY = [
+    (0, "/local.json"),
+    (0, "/portal"),
+    (1, "/_simulator/clock"),
+    (1, "/v1/customers"),
+    (2, "/moto-api/data.json"),
+]
+
+
+@pytest.mark.parametrize(("server", "path"), GIVEN_AWAY)
+def test_no_server_answers_another_host_or_a_page_of_another_origin(
+    stack: RunningStack, server: int, path: str
+) -> None:
+    url = f"http://127.0.0.1:{stack.ports[server]}{path}"
+    foreign = f"http://127.0.0.1:{stack.ports[server] + 1}"
+    preflight = {"Origin": foreign, "Access-Control-Request-Method": "GET"}
+    answers = [
+        requests.get(url, headers={"Host": "evil.example"}, timeout=10),
+        requests.get(url, headers={"Origin": foreign}, timeout=10),
+        requests.get(url, headers={"Origin": "null"}, timeout=10),
+        requests.get(url, headers={"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "script"}, timeout=10),
+        requests.post(url, headers={"Origin": "https://evil.example"}, timeout=10),
+        requests.options(url, headers=preflight, timeout=10),
+    ]
+    assert [answer.status_code for answer in answers] == [403] * 6
+    for answer in [*answers, get(url)]:
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
 
 
 def test_the_audit_writes_to_the_team_as_of_the_day_asked_for(stack: RunningStack) -> None:

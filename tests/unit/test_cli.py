@@ -2,19 +2,24 @@
 
 import io
 import json
+import os
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import boto3
 import pytest
+import requests
 from rich.console import Console
 from typer.testing import CliRunner
 
 from cli import audit, show
+from cli.deployment import Deployment
 from cli.main import app, main
 from cli.terminal import duration
 from shared.audit.findings import Finding, Severity
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, Unavailable
 from shared.i18n import same
 from shared.mirror.table import MirroredSubscription
 from shared.stripe.subscription import PauseCollection
@@ -96,10 +101,96 @@ def test_the_terminal_speaks_of_the_teams_days_as_the_mail_does() -> None:
 
 def test_without_a_stack_the_mend_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["portal", "--local", "--local-url", "http://127.0.0.1:1", "show", "cus_1"])
-    monkeypatch.setattr("requests.get", lambda *_, **__: (_ for _ in ()).throw(ValueError))
+    monkeypatch.setattr(requests, "get", lambda *_, **__: (_ for _ in ()).throw(requests.ConnectionError))
+    monkeypatch.setattr(os, "environ", {})
     with pytest.raises(SystemExit) as caught:
         main()
-    assert str(caught.value) == "portal: Nothing answers at http://127.0.0.1:1: start it with `make dev`"
+    assert str(caught.value) == "portal: No stack runs at http://127.0.0.1:1: start it with `make dev`"
+
+
+LOCAL_JSON: dict[str, Any] = {
+    "environment": {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:5555",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    },
+    "stripe_api_base": "http://127.0.0.1:12111",
+    "outputs": {"ApiUrl": "http://127.0.0.1:8787", "TableName": "Subscriptions"},
+    "parameters": {"AllowedReturnOrigins": "http://127.0.0.1:8787"},
+    "clock": 1_700_000_000.5,
+}
+
+
+def local_deployment(monkeypatch: pytest.MonkeyPatch, local_json: object, **environment: str) -> Deployment:
+    """What `portal --local` finds where `/local.json` says this, in this environment."""
+    response = requests.Response()
+    response.status_code, response._content = 200, json.dumps(local_json).encode()
+    monkeypatch.setattr(requests, "get", lambda *_, **__: response)
+    monkeypatch.setattr(os, "environ", {"HOME": "/home/me", **environment})
+    return Deployment.of_this_machine("http://127.0.0.1:8787")
+
+
+def test_the_local_stack_is_never_asked_with_the_callers_own_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {
+        "AWS_PROFILE": "production",
+        "AWS_SESSION_TOKEN": "mine",
+        "AWS_ENDPOINT_URL_DYNAMODB": "https://dynamodb.eu-west-1.amazonaws.com",
+        "AWS_REGION": "us-east-1",
+    }
+    deployment = local_deployment(monkeypatch, LOCAL_JSON, **own)
+    assert deployment.clock == 1_700_000_000.5
+    assert {name: value for name, value in os.environ.items() if name.startswith("AWS_")} == {
+        **LOCAL_JSON["environment"],
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+    client = boto3.Session().client("dynamodb")
+    assert client.meta.endpoint_url == "http://127.0.0.1:5555"
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("environment", LOCAL_JSON["environment"] | {"AWS_ENDPOINT_URL": "https://dynamodb.eu-west-1.amazonaws.com"}),
+        ("environment", LOCAL_JSON["environment"] | {"AWS_ENDPOINT_URL": "http://127.0.0.1.evil.example"}),
+        ("environment", LOCAL_JSON["environment"] | {"AWS_ENDPOINT_URL": "http://127.0.0.1@evil.example"}),
+        ("environment", LOCAL_JSON["environment"] | {"AWS_PROFILE": "production"}),
+        ("environment", LOCAL_JSON["environment"] | {"PATH": "/tmp"}),
+        ("environment", {}),
+        ("stripe_api_base", "https://evil.example"),
+        ("stripe_api_base", "evil.example"),
+        ("outputs", LOCAL_JSON["outputs"] | {"ApiUrl": "https://evil.example"}),
+        ("outputs", LOCAL_JSON["outputs"] | {"DeadLetterQueueUrl": "https://sqs.eu-west-1.amazonaws.com/1/q"}),
+    ],
+)
+def test_what_leads_away_from_this_machine_is_refused(
+    monkeypatch: pytest.MonkeyPatch, part: str, value: object
+) -> None:
+    with pytest.raises(InvalidRequest, match="only name addresses of this machine"):
+        local_deployment(monkeypatch, LOCAL_JSON | {part: value})
+    assert "AWS_ENDPOINT_URL" not in os.environ
+
+
+def test_stripe_itself_is_the_one_address_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = local_deployment(monkeypatch, LOCAL_JSON | {"stripe_api_base": "https://api.stripe.com"})
+    assert found.stripe_api_base == "https://api.stripe.com"
+
+
+@pytest.mark.parametrize("answer", [{}, [], "text", LOCAL_JSON | {"clock": "soon"}])
+def test_another_program_at_the_address_is_named_as_such(monkeypatch: pytest.MonkeyPatch, answer: object) -> None:
+    with pytest.raises(Unavailable, match="not a stack that `make dev` started"):
+        local_deployment(monkeypatch, answer)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.com", "https://127.0.0.1:8787", "127.0.0.1:8787", "http://127.0.0.1:99999", "http://[::1", ""],
+)
+def test_a_wrong_local_url_is_told_what_to_write(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setattr(requests, "get", lambda *_, **__: pytest.fail("it was asked"))
+    with pytest.raises(InvalidRequest, match="write --local-url like http://127"):
+        Deployment.of_this_machine(url)
 
 
 def test_without_aws_the_ways_out_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from local.__main__ import isolate_environment
 from local.addresses import Addresses, Options
 from local.assembly import process_environment
 from local.aws.intrinsics import TemplateError
 from local.aws.template import TEMPLATE_PATH, Template
+from shared.aws import isolate_environment
 
 
 def load(path: Path) -> Template:
