@@ -1,4 +1,4 @@
-"""An explained subscription for the terminal, or as JSON for programs."""
+"""`portal explain`: what the portal lets a customer do with a subscription, for the terminal or as JSON."""
 
 import json
 import re
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def explained_as_json(found: ExplainedSubscription, language: str) -> str:
-    """Stable codes beside the words."""
+    """Write everything as JSON, with a stable code beside each text."""
     facts = found.explanation.facts
     return json.dumps(
         {
@@ -62,12 +62,12 @@ def explained_as_json(found: ExplainedSubscription, language: str) -> str:
 
 
 def explained_as_text(found: ExplainedSubscription, language: str) -> Group:
-    """The sentence that matters, each question with its answer, and the payment methods."""
+    """Write the summary, each question with its answer, the problems and the payment methods."""
     facts = found.explanation.facts
     head = f"[bold]{escape(facts.subscription.id)}[/bold] ({escape(facts.subscription.customer_id)})"
     return Group(
         head,
-        escape(_looked_at(found).say(language)),
+        escape(_heading(found).say(language)),
         f"\n[bold]{escape(found.explanation.summary.say(language))}[/bold]",
         *(line for each in found.explanation.answers for line in _lines(each, language)),
         f"\n[bold]{ACCESS_LABEL.say(language)}[/bold]",
@@ -112,7 +112,7 @@ def _problem_lines(problems: Sequence[Problem], language: str) -> Iterator[Any]:
         yield Padding(f"[dim]->[/dim] {escape(each.fix.say(language))}", (0, 4))
 
 
-def _looked_at(found: ExplainedSubscription) -> Text:
+def _heading(found: ExplainedSubscription) -> Text:
     day = found.explanation.facts.now.date()
     group = f" ({found.group})" if found.group else ""
     return Text(
@@ -185,8 +185,8 @@ def explain(  # noqa: PLR0913 - each an option of the command
         )
     deployment: Deployment = context.obj()
     moment = noon(as_of, zone("UTC")) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC)
-    through = ConfigurationChoice(deployment.portal_configurations, group, configuration, country)
-    found = explained(deployment.stripe, subscription, moment, through)
+    choice = ConfigurationChoice(deployment.portal_configurations, group, configuration, country)
+    found = explained(deployment.stripe, subscription, moment, choice)
     if format == "json":
         sys.stdout.write(explained_as_json(found, language) + "\n")
     else:

@@ -129,7 +129,7 @@ def end_pause(
 
 def _refusal(subscription: Subscription) -> str | None:
     pause = subscription.pause_collection
-    reasons = [each.said.en for each in pause_refusals(subscription)]
+    reasons = [each.text.en for each in pause_refusals(subscription)]
     if pause and pause.resumes_at:
         reasons.append("Its collection resumes on a set date; a real pause would not.")
     return next(iter(reasons), None)

@@ -1,4 +1,7 @@
-"""Turns what an entry asks for into the parameters of Stripe's two requests, which clear things differently."""
+"""Carries out a plan: the parameters of each step's request, and the account that receives them.
+
+Stripe clears a field in different ways on create and on update, so each has its own parameters.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,27 +19,27 @@ from shared.stripe.pacing import Retries
 _OFF = {"enabled": False}
 
 
-def of_creation(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a new configuration: it is active by itself, and what is empty or off is left out."""
-    params: dict[str, Any] = _without_empty(asked)
+def creation_params(desired: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a new configuration, without what is empty or off; Stripe makes it active."""
+    params: dict[str, Any] = _without_empty(desired)
     params.pop("active", None)
     features = {name: feature for name, feature in params["features"].items() if feature != _OFF}
-    # Stripe requires the features, if only to say that there are none.
+    # Stripe requires the parameter `features`, even without any feature.
     params["features"] = features or {"invoice_history": _OFF}
     reason = features.get("subscription_cancel", {}).get("cancellation_reason")
     if reason is not None:
-        # Stripe requires the options beside it, if only to say that there are none.
+        # Stripe requires the parameter `options`, even without any option.
         reason.setdefault("options", "")
     return params
 
 
-def of_update(asked: Mapping[str, Any], changes: Iterable[FieldChange]) -> dict[str, Any]:
-    """Return the parameters of a change: whole features that differ, and no others."""
+def update_params(desired: Mapping[str, Any], changes: Iterable[FieldChange]) -> dict[str, Any]:
+    """Return the parameters of an update: the fields that differ, and each feature that differs as a whole."""
     paths = [change.path.split(".") for change in changes]
-    params = {name: _cleared(asked[name]) for name in {path[0] for path in paths} - {"features", "metadata"}}
+    params = {name: _cleared(desired[name]) for name in {path[0] for path in paths} - {"features", "metadata"}}
     features = {path[1] for path in paths if path[0] == "features"}
     if features:
-        params["features"] = {name: _cleared(asked["features"][name]) for name in sorted(features)}
+        params["features"] = {name: _cleared(desired["features"][name]) for name in sorted(features)}
     metadata = {change.path.partition(".")[2]: change.after or "" for change in changes if _is_metadata(change)}
     return params | ({"metadata": metadata} if metadata else {})
 
@@ -53,7 +56,7 @@ def _without_empty(value: Any) -> Any:
 
 
 def _cleared(value: Any) -> Any:
-    """Return the same with the empty string, which is how a request clears something."""
+    """Replace what is empty by the empty string, which is how a request clears a field."""
     if isinstance(value, Mapping):
         return {key: _cleared(item) for key, item in value.items()}
     if isinstance(value, list) and value:
@@ -63,12 +66,12 @@ def _cleared(value: Any) -> Any:
 
 _Result = TypeVar("_Result")
 _PAGE = 100
-# Stripe leaves the products out of its answers unless they are asked for.
+# Stripe leaves the products out of its answers unless they are expanded.
 _PRODUCTS = "features.subscription_update.products"
 
 
 class PortalAccount:
-    """One account, spoken to at one API version."""
+    """The portal configurations and prices of an account, at one API version."""
 
     def __init__(self, client: StripeClient, version: str, retries: Retries) -> None:
         self._client = client
@@ -77,37 +80,39 @@ class PortalAccount:
         self._prices: dict[str, StripeJson | None] = {}
 
     def configurations(self) -> list[StripeJson]:
-        """Return all portal configurations, inactive ones too, with their products; the newest first."""
+        """Return all portal configurations with their products, the newest first, inactive ones included."""
         found: list[StripeJson] = []
         while True:
             answer = self._page(found[-1]["id"] if found else None)
-            found += [_raw(each) for each in answer.data]
+            found += [_json(each) for each in answer.data]
             if not answer.has_more:
                 return [each if _is_whole(each) else self.configuration(str(each["id"])) for each in found]
 
     def _page(self, after: str | None) -> Any:
         params: Any = {"limit": _PAGE, "expand": [f"data.{_PRODUCTS}"]} | ({"starting_after": after} if after else {})
-        return self._ask("configurations", lambda options: self._portal.configurations.list(params, options))
+        return self._request("configurations", lambda options: self._portal.configurations.list(params, options))
 
     def configuration(self, configuration_id: str) -> StripeJson:
         """Return one configuration with its products."""
         read = self._portal.configurations.retrieve
-        return _raw(self._ask("configurations", lambda use: read(configuration_id, {"expand": [_PRODUCTS]}, use)))
+        return _json(self._request("configurations", lambda use: read(configuration_id, {"expand": [_PRODUCTS]}, use)))
 
     def create(self, params: Mapping[str, Any]) -> StripeJson:
-        """Make a configuration. Tried again, it is made once: every try has the same idempotency key."""
-        asked, key = {**params, "expand": [_PRODUCTS]}, uuid4().hex
-        make = self._portal.configurations.create
-        return _raw(self._ask("create", lambda options: make(asked, {**options, "idempotency_key": key})))
+        """Create a configuration. All retries have one idempotency key, so that only one is created."""
+        params, key = {**params, "expand": [_PRODUCTS]}, uuid4().hex
+        create = self._portal.configurations.create
+        return _json(self._request("create", lambda options: create(params, {**options, "idempotency_key": key})))
 
     def update(self, configuration_id: str, params: Mapping[str, Any]) -> StripeJson:
         """Change a configuration."""
-        asked, key = {**params, "expand": [_PRODUCTS]}, uuid4().hex
+        params, key = {**params, "expand": [_PRODUCTS]}, uuid4().hex
         change = self._portal.configurations.update
-        return _raw(self._ask("update", lambda use: change(configuration_id, asked, {**use, "idempotency_key": key})))
+        return _json(
+            self._request("update", lambda use: change(configuration_id, params, {**use, "idempotency_key": key}))
+        )
 
     def price(self, price_id: str) -> StripeJson | None:
-        """Return a price with its product, read once, or nothing if the account has no such price."""
+        """Return a price with its product, `None` if the account has no such price. Each is read once."""
         if price_id not in self._prices:
             self._prices[price_id] = self._read_price(price_id)
         return self._prices[price_id]
@@ -119,7 +124,7 @@ class PortalAccount:
             except OperatorError as error:
                 if error.code != "no_portal_permission":
                     raise
-                # A key may read prices and not products.
+                # The key may have the permission to read prices, but not products.
                 return self._retrieved(price_id, {})
         except OperatorError as error:
             if getattr(error.__cause__, "code", None) == "resource_missing":
@@ -128,23 +133,23 @@ class PortalAccount:
 
     def _retrieved(self, price_id: str, params: Any) -> StripeJson:
         read = self._client.v1.prices.retrieve
-        return _raw(self._ask("prices", lambda options: read(price_id, params, options)))
+        return _json(self._request("prices", lambda options: read(price_id, params, options)))
 
     @property
     def _portal(self) -> Any:
         return self._client.v1.billing_portal
 
-    def _ask(self, what: str, ask: Callable[[Any], _Result]) -> _Result:
+    def _request(self, what: str, send: Callable[[Any], _Result]) -> _Result:
         """Ask one thing. Raises `OperatorError` with Stripe's own words when it refuses."""
 
-        def ask_once() -> _Result:
+        def send_once() -> _Result:
             try:
-                return ask({"stripe_version": self._version})
+                return send({"stripe_version": self._version})
             except stripe.InvalidRequestError as error:
                 raise OperatorError("stripe_refused", f"Stripe refused: {error.user_message or error}") from error
 
         try:
-            return self._retries.of_stripe(ask_once)
+            return self._retries.of_stripe(send_once)
         except OperatorError as error:
             if isinstance(error.__cause__, stripe.PermissionError):
                 raise OperatorError(
@@ -161,7 +166,7 @@ _NEEDED = {
 }
 
 
-def _raw(answer: stripe.StripeObject) -> StripeJson:
+def _json(answer: stripe.StripeObject) -> StripeJson:
     return answer.to_dict(for_json=True)
 
 
@@ -171,10 +176,10 @@ def _is_whole(configuration: StripeJson) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """What became of a step: `id` is its configuration's; `failure` says why it was not done, or not wholly.
+class StepResult:
+    """The result of a step: the id of its configuration, and why it failed if it did.
 
-    `login_page` is the address that a step switched on.
+    `login_page` is the address of a login page that the step switched on.
     """
 
     step: PlanStep
@@ -183,37 +188,39 @@ class Applied:
     login_page: str | None = None
 
 
-def apply_plan(account: PortalAccount, steps: Sequence[PlanStep], seen: Mapping[str, StripeJson]) -> Iterator[Applied]:
-    """Do one step after the other; the first failure is the last that is answered.
+def apply_plan(
+    account: PortalAccount, steps: Sequence[PlanStep], seen: Mapping[str, StripeJson]
+) -> Iterator[StepResult]:
+    """Apply one step after the other, up to the first failure.
 
-    `seen` are the configurations that the plan was made from: one that somebody changed since is not touched.
+    `seen` are the configurations by id as the plan was made from them: one that has changed since is left alone.
     """
     for step in steps:
-        if not step.acts:
+        if not step.changes_account:
             continue
         try:
             done = _do(account, step, seen)
         except PortalError as error:
-            yield Applied(step, step.id, error.message)
+            yield StepResult(step, step.id, error.message)
             return
         yield done
         if done.failure:
             return
 
 
-def _do(account: PortalAccount, step: PlanStep, seen: Mapping[str, StripeJson]) -> Applied:
-    if step.act is Action.CREATE:
-        answer = account.create(of_creation(step.asked))
+def _do(account: PortalAccount, step: PlanStep, seen: Mapping[str, StripeJson]) -> StepResult:
+    if step.action is Action.CREATE:
+        answer = account.create(creation_params(step.desired))
     else:
         _check_unchanged(account, step, seen)
-        answer = account.update(str(step.id), of_update(step.asked, step.changes))
-    left = field_changes(step.asked, answer)
+        answer = account.update(str(step.id), update_params(step.desired, step.changes))
+    remaining = field_changes(step.desired, answer)
     failure = None
-    if left:
-        names = ", ".join(change.path for change in left)
-        failure = f"Stripe took the request, and still shows something else for: {names}"
+    if remaining:
+        names = ", ".join(change.path for change in remaining)
+        failure = f"Stripe accepted the request, but shows another value for: {names}"
     on = any(change.path == "login_page.enabled" and change.after for change in step.changes)
-    return Applied(step, str(answer["id"]), failure, (answer.get("login_page") or {}).get("url") if on else None)
+    return StepResult(step, str(answer["id"]), failure, (answer.get("login_page") or {}).get("url") if on else None)
 
 
 def _check_unchanged(account: PortalAccount, step: PlanStep, seen: Mapping[str, StripeJson]) -> None:

@@ -1,4 +1,7 @@
-"""Which Stripe account a command is about: the deployment's, or that of a key in the environment."""
+"""`portal lint`, `plan`, `apply` and `import`: portal configurations as code.
+
+They work on the deployment's Stripe account, or on that of a key in the environment.
+"""
 
 import json
 import os
@@ -15,7 +18,7 @@ import typer
 from stripe import StripeClient
 
 from cli.configuration import view
-from cli.configuration.apply import Applied, PortalAccount, apply_plan
+from cli.configuration.apply import PortalAccount, StepResult, apply_plan
 from cli.configuration.file import LARGEST_BYTES, FileProblem, load
 from cli.configuration.lint import errors, lint_portal
 from cli.configuration.model import PINNED_VERSION, Portal
@@ -29,14 +32,14 @@ from shared.portal.rules import Severity
 from shared.stripe.gateway import StripeJson, stripe_client
 from shared.stripe.pacing import RateLimit, Retries
 
-# Before the first deployment there is no stack to take the key from, and its parameter needs the ids.
+# The first deployment needs the ids of the configurations, and before it there is no stack to take the key from.
 KEY_VARIABLE = "PORTAL_STRIPE_API_KEY"
 _PER_SECOND = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An account, and the groups that the deployment has now; `deployed` is `None` where nobody can tell."""
+    """An account, and the groups of the running deployment (`None` if unknown); `clock` is a local stack's time."""
 
     client: StripeClient
     livemode: bool
@@ -44,8 +47,8 @@ class Source:
     clock: float | None = None
 
     @classmethod
-    def of(cls, context: typer.Context) -> "Source":
-        """Take the key of the environment, unless `--local` is given, or else the deployment's."""
+    def from_context(cls, context: typer.Context) -> "Source":
+        """Use the key in the environment if there is one and `--local` is not given, else the deployment's."""
         key = os.environ.get(KEY_VARIABLE)
         if key and not context.find_root().params.get("local"):
             return cls(stripe_client(key, STRIPE_API_BASE), key.startswith(("sk_live_", "rk_live_")), None)
@@ -58,7 +61,7 @@ class Source:
 
     @property
     def today(self) -> date:
-        """The day there, which a local stack may have moved."""
+        """Today, by the clock of a local stack if there is one."""
         return datetime.fromtimestamp(self.clock or time.time(), UTC).date()
 
     @property
@@ -68,7 +71,7 @@ class Source:
 
 
 _UNKNOWN_YET = "(known after apply)"
-# Nothing that Stripe could have taken: what the file means is not clear, or cannot be sent.
+# Errors that stop `apply` even in an entry that does not change: its meaning is unclear, or it cannot be sent.
 _OF_THE_FILE = frozenset(
     {
         *("group_twice", "configuration_twice", "two_defaults", "default_with_id"),
@@ -79,7 +82,7 @@ _OF_THE_FILE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PlanRun:
-    """What was read, and what would be done; `seen` are the account's configurations by id."""
+    """A file, the account it is compared with, and the plan. `seen` are the account's configurations by id."""
 
     file: Path
     source: Source
@@ -90,23 +93,23 @@ class PlanRun:
     seen: Mapping[str, StripeJson]
 
     @classmethod
-    def of(cls, source: Callable[[], Source], file: Path, asked: PlanOptions) -> "PlanRun":
-        """Read both sides. Raises `InvalidRequest` for a file that is no portal.yaml, after saying why."""
+    def read(cls, source: Callable[[], Source], file: Path, options: PlanOptions) -> "PlanRun":
+        """Read the file and the account, and plan. Raises `InvalidRequest` for a file that cannot be used."""
         loaded = load(file)
         if loaded.portal is None:
-            say(loaded.problems, file)
+            print_problems(loaded.problems, file)
             raise InvalidRequest("bad_portal_file", f"{file} cannot be used before its errors are fixed")
         found = source()
         account = found.account(loaded.portal.api_version)
         configurations = account.configurations()
-        steps = make_plan(loaded.portal, configurations, asked)
+        steps = make_plan(loaded.portal, configurations, options)
         problems = lint_portal(loaded, found.today, account.price)
         return cls(file, found, account, loaded.portal, problems, steps, {each["id"]: each for each in configurations})
 
     @property
-    def acts(self) -> bool:
-        """Whether anything would be changed."""
-        return any(step.acts for step in self.steps)
+    def changes_account(self) -> bool:
+        """Whether any step changes the account."""
+        return any(step.changes_account for step in self.steps)
 
     @property
     def ids(self) -> dict[str, str]:
@@ -115,23 +118,23 @@ class PlanRun:
 
     @property
     def groups(self) -> dict[str, str]:
-        """The parameter `PortalConfigurations`, as far as the ids are known yet."""
-        unknown = {step.name: _UNKNOWN_YET for step in self.steps if step.act is Action.CREATE}
+        """The parameter `PortalConfigurations`, with a placeholder for ids that Stripe has yet to assign."""
+        unknown = {step.name: _UNKNOWN_YET for step in self.steps if step.action is Action.CREATE}
         return groups(self.portal, unknown | self.ids)
 
     def show(self) -> None:
         """Write the problems and the plan."""
-        say(self.problems, self.file)
+        print_problems(self.problems, self.file)
         _write(
             f"Stripe, {self.source.mode}; API {self.portal.api_version}.", "", *view.plan_lines(self.steps, self.groups)
         )
 
     def check(self) -> None:
-        """Raise `InvalidRequest` where the plan must not be carried out.
+        """Raise `InvalidRequest` if the plan must not be applied.
 
-        An error in what stays as it is stops nothing: Stripe has taken that already.
+        An error in an entry that does not change stops nothing: Stripe has accepted that configuration before.
         """
-        changing = {step.name for step in self.steps if step.acts}
+        changing = {step.name for step in self.steps if step.changes_account}
         wrong = [each for each in errors(self.problems) if each.entry in changing | {None} or each.code in _OF_THE_FILE]
         if wrong:
             raise InvalidRequest(
@@ -142,29 +145,32 @@ class PlanRun:
         if shut:
             raise InvalidRequest("still_deployed", "; ".join(shut))
 
-    def carry_out(self) -> dict[str, str]:
-        """Do it, a line for each step, and answer the ids of what was made. Raises `InvalidRequest` halfway."""
+    def apply(self) -> dict[str, str]:
+        """Apply the plan, print a line for each step, and return the ids of new configurations by name.
+
+        Raises `InvalidRequest` at the first step that fails.
+        """
         made: dict[str, str] = {}
-        waiting = [step for step in self.steps if step.acts]
+        waiting = [step for step in self.steps if step.changes_account]
         for done in apply_plan(self.account, self.steps, self.seen):
             waiting.remove(done.step)
             _write(_done_line(done))
             if done.failure:
                 left = ", ".join(step.name for step in waiting)
-                tail = f"Not begun: {left}. " if left else ""
-                raise InvalidRequest("apply_failed", f"Stopped. {tail}Nothing is done twice: run it again")
-            if done.step.act is Action.CREATE and done.id:
+                tail = f"Not started: {left}. " if left else ""
+                raise InvalidRequest("apply_failed", f"Stopped. {tail}Run the command again: no step is applied twice")
+            if done.step.action is Action.CREATE and done.id:
                 made[done.step.name] = done.id
         return made
 
 
-def say(problems: Sequence[FileProblem], file: Path) -> None:
-    """Write problems to standard error."""
+def print_problems(problems: Sequence[FileProblem], file: Path) -> None:
+    """Print problems to standard error."""
     sys.stderr.writelines(f"{printable(view.problem_line(str(file), each))}\n" for each in problems)
 
 
-def _done_line(done: Applied) -> str:
-    what = f"{done.step.act} {done.step.name}{f' ({done.id})' if done.id else ''}"
+def _done_line(done: StepResult) -> str:
+    what = f"{done.step.action} {done.step.name}{f' ({done.id})' if done.id else ''}"
     page = f"; its login page: {done.login_page}" if done.login_page else ""
     return f"failed: {what}: {done.failure}" if done.failure else f"done: {what}{page}"
 
@@ -175,20 +181,20 @@ def _write(*lines: str) -> None:
 
 
 def lines_to_deploy(planned: PlanRun, made: dict[str, str]) -> Iterator[str]:
-    """Write the parameter to deploy the stack with."""
+    """Return the lines that show the parameter to deploy the stack with."""
     return view.deployment_lines(groups(planned.portal, planned.ids | made), planned.source.deployed)
 
 
 app = typer.Typer()
 
-# 2 is what a wrong command line ends with.
+# 2 is the exit code of a wrong command line.
 DIFFERENT = 3
 
 File = Annotated[Path, typer.Argument(help="The file.")]
 Format = Annotated[Literal["text", "json"], typer.Option("--format", help="How to write it.")]
-Default = Annotated[bool, typer.Option("--default", help="The account's default configuration too.")]
+Default = Annotated[bool, typer.Option("--default", help="Change the account's default configuration too.")]
 Deactivate = Annotated[
-    bool, typer.Option("--deactivate", help="Configurations whose entry is gone from the file are switched off.")
+    bool, typer.Option("--deactivate", help="Deactivate configurations whose entry is gone from the file.")
 ]
 FILE = Path("portal.yaml")
 
@@ -198,14 +204,18 @@ def lint_command(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
     file: File = FILE,
     *,
-    account: Annotated[bool, typer.Option("--account", help="Look up the products and prices too.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings end with 1 as well.")] = False,
+    account: Annotated[
+        bool, typer.Option("--account", help="Look up the products and prices in the account too.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     form: Format = "text",
-    as_of: Annotated[str | None, typer.Option(help="The day that it speaks of, YYYY-MM-DD (default: today).")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Check as of this day, YYYY-MM-DD (default: today).")] = None,
 ) -> None:
     """Check a portal.yaml, without an account."""
     loaded = load(file)
-    price_of = Source.of(context).account(loaded.portal.api_version).price if account and loaded.portal else None
+    price_of = (
+        Source.from_context(context).account(loaded.portal.api_version).price if account and loaded.portal else None
+    )
     problems = lint_portal(loaded, _today(as_of), price_of)
     if form == "json":
         sys.stdout.write(json.dumps([view.problem_json(each) for each in problems], indent=2) + "\n")
@@ -225,8 +235,8 @@ def plan_command(
     deactivate: Deactivate = False,
     form: Format = "text",
 ) -> None:
-    """Show the difference between a portal.yaml and the account; ends with 3 when there is one."""
-    planned = PlanRun.of(lambda: Source.of(context), file, PlanOptions(default, deactivate))
+    """Show how the account differs from a portal.yaml; exits with 3 if it does."""
+    planned = PlanRun.read(lambda: Source.from_context(context), file, PlanOptions(default, deactivate))
     if form == "json":
         found = view.plan_json(planned.steps, planned.groups, livemode=planned.source.livemode)
         found |= {"problems": [view.problem_json(each) for each in planned.problems]}
@@ -234,7 +244,7 @@ def plan_command(
     else:
         planned.show()
     planned.check()
-    raise typer.Exit(DIFFERENT if planned.acts else 0)
+    raise typer.Exit(DIFFERENT if planned.changes_account else 0)
 
 
 @app.command("apply")
@@ -246,13 +256,13 @@ def apply_command(
     deactivate: Deactivate = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Make the account's portal configurations as a portal.yaml says; shows the plan and asks first."""
-    planned = PlanRun.of(lambda: Source.of(context), file, PlanOptions(default, deactivate))
+    """Change the account's portal configurations to match a portal.yaml; shows the plan and asks first."""
+    planned = PlanRun.read(lambda: Source.from_context(context), file, PlanOptions(default, deactivate))
     planned.show()
     planned.check()
-    if planned.acts and not yes:
-        typer.confirm(f"Do this to the account ({planned.source.mode})?", abort=True)
-    made = planned.carry_out()
+    if planned.changes_account and not yes:
+        typer.confirm(f"Apply this to the account ({planned.source.mode})?", abort=True)
+    made = planned.apply()
     sys.stdout.writelines(f"{line}\n" for line in lines_to_deploy(planned, made))
 
 
@@ -261,14 +271,16 @@ def import_(
     context: typer.Context,
     *,
     output: Annotated[Path, typer.Option(help="The file to write; - for the terminal.")] = FILE,
-    project: Annotated[str | None, typer.Option(help="The file's project: its own configurations need no id.")] = None,
-    inactive: Annotated[bool, typer.Option("--inactive", help="Inactive configurations too.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+    project: Annotated[
+        str | None, typer.Option(help="The project of the file; its own configurations need no id.")
+    ] = None,
+    inactive: Annotated[bool, typer.Option("--inactive", help="Import inactive configurations too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a portal.yaml from the account."""
     if str(output) != "-" and output.exists() and not force:
         raise InvalidRequest("file_exists", f"{output} exists: name another file with --output, or add --force")
-    source = Source.of(context)
+    source = Source.from_context(context)
     account = source.account(PINNED_VERSION)
     every = account.configurations()
     kept = [each for each in every if inactive or each.get("active") or each.get("is_default")]
@@ -282,11 +294,11 @@ def import_(
         return
     output.write_text(text, "utf-8")
     sys.stdout.write(f"{output}: {len(kept)} written, {len(every) - len(kept)} inactive left out.\n")
-    say(lint_portal(load(output), source.today), output)
+    print_problems(lint_portal(load(output), source.today), output)
 
 
 def _prices(account: "PortalAccount") -> "Any":
-    """Return how to read a price; a key that may not leaves intervals and currencies out of the file."""
+    """Return a function that reads a price, and returns `None` if the key lacks the permission."""
 
     def price(price_id: str) -> "Mapping[str, Any] | None":
         try:

@@ -18,7 +18,7 @@ from shared.errors import InvalidRequest
 from shared.portal.rules import Path, Severity
 
 LARGEST_BYTES = 512 * 1024
-# A few anchors that name each other can stand for billions of values.
+# A few anchors that refer to each other can expand to billions of values.
 MOST_VALUES = 50_000
 
 _TAG = "tag:yaml.org,2002:"
@@ -65,7 +65,7 @@ class Document:
 
 
 def read_document(path: FilePath) -> Document:
-    """Read a file. Raises `InvalidRequest` when it cannot be read at all; what is wrong inside is in `problems`."""
+    """Read a file. Raises `InvalidRequest` only if it cannot be read; errors in its contents become `problems`."""
     try:
         text = _text(path)
     except OSError as error:
@@ -83,8 +83,8 @@ def read_document(path: FilePath) -> Document:
 
 
 _TOO_MUCH = (
-    f"This is nested too deeply, or stands for more than {MOST_VALUES:,} values.",
-    "Write it out plainly, with fewer anchors.",
+    f"This is nested too deeply, or expands to more than {MOST_VALUES:,} values.",
+    "Use fewer anchors, or less nesting.",
 )
 
 
@@ -110,12 +110,12 @@ def _problem(code: str, line: int, message: str, fix: str, path: Path = ()) -> F
 def _not_yaml(error: yaml.YAMLError) -> FileProblem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    fix = "Indent with spaces, never with tabs." if "'\\t'" in what else "Look at this line and the one before it."
+    fix = "Indent with spaces, never with tabs." if "'\\t'" in what else "Check this line and the one before it."
     return _problem("not_yaml", mark.line + 1 if mark else 1, f"This is not YAML: {what}.", fix)
 
 
 class _TooMuchError(Exception):
-    """Raised when the values of a document never end."""
+    """Raised when a document has too many values, or contains itself."""
 
 
 class _Reading:
@@ -160,7 +160,7 @@ class _Reading:
         return result
 
     def _merged(self, node: yaml.MappingNode, path: Path, around: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-        """Return what `<<` brings in; what the mapping itself says goes before it."""
+        """Return the mappings that `<<` merges in; the mapping's own keys override them."""
         for key, item in node.value:
             if key.tag != f"{_TAG}merge":
                 continue
@@ -227,7 +227,7 @@ _AN_ENTRY = 2
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file: its model unless it has none, and the problems of reading it."""
+    """A file: its model, `None` if it is not valid, and the problems of reading it."""
 
     document: Document
     portal: Portal | None
@@ -235,7 +235,7 @@ class Loaded:
 
 
 def load(path: FilePath) -> Loaded:
-    """Read a file. Raises `InvalidRequest` only when it cannot be read at all."""
+    """Read and validate a file. Raises `InvalidRequest` only if it cannot be read."""
     document = read_document(path)
     if document.problems:
         return Loaded(document, None, document.problems)
@@ -266,7 +266,7 @@ def _model_problem(document: Document, error: ErrorDetails) -> FileProblem:
 
 
 def _written(loc: Path, data: Any) -> Path:
-    """Return as much of pydantic's path as the file has, and the missing key after it; the rest is pydantic's own."""
+    """Cut a path of pydantic's to what the file has, with the missing key at its end if there is one."""
     path: Path = ()
     for part in loc:
         if part == "[key]":
@@ -287,7 +287,7 @@ def _words(error: ErrorDetails, path: Path) -> tuple[str, str, str]:
     found: dict[str, tuple[str, str]] = {
         "extra_forbidden": (f"There is no {last!r} here.", _suggestion(last, _keys_at(path[:-1]))),
         "missing": (f"{last!r} is missing.", f"Write `{last}:` here."),
-        "literal_error": (f"{given!r} is not one of its words.", _suggestion(str(given), _expected(error))),
+        "literal_error": (f"{given!r} is not one of the allowed values.", _suggestion(str(given), _expected(error))),
         "too_short": ("This is empty.", _FIXES.get(last, "List at least one, or take the line out.")),
         "string_pattern_mismatch": (f"{given!r} is not of the right form.", _FIXES.get(last, "")),
         "bad_url": ("This is not the address of a page.", "Write the whole address: https://www.example.com/terms"),
@@ -336,7 +336,7 @@ def _suggestion(word: str, known: list[str]) -> str:
 
 
 def _keys_at(path: Path) -> list[str]:
-    """Return the keys that the file may have at a path."""
+    """Return the keys that are allowed at a path."""
     shape: Any = Portal
     for part in path:
         shape = _inner(shape, part)
@@ -344,7 +344,7 @@ def _keys_at(path: Path) -> list[str]:
 
 
 def _inner(shape: Any, part: str | int) -> Any:
-    """Return the type of a key or an item, without what annotations wrap around it."""
+    """Return the type of a key or an item, without its annotations."""
     if isinstance(shape, type) and issubclass(shape, BaseModel):
         return _bare(shape.model_fields[str(part)].annotation)
     return _bare(typing.get_args(shape)[0 if isinstance(part, int) else -1])

@@ -1,4 +1,4 @@
-"""One form for both sides: what a file's entry asks for, and what Stripe says that a configuration is."""
+"""Compares the entries of a portal.yaml with the account's configurations, and plans the steps that make them equal."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ Fields = dict[str, Any]
 def desired_fields(portal: Portal, name: str) -> dict[str, Any]:
     """Return what an entry asks for, in the shape of Stripe's parameters.
 
-    What the file does not say is off or empty; of a feature that is off, only what the file says is asked for. The
-    default configuration and one named by `id` keep their metadata and their name unless the file says them.
+    What the file leaves out is off or empty; of a feature that is off, only what the file contains is asked for. The
+    default configuration and one named by `id` keep their metadata and their name unless the file contains them.
     """
     entry = portal.configurations[name]
-    said = entry.model_fields_set
-    asked: dict[str, Any] = {
+    written = entry.model_fields_set
+    desired: dict[str, Any] = {
         "active": entry.active,
         "business_profile": entry.business_profile.model_dump(),
         "default_return_url": entry.default_return_url,
@@ -29,21 +29,21 @@ def desired_fields(portal: Portal, name: str) -> dict[str, Any]:
         "features": _features(entry.features),
     }
     if entry.marked:
-        asked |= {"name": entry.name or name, "metadata": entry.metadata | {MARK: portal.mark(name)}}
+        desired |= {"name": entry.name or name, "metadata": entry.metadata | {MARK: portal.mark(name)}}
     else:
-        asked |= {key: getattr(entry, key) for key in ("name", "metadata") if key in said}
+        desired |= {key: getattr(entry, key) for key in ("name", "metadata") if key in written}
     for path, since in SINCE.items():
         if portal.api_version < since:
-            _take_out(asked, path.split("."))
-    return asked
+            _remove(desired, path.split("."))
+    return desired
 
 
 def _features(features: Features) -> dict[str, Any]:
-    return {name: _asked(getattr(features, name)) for name in Features.model_fields}
+    return {name: _part(getattr(features, name)) for name in Features.model_fields}
 
 
-def _asked(part: Part) -> dict[str, Any]:
-    """Return all of what is on, and what is said of what is off."""
+def _part(part: Part) -> dict[str, Any]:
+    """Return everything of a part that is on, and what the file contains of one that is off."""
     everything = getattr(part, "enabled", True)
     names = type(part).model_fields if everything else ["enabled", *sorted(part.model_fields_set - {"enabled"})]
     return {
@@ -53,32 +53,32 @@ def _asked(part: Part) -> dict[str, Any]:
     }
 
 
-# What is cleared when the file leaves it out; the other empty ones are Stripe's to choose.
+# Cleared when the file leaves it out. Stripe chooses the other empty ones.
 _CLEARED = {"payment_method_configuration"}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, OfferedProduct):
         prices = [each.price for each in value.prices]
-        return {"product": value.product, "prices": prices, "adjustable_quantity": _asked(value.adjustable_quantity)}
+        return {"product": value.product, "prices": prices, "adjustable_quantity": _part(value.adjustable_quantity)}
     if isinstance(value, Part):
-        return _asked(value)
+        return _part(value)
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _take_out(asked: Any, path: list[str]) -> None:
+def _remove(desired: Any, path: list[str]) -> None:
     name, *rest = path
     if name.endswith("[]"):
-        for item in asked.get(name[:-2], ()):
-            _take_out(item, rest)
+        for item in desired.get(name[:-2], ()):
+            _remove(item, rest)
     elif not rest:
-        asked.pop(name, None)
-    elif name in asked:
-        _take_out(asked[name], rest)
+        desired.pop(name, None)
+    elif name in desired:
+        _remove(desired[name], rest)
 
 
 def actual_fields(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same of a configuration as Stripe shows it, at any version: what is absent is off or empty."""
+    """Return the same fields of a configuration as Stripe shows it, at any version. What is absent is off or empty."""
     found: dict[str, Any] = without_empty(configuration)
     features = found.setdefault("features", {})
     for name in Features.model_fields:
@@ -89,7 +89,7 @@ def actual_fields(configuration: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-# How Stripe says what a file says by leaving it out.
+# What Stripe shows for a field that a file leaves out.
 _SAME_AS_ABSENT = {
     "billing_cycle_anchor": "unchanged",
     "trial_update_behavior": "end_trial",
@@ -119,7 +119,7 @@ def fields(tree: Any, path: str = "") -> Fields:
 
 
 def _in_any_order(items: Iterable[Any]) -> list[Any]:
-    """Sort; `[{type: x}]`, which Stripe has for conditions, as plainly as `[x]`."""
+    """Sort. Stripe's form of conditions, `[{type: x}]`, becomes `[x]`."""
     return sorted((_word(item) for item in items), key=str)
 
 
@@ -132,7 +132,7 @@ def _word(item: Any) -> Any:
 
 
 def value_at(spread: Fields, path: str) -> Any:
-    """Return a field; what is not there is what Stripe means by leaving it out."""
+    """Return a field. For one that is absent, return what its absence means to Stripe."""
     found = spread.get(path)
     if found is None or found == []:
         return _SAME_AS_ABSENT.get(path.rpartition(".")[2])
@@ -140,7 +140,7 @@ def value_at(spread: Fields, path: str) -> Any:
 
 
 class Action(StrEnum):
-    """What a step does to the account."""
+    """What a step does to a configuration of the account."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -159,45 +159,45 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:
-    """What happens to one configuration; `withheld` says which option has to ask for it first."""
+    """What happens to one configuration. With a `needed_option`, it happens only if that option is given."""
 
     name: str
-    act: Action
+    action: Action
     id: str | None = None
     changes: tuple[FieldChange, ...] = ()
-    asked: Mapping[str, Any] = field(default_factory=dict)
-    withheld: str | None = None
+    desired: Mapping[str, Any] = field(default_factory=dict)
+    needed_option: str | None = None
     note: str | None = None
 
     @property
-    def acts(self) -> bool:
+    def changes_account(self) -> bool:
         """Whether it changes the account."""
-        return self.act is not Action.NOTHING and self.withheld is None
+        return self.action is not Action.NOTHING and self.needed_option is None
 
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What the person asked for beside the file: only then the default is touched, and what is gone deactivated."""
+    """Options of the command: change the default configuration too, deactivate what is gone from the file."""
 
     default: bool = False
     deactivate: bool = False
 
 
-def make_plan(portal: Portal, configurations: Sequence[StripeJson], asked: PlanOptions) -> list[PlanStep]:
+def make_plan(portal: Portal, configurations: Sequence[StripeJson], options: PlanOptions) -> list[PlanStep]:
     """Return a step for each entry and for each configuration whose entry is gone, deactivations last.
 
-    Raises `InvalidRequest` where the file and the account do not fit together.
+    Raises `InvalidRequest` or `OperatorError` where the file and the account do not fit together.
     """
     own = _own(portal, configurations)
-    steps = [_step(portal, name, _found(portal, name, configurations, own), asked) for name in portal.configurations]
-    return [*steps, *_gone(portal, own, asked)]
+    steps = [_step(portal, name, _found(portal, name, configurations, own), options) for name in portal.configurations]
+    return [*steps, *_gone(portal, own, options)]
 
 
-def field_changes(asked: Mapping[str, Any], configuration: StripeJson) -> tuple[FieldChange, ...]:
-    """Return the fields in which a configuration is not what is asked for."""
-    want, have = fields(asked), fields(actual_fields(configuration))
-    if "metadata" in asked:
-        # A mark is another file's, or an entry's of old: never ours to take away.
+def field_changes(desired: Mapping[str, Any], configuration: StripeJson) -> tuple[FieldChange, ...]:
+    """Return the fields in which a configuration differs from what is desired."""
+    want, have = fields(desired), fields(actual_fields(configuration))
+    if "metadata" in desired:
+        # A mark belongs to another file, or to an earlier entry: it is not ours to remove.
         gone = {key for key in have if key.startswith("metadata.") and key != f"metadata.{MARK}"} - want.keys()
         want |= dict.fromkeys(gone)
     every = ((path, value_at(have, path), value_at(want, path)) for path in want)
@@ -260,34 +260,34 @@ def _by_id(name: str, wanted_id: str, configurations: Sequence[StripeJson]) -> S
     )
 
 
-def _step(portal: Portal, name: str, found: StripeJson | None, asked: PlanOptions) -> PlanStep:
+def _step(portal: Portal, name: str, found: StripeJson | None, options: PlanOptions) -> PlanStep:
     entry, want = portal.configurations[name], desired_fields(portal, name)
     if found is None:
         return _creation(name, entry, want)
     differing = field_changes(want, found)
-    withheld = "--default" if entry.default and not asked.default else None
-    return PlanStep(name, Action.UPDATE if differing else Action.NOTHING, str(found["id"]), differing, want, withheld)
+    needed = "--default" if entry.default and not options.default else None
+    return PlanStep(name, Action.UPDATE if differing else Action.NOTHING, str(found["id"]), differing, want, needed)
 
 
 def _creation(name: str, entry: Entry, want: Mapping[str, Any]) -> PlanStep:
     if not entry.active:
-        return PlanStep(name, Action.NOTHING, note="it is not made while the file says active: false")
+        return PlanStep(name, Action.NOTHING, note="not created while the file has active: false")
     every = fields(want)
-    news = (
+    set_fields = (
         FieldChange(path, None, value) for path in every if (value := value_at(every, path)) not in (None, [], False)
     )
-    return PlanStep(name, Action.CREATE, None, tuple(news), want)
+    return PlanStep(name, Action.CREATE, None, tuple(set_fields), want)
 
 
-def _gone(portal: Portal, own: Mapping[str, list[StripeJson]], asked: PlanOptions) -> Iterator[PlanStep]:
+def _gone(portal: Portal, own: Mapping[str, list[StripeJson]], options: PlanOptions) -> Iterator[PlanStep]:
     named = {entry.id for entry in portal.configurations.values()}
     marked = {name for name, entry in portal.configurations.items() if entry.marked}
     for name in sorted(own.keys() - marked):
         for each in own[name]:
             if each.get("active") and each["id"] not in named:
-                withheld = None if asked.deactivate else "--deactivate"
+                needed = None if options.deactivate else "--deactivate"
                 off = (FieldChange("active", True, False),)
-                yield PlanStep(name, Action.DEACTIVATE, str(each["id"]), off, {"active": False}, withheld)
+                yield PlanStep(name, Action.DEACTIVATE, str(each["id"]), off, {"active": False}, needed)
 
 
 def groups(portal: Portal, ids: Mapping[str, str]) -> dict[str, str]:
@@ -301,11 +301,11 @@ def groups(portal: Portal, ids: Mapping[str, str]) -> dict[str, str]:
 
 
 def still_deployed(steps: Sequence[PlanStep], deployed: Mapping[str, str]) -> list[str]:
-    """Return what would shut the portal for groups of the running deployment: steps that switch off what it uses."""
+    """Return a message for each step that deactivates a configuration that a group of the running deployment uses."""
     return [
         f"{step.id} ({step.name}) is deployed for the group {group!r}: deploy without it first, then deactivate it"
         for step in steps
-        if step.acts and any(change.path == "active" and change.after is False for change in step.changes)
+        if step.changes_account and any(change.path == "active" and change.after is False for change in step.changes)
         for group, used in deployed.items()
         if used == step.id
     ]

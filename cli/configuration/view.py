@@ -1,4 +1,4 @@
-"""What plans, problems and deployments look like in a terminal, and for programs."""
+"""Plans, problems and deployments as text for a terminal, and as JSON."""
 
 import json
 import shlex
@@ -13,8 +13,8 @@ _SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DEACTIVATE: "-", Action
 _WORDS = {
     Action.CREATE: "to be created",
     Action.UPDATE: "to be changed",
-    Action.DEACTIVATE: "to be deactivated: it is no longer in the file",
-    Action.NOTHING: "as it should be",
+    Action.DEACTIVATE: "to be deactivated: no longer in the file",
+    Action.NOTHING: "no difference",
 }
 _COUNTED = ((Action.CREATE, "to create"), (Action.UPDATE, "to change"), (Action.DEACTIVATE, "to deactivate"))
 
@@ -31,24 +31,26 @@ def problem_json(problem: FileProblem) -> dict[str, Any]:
 
 
 def plan_lines(steps: Sequence[PlanStep], groups: Mapping[str, str]) -> Iterator[str]:
-    """Write a plan, field by field, and what it comes to."""
+    """Write a plan, field by field, and its summary."""
     for step in steps:
         where = f" ({step.id})" if step.id else ""
-        yield f"{_SIGNS[step.act]} {step.name}{where}: {step.note or _WORDS[step.act]}{_only_with(step)}"
-        if step.act is not Action.DEACTIVATE:
-            yield from (f"    {_change(change, step.act)}" for change in step.changes)
+        yield f"{_SIGNS[step.action]} {step.name}{where}: {step.note or _WORDS[step.action]}{_only_with(step)}"
+        if step.action is not Action.DEACTIVATE:
+            yield from (f"    {_change(change, step.action)}" for change in step.changes)
     yield ""
     yield f"{summary(steps)}."
-    withheld = sorted({step.withheld for step in steps if step.withheld and step.act is not Action.NOTHING})
-    if withheld:
-        yield f"Left alone: what needs {' or '.join(withheld)}."
+    needed = sorted({step.needed_option for step in steps if step.needed_option and step.action is not Action.NOTHING})
+    if needed:
+        yield f"Left alone: steps that need {' or '.join(needed)}."
     if groups:
         yield f"PortalConfigurations: {json.dumps(dict(groups))}"
 
 
 def summary(steps: Sequence[PlanStep]) -> str:
-    """Count what would be done."""
-    numbers = [(sum(step.acts and step.act is act for step in steps), words) for act, words in _COUNTED]
+    """Count the steps that change the account."""
+    numbers = [
+        (sum(step.changes_account and step.action is action for step in steps), words) for action, words in _COUNTED
+    ]
     return ", ".join(f"{number} {words}" for number, words in numbers if number) or "No difference"
 
 
@@ -56,13 +58,13 @@ def plan_json(steps: Sequence[PlanStep], groups: Mapping[str, str], *, livemode:
     """Return a plan for programs."""
     return {
         "livemode": livemode,
-        "differences": sum(step.acts for step in steps),
+        "differences": sum(step.changes_account for step in steps),
         "steps": [
             {
                 "name": step.name,
                 "id": step.id,
-                "act": step.act,
-                "only_with": step.withheld,
+                "action": step.action,
+                "only_with": step.needed_option,
                 "changes": [asdict(change) for change in step.changes],
             }
             for step in steps
@@ -72,28 +74,32 @@ def plan_json(steps: Sequence[PlanStep], groups: Mapping[str, str], *, livemode:
 
 
 def deployment_lines(groups: Mapping[str, str], deployed: Mapping[str, str] | None) -> Iterator[str]:
-    """Write the parameter to deploy with, and whether it is already deployed, which `None` does not tell."""
+    """Write the parameter to deploy with, or that it is deployed already; `deployed` is `None` if unknown."""
     value = json.dumps(dict(groups), separators=(",", ":"), ensure_ascii=False)
     if groups == (deployed or {}):
-        yield f"PortalConfigurations is already deployed so: {value}" if groups else "No group has a configuration."
+        yield (
+            f"PortalConfigurations is already deployed with this value: {value}"
+            if groups
+            else "No group has a configuration."
+        )
         return
     yield "Deploy the stack with:"
     yield f"  sam deploy --parameter-overrides {shlex.quote(parameter_override(value))}"
 
 
 def parameter_override(value: str) -> str:
-    """Write the parameter as `sam deploy` reads it: unquoted, JSON would end at its first quotation mark."""
+    """Quote the parameter for `sam deploy`, which would cut JSON at its first quotation mark."""
     escaped = value.replace('"', '\\"')
     return f'PortalConfigurations="{escaped}"'
 
 
 def _only_with(step: PlanStep) -> str:
-    return f" (only with {step.withheld})" if step.withheld and step.act is not Action.NOTHING else ""
+    return f" (only with {step.needed_option})" if step.needed_option and step.action is not Action.NOTHING else ""
 
 
-def _change(change: FieldChange, act: Action) -> str:
+def _change(change: FieldChange, action: Action) -> str:
     after = _value(change.after)
-    if act is Action.CREATE:
+    if action is Action.CREATE:
         return f"{change.path}: {after}"
     note = "  (its address stops working)" if change.path == "login_page.enabled" and change.before else ""
     return f"{change.path}: {_value(change.before)} -> {after}{note}"

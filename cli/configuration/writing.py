@@ -1,4 +1,4 @@
-"""Writes a portal.yaml from an account, so that a plan made from it finds no difference."""
+"""Writes a portal.yaml from an account: `portal plan` then finds no difference."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +14,10 @@ from shared.stripe.gateway import StripeJson
 
 _HEAD = """\
 # The portal configurations of this account, as `portal import` found them. See docs/how-to/configuration.md.
-# `portal lint` checks this file, `portal plan` compares it with the account, `portal apply` makes the account so.
+# `portal lint` checks this file, `portal plan` compares it with the account, `portal apply` changes the account.
 """
-# What a file need not say.
-_UNSAID = {
+# Defaults, which a file can leave out.
+_DEFAULTS = {
     "billing_cycle_anchor": "unchanged",
     "trial_update_behavior": "end_trial",
     "proration_behavior": "none",
@@ -28,7 +28,7 @@ _UNSAID = {
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes short lists and mappings in one line, and `enabled` first, as a person would."""
+    """Writes short lists and mappings on one line, and `enabled` first."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
         super().increase_indent(flow, indentless=False)
@@ -114,25 +114,25 @@ def _entry(found: dict[str, Any], name: str, groups: list[str], price_of: PriceO
 
 
 def _features(found: Mapping[str, Any], price_of: PriceOf) -> dict[str, Any]:
-    """Return what is on; a feature that is off is not named."""
+    """Return the features that are on."""
     features = {}
     for name in Features.model_fields:
         if found[name]["enabled"]:
-            kept = {key: _said(value) for key, value in found[name].items()}
-            features[name] = {key: value for key, value in kept.items() if value not in ([], _UNSAID.get(key))}
+            kept = {key: _compact(value) for key, value in found[name].items()}
+            features[name] = {key: value for key, value in kept.items() if value not in ([], _DEFAULTS.get(key))}
     update = features.get("subscription_update", {})
     if "products" in update:
         update["products"] = [_product(each, price_of) for each in update["products"]]
     return features
 
 
-def _said(value: Any) -> Any:
-    """Return a value without what is empty, or off beside its details."""
+def _compact(value: Any) -> Any:
+    """Return a value without empty lists, and without the details of what is off."""
     if not isinstance(value, Mapping):
         return value
     if value.get("enabled") is False:
         return {"enabled": False}
-    return {key: _said(item) for key, item in value.items() if item != []}
+    return {key: _compact(item) for key, item in value.items() if item != []}
 
 
 def _product(product: Mapping[str, Any], price_of: PriceOf) -> dict[str, Any]:

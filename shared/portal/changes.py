@@ -1,4 +1,7 @@
-"""Stripe's limits on what the portal changes (docs.stripe.com/customer-management, "limitations"), in two languages."""
+"""Whether a customer can change or cancel a subscription in the portal, and why not.
+
+Stripe's limits are those of docs.stripe.com/customer-management, "limitations".
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +15,10 @@ from shared.stripe.subscription import Subscription
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit that the subscription alone shows: said of one, and of many after "customers can cancel these, but"."""
+    """A limit that depends on the subscription alone.
+
+    `reason` is about one subscription. `of_many` completes "customers can cancel these, but not change their plan: ".
+    """
 
     reason: Reason
     of_many: Text
@@ -81,7 +87,7 @@ SEND_INVOICE = Limit(
 
 
 def limits_of(subscription: Subscription, *, update_is_planned: bool | None = None) -> Iterator[Limit]:
-    """Return the limits that a subscription itself shows; `None`: nobody has read the attached schedule."""
+    """Return the limits of a subscription; `update_is_planned` is `None` if its attached schedule was not read."""
     if subscription.schedule_id and update_is_planned is not False:
         yield SCHEDULED
     if len(subscription.items) > 1:
@@ -119,11 +125,11 @@ _NOTHING_ALLOWED = Reason(
 _UNSPECIFIED = Reason(
     "tax_behavior_unspecified",
     Text(
-        "The tax_behavior of its price is unspecified: the portal changes nothing then.",
-        "Le tax_behavior de son tarif vaut unspecified : le portail ne modifie alors rien.",
+        "The tax_behavior of its price is unspecified, so the portal cannot change it.",
+        "Le tax_behavior de son tarif vaut unspecified : le portail ne peut donc pas le modifier.",
     ),
     Text(
-        "Set the price's tax_behavior to inclusive or exclusive, once and for good, and the same on what is offered.",
+        "Set the price's tax_behavior to inclusive or exclusive, which is final, and the same on the prices on offer.",
         "Réglez le tax_behavior du tarif sur inclusive ou exclusive, une fois pour toutes, et de même pour les tarifs "
         "proposés.",
     ),
@@ -148,19 +154,19 @@ _TRIAL_GOES_ON = Text(
     "Il est en période d'essai, qui continue après un changement (trial_update_behavior=continue_trial).",
 )
 _IDLE_SCHEDULE = Text(
-    "A subscription schedule is attached, but plans no further update: it does not stand in the way.",
+    "A subscription schedule is attached, but plans no further update: it prevents nothing.",
     "Un calendrier d'abonnement (subscription schedule) y est attaché, mais ne prévoit plus de modification : il "
     "n'empêche rien.",
 )
 _UNREAD_SCHEDULE = Text(
-    "Whether the attached schedule still plans an update was not read: this supposes that it does.",
-    "Nul n'a lu si le calendrier attaché prévoit encore une modification : ceci suppose que oui.",
+    "The attached schedule was not read: this answer assumes that it still plans an update.",
+    "Le calendrier attaché n'a pas été lu : cette réponse suppose qu'il prévoit encore une modification.",
 )
 _PRODUCT_NOT_OFFERED = Text(
-    "The product of its own price is not among those on offer: its quantity cannot be changed, and who leaves the "
+    "The product of its own price is not on offer: its quantity cannot be changed, and a customer who leaves the "
     "plan cannot come back to it.",
-    "Le produit de son propre tarif ne figure pas parmi ceux proposés : la quantité ne peut pas être modifiée, et qui "
-    "quitte cette offre ne peut pas y revenir.",
+    "Le produit de son propre tarif ne figure pas parmi ceux proposés : la quantité ne peut pas être modifiée, et un "
+    "client qui quitte cette offre ne peut pas y revenir.",
 )
 _PRICES_NOT_READ = Text(
     "Which prices are on offer was not read.",
@@ -169,7 +175,7 @@ _PRICES_NOT_READ = Text(
 
 
 def choices(facts: PortalFacts) -> tuple[Price, ...]:
-    """Return the prices that the customer may switch to: active, of the same currency and stated tax behavior."""
+    """Return the prices that the customer can switch to: active, with the same currency and tax behavior."""
     now, allowed = facts.current, facts.features.subscription_update.default_allowed_updates
     if now is None or "price" not in allowed or now.tax_behavior in (None, "unspecified"):
         return ()
@@ -182,7 +188,7 @@ def choices(facts: PortalFacts) -> tuple[Price, ...]:
 
 
 def allows_quantity(facts: PortalFacts) -> bool:
-    """Whether the customer may change how many: the product has to be one that the configuration offers."""
+    """Whether the customer can change the quantity: the configuration must offer the product."""
     return "quantity" in facts.features.subscription_update.default_allowed_updates and _is_offered(facts)
 
 
@@ -259,7 +265,7 @@ _AT_PERIOD_END = Text("It would end with the period that is paid.", "Il prendrai
 
 
 def cancellation(facts: PortalFacts) -> Answer:
-    """Whether the customer can cancel, or take a planned cancellation back."""
+    """Whether the customer can cancel, or undo a planned cancellation."""
     if facts.subscription.ended:
         return answer("cancel", _CANCEL, (ENDED,))
     limits = limits_of(facts.subscription, update_is_planned=facts.update_is_planned)
@@ -277,6 +283,6 @@ def _planned_end(facts: PortalFacts) -> Text | None:
         return None
     day = datetime.fromtimestamp(end, UTC).date()
     return Text(
-        f"It is set to end on {format_date(day)}; the customer can take that back.",
+        f"It is set to end on {format_date(day)}; the customer can undo that.",
         f"Sa fin est prévue le {format_date(day, 'fr')} ; le client peut y renoncer.",
     )

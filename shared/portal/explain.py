@@ -1,4 +1,4 @@
-"""All answers about one subscription, and the sentence that leads."""
+"""Explains one subscription: reads it from Stripe, and says everything its customer can do in the portal."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -72,7 +72,7 @@ class Explanation:
 
     @property
     def summary(self) -> Text:
-        """The sentence that matters."""
+        """The most important answers in one sentence."""
         change, cancel, pause, resume, _ = self.answers
         if cancel.possible and not change.possible and (pause.possible or resume.possible):
             return _OR_PAUSE if pause.possible else _OR_RESUME
@@ -80,7 +80,7 @@ class Explanation:
 
     @property
     def access(self) -> Text:
-        """Say what a service that goes by the subscription would give."""
+        """What a service that decides by the subscription should do."""
         subscription = self.facts.subscription
         status = subscription.status
         if subscription.ended:
@@ -133,7 +133,7 @@ class _Reader:
     unread: list[str] = field(default_factory=list)
 
     def permitted(self, permission: str, read: Callable[[], _Result]) -> _Result | None:
-        """Read, or note what the key may not read."""
+        """Read something, or note the permission that the key lacks."""
         try:
             with stripe_errors():
                 return read()
@@ -145,7 +145,7 @@ class _Reader:
 
 
 def explain(
-    client: StripeClient, subscription_id: str, now: datetime, through: ConfigurationChoice
+    client: StripeClient, subscription_id: str, now: datetime, choice: ConfigurationChoice
 ) -> ExplainedSubscription:
     """Explain what the portal does with a subscription at `now` (aware), in six requests and one for each product.
 
@@ -155,8 +155,8 @@ def explain(
     raw = _subscription(client, subscription_id)
     customer: StripeJson = raw["customer"] if isinstance(raw.get("customer"), Mapping) else {}
     subscription = read_subscription(raw)
-    group = through.group or group_in(customer.get("metadata"))
-    raw_configuration = read_configuration(client, through, group)
+    group = choice.group or group_in(customer.get("metadata"))
+    raw_configuration = read_configuration(client, choice, group)
     configuration = Configuration.from_stripe(raw_configuration)
     methods = reader.permitted("Payment Methods", lambda: _payment_methods(client, subscription.customer_id))
     update_is_planned = _planned(reader, subscription, now)
@@ -170,9 +170,9 @@ def explain(
         offered=None if prices is None else tuple(_price(each) for each in prices),
         charged=(methods or {}).get(_charged(raw, customer)),
         payment_methods=None if methods is None else len(methods),
-        lives=not subscription.ended or _lives(client, subscription.customer_id),
+        has_live_subscription=not subscription.ended or _has_live_subscription(client, subscription.customer_id),
     )
-    country = through.country or reader.permitted("Account", lambda: client.v1.accounts.retrieve_current().country)
+    country = choice.country or reader.permitted("Account", lambda: client.v1.accounts.retrieve_current().country)
     priced = configuration.with_prices({str(each["id"]): each for each in prices or ()}.get)
     problems = find_problems(priced, pause_day(now.astimezone(UTC).date()))
     return ExplainedSubscription(
@@ -193,7 +193,7 @@ def _subscription(client: StripeClient, subscription_id: str) -> StripeJson:
 
 
 def _planned(reader: _Reader, subscription: Subscription, now: datetime) -> bool | None:
-    """Whether the attached schedule has a phase that is still to begin."""
+    """Whether the attached schedule has a future phase; `None` without a schedule, or if it cannot be read."""
     schedule_id = subscription.schedule_id
     if schedule_id is None:
         return None
@@ -206,7 +206,7 @@ def _planned(reader: _Reader, subscription: Subscription, now: datetime) -> bool
 
 
 def _offered(reader: _Reader, features: Features) -> list[StripeJson] | None:
-    """A product's prices come in one request; the configuration names at most ten products."""
+    """Return the prices on offer, `None` if they cannot be read; each of at most ten products costs a request."""
     products = features.subscription_update.products
     if products is None:
         return None
@@ -221,7 +221,7 @@ def _offered(reader: _Reader, features: Features) -> list[StripeJson] | None:
 
 
 def _prices(client: StripeClient, product: str, wanted: set[str]) -> list[StripeJson]:
-    """Stop once all are found: a product may have hundreds of prices."""
+    """Return the wanted prices of a product; reading stops once all are found, as a product may have hundreds."""
     found: list[StripeJson] = []
     for each in client.v1.prices.list({"product": product, "active": True, "limit": _PAGE}).auto_paging_iter():
         if each.id in wanted:
@@ -232,7 +232,7 @@ def _prices(client: StripeClient, product: str, wanted: set[str]) -> list[Stripe
 
 
 def _current(raw: StripeJson) -> Price | None:
-    """The price of the first item: with several the portal changes nothing anyway."""
+    """Return the price of the first item; of a subscription with several the portal changes nothing anyway."""
     items = (raw.get("items") or {}).get("data") or ()
     return _price(items[0]["price"]) if items and items[0].get("price") else None
 
@@ -246,7 +246,7 @@ def _price(raw: StripeJson) -> Price:
 
 
 def _charged(raw: StripeJson, customer: StripeJson) -> str | None:
-    """Return the id of what is charged, in Stripe's order: the subscription's own, then the customer's default."""
+    """Return the id of what is charged: a payment method or source of the subscription, else the customer's default."""
     settings = customer.get("invoice_settings") or {}
     return (
         raw.get("default_payment_method")
@@ -267,7 +267,7 @@ def _payment_methods(client: StripeClient, customer: str) -> dict[str | None, st
     return {each.id: each.type for each in listed}
 
 
-def _lives(client: StripeClient, customer: str) -> bool:
+def _has_live_subscription(client: StripeClient, customer: str) -> bool:
     with stripe_errors():
         listed = client.v1.subscriptions.list({"customer": customer, "limit": _PAGE}).data
     return any(each.status not in {"canceled", "incomplete_expired"} for each in listed)
@@ -290,7 +290,7 @@ METHODS_SOURCE = Text(f"Stripe's table: {TABLE}", f"Le tableau de Stripe : {TABL
 
 
 def verdict(answer: Answer) -> Text:
-    """The question with its answer in a word."""
+    """The question, answered by yes or no."""
     word = YES if answer.possible else NO
     return Text(f"{answer.title.en}: {word.en}", f"{answer.title.fr} : {word.fr}")
 
@@ -302,7 +302,7 @@ def problem_line(problem: Problem) -> Text:
 
 
 def methods_title(country: str | None) -> Text:
-    """Say whose country it is: the Stripe account's, not the customer's."""
+    """The title of the payment methods; the country is the Stripe account's, not the customer's."""
     if country is None:
         return Text("Payment methods in the portal", "Moyens de paiement dans le portail")
     return Text(
@@ -312,7 +312,7 @@ def methods_title(country: str | None) -> Text:
 
 
 def unread_text(permission: str) -> Text:
-    """Say which permission the key lacks."""
+    """The permission that the key lacks."""
     return Text(
         f"The API key may not read: {permission}. What depends on it is not known (docs/how-to/deploy.md).",
         f"La clé API n'a pas le droit de lire : {permission}. Ce qui en dépend est inconnu (docs/how-to/deploy.md).",

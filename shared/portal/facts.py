@@ -1,4 +1,4 @@
-"""How the rules answer: whether the customer can do something in the portal, and every reason why not."""
+"""What the portal's answers about a subscription are made from, and their form: possible or not, with every reason."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from shared.stripe.subscription import Subscription
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that stands in the way: `why`, of one subscription, and what would lift it, if there is anything.
+    """One reason why the customer cannot do something, and what would lift it, if anything.
 
-    `configured`: the team's own portal configuration is the reason, and the portal simply shows nothing.
+    `configured`: the portal configuration is the reason, not a limit of Stripe's.
     """
 
     code: str
@@ -22,8 +22,8 @@ class Reason:
     configured: bool = False
 
     @property
-    def said(self) -> Text:
-        """Both in one text."""
+    def text(self) -> Text:
+        """The reason, and what would lift it, in one text."""
         return self.why if self.lifted_by is None else joined((self.why, self.lifted_by))
 
 
@@ -36,7 +36,7 @@ ENDED = Reason(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Whether the portal offers `topic` today; `notes` are what to know although nothing stands in the way."""
+    """Whether the portal offers something, such as `cancel`; `notes` say more about what is possible."""
 
     topic: str
     title: Text
@@ -45,12 +45,12 @@ class Answer:
 
     @property
     def possible(self) -> bool:
-        """Whether nothing stands in the way."""
+        """Whether the customer can do it."""
         return not self.reasons
 
     @property
     def limits(self) -> tuple[Reason, ...]:
-        """The reasons that are Stripe's; none when the configuration does not offer it anyway."""
+        """The reasons that are limits of Stripe's; none if the configuration does not offer it anyway."""
         return () if any(reason.configured for reason in self.reasons) else self.reasons
 
 
@@ -61,7 +61,7 @@ def answer(topic: str, title: Text, reasons: Iterable[Reason | None], notes: Ite
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price as far as the portal compares it."""
+    """The fields of a price that decide whether a customer can switch to it."""
 
     id: str
     product_id: str
@@ -74,10 +74,9 @@ class Price:
 class PortalFacts:
     """A subscription, the configuration that its customer gets, and the moment (aware) of the question.
 
-    `None` is what nobody has read: whether the attached schedule still plans an update, the prices of the
-    configuration, how many payment methods the customer has. `charged` is the type of the payment method that the
-    subscription is charged to, `None` without one. `lives`: whether the customer has any subscription that has not
-    ended.
+    `None` means not read, for `update_is_planned` (by the attached schedule), `offered` (the prices on offer) and
+    `payment_methods` (how many the customer has). `charged` is the type of the payment method that is charged, `None`
+    without one. `has_live_subscription`: one of the customer's subscriptions has not ended.
     """
 
     subscription: Subscription
@@ -88,4 +87,4 @@ class PortalFacts:
     offered: tuple[Price, ...] | None = None
     charged: str | None = None
     payment_methods: int | None = None
-    lives: bool = True
+    has_live_subscription: bool = True

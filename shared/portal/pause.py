@@ -1,4 +1,4 @@
-"""When a pause counts as one, and what Stripe's calendar of the old portal button means for a given day."""
+"""Whether a customer can pause or resume in the portal, and Stripe's calendar of the old pause button."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -91,7 +91,7 @@ _SCHEDULE = Reason(
 
 
 def pause_refusals(subscription: Subscription) -> Iterator[Reason]:
-    """Return why Stripe would refuse a real pause; it refuses a billing cadence too, which only its answer can tell."""
+    """Return why Stripe would refuse a real pause; a billing cadence, which it refuses too, is not visible here."""
     status = subscription.status
     if status in _NOT_PAUSABLE:
         yield Reason(

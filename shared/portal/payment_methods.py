@@ -10,7 +10,7 @@ TABLE = "https://docs.stripe.com/customer-management"
 
 
 class Support(StrEnum):
-    """Whether a business in a country can let its customers use a type; `UNKNOWN` where no source says."""
+    """Whether the customers of a business in a country can use a payment method; `UNKNOWN` without a source."""
 
     YES = "yes"
     NO = "no"
@@ -31,7 +31,7 @@ class Supported:
     note: Text | None = None
 
     def in_country(self, country: str | None) -> Support:
-        """Return for the country (two letters) of the Stripe account; without one only what holds nearly everywhere."""
+        """Return the support in the country of the Stripe account (two letters, `None` if unknown)."""
         if self.countries is None:
             return Support.YES
         if country is None:
@@ -111,7 +111,7 @@ def is_supported(payment_method_type: str) -> bool:
 
 
 def unsupported(payment_method_type: str) -> Reason:
-    """Say that the type stands in the way of a change of plan."""
+    """Return the reason that a subscription charged to this type cannot be changed."""
     return Reason(
         "unsupported_payment_method",
         Text(
@@ -125,9 +125,9 @@ def unsupported(payment_method_type: str) -> Reason:
     )
 
 
-def keeps_last(payment_methods: int | None, *, lives: bool) -> bool:
-    """Whether the portal refuses to remove a payment method: it is the only one, and a subscription lives."""
-    return lives and payment_methods == 1
+def keeps_last(payment_methods: int | None, *, has_live_subscription: bool) -> bool:
+    """Whether the portal refuses to remove a payment method: the only one, while a subscription has not ended."""
+    return has_live_subscription and payment_methods == 1
 
 
 def removal(facts: PortalFacts) -> Answer:
@@ -136,6 +136,6 @@ def removal(facts: PortalFacts) -> Answer:
     reasons = (
         None if facts.features.payment_method_update.enabled else _OFF,
         _NONE if known == 0 else None,
-        LAST if keeps_last(known, lives=facts.lives) else None,
+        LAST if keeps_last(known, has_live_subscription=facts.has_live_subscription) else None,
     )
     return answer("remove_payment_method", _TITLE, reasons, (_NOT_READ if known is None else None,))

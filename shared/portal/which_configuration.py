@@ -26,9 +26,9 @@ class ConfigurationChoice:
     country: str | None = None
 
 
-def read_configuration(client: StripeClient, through: ConfigurationChoice, group: str | None) -> StripeJson:
+def read_configuration(client: StripeClient, choice: ConfigurationChoice, group: str | None) -> StripeJson:
     """Read it as it is now. Raises `InvalidRequest` for one that does not exist, `OperatorError` without a default."""
-    configuration_id = through.configuration_id or configuration_of_group(group, through.groups)
+    configuration_id = choice.configuration_id or configuration_of_group(group, choice.groups)
     configurations = client.v1.billing_portal.configurations
     with stripe_errors():
         if configuration_id is None:

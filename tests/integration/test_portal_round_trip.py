@@ -144,9 +144,9 @@ def test_applied_and_imported_it_makes_no_difference(server: Server, file: Path,
             seen = {each["id"]: each for each in account.configurations()}
             steps = steps_of(account, loaded.portal)
             assert [done.failure for done in apply_plan(account, steps, seen) if done.failure] == []
-            assert {step.act for step in steps_of(account, loaded.portal)} == {Action.NOTHING}
+            assert {step.action for step in steps_of(account, loaded.portal)} == {Action.NOTHING}
         active = [each for each in account.configurations() if each["active"]]
         file.write_text(as_yaml(active, {}, account.price, project=None, version=NEW), "utf-8")
         imported = load(file)
         assert imported.portal, imported.problems
-        assert {step.act for step in steps_of(account, imported.portal)} == {Action.NOTHING}
+        assert {step.action for step in steps_of(account, imported.portal)} == {Action.NOTHING}

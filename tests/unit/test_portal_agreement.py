@@ -236,5 +236,5 @@ def test_both_sides_keep_the_last_payment_method(status: str, cards: int) -> Non
     raw["status"] = status
     read = read_subscription(raw)
     features = Features(payment_method_update=PaymentMethodUpdate(enabled=True))
-    facts = PortalFacts(read, features, DATES[-1], payment_methods=cards, lives=not read.ended)
+    facts = PortalFacts(read, features, DATES[-1], payment_methods=cards, has_live_subscription=not read.ended)
     assert may_remove_payment_method(call, customer) == removal(facts).possible

@@ -192,7 +192,7 @@ def test_the_old_button_went_in_two_steps(now: datetime, *, may_pause: bool, may
     assert resuming(facts(suspended, features=OLD_BUTTON, now=now)).possible is may_resume
     if not may_resume:
         assert (
-            "Only the team can resume it" in resuming(facts(suspended, features=OLD_BUTTON, now=now)).reasons[0].said.en
+            "Only the team can resume it" in resuming(facts(suspended, features=OLD_BUTTON, now=now)).reasons[0].text.en
         )
 
 
@@ -257,7 +257,7 @@ def test_a_real_pause_of_a_subscription_paid_by_invoice_cannot_be_resumed_by_the
     [(1, True, "last_payment_method"), (0, True, "no_payment_method"), (1, False, None), (2, True, None)],
 )
 def test_the_last_payment_method_stays_while_a_subscription_lives(known: int, code: str | None, *, lives: bool) -> None:
-    assert codes(removal(facts(payment_methods=known, lives=lives))) == ([code] if code else [])
+    assert codes(removal(facts(payment_methods=known, has_live_subscription=lives))) == ([code] if code else [])
 
 
 def test_a_count_of_payment_methods_that_nobody_read_is_said_to_be_unknown() -> None:
@@ -286,5 +286,5 @@ def test_every_text_speaks_both_languages() -> None:
     busy = facts(plain("trialing", schedule_id="sub_sched_1", items=(ITEM, ITEM)), charged="klarna", payment_methods=1)
     for answer in Explanation(busy).answers:
         for reason in answer.reasons:
-            assert reason.said.say("en") != reason.said.say("fr")
-            assert " :" not in reason.said.say("fr")
+            assert reason.text.say("en") != reason.text.say("fr")
+            assert " :" not in reason.text.say("fr")
