@@ -425,7 +425,7 @@ def test_nothing_is_done_without_a_yes(client: stripe.StripeClient) -> None:
     for given_answer in ("n\n", ""):
         answer = CliRunner().invoke(app, ["apply"], input=given_answer)
         assert answer.exit_code == 1
-        assert "Do this to the account (test mode)?" in answer.stdout
+        assert "Apply this to the account (test mode)?" in answer.stdout
     assert all_of(client) == {}
     assert CliRunner().invoke(app, ["apply"], input="y\n").exit_code == 0
     assert len(all_of(client)) == 1

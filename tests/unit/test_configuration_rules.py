@@ -20,7 +20,7 @@ from shared.audit.findings import Severity as AuditSeverity
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase, pause_day
 from shared.portal.rules import RULES, Severity
 
-DOC = Path(__file__).parents[2] / "docs" / "how-to" / "configuration.md"
+DOC = Path(__file__).parents[2] / "docs" / "reference" / "portal-file.md"
 TODAY = date(2026, 11, 24)
 ON = {"enabled": True}
 LINKS: dict[str, Any] = {

@@ -142,7 +142,7 @@ def test_a_product_that_is_not_on_offer_has_no_quantity_to_change_and_no_way_bac
     elsewhere = replace(NOW_PRICE, product_id="prod_old")
     given = facts(current=elsewhere)
     assert not allows_quantity(given)
-    assert "not among those on offer" in plan_change(given).notes[0].en
+    assert "is not on offer" in plan_change(given).notes[0].en
 
 
 def test_prices_that_nobody_read_are_said_to_be_unknown() -> None:
