@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -102,6 +103,8 @@ class Deployment:
         isolate_environment()
         try:
             response = requests.get(f"{site_url.rstrip('/')}/local.json", timeout=5, allow_redirects=False)
+            if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+                raise Unavailable("not_running", f"The stack at {site_url} is still starting: try again in a moment")
             found = _LocalStack.model_validate_json(response.content)
         except requests.RequestException as error:
             raise Unavailable("not_running", f"No stack runs at {site_url}: start it with `make dev`") from error

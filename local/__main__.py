@@ -2,46 +2,46 @@
 
 import argparse
 import os
-import signal
 import sys
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
-from local import stack
-from local.addresses import Addresses, Options
-from local.aws.intrinsics import TemplateError
-from local.processes import NotRunning
-from shared.aws import isolate_environment
+from local.stop_signals import Interrupted, StopSignals
 
-
-class _Interrupted(BaseException):
-    """Raised by a signal, so that everything is stopped in order."""
+if TYPE_CHECKING:
+    from local.addresses import Options
 
 
 def main() -> int:
     """Run the stack and return the exit code."""
+    signals = StopSignals()
+    try:
+        signals.install()
+        return _run(signals)
+    except Interrupted:
+        print("Stopped.")  # noqa: T201 - a program for a terminal
+        return 0
+
+
+def _run(signals: StopSignals) -> int:
+    # Imported here, because this takes a moment in which Ctrl-C must work too.
+    from local import stack  # noqa: PLC0415
+    from local.aws.intrinsics import TemplateError  # noqa: PLC0415
+    from local.processes import NotRunning  # noqa: PLC0415
+    from shared.aws import isolate_environment  # noqa: PLC0415
+
     options = _read_options()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     isolate_environment()
     try:
-        stack.run(options)
+        stack.run(options, signals)
     except (NotRunning, TemplateError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - a program for a terminal
-        return 1
-    except _Interrupted:
-        print("Stopped.")  # noqa: T201 - a program for a terminal
-    return 0
+    return 1
 
 
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    # Once is enough: what follows is the stopping itself.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    raise _Interrupted
+def _read_options() -> "Options":
+    from local.addresses import Addresses, Options  # noqa: PLC0415
 
-
-def _read_options() -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m local",
         description="Run the whole product on this machine: the API, a demo site, a Stripe simulator and a local AWS.",
@@ -49,9 +49,9 @@ def _read_options() -> Options:
     parser.add_argument(
         "--as-of", type=_moment, metavar="TIME", help="start at this time instead of now, such as 2024-07-15 (UTC)"
     )
-    parser.add_argument("--port", type=int, default=8787, help="port of the demo site and the API (default: 8787)")
-    parser.add_argument("--stripe-port", type=int, default=12111, help="port of the Stripe simulator (default: 12111)")
-    parser.add_argument("--aws-port", type=int, default=5555, help="port of the local AWS (default: 5555)")
+    parser.add_argument("--port", type=_port, default=8787, help="port of the demo site and the API (8787)")
+    parser.add_argument("--stripe-port", type=_port, default=12111, help="port of the Stripe simulator (12111)")
+    parser.add_argument("--aws-port", type=_port, default=5555, help="port of the local AWS (5555)")
     parser.add_argument(
         "--log-level",
         default="WARNING",
@@ -71,10 +71,19 @@ def _read_options() -> Options:
         parser.error(
             "--as-of works only with the simulator: unset STRIPE_API_KEY, because Stripe's own clock cannot be moved."
         )
+    ports = [given.port, given.aws_port, *([] if key else [given.stripe_port])]
+    if len(set(ports)) < len(ports):
+        parser.error("--port, --stripe-port and --aws-port must be different.")
     addresses = Addresses(given.port, None if key else given.stripe_port, given.aws_port)
     return Options(
         addresses, given.as_of, key, os.environ.get("STRIPE_WEBHOOK_SECRET") or None, given.log_level, given.oidc
     )
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):  # noqa: PLR2004 - the ports that there are
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: write a number from 1 to 65535")
+    return int(text)
 
 
 def _moment(text: str) -> datetime:

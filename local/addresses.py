@@ -16,6 +16,8 @@ PORTAL_FROM = "Northwind <billing@northwind.example>"
 OIDC_PATH = "/oidc"
 OIDC_AUDIENCE = "northwind"
 AUDIT_TO = "billing-team@northwind.example"
+# The body of 503 while the stack starts.
+STARTING = "The demo is starting. This page reloads by itself.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ def _is_in_use(port: int) -> bool:
 
 def _is_our_site(url: str) -> bool:
     try:
-        return "stripe_api_base" in requests.get(f"{url}/local.json", timeout=2).json()
+        response = requests.get(f"{url}/local.json", timeout=2)
+        return response.text == STARTING or "stripe_api_base" in response.json()
     except (requests.RequestException, ValueError, TypeError):
         return False
 

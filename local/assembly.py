@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from stripe import StripeClient
 
-from local.addresses import HOST, OIDC_AUDIENCE, OIDC_PATH, SENDING_DOMAIN, Options
+from local.addresses import HOST, OIDC_AUDIENCE, OIDC_PATH, SENDING_DOMAIN, STARTING, Options
 from local.aws.intrinsics import TemplateError
 from local.aws.lambda_function import LambdaFunction
 from local.aws.resources import AwsClients, create_resources
@@ -128,6 +130,27 @@ def serving(application: ASGIApp, port: int) -> Iterator[threading.Thread]:
         thread.join(5)
 
 
+class ReadyGate:
+    """ASGI middleware that passes on only webhook events until `open` is called: the demo data is still incomplete."""
+
+    def __init__(self, application: ASGIApp, webhook_url: str) -> None:
+        self._application = application
+        self._webhook_path = urlsplit(webhook_url).path
+        self._is_open = False
+
+    def open(self) -> None:
+        """Pass on everything from now on."""
+        self._is_open = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or say that the stack is starting; a browser then tries again by itself."""
+        if self._is_open or scope["path"] == self._webhook_path:
+            await self._application(scope, receive, send)
+        else:
+            headers = {"Refresh": "1", "Retry-After": "1", "Cache-Control": "no-store"}
+            await PlainTextResponse(STARTING, 503, headers)(scope, receive, send)
+
+
 @contextmanager
 def assembled(options: Options) -> Iterator[threading.Thread]:
     """Build the stack, serve the API and the site, and create the demo data. Yields the server's thread."""
@@ -141,12 +164,13 @@ def assembled(options: Options) -> Iterator[threading.Thread]:
         apis = backend.template.resources("AWS::ApiGatewayV2::Api").values()
         cors = next(iter(apis), {}).get("CorsConfiguration", {})
         gateway = Gateway(backend.template.routes(), backend.functions, cors=cors, otherwise=_site(options, backend))
-        guarded = LocalGuard(gateway, allowed_origins=cors.get("AllowOrigins", ()))
-        with serving(guarded, addresses.port) as thread:
+        gate = ReadyGate(gateway, backend.template.outputs()["WebhookUrl"])
+        with serving(LocalGuard(gate, cors.get("AllowOrigins", ())), addresses.port) as thread:
             if seed:
                 seed.make_history()
                 clock.return_to_present()
                 seed.wait_until_idle()
+            gate.open()
             yield thread
     finally:
         clock.stop()

@@ -9,6 +9,8 @@ from typing import Self
 
 import requests
 
+from local.stop_signals import StopSignals
+
 _TERMINATION_SECONDS = 5
 
 
@@ -19,7 +21,8 @@ class NotRunning(Exception):
 class Children:
     """Child processes by name; leaving the `with` block ends them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, signals: StopSignals) -> None:
+        self._signals = signals
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, module: str, *arguments: str) -> None:
@@ -32,7 +35,8 @@ class Children:
         )
 
     def check(self) -> None:
-        """Raise `NotRunning` if a child has ended."""
+        """Raise `NotRunning` if a child has ended, `Interrupted` if a signal has arrived."""
+        self._signals.check()
         for name, process in self._processes.items():
             if (code := process.poll()) is not None:
                 raise NotRunning(f"{name} ended unexpectedly (exit code {code}). Everything else was stopped.")

@@ -5,17 +5,18 @@ from datetime import UTC, datetime
 
 from local.addresses import Addresses, Options
 from local.processes import Children, NotRunning, responds
+from local.stop_signals import StopSignals
 
 _WATCH_SECONDS = 0.2
 
 
-def run(options: Options) -> None:
-    """Run until interrupted. Raises `NotRunning` if the stack cannot start or a part of it ends."""
+def run(options: Options, signals: StopSignals) -> None:
+    """Run until a signal interrupts it. Raises `NotRunning` if the stack cannot start or a part of it ends."""
     began = time.monotonic()
     addresses = options.addresses
     addresses.check_free()
     _print(f"Starting {'the Stripe simulator and ' if addresses.stripe_port else ''}AWS (moto) ...")
-    with Children() as children:
+    with Children(signals) as children:
         _start_children(children, addresses)
         # Imported while the children start.
         from local.assembly import assembled  # noqa: PLC0415

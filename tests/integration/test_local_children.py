@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from local.processes import Children, NotRunning, responds
+from local.stop_signals import StopSignals
 from tests.end_to_end.stack_fixture import free_port, is_free
 
 
@@ -21,7 +22,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
 
 def test_a_child_runs_until_the_block_is_left() -> None:
     port = free_port()
-    with Children() as children:
+    with Children(StopSignals()) as children:
         children.start("The web server", "http.server", str(port), "--bind", "127.0.0.1")
         children.wait_until("The web server", lambda: responds(f"http://127.0.0.1:{port}/"), timeout=10)
         children.check()
@@ -29,14 +30,14 @@ def test_a_child_runs_until_the_block_is_left() -> None:
 
 
 def test_a_child_that_ends_is_named_with_its_exit_code() -> None:
-    with Children() as children:
+    with Children(StopSignals()) as children:
         children.start("The short one", "local.nowhere")
         with pytest.raises(NotRunning, match=r"The short one ended unexpectedly \(exit code 1\)"):
             children.wait_until("The short one", lambda: False, timeout=10)
 
 
 def test_a_child_that_never_is_ready_is_named() -> None:
-    with Children() as children:
+    with Children(StopSignals()) as children:
         children.start("The web server", "http.server", str(free_port()), "--bind", "127.0.0.1")
         with pytest.raises(NotRunning, match=r"The web server was not ready within 0\.2 s"):
             children.wait_until("The web server", lambda: False, timeout=0.2)
@@ -45,7 +46,8 @@ def test_a_child_that_never_is_ready_is_named() -> None:
 def test_a_child_ends_even_where_its_parent_is_killed() -> None:
     port = free_port()
     program = (
-        "import os, time; from local.processes import Children, responds; children = Children(); "
+        "import os, time; from local.processes import Children, responds; "
+        "from local.stop_signals import StopSignals; children = Children(StopSignals()); "
         f"children.start('x', 'http.server', '{port}', '--bind', '127.0.0.1'); "
         f"children.wait_until('x', lambda: responds('http://127.0.0.1:{port}/')); os._exit(0)"
     )

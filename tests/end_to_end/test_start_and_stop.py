@@ -1,0 +1,101 @@
+"""How the stack starts and stops: by a signal at any moment, and with wrong options."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+
+from tests.end_to_end.stack_fixture import HAS_PROC, ROOT, RunningStack, is_free
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, within a few seconds."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 - read often
+                if stat.read().rpartition(")")[2].split()[0] == "Z":
+                    return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def wait_until_it_says(stack: RunningStack, words: str) -> None:
+    deadline = time.monotonic() + 40
+    while words not in stack.said:
+        assert stack.process.poll() is None, stack.said
+        assert time.monotonic() < deadline, stack.said
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(not HAS_PROC, reason="the children are found in /proc")
+@pytest.mark.parametrize(
+    ("number", "words", "seconds"),
+    [
+        (signal.SIGINT, "Starting", 0.0),
+        (signal.SIGTERM, "Starting", 0.6),
+        (signal.SIGINT, "Creating", 0.0),
+        (signal.SIGTERM, "Creating", 0.8),
+    ],
+)
+def test_a_signal_during_the_start_ends_everything(number: int, words: str, seconds: float) -> None:
+    stack = RunningStack.start()
+    wait_until_it_says(stack, words)
+    time.sleep(seconds)
+    children = stack.descendants()
+    stack.process.send_signal(number)
+    assert stack.wait_for_end(20) == 0
+    assert stack.said.endswith("Stopped.\n")
+    assert "Traceback" not in stack.said
+    assert all(is_gone(child) for child in children)
+    assert all(is_free(port) for port in stack.ports)
+
+
+@pytest.mark.skipif(not HAS_PROC, reason="the children are found in /proc")
+def test_a_second_ctrl_c_ends_it_at_once() -> None:
+    stack = RunningStack.start()
+    wait_until_it_says(stack, "Creating")
+    children = stack.descendants()
+    stack.process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    stack.process.send_signal(signal.SIGINT)
+    assert stack.wait_for_end(3) in {128 + signal.SIGINT, 0}
+    assert all(is_gone(child) for child in children)
+
+
+def test_the_site_answers_only_once_it_is_ready() -> None:
+    stack = RunningStack.start()
+    seen: set[int] = set()
+    try:
+        while "Clock" not in stack.said:
+            assert stack.process.poll() is None, stack.said
+            try:
+                seen.add(requests.get(stack.url, timeout=5).status_code)
+            except requests.ConnectionError:
+                time.sleep(0.01)
+        assert seen <= {503, 200}
+        assert 503 in seen
+        assert "Luca Moretti" in requests.get(stack.url, timeout=10).text
+    finally:
+        stack.stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--port", "70000"], "argument --port: '70000' is not a port: write a number from 1 to 65535"),
+        (["--aws-port", "-1"], "argument --aws-port: '-1' is not a port: write a number from 1 to 65535"),
+        (["--stripe-port", "8787"], "--port, --stripe-port and --aws-port must be different."),
+        (["--as-of", "soon"], "argument --as-of: 'soon' is not a date or time: write 2024-07-15 or 2024-07-15T08:30"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(options: list[str], message: str) -> None:
+    command = [sys.executable, "-m", "local", *options]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines()[-1] == f"python -m local: error: {message}"
