@@ -12,6 +12,7 @@ from stripe.params import billing_portal as portal
 from local.stripe_simulator import parameters
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.faults import Failure, Faults
+from local.stripe_simulator.limits import check_limits
 from local.stripe_simulator.parameters import CURRENT, from_json
 from local.stripe_simulator.portal import configurations as portal_configurations
 from local.stripe_simulator.resources.events import emit_update, snapshot
@@ -88,6 +89,7 @@ async def login_codes(request: Request) -> Response:
 
 def _configuration_call(simulator: Simulator, body: dict[str, Any], shape: type) -> Call:
     params = parameters.check(from_json(body), shape)
+    check_limits(params, "billing_portal/configurations")
     pause = params.get("features", {}).get("subscription_pause")
     version = _OLD_PAUSE_VERSION if pause and portal_configurations.is_old_pause_form(pause) else CURRENT
     return Call(simulator, params, version=version)

@@ -20,6 +20,7 @@ from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator import parameters
 from local.stripe_simulator.answers import expand
 from local.stripe_simulator.errors import ApiError, unrecognized
+from local.stripe_simulator.limits import check_limits
 from local.stripe_simulator.parameters import Tree, decode
 from local.stripe_simulator.portal import configurations as portal_configurations
 from local.stripe_simulator.portal import sessions as portal_sessions
@@ -54,6 +55,11 @@ class ApiRoute:
     def name(self) -> str:
         """The name in request counts and rate limits."""
         return f"{self.method} /v1/{self.path}"
+
+    @property
+    def collection(self) -> str:
+        """The objects that it is about, such as `billing_portal/configurations`."""
+        return self.path.partition("/{id}")[0]
 
 
 ROUTES = [
@@ -208,6 +214,8 @@ def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
     if route.name in _ANCHORED and parameters.before(call.version, parameters.ANCHOR_IS_OBJECT):
         _wrap_anchor(tree)
     params = parameters.check(tree, route.shape)
+    if route.method == "POST":
+        check_limits(params, route.collection)
     return expand(route.handler(replace(call, params=params)), params.get("expand", ()), call.store)
 
 

@@ -7,7 +7,6 @@ from starlette.routing import Route
 from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError, missing
 from local.stripe_simulator.hosted_pages import fields, message, price_text, render, visitor
-from local.stripe_simulator.parameters import check_url
 from local.stripe_simulator.resources import customers, payment_methods, subscriptions
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.simulator import Call
@@ -51,7 +50,6 @@ def _check(call: Call) -> None:
         raise ApiError("The simulator's Checkout only knows `mode=subscription`.", param="mode")
     if "customer" in params:
         call.store.customers.get(params["customer"], "customer")
-    check_url(params["success_url"], "success_url")
     for position, item in enumerate(params["line_items"]):
         if "price" in item:
             _check_price(call, item["price"], f"line_items[{position}][price]")

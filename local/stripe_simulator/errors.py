@@ -45,6 +45,25 @@ def unknown(param: str) -> ApiError:
     return ApiError(f"Received unknown parameter: {param}", code="parameter_unknown", param=param)
 
 
+def one_time(param: str) -> ApiError:
+    """Return the error for a price without an interval where a subscription's is needed."""
+    return ApiError(
+        "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
+        param=param,
+    )
+
+
+def in_the_past(param: str) -> ApiError:
+    """Return the error for a time that should be ahead."""
+    return ApiError("Invalid timestamp: must be an integer Unix timestamp in the future.", param=param)
+
+
+def exclusive(*params: str) -> ApiError:
+    """Return the error for parameters of which a request may have only one."""
+    message = f"You may only specify one of these parameters: {', '.join(params)}."
+    return ApiError(message, code="parameters_exclusive", param=params[0])
+
+
 def no_such(noun: str, object_id: str, param: str = "id") -> ApiError:
     """Return the error for an object that does not exist: 404 when the path names it, 400 when a parameter does."""
     status = 404 if param == "id" else 400

@@ -4,16 +4,17 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from itertools import pairwise
 from typing import Any, NotRequired
-from urllib.parse import urlsplit
 
 from stripe._request_options import RequestOptions
+from stripe.params import WebhookEndpointCreateParams
 from typing_extensions import is_typeddict
 
 from local.stripe_simulator.errors import ApiError, missing, unknown
+from local.stripe_simulator.limits import check_metadata
 from local.stripe_simulator.store import StripeObject
 
 Tree = dict[str, Any]
@@ -67,13 +68,17 @@ PORTAL_PAUSE_RETURNED = "2026-10-28"
 # `billing_cycle_anchor` of update and resume was a bare word before.
 ANCHOR_IS_OBJECT = "2026-09-30"
 
-_VERSION = re.compile(r"\d{4}-\d\d-\d\d(\.[a-z]+)?")
+
+@cache
+def known_versions() -> frozenset[str]:
+    """Return every version of the API that a webhook endpoint may be created with."""
+    return frozenset(_literals(_fields(WebhookEndpointCreateParams)["api_version"]))
 
 
 def requested(header: str | None) -> str:
     """Return the version of a request: its `Stripe-Version` header, or the account's default."""
     version = header or CURRENT
-    if not _VERSION.fullmatch(version) or version[:10] > CURRENT[:10]:
+    if version not in known_versions():
         raise ApiError(f"Invalid Stripe API version: {version}")
     return version
 
@@ -86,6 +91,10 @@ def before(version: str, date: str) -> bool:
 # Types: the library's `...Params` classes say which parameters there are, and of what type.
 
 _TRUTH = {"true": True, "false": False}
+_SCALARS = {bool: "boolean", int: "integer", float: "decimal", Decimal: "decimal"}
+# Longer ones are no integer of Stripe's, and Python refuses to read the longest.
+_INTEGER = re.compile(r"-?[0-9]{1,400}")
+_NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?")
 
 
 def check(tree: Tree, shape: type, path: str = "") -> dict[str, Any]:
@@ -141,7 +150,7 @@ def _convert_hash(value: Tree, hint: Any, path: str) -> Any:
 
 def _choose(value: Any, members: tuple[Any, ...], path: str) -> Any:
     """Convert to the member of a union that fits; literals beside `str` are the only values that Stripe accepts."""
-    literals = [word for member in members for word in typing.get_args(member) if _is_literal(member)]
+    literals = [word for member in members if _is_literal(member) for word in typing.get_args(member)]
     others = [member for member in members if not _is_literal(member)]
     if isinstance(value, dict):
         nested = [member for member in others if typing.get_origin(member) in {list, dict} or is_typeddict(member)]
@@ -149,11 +158,17 @@ def _choose(value: Any, members: tuple[Any, ...], path: str) -> Any:
     words = [word for word in literals if word]
     if value in literals:
         return value
-    if int in others and value.lstrip("-").isdigit():
+    if int in others and _INTEGER.fullmatch(value):
         return int(value)
     if words and (str in others or not others):
         return _one_of(value, tuple(words), path)
     return _convert(value, others[0] if len(others) == 1 else _plain(others), path)
+
+
+def _literals(hint: Any) -> list[Any]:
+    """Return the literals of a type, or of the members of its union."""
+    arguments = typing.get_args(hint)
+    return list(arguments) if _is_literal(hint) else [word for member in arguments for word in _literals(member)]
 
 
 def _is_literal(member: Any) -> bool:
@@ -174,28 +189,20 @@ def _one_of(value: Any, words: tuple[Any, ...], path: str) -> Any:
 
 
 def _scalar(value: str, hint: Any, path: str) -> Any:
-    try:
-        if hint is bool:
-            return _TRUTH[value]
-        if hint in {int, float}:
-            return hint(value)
-        if hint is Decimal:
-            return str(Decimal(value))
-    except (KeyError, ValueError, InvalidOperation):
-        name = {bool: "boolean", int: "integer"}.get(hint, "decimal")
+    if hint is bool and value in _TRUTH:
+        return _TRUTH[value]
+    if hint is int and _INTEGER.fullmatch(value):
+        return int(value)
+    if hint is float and _NUMBER.fullmatch(value):
+        return float(value)
+    if hint is Decimal and _NUMBER.fullmatch(value):
+        return value
+    if hint in _SCALARS:
         code = "parameter_invalid_integer" if hint is int else None
-        raise ApiError(f"Invalid {name}: {value}", code=code, param=path) from None
+        raise ApiError(f"Invalid {_SCALARS[hint]}: {value}", code=code, param=path)
     if hint is not str and (typing.get_origin(hint) in {list, dict} or is_typeddict(hint)):
         raise ApiError(f"Invalid {'array' if typing.get_origin(hint) is list else 'object'}", param=path)
     return value
-
-
-def check_url(url: str, param: str) -> None:
-    """Raise `url_invalid` unless it is an absolute web address."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        message = "Not a valid URL. URLs must begin with https:// (or http:// in test mode)."
-        raise ApiError(message, code="url_invalid", param=param)
 
 
 # Objects.
@@ -207,13 +214,16 @@ def merged(old: dict[str, str], given: dict[str, str] | str | None) -> dict[str,
         return {}
     if not isinstance(given, dict):
         return old
-    return {key: value for key, value in {**old, **given}.items() if value != ""}
+    result = {key: value for key, value in {**old, **given}.items() if value != ""}
+    check_metadata(result)
+    return result
 
 
 def apply_fields(target: StripeObject, params: dict[str, Any], names: tuple[str, ...]) -> None:
     """Set the named fields to their parameters; the empty string becomes null."""
+    # Metadata first, because they may be refused, and a refused request changes nothing.
+    if "metadata" in params:
+        target["metadata"] = merged(target["metadata"], params["metadata"])
     for name in names:
         if name in params:
             target[name] = None if params[name] == "" else params[name]
-    if "metadata" in params:
-        target["metadata"] = merged(target["metadata"], params["metadata"])

@@ -51,17 +51,18 @@ PAUSES = st.one_of(
 
 
 def updates(prices: dict[str, list[str]]) -> st.SearchStrategy[dict[str, Any]]:
-    products = st.lists(st.sampled_from(sorted(prices)), unique=True).map(
+    products = st.lists(st.sampled_from(sorted(prices)), unique=True, min_size=1).map(
         lambda chosen: [{"product": each, "prices": prices[each]} for each in chosen]
     )
     quantity = st.fixed_dictionaries({"enabled": ENABLED}, optional={"minimum": st.just(1), "maximum": st.just(9)})
+    offered = st.tuples(products, quantity).map(
+        lambda both: [{**each, "adjustable_quantity": both[1]} for each in both[0]]
+    )
+    # Stripe refuses the feature without products, whatever it lets customers change.
     return st.fixed_dictionaries(
-        {"enabled": ENABLED},
+        {"enabled": ENABLED, "products": offered},
         optional={
             "default_allowed_updates": some("price", "promotion_code", "quantity"),
-            "products": st.tuples(products, quantity).map(
-                lambda both: [{**each, "adjustable_quantity": both[1]} for each in both[0]]
-            ),
             "proration_behavior": st.sampled_from(["none", "create_prorations", "always_invoice"]),
             "billing_cycle_anchor": st.sampled_from(["now", "unchanged"]),
             "schedule_at_period_end": some("decreasing_item_amount", "shortening_interval").map(

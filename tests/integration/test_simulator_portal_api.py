@@ -198,9 +198,10 @@ def test_a_flow_needs_its_feature(simulator: RunningSimulator, subscribe: Subscr
 
 
 @pytest.fixture
-def all_features(simulator: RunningSimulator) -> None:
+def all_features(simulator: RunningSimulator, shop: Shop) -> None:
     features: Any = {name: {"enabled": True} for name in ("payment_method_update", "subscription_cancel")}
-    update = {"enabled": True, "default_allowed_updates": ["price"], "products": []}
+    products = [{"product": str(shop.monthly.product), "prices": [shop.monthly.id]}]
+    update = {"enabled": True, "default_allowed_updates": ["price"], "products": products}
     features |= {"subscription_update": update, "subscription_pause": {"enabled": True}}
     simulator.admin("POST", "default_configuration", {"features": features})
 
@@ -245,7 +246,8 @@ def test_flows_that_make_no_sense_are_refused(simulator: RunningSimulator, subsc
     )
     client.v1.subscriptions.update(ending.id, {"cancel_at_period_end": True})
     client.v1.subscriptions.cancel(ended.id)
-    update = {"enabled": True, "default_allowed_updates": ["quantity"], "products": []}
+    products = [{"product": str(shop.monthly.product), "prices": [shop.monthly.id]}]
+    update = {"enabled": True, "default_allowed_updates": ["quantity"], "products": products}
     features = {name: {"enabled": True} for name in ("payment_method_update", "subscription_cancel", "customer_update")}
     features["subscription_update"] = update  # type: ignore[assignment]
     simulator.admin("POST", "default_configuration", {"features": features})

@@ -5,13 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local.stripe_simulator.answers import list_page
-from local.stripe_simulator.errors import ApiError, missing, unknown
+from local.stripe_simulator.errors import ApiError, missing, one_time, unknown
 from local.stripe_simulator.parameters import PORTAL_PAUSE_REMOVED, PORTAL_PAUSE_RETURNED, Tree, apply_fields, before
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
-
-_LONGEST_HEADLINE = 60
 
 _MOST_PRODUCTS = 10
 
@@ -101,7 +99,6 @@ def _default_features() -> StripeObject:
 
 def _apply(call: Call, configuration: StripeObject) -> None:
     params, profile = call.params, call.params.get("business_profile", {})
-    _check_headline(profile.get("headline") or "")
     apply_fields(configuration["business_profile"], profile, tuple(profile))
     apply_fields(configuration, params, ("default_return_url", "name"))
     for name, given in params.get("features", {}).items():
@@ -126,14 +123,6 @@ def _merge(feature: StripeObject, given: dict[str, Any]) -> None:
             feature[name] = value
 
 
-def _check_headline(headline: str) -> None:
-    if len(headline) > _LONGEST_HEADLINE:
-        raise ApiError(
-            f"Invalid string: {headline[:10]}...{headline[-10:]}; must be at most {_LONGEST_HEADLINE} characters",
-            param="business_profile[headline]",
-        )
-
-
 def _check_features(call: Call, features: StripeObject) -> None:
     update_feature, param = features["subscription_update"], "features[subscription_update][products]"
     if update_feature["enabled"] and not features["payment_method_update"]["enabled"]:
@@ -142,6 +131,8 @@ def _check_features(call: Call, features: StripeObject) -> None:
         name = "features[subscription_cancel][proration_behavior]"
         raise ApiError(f"Invalid {name}: must be one of none or create_prorations", param=name)
     products = update_feature["products"] or []
+    if update_feature["enabled"] and not products:
+        raise missing(param)
     if len(products) > _MOST_PRODUCTS:
         raise ApiError(f"Array {param} exceeded maximum {_MOST_PRODUCTS} allowed elements.", param=param)
     for position, product in enumerate(products):
@@ -154,6 +145,8 @@ def _check_product(call: Call, product: dict[str, Any], param: str) -> None:
         call.store.prices.get(price, f"{param}[prices][{place}]") for place, price in enumerate(product["prices"])
     ]
     for price in prices:
+        if price["recurring"] is None:
+            raise one_time(f"{param}[prices]")
         if price["product"] != product["product"]:
             raise ApiError(
                 f"The price {price['id']} does not belong to {product['product']}.", param=f"{param}[prices]"

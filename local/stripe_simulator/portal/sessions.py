@@ -3,7 +3,6 @@
 from typing import Any
 
 from local.stripe_simulator.errors import ApiError, missing
-from local.stripe_simulator.parameters import check_url
 from local.stripe_simulator.portal import configurations as portal_configurations
 from local.stripe_simulator.resources import catalog, subscription_changes
 from local.stripe_simulator.resources.events import emit
@@ -25,8 +24,6 @@ def create(call: Call) -> StripeObject:
         raise missing("customer")
     call.store.customers.get(params["customer"], "customer")
     configuration = _configuration(call)
-    if "return_url" in params:
-        check_url(params["return_url"], "return_url")
     key = f"test_{token(40)}"
     session: StripeObject = {
         "id": new_id("bps"),

@@ -4,7 +4,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from local.stripe_simulator.answers import list_page
-from local.stripe_simulator.errors import ApiError, missing
+from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing
 from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.simulator import Call
@@ -186,6 +186,14 @@ def create_coupon(call: Call) -> StripeObject:
     params = call.params
     if "percent_off" not in params and "amount_off" not in params:
         raise missing("percent_off")
+    if "percent_off" in params and "amount_off" in params:
+        raise exclusive("amount_off", "percent_off")
+    if "amount_off" in params and "currency" not in params:
+        raise missing("currency")
+    if params.get("duration") == "repeating" and "duration_in_months" not in params:
+        raise missing("duration_in_months")
+    if params.get("redeem_by", call.now + 1) <= call.now:
+        raise in_the_past("redeem_by")
     coupon = dict.fromkeys(_COUPON_FIELDS) | {name: params[name] for name in _COUPON_FIELDS if name in params}
     coupon |= {"id": params.get("id") or token(8), "object": "coupon", "created": call.now, "livemode": False}
     coupon |= {"duration": params.get("duration", "once"), "metadata": params.get("metadata") or {}}

@@ -67,9 +67,10 @@ def create(call: Call) -> StripeObject:
 def update(call: Call) -> StripeObject:
     """`POST /v1/customers/{id}`."""
     customer = call.store.customers.get(call.ids["id"])
-    before = snapshot(customer)
-    _apply_invoice_settings(call, customer, call.params.get("invoice_settings", {}))
-    apply_fields(customer, call.params, _FIELDS)
+    before, changed = snapshot(customer), snapshot(customer)
+    _apply_invoice_settings(call, changed, call.params.get("invoice_settings", {}))
+    apply_fields(changed, call.params, _FIELDS)
+    customer.update(changed)
     emit_update(call, "customer.updated", before, customer)
     return customer
 

@@ -2,12 +2,13 @@
 
 import calendar
 import copy
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local.stripe_simulator.answers import list_page
-from local.stripe_simulator.errors import ApiError, missing
+from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing, one_time
 from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.resources import catalog, payment_methods
 from local.stripe_simulator.resources.events import emit
@@ -17,6 +18,8 @@ from local.stripe_simulator.store import StripeObject, new_id
 ENDED = {"canceled", "incomplete_expired"}
 
 _DAY = 86_400
+_YEAR = 366 * _DAY
+_MOST_ITEMS = 20
 
 
 def create(call: Call) -> StripeObject:
@@ -31,15 +34,25 @@ def create(call: Call) -> StripeObject:
     _apply_trial(call, subscription)
     entries = enumerate(params["items"])
     items = [build_item(call, one, subscription, f"items[{place}]") for place, one in entries]
-    currencies = {item["price"]["currency"] for item in items}
-    if len(currencies) > 1:
-        raise ApiError("All prices on a subscription must use the same currency.", param="items")
-    subscription["currency"] = customer["currency"] = currencies.pop()
+    _check_items(items)
     subscription["items"] |= {"data": items, "total_count": len(items)}
     _apply_cancellation(call, subscription)
+    subscription["currency"] = customer["currency"] = items[0]["price"]["currency"]
     call.store.subscriptions.add(subscription)
     emit(call, "customer.subscription.created", subscription)
     return subscription
+
+
+def _check_items(items: list[StripeObject]) -> None:
+    if not items:
+        raise ApiError("A subscription must have at least one active item.", param="items")
+    if len(items) > _MOST_ITEMS:
+        raise ApiError(f"A subscription can have at most {_MOST_ITEMS} items.", param="items")
+    if len({item["price"]["currency"] for item in items}) > 1:
+        raise ApiError("All prices on a subscription must use the same currency.", param="items")
+    (price, count), *_ = Counter(item["price"]["id"] for item in items).most_common(1)
+    if count > 1:
+        raise ApiError(f"Cannot add multiple subscription items with the same plan: {price}", param="items")
 
 
 def _apply_billing(call: Call, subscription: StripeObject) -> None:
@@ -74,16 +87,33 @@ def _apply_trial(call: Call, subscription: StripeObject) -> None:
         end = call.now + call.params["trial_period_days"] * _DAY
     if end in {None, "now"}:
         return
-    if end <= call.now:
-        raise ApiError("Invalid timestamp: must be an integer Unix timestamp in the future.", param="trial_end")
+    check_future(call, end, "trial_end")
     subscription |= {"status": "trialing", "trial_start": call.now, "trial_end": end, "billing_cycle_anchor": end}
 
 
+def check_future(call: Call, moment: int, param: str) -> None:
+    """Raise Stripe's error unless a time is in the next five years."""
+    if moment <= call.now:
+        raise in_the_past(param)
+    if moment > call.now + 5 * _YEAR:
+        raise ApiError("Invalid timestamp: can be no more than five years in the future.", param=param)
+
+
 def _apply_cancellation(call: Call, subscription: StripeObject) -> None:
+    check_cancellation(call)
     if call.params.get("cancel_at_period_end"):
         plan_cancellation(call, subscription, period_end(subscription), at_period_end=True)
     elif isinstance(call.params.get("cancel_at"), int):
         plan_cancellation(call, subscription, call.params["cancel_at"])
+
+
+def check_cancellation(call: Call) -> None:
+    """Raise Stripe's error for two ends at once, or for an end in the past."""
+    cancel_at = call.params.get("cancel_at")
+    if cancel_at and call.params.get("cancel_at_period_end"):
+        raise exclusive("cancel_at", "cancel_at_period_end")
+    if isinstance(cancel_at, int):
+        check_future(call, cancel_at, "cancel_at")
 
 
 def plan_cancellation(
@@ -248,8 +278,7 @@ def change_items(call: Call, subscription: StripeObject, given: list[dict[str, A
             set_price(item, price_of(call, entry, param))
             set_period(item, subscription, call.now)
         apply_fields(item, entry, ("quantity",))
-    if not items:
-        raise ApiError("A subscription must have at least one active item.", param="items")
+    _check_items(items)
     subscription["items"]["total_count"] = len(items)
 
 
@@ -262,10 +291,7 @@ def price_of(call: Call, given: dict[str, Any], param: str) -> StripeObject:
         raise missing(f"{param}[price]")
     price = call.store.prices.get(name, f"{param}[price]")
     if price["type"] != "recurring":
-        raise ApiError(
-            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
-            param=f"{param}[price]",
-        )
+        raise one_time(f"{param}[price]")
     if not price["active"]:
         raise ApiError(
             "The price specified is inactive. This field only accepts active prices.", param=f"{param}[price]"

@@ -1,15 +1,19 @@
 """Webhook endpoints."""
 
 from local.stripe_simulator.answers import list_page
-from local.stripe_simulator.parameters import apply_fields, check_url
+from local.stripe_simulator.errors import ApiError
+from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
+
+_MOST_ENDPOINTS = 16
 
 
 def create(call: Call) -> StripeObject:
     """`POST /v1/webhook_endpoints`: the only answer that shows the signing secret."""
     params = call.params
-    check_url(params["url"], "url")
+    if len(call.store.webhook_endpoints) >= _MOST_ENDPOINTS:
+        raise ApiError(f"You have reached the maximum of {_MOST_ENDPOINTS} test webhook endpoints.")
     endpoint: StripeObject = {
         "id": new_id("we"),
         "object": "webhook_endpoint",
@@ -34,8 +38,6 @@ def _shown(endpoint: StripeObject) -> StripeObject:
 def update(call: Call) -> StripeObject:
     """`POST /v1/webhook_endpoints/{id}`; `disabled` switches it off and on."""
     endpoint = call.store.webhook_endpoints.get(call.ids["id"])
-    if "url" in call.params:
-        check_url(call.params["url"], "url")
     apply_fields(endpoint, call.params, ("description", "enabled_events", "url"))
     if "disabled" in call.params:
         endpoint["status"] = "disabled" if call.params["disabled"] else "enabled"
