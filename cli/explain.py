@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from cli.terminal import noon, zone
+from cli.terminal import Language, noon, zone
 from shared.errors import InvalidRequest
 from shared.i18n import ENGLISH, Text, format_date
 from shared.portal.explain import (
@@ -156,14 +156,14 @@ def explain(  # noqa: PLR0913 - each an option of the command
         str | None, typer.Argument(help="The Stripe subscription, sub_...; may be left out with --country.")
     ] = None,
     *,
-    as_of: Annotated[str | None, typer.Option(help="The day to look at, YYYY-MM-DD (default: now).")] = None,
-    group: Annotated[str | None, typer.Option(help="The group of PORTAL_CONFIGURATIONS.")] = None,
-    configuration: Annotated[str | None, typer.Option(help="This portal configuration, bpc_..., instead.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="The date of the portal, YYYY-MM-DD (default: now).")] = None,
+    group: Annotated[str | None, typer.Option(help="A group of PORTAL_CONFIGURATIONS.")] = None,
+    configuration: Annotated[str | None, typer.Option(help="Use this portal configuration, bpc_...")] = None,
     country: Annotated[
-        str | None, typer.Option(help="The country of the Stripe account, two letters (default: asked of Stripe).")
+        str | None, typer.Option(help="The country of the Stripe account, two letters (default: read from Stripe).")
     ] = None,
-    format: Annotated[Literal["table", "json"], typer.Option(help="How to write it.")] = "table",  # noqa: A002
-    language: str = ENGLISH,
+    format: Annotated[Literal["table", "json"], typer.Option(help="Output format.")] = "table",  # noqa: A002
+    language: Language = ENGLISH,
 ) -> None:
     """Say what the portal lets the customer do with a subscription, why not more, and what would lift it.
 

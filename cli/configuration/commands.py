@@ -191,10 +191,10 @@ app = typer.Typer()
 DIFFERENT = 3
 
 File = Annotated[Path, typer.Argument(help="The file.")]
-Format = Annotated[Literal["text", "json"], typer.Option("--format", help="How to write it.")]
+Format = Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")]
 Default = Annotated[bool, typer.Option("--default", help="Change the account's default configuration too.")]
 Deactivate = Annotated[
-    bool, typer.Option("--deactivate", help="Deactivate configurations whose entry is gone from the file.")
+    bool, typer.Option("--deactivate", help="Deactivate configurations that were removed from the file.")
 ]
 FILE = Path("portal.yaml")
 

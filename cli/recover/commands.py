@@ -146,7 +146,7 @@ app = typer.Typer()
 def backfill(
     context: typer.Context,
     *,
-    starting_after: Annotated[str | None, typer.Option(help="Go on after this subscription, sub_...")] = None,
+    starting_after: Annotated[str | None, typer.Option(help="Continue after this subscription, sub_...")] = None,
     requests_per_second: Rate = 5,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; count what would change.")] = False,
 ) -> None:
@@ -169,11 +169,13 @@ def backfill(
 def reconcile(
     context: typer.Context,
     *,
-    repair: Annotated[bool, typer.Option("--repair", help="Write what differs; without it nothing is.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Write what differs. Without this, nothing is written.")
+    ] = False,
     requests_per_second: Rate = 5,
-    format: Annotated[Literal["table", "json"], typer.Option(help="How to write it.")] = "table",  # noqa: A002
+    format: Annotated[Literal["table", "json"], typer.Option(help="Output format.")] = "table",  # noqa: A002
 ) -> None:
-    """Compare the mirror with Stripe both ways, field by field. Ends with 1 while they differ."""
+    """Compare the mirror with Stripe both ways, field by field. Exits with 1 if they differ."""
     deployment: Deployment = context.obj()
     limit, stripe = RateLimit(requests_per_second), deployment.stripe
     with _line() as show:
@@ -201,14 +203,14 @@ def reconcile(
 def replay(
     context: typer.Context,
     *,
-    apply: Annotated[bool, typer.Option("--apply", help="Do it; without it nothing is written or deleted.")] = False,
-    since: Annotated[str, typer.Option(help="Stripe's undelivered events of this long: 2h, 7d, at most 30d.")] = "30d",
+    apply: Annotated[bool, typer.Option("--apply", help="Do it. Without this, nothing is written or deleted.")] = False,
+    since: Annotated[str, typer.Option(help="Undelivered events of this period: 2h, 7d, at most 30d.")] = "30d",
     only: Annotated[
-        Literal["dead-letters", "undelivered"] | None, typer.Option(help="One of the two sources only.")
+        Literal["dead-letters", "undelivered"] | None, typer.Option(help="Only one of the two sources.")
     ] = None,
     requests_per_second: Rate = 5,
 ) -> None:
-    """Send the dead letters, and the events that Stripe could not deliver, through the mirror's rule again."""
+    """Apply dead letters, and events that Stripe could not deliver, to the mirror."""
     deployment: Deployment = context.obj()
     oldest = int(deployment.ticking_clock()() - duration(since).total_seconds())
     how = _replay(deployment, RateLimit(requests_per_second), apply=apply)

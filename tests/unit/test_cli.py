@@ -219,6 +219,13 @@ def test_the_payment_methods_of_a_country_need_no_subscription_and_no_deployment
     assert re.search("sepa_debit +SEPA debit +yes", table)
 
 
+@pytest.mark.parametrize("command", [["explain", "--country", "FR"], ["audit"]])
+def test_only_a_language_with_a_catalogue_is_accepted(command: list[str]) -> None:
+    refused = CliRunner().invoke(app, [*command, "--language", "tlh"])
+    assert refused.exit_code == 2
+    assert "--language" in refused.output
+
+
 def test_without_a_country_a_subscription_has_to_be_named() -> None:
     with pytest.raises(InvalidRequest, match="sub_123"):
         CliRunner().invoke(app, ["explain"], catch_exceptions=False)
