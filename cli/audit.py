@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from cli.terminal import Language, Rate, day, noon, zone
+from cli.terminal import ExitCode, Language, Rate, day, noon, zone
 from shared.audit.check import AuditDay
 from shared.audit.checks.registry import title_of
 from shared.audit.findings import PausedSubscription, Severity
@@ -36,6 +36,7 @@ app = typer.Typer()
 _MILDEST_FIRST = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 # Enough for a terminal; `--format csv` writes all of them.
 ROWS = 1000
+_ID_WIDTH = 32
 _COLOUR = {"critical": "red", "warning": "yellow", "info": "blue"}
 _TO_DO = _("To do:")
 _UNKNOWN_AMOUNT = _("amount unknown")
@@ -70,6 +71,8 @@ def _groups(report: Report, language: str) -> Iterator[RenderableType]:
 
 def _subjects(group: FindingGroup, report: Report, language: str) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2))
+    # Wide enough for an id, which people copy.
+    table.add_column(min_width=_ID_WIDTH)
     for finding in group.findings:
         if finding.paused:
             table.add_row(*_paused(finding.paused, report, language))
@@ -97,7 +100,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
     *,
     as_of: Annotated[str | None, typer.Option(help="The date of the audit, YYYY-MM-DD (default: today).")] = None,
     timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
-    format: Annotated[Literal["table", "json", "csv", "html"], typer.Option(help="Output format.")] = "table",  # noqa: A002
+    format: Annotated[Literal["text", "json", "csv", "html"], typer.Option(help="Output format.")] = "text",  # noqa: A002
     language: Language = ENGLISH,
     fail_on: Annotated[
         Literal["info", "warning", "critical"] | None,
@@ -128,7 +131,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
         )
     _write(report, format, language)
     if fail_on and fails(report, Severity(fail_on)):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FOUND)
 
 
 def _reading(subscriptions: int) -> Message:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console, Group
@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from cli.terminal import Language, noon, zone
+from cli.terminal import Format, Language, noon, zone
 from shared.errors import InvalidRequest
 from shared.i18n import ENGLISH, Text, format_date
 from shared.portal.explain import (
@@ -162,7 +162,7 @@ def explain(  # noqa: PLR0913 - each an option of the command
     country: Annotated[
         str | None, typer.Option(help="The country of the Stripe account, two letters (default: read from Stripe).")
     ] = None,
-    format: Annotated[Literal["table", "json"], typer.Option(help="Output format.")] = "table",  # noqa: A002
+    format: Format = "text",  # noqa: A002
     language: Language = ENGLISH,
 ) -> None:
     """Say what the portal lets the customer do with a subscription, why not more, and what would lift it.

@@ -2,7 +2,7 @@
 
 import sys
 from functools import cache
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
@@ -12,7 +12,8 @@ from cli.configuration import commands as configuration_commands
 from cli.deployment import Deployment
 from cli.recover import commands as recover_commands
 from cli.scan import commands as scan_commands
-from shared.errors import PortalError
+from cli.terminal import ExitCode
+from shared.errors import InvalidRequest, PortalError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(link.app)
@@ -24,6 +25,8 @@ app.add_typer(recover_commands.app)
 app.add_typer(configuration_commands.app)
 app.add_typer(scan_commands.app)
 
+# The command line was right, and the answer is no.
+_FOUND = frozenset({"apply_failed", "changed_meanwhile", "half_converted", "lint_errors", "not_mirrored"})
 _WHICH_AWS = (
     "Choose account and region with AWS_PROFILE and AWS_REGION, or use `portal --local` for the `make dev` stack"
 )
@@ -51,8 +54,20 @@ def main() -> None:
     try:
         app()
     except PortalError as error:
-        sys.exit(f"portal: {error.message}")
+        _stop(error.message, _exit_code(error))
     except (NoRegionError, NoCredentialsError) as error:
-        sys.exit(f"portal: AWS: {str(error).rstrip('.')}. {_WHICH_AWS}")
+        _stop(f"AWS: {str(error).rstrip('.')}. {_WHICH_AWS}", ExitCode.UNREACHABLE)
     except (BotoCoreError, ClientError) as error:
-        sys.exit(f"portal: AWS: {error}")
+        _stop(f"AWS: {error}", ExitCode.UNREACHABLE)
+
+
+def _exit_code(error: PortalError) -> ExitCode:
+    if error.code in _FOUND:
+        return ExitCode.FOUND
+    is_usage = isinstance(error, InvalidRequest) and error.code != "no_stack"
+    return ExitCode.USAGE if is_usage else ExitCode.UNREACHABLE
+
+
+def _stop(message: str, code: ExitCode) -> NoReturn:
+    sys.stderr.write(f"portal: {message}\n")
+    sys.exit(code)

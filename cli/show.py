@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
+from cli.terminal import Format, check_customer_id
 from shared.errors import InvalidRequest
 from shared.mirror.table import MirroredSubscription
 
@@ -79,12 +80,13 @@ def show(
     context: typer.Context,
     customer: Customer,
     *,
-    json: Annotated[bool, typer.Option("--json", help="Every field, for programs.")] = False,
+    format: Format = "text",  # noqa: A002
 ) -> None:
     """Show a customer's subscriptions as the mirror holds them."""
+    check_customer_id(customer)
     deployment: Deployment = context.obj()
     items = list(deployment.mirror.of_customer(customer))
-    if json:
+    if format == "json":
         sys.stdout.write(mirror_as_json(items) + "\n")
     elif items:
         Console().print(mirror_as_text(items))

@@ -2,7 +2,8 @@
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from enum import IntEnum
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
@@ -10,6 +11,12 @@ import typer
 from shared.errors import InvalidRequest
 from shared.i18n import languages
 from shared.stripe.pacing import MOST_PER_SECOND
+
+
+def check_customer_id(text: str) -> None:
+    """Raise `InvalidRequest` for an argument that cannot be the id of a Stripe customer."""
+    if not re.fullmatch(r"cus_\w+", text, re.ASCII):
+        raise InvalidRequest("bad_customer", f"{text!r} is not a Stripe customer id: write one like cus_123")
 
 
 def zone(name: str) -> ZoneInfo:
@@ -44,6 +51,16 @@ def duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
+class ExitCode(IntEnum):
+    """The exit codes of every command; 0 is success."""
+
+    FOUND = 1  # the command did its work and found something, or something failed on the way
+    USAGE = 2  # a wrong option or argument, or one that does not fit the deployment
+    DIFFERENCE = 3  # `portal plan`: there is something to apply
+    UNREACHABLE = 4  # AWS or Stripe could not be reached, or did not permit it
+
+
+Format = Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")]
 Rate = Annotated[
     float,
     typer.Option("--requests-per-second", min=0.1, max=MOST_PER_SECOND, help="Upper limit for requests to Stripe."),

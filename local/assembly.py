@@ -27,6 +27,7 @@ from local.seed import Seed
 from local.site.app import make_site
 from local.site.backend import Backend
 from local.stack_clock import StackClock
+from local.stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from stripe.params import WebhookEndpointCreateParams
@@ -46,7 +47,9 @@ def stripe_client_for(options: Options) -> StripeClient:
     )
 
 
-def provision(options: Options, client: StripeClient, groups: Mapping[str, str], checkout_price: str) -> Backend:
+def provision(
+    options: Options, client: StripeClient, groups: Mapping[str, str], checkout_price: str, signals: StopSignals
+) -> Backend:
     """Create everything that the functions need, and load them.
 
     `groups` maps groups to portal configurations; `checkout_price` is the price that Checkout offers.
@@ -67,7 +70,10 @@ def provision(options: Options, client: StripeClient, groups: Mapping[str, str],
         "link_secret": link_secret,
     }
     create_resources(template, aws, sender=SENDING_DOMAIN, secret=secret)
-    functions = {logical_id: LambdaFunction(function) for logical_id, function in template.functions().items()}
+    functions = {}
+    for logical_id, function in template.functions().items():
+        signals.check()
+        functions[logical_id] = LambdaFunction(function)
     return Backend(addresses, template, client, aws, functions, link_secret, groups)
 
 
@@ -152,18 +158,23 @@ class ReadyGate:
 
 
 @contextmanager
-def assembled(options: Options) -> Iterator[threading.Thread]:
-    """Build the stack, serve the API and the site, and create the demo data. Yields the server's thread."""
+def assembled(options: Options, signals: StopSignals) -> Iterator[threading.Thread]:
+    """Build the stack, serve the API and the site, and create the demo data. Yields the server's thread.
+
+    Raises `Interrupted` soon after a signal.
+    """
     addresses = options.addresses
     clock = StackClock(options.as_of, addresses.stripe_url if addresses.stripe_port else None)
     client = stripe_client_for(options)
     try:
-        seed = Seed(client, addresses.stripe_url, addresses.site_url, clock) if addresses.stripe_port else None
+        seed = Seed(client, addresses.stripe_url, addresses.site_url, clock, signals) if addresses.stripe_port else None
         groups, checkout_price = (seed.make_configurations(), seed.checkout_price) if seed else ({}, "")
-        backend = provision(options, client, groups, checkout_price)
+        signals.check()
+        backend = provision(options, client, groups, checkout_price, signals)
         apis = backend.template.resources("AWS::ApiGatewayV2::Api").values()
         cors = next(iter(apis), {}).get("CorsConfiguration", {})
         gateway = Gateway(backend.template.routes(), backend.functions, cors=cors, otherwise=_site(options, backend))
+        signals.check()
         gate = ReadyGate(gateway, backend.template.outputs()["WebhookUrl"])
         with serving(LocalGuard(gate, cors.get("AllowOrigins", ())), addresses.port) as thread:
             if seed:

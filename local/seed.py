@@ -10,6 +10,7 @@ import requests
 from stripe import StripeClient
 
 from local.stack_clock import StackClock
+from local.stop_signals import StopSignals
 
 # Everybody signs up here. All steps of the history come later, and before Stripe's cutoff of 2024-08-01.
 SIGN_UP = datetime(2024, 2, 10, 9, 0, tzinfo=UTC)
@@ -18,6 +19,8 @@ _SPRING = datetime(2024, 3, 12, 10, 15, tzinfo=UTC)
 _MAY = datetime(2024, 5, 20, 8, 45, tzinfo=UTC)
 # In the future both as of 2024-07-15 and today.
 _FAR_AHEAD = int(datetime(2035, 1, 1, tzinfo=UTC).timestamp())
+
+_IDLE_SECONDS = 30
 
 HistoryAct = Literal["update", "pause", "schedule", "cancel", "fail_payment"]
 
@@ -215,11 +218,14 @@ _PAUSE_TODAY = {"enabled": True, "duration": {"type": "interval_options", "inter
 class Seed:
     """Creates the demo data in the simulator; waits for the deliveries before it moves the clock."""
 
-    def __init__(self, client: StripeClient, simulator_url: str, site_url: str, clock: StackClock) -> None:
+    def __init__(
+        self, client: StripeClient, simulator_url: str, site_url: str, clock: StackClock, signals: StopSignals
+    ) -> None:
         self._client = client
         self._simulator_url = simulator_url
         self._site_url = site_url
         self._clock = clock
+        self._signals = signals
         self._price_ids: dict[str, str] = {}
 
     def make_configurations(self) -> dict[str, str]:
@@ -257,18 +263,25 @@ class Seed:
             self.wait_until_idle()
             self._clock.go_to(moment)
             for step, subscription in steps:
+                self._signals.check()
                 if step.at == moment:
                     self._perform(step, subscription)
         self.wait_until_idle()
 
     def wait_until_idle(self) -> None:
-        """Wait until the webhook has accepted every event so far."""
-        requests.get(f"{self._simulator_url}/_simulator/idle", {"timeout": 30}, timeout=35).raise_for_status()
+        """Wait until the webhook has accepted every event so far. Raises `requests.HTTPError` after half a minute."""
+        for _ in range(_IDLE_SECONDS):
+            self._signals.check()
+            response = requests.get(f"{self._simulator_url}/_simulator/idle", {"timeout": 1}, timeout=5)
+            if response.ok:
+                return
+        response.raise_for_status()
 
     def _make_prices(self) -> None:
         for product_id, name in _PRODUCTS.items():
             self._client.v1.products.create({"id": product_id, "name": name})
         for price in _PRICES:
+            self._signals.check()
             key = price["lookup_key"]
             usage = {"usage_type": "metered"} if price["product"] == "api_calls" else {}
             recurring: Any = {"interval": key.rpartition("_")[2], **usage}
@@ -290,6 +303,7 @@ class Seed:
 
     def _sign_up(self, person: Person) -> str:
         """Return the id of the person's first subscription, or an empty string."""
+        self._signals.check()
         params: Any = {
             "name": person.name,
             "email": person.email,

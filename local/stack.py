@@ -15,15 +15,17 @@ def run(options: Options, signals: StopSignals) -> None:
     began = time.monotonic()
     addresses = options.addresses
     addresses.check_free()
+    signals.check()
     _print(f"Starting {'the Stripe simulator and ' if addresses.stripe_port else ''}AWS (moto) ...")
     with Children(signals) as children:
         _start_children(children, addresses)
         # Imported while the children start.
         from local.assembly import assembled  # noqa: PLC0415
 
+        signals.check()
         _wait_for_children(children, addresses)
         _print("Creating the tables, the queue, the secret and the demo's customers ...")
-        with assembled(options) as site:
+        with assembled(options, signals) as site:
             _print(_summary(options, time.monotonic() - began))
             while site.is_alive():
                 children.check()

@@ -1,7 +1,8 @@
 """Ctrl-C and the other signals that stop the stack, at any moment of its start.
 
-An exception from a signal handler gets lost where Python swallows exceptions, in a destructor for example. So the first
-signal is also remembered, for the loops to check, and a second one ends the process at once. The children end with it.
+The first signal is only remembered, for the steps of the start to check. A handler that raises can interrupt any line
+of Python's own code, where the exception may be swallowed or leave a lock behind. A second signal ends the process at
+once, and the child processes with it.
 """
 
 import os
@@ -9,7 +10,7 @@ import signal
 
 
 class Interrupted(BaseException):
-    """Raised in the main thread by the first signal, so that everything is stopped in order."""
+    """Raised between two steps after a signal, so that everything is stopped in order."""
 
 
 class StopSignals:
@@ -32,4 +33,3 @@ class StopSignals:
         if self._received:
             os._exit(128 + number)
         self._received = True
-        raise Interrupted

@@ -331,6 +331,7 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _command("ambiguous_configuration"),
         _command("apply_failed"),
         _command("bad_country"),
+        _command("bad_customer"),
         _command("bad_date"),
         _command("bad_duration"),
         _command("bad_expiry"),

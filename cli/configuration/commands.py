@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from stripe import StripeClient
@@ -25,7 +25,7 @@ from cli.configuration.model import PINNED_VERSION, Portal
 from cli.configuration.plan import Action, PlanOptions, PlanStep, groups, make_plan, still_deployed
 from cli.configuration.writing import as_yaml
 from cli.deployment import STRIPE_API_BASE, Deployment
-from cli.terminal import day, printable
+from cli.terminal import ExitCode, Format, day, printable
 from shared.errors import InvalidRequest, OperatorError
 from shared.i18n import count
 from shared.portal.rules import Severity
@@ -187,11 +187,7 @@ def lines_to_deploy(planned: PlanRun, made: dict[str, str]) -> Iterator[str]:
 
 app = typer.Typer()
 
-# 2 is the exit code of a wrong command line.
-DIFFERENT = 3
-
 File = Annotated[Path, typer.Argument(help="The file.")]
-Format = Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")]
 Default = Annotated[bool, typer.Option("--default", help="Change the account's default configuration too.")]
 Deactivate = Annotated[
     bool, typer.Option("--deactivate", help="Deactivate configurations that were removed from the file.")
@@ -244,7 +240,7 @@ def plan_command(
     else:
         planned.show()
     planned.check()
-    raise typer.Exit(DIFFERENT if planned.changes_account else 0)
+    raise typer.Exit(ExitCode.DIFFERENCE if planned.changes_account else 0)
 
 
 @app.command("apply")

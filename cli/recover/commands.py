@@ -18,7 +18,7 @@ from cli.recover import backfill as filling
 from cli.recover.backfill import BackfillProgress, BackfillStep
 from cli.recover.reconcile import reconcile as compare
 from cli.recover.replay import Replay, ReplayProgress
-from cli.terminal import Rate, duration
+from cli.terminal import Format, Rate, duration
 from shared.mirror.drift import ComparisonResult, Drift, DriftKind, Failure
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Outcome
@@ -173,7 +173,7 @@ def reconcile(
         bool, typer.Option("--repair", help="Write what differs. Without this, nothing is written.")
     ] = False,
     requests_per_second: Rate = 5,
-    format: Annotated[Literal["table", "json"], typer.Option(help="Output format.")] = "table",  # noqa: A002
+    format: Format = "text",  # noqa: A002
 ) -> None:
     """Compare the mirror with Stripe both ways, field by field. Exits with 1 if they differ."""
     deployment: Deployment = context.obj()

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -106,7 +106,11 @@ class Gateway:
         if found is None:
             response = _message(404, "Not Found")
         else:
-            event = event_of(await _http_request(request), found.route.key, found.path_parameters)
+            try:
+                received = await _http_request(request)
+            except ClientDisconnect:
+                return
+            event = event_of(received, found.route.key, found.path_parameters)
             response = await run_in_threadpool(self._authorize_and_invoke, found.route, event)
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
         sent = Response(response.body, response.status)

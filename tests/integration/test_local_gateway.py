@@ -1,5 +1,6 @@
 """The gateway over HTTP, with small handlers of its own."""
 
+import asyncio
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ import requests
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from starlette.responses import PlainTextResponse
+from starlette.types import Message, Scope
 
 from local.assembly import serving
 from local.aws.lambda_function import LambdaContext, LambdaFunction
@@ -157,3 +159,15 @@ def test_the_gateway_itself_answers_a_browsers_preflight(url: str) -> None:
     assert answer.headers["access-control-allow-origin"] == "https://shop.example"
     foreign = requests.options(f"{url}/echo/1", headers={**asked, "Origin": "https://evil.example"}, timeout=5)
     assert "access-control-allow-origin" not in foreign.headers
+
+
+def test_a_client_that_goes_away_in_the_middle_of_a_body_is_no_error() -> None:
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    gateway = Gateway([Route("POST /echo", "echo")], {})
+    scope: Scope = {"type": "http", "method": "POST", "path": "/echo", "headers": [], "query_string": b""}
+    asyncio.run(gateway(scope, receive, send))

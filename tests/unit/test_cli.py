@@ -6,11 +6,13 @@ import os
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import boto3
 import pytest
 import requests
+from botocore.exceptions import ClientError, NoCredentialsError
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -19,9 +21,10 @@ from cli.deployment import Deployment
 from cli.main import app, main
 from cli.terminal import duration
 from shared.audit.findings import Finding, Severity
-from shared.errors import InvalidRequest, Unavailable
+from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.i18n import same
 from shared.mirror.table import MirroredSubscription
+from shared.stripe.money import MonthlyAmount
 from shared.stripe.subscription import PauseCollection
 from tests.audit_findings import finding
 from tests.fakes import audit_report, subscription
@@ -99,13 +102,16 @@ def test_the_terminal_speaks_of_the_teams_days_as_the_mail_does() -> None:
     assert "since 2 March 2024" in printed(audit.report_as_text(audit_report(finding())))
 
 
-def test_without_a_stack_the_mend_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_stack_the_fix_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["portal", "--local", "--local-url", "http://127.0.0.1:1", "show", "cus_1"])
     monkeypatch.setattr(requests, "get", lambda *_, **__: (_ for _ in ()).throw(requests.ConnectionError))
     monkeypatch.setattr(os, "environ", {})
     with pytest.raises(SystemExit) as caught:
         main()
-    assert str(caught.value) == "portal: No stack runs at http://127.0.0.1:1: start it with `make dev`"
+    assert caught.value.code == 4
+    assert capsys.readouterr().err == "portal: No stack runs at http://127.0.0.1:1: start it with `make dev`\n"
 
 
 LOCAL_JSON: dict[str, Any] = {
@@ -193,16 +199,63 @@ def test_a_wrong_local_url_is_told_what_to_write(monkeypatch: pytest.MonkeyPatch
         Deployment.of_this_machine(url)
 
 
-def test_without_aws_the_ways_out_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_aws_the_ways_out_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["portal", "show", "cus_1"])
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     with pytest.raises(SystemExit) as caught:
         main()
-    assert str(caught.value) == (
+    assert caught.value.code == 4
+    assert capsys.readouterr().err == (
         "portal: AWS: You must specify a region. Choose account and region with AWS_PROFILE and AWS_REGION, or use "
-        "`portal --local` for the `make dev` stack"
+        "`portal --local` for the `make dev` stack\n"
     )
+
+
+@pytest.mark.parametrize("argument", ["banana", "sub_1", "cus_", "cus_1 ", "cus_é", ""])
+def test_show_tells_what_to_write_for_what_is_no_customer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argument: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["portal", "show", argument])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == f"portal: {argument!r} is not a Stripe customer id: write one like cus_123\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidRequest("not_mirrored", "none"), 1),
+        (InvalidRequest("lint_errors", "2 errors"), 1),
+        (InvalidRequest("bad_date", "no date"), 2),
+        (InvalidRequest("no_stack", "not permitted"), 4),
+        (OperatorError("no_write_permission", "not permitted"), 4),
+        (Unavailable("not_running", "nothing there"), 4),
+        (NoCredentialsError(), 4),
+        (ClientError({"Error": {"Code": "AccessDenied"}}, "GetItem"), 4),
+    ],
+)
+def test_every_command_ends_with_the_documented_exit_code(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, code: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("sys.argv", ["portal", "show", "cus_1"])
+    monkeypatch.setattr(Deployment, "of_stack", fail)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == code
+
+
+def test_ids_are_whole_on_a_terminal_of_80_columns() -> None:
+    subscription_id, customer_id = "sub_1QbCdEfGhIjKlMnOpQrStUvW", "cus_RbCdEfGhIjKlMn"
+    amounts = MonthlyAmount({each: Decimal(123_456_789) for each in ("eur", "usd", "jpy", "gbp", "chf")})
+    paused = finding(subscription_id=subscription_id, customer_id=customer_id, monthly=amounts)
+    lines = printed(audit.report_as_text(audit_report(paused))).splitlines()
+    assert any(subscription_id in line for line in lines)
+    assert any(customer_id in line for line in lines)
 
 
 @pytest.mark.parametrize("command", ["link", "show", "audit"])
