@@ -17,8 +17,9 @@ from shared.audit.checks.configurations import CHECKS_OF_RULES, SEVERITIES
 from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import Finding
 from shared.audit.findings import Severity as AuditSeverity
+from shared.portal.configuration import Configuration
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase, pause_day
-from shared.portal.rules import RULES, Severity
+from shared.portal.rules import MOST_PRODUCTS, RULES, Severity, find_problems
 
 DOC = Path(__file__).parents[2] / "docs" / "reference" / "portal-file.md"
 TODAY = date(2026, 11, 24)
@@ -111,6 +112,14 @@ WELL = {
     "another interval": priced("eur", "year"),
     "a pause": pause(type="interval_options", interval_options=[{"interval": "year", "interval_count": 3}]),
     "a pause without an end": pause(type="indefinite"),
+    "plan changes that are off": {
+        **LINKS,
+        "features": {"subscription_update": {"enabled": False, "products": products(*[["price_1", "price_1"]] * 11)}},
+    },
+    "a reason that nobody is asked for": features(subscription_cancel={"enabled": False, "cancellation_reason": ON}),
+    "a quantity of one": update(
+        products=[{**products(["price_1"])[0], "adjustable_quantity": {**ON, "minimum": 1, "maximum": 1}}]
+    ),
 }
 
 
@@ -239,8 +248,37 @@ def test_prices_cost_requests_only_where_a_product_has_several() -> None:
     context = AuditContext(datetime.now(UTC), day.phase, day.days_left, day.cutoff_on, prices_of=never)
     run = CheckRun(CHECKS_OF_RULES, context, lambda _: None)
     run.at_configuration(shown(update())[0])
+    run.at_configuration(shown(update(enabled=False, products=TWO_PRICES))[0])
     run.at_configuration(shown({**update(products=TWO_PRICES), "active": False})[0])
     assert run.findings() == ()
+
+
+def test_the_audit_reads_the_prices_of_ten_products_at_most() -> None:
+    read: set[str] = set()
+
+    def prices_of(product: str) -> list[dict[str, Any]]:
+        read.add(product)
+        return []
+
+    day = pause_day(TODAY)
+    context = AuditContext(datetime.now(UTC), day.phase, day.days_left, day.cutoff_on, prices_of=prices_of)
+    run = CheckRun(CHECKS_OF_RULES, context, lambda _: None)
+    run.at_configuration(shown(update(products=products(*[["price_1", "price_2"]] * 12)))[0])
+    assert len(read) == MOST_PRODUCTS
+
+
+def test_what_an_answer_leaves_out_is_no_problem() -> None:
+    unread = {**ON, "default_allowed_updates": ["price"]}
+    given = features(payment_method_update=ON, subscription_update=unread)
+    assert find_problems(Configuration.from_stripe(given), pause_day(TODAY)) == []
+    default = Configuration.from_stripe(pause(type="interval_options", interval_options=None))
+    assert find_problems(default, pause_day(TODAY)) == []
+
+
+def test_a_price_that_is_listed_twice_is_not_two_prices_of_one_interval(tmp_path: Path) -> None:
+    price = {"price": "price_1", "interval": "month", "currency": "eur"}
+    entry = update(products=[{"product": "prod_1", "prices": [price, price]}])
+    assert lint(entry, tmp_path / "portal.yaml") == audit(entry) == {("price_twice", Severity.ERROR)}
 
 
 def test_the_docs_have_each_rules_severities() -> None:
