@@ -17,8 +17,8 @@ SIGN_UP = datetime(2024, 2, 10, 9, 0, tzinfo=UTC)
 _BUTTON = datetime(2024, 2, 20, 18, 30, tzinfo=UTC)
 _SPRING = datetime(2024, 3, 12, 10, 15, tzinfo=UTC)
 _MAY = datetime(2024, 5, 20, 8, 45, tzinfo=UTC)
-# In the future both as of 2024-07-15 and today.
-_FAR_AHEAD = int(datetime(2035, 1, 1, tzinfo=UTC).timestamp())
+# In the future both as of 2024-07-15 and today, and within the five years that Stripe accepts from the history on.
+_FAR_AHEAD = int(datetime(2029, 1, 1, tzinfo=UTC).timestamp())
 
 _IDLE_SECONDS = 30
 
@@ -77,7 +77,7 @@ PEOPLE = (
     Person(
         "Sofia Rossi",
         "sofia.rossi@example.com",
-        "Collection paused, invoices voided, until 2035",
+        "Collection paused, invoices voided, until 2029",
         prices=("starter_eur_year",),
         steps=_collection_paused(_BUTTON, "void", resumes_at=_FAR_AHEAD),
     ),
@@ -91,7 +91,7 @@ PEOPLE = (
     Person(
         "Noor de Vries",
         "noor.devries@example.com",
-        "Collection paused, invoices kept as drafts, until 2035",
+        "Collection paused, invoices kept as drafts, until 2029",
         steps=_collection_paused(_SPRING, "keep_as_draft", resumes_at=_FAR_AHEAD),
     ),
     Person(
@@ -104,7 +104,7 @@ PEOPLE = (
     Person(
         "Marta Kowalska",
         "marta.kowalska@example.com",
-        "Collection paused, invoices uncollectible, until 2035",
+        "Collection paused, invoices uncollectible, until 2029",
         prices=("team_usd_month",),
         steps=_collection_paused(_SPRING, "mark_uncollectible", resumes_at=_FAR_AHEAD),
     ),
