@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from functions.nightly_audit.mail import compose
-from shared.audit.check import Account, AuditContext
+from shared.audit.check import AccountFacts, AuditContext
 from shared.audit.checks import mirror as mirror_checks
 from shared.audit.checks import paused as paused_checks
 from shared.audit.checks import subscriptions as subscription_checks
@@ -81,7 +81,7 @@ def nights(numbers: str, totals: Mapping[str, int]) -> tuple[PastNight, ...]:
 def _several() -> tuple[Report, tuple[PastNight, ...], ListChange]:
     real = replace(paused(4), status="paused", pause_collection=None, paused_reason="final_payment_failure")
     endpoint = {"id": "we_1Hook", "status": "enabled", "enabled_events": ["customer.subscription.updated"]}
-    account_ = Account(2431, (), [{**endpoint, "api_version": "2024-06-20"}], ())
+    account_ = AccountFacts(2431, (), [{**endpoint, "api_version": "2024-06-20"}], ())
     report = audit_report(
         *findings(
             paused(1),
@@ -102,7 +102,7 @@ def _several() -> tuple[Report, tuple[PastNight, ...], ListChange]:
 
 def _warning() -> Report:
     endpoint = {"id": "we_1Hook", "status": "disabled", "enabled_events": ["*"]}
-    return audit_report(*mirror_checks.find_endpoint_faults(Account(7, (), [endpoint], ()), context()))
+    return audit_report(*mirror_checks.find_endpoint_faults(AccountFacts(7, (), [endpoint], ()), context()))
 
 
 def _incomplete() -> Report:

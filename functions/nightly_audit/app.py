@@ -1,4 +1,4 @@
-"""The names under which CloudWatch counts what the audit found; all have the unit Count."""
+"""Runs the audit as a Lambda durable execution: each step is checkpointed, so an interruption costs one step."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -20,7 +20,7 @@ from shared.http import log_problem
 
 
 class AuditMetric(StrEnum):
-    """One value each a run. A night without `AuditReports` is one of which nobody knows anything: alarm on that."""
+    """The metrics of a run, unit Count. Alarm on a day without `AuditReports`: nothing is known of that night."""
 
     AUDIT_RUNS = "AuditRuns"
     AUDIT_REPORTS = "AuditReports"
@@ -36,14 +36,14 @@ metrics = Metrics(service="nightly_audit")
 
 _Result = TypeVar("_Result")
 
-# What Stripe or AWS refuse for now is tried again for about two hours; what only the team can mend is not.
+# A temporary failure of Stripe or AWS is retried for about two hours; what only the operator can fix is not.
 _PATIENCE = StepConfig(
     retry_strategy=create_retry_strategy(
         RetryStrategyConfig(
             max_attempts=14,
             initial_delay=Duration.from_seconds(30),
             max_delay=Duration.from_minutes(15),
-            # Chance would halve the two hours, and no other run is there to keep out of step with.
+            # Jitter would halve the two hours, and no other run competes.
             jitter_strategy=JitterStrategy.NONE,
             retryable_error_types=[Unavailable],
         )
@@ -61,11 +61,11 @@ class _Steps:
         self._context = context
 
     def step(self, name: str, act: Callable[[], _Result]) -> _Result:
-        """Act once, or answer what it answered before this invocation."""
+        """Act once; after an interruption, return the recorded result."""
         return self._context.step(partial(_logged, act), name=name, config=_PATIENCE)
 
     def rest(self, name: str) -> None:
-        """Let a new invocation go on, with 15 minutes of its own."""
+        """Continue in a new invocation, which has 15 minutes of its own."""
         self._context.wait(Duration.from_seconds(1), name=name)
 
 
@@ -79,7 +79,7 @@ def _logged(act: Callable[[], _Result], _context: StepContext) -> _Result:
 
 
 def _is_to_send_again(event: Any) -> bool:
-    """Only `true` is; whatever else a schedule or a person sends is an ordinary run."""
+    """Whether the event asks for it with exactly `true`; any other event starts an ordinary run."""
     return isinstance(event, Mapping) and event.get("send_again") is True
 
 
@@ -103,14 +103,14 @@ def _run(event: Any, context: DurableContext) -> dict[str, Any]:
 
 @logger.inject_lambda_context(log_event=False, clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Audit, mail, and answer the counts, over as many invocations as it takes.
+    """Audit, send the mail and return the counts, over as many invocations as it takes.
 
-    The schedule's event says nothing; `{"send_again": true}`, by hand, sends the mail though it went out before.
+    The schedule's event is empty; `{"send_again": true}`, sent by hand, sends the mail even if it was sent before.
     """
     try:
-        answer: dict[str, Any] = _run(event, context)  # type: ignore[arg-type]  # two libraries' ideas of one object
+        answer: dict[str, Any] = _run(event, context)  # type: ignore[arg-type]  # two libraries type the context differently
         return answer
     finally:
-        # Most invocations of a long run count nothing, which Powertools' own decorator would warn of.
+        # Most invocations of a long run count nothing, and Powertools' own decorator would warn about that.
         if metrics.provider.metric_set:
             metrics.flush_metrics()

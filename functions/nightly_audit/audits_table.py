@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REMEMBERED_NIGHTS = 29
 KEPT_FOR = timedelta(days=400)
-# A run that began to send and was not heard of since has died.
+# A run that claimed the mail longer ago than this has died.
 SENDING_TAKES = timedelta(minutes=15)
 
 
@@ -38,13 +38,13 @@ class MailStatus(StrEnum):
 
 
 class AuditsTable:
-    """Remembers nights, and lets one run a night send its mail."""
+    """Stores each night's totals, and lets one run a night send the mail."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
         self._client = client
         self._table_name = table_name
 
-    def before(self, night: date) -> tuple[PastNight, ...]:
+    def earlier_nights(self, night: date) -> tuple[PastNight, ...]:
         """Return up to 29 nights before this one, oldest first; nights without a report are gaps.
 
         Raises `Unavailable`.
@@ -60,10 +60,10 @@ class AuditsTable:
         return tuple(sorted(nights, key=lambda each: each.night))
 
     def claim(self, night: date, run: str, report: Report, *, now: datetime, again: bool) -> bool:
-        """Return whether this run may send the night's mail, and keep what the night found if so.
+        """Claim the night's mail for this run and store the night's totals; return whether it was claimed.
 
-        One run may, and may begin again if it was interrupted; another one only when that one has died or its mail was
-        refused, or when asked to send `again`. Raises `Unavailable`.
+        The run that holds the claim may take it again after an interruption; another run only when the holder has died
+        or its mail was refused, or when asked to send `again`. Raises `Unavailable`.
         """
         values = {
             ":run": run,
@@ -80,8 +80,8 @@ class AuditsTable:
         others = {":dead": int((now - SENDING_TAKES).timestamp()), ":refused": MailStatus.REFUSED.value}
         return self._update(night, values, _MAY_SEND, others)
 
-    def told(self, night: date, mail: MailStatus) -> None:
-        """Keep what became of the mail. Raises `Unavailable`."""
+    def record_mail(self, night: date, mail: MailStatus) -> None:
+        """Record what became of the mail. Raises `Unavailable`."""
         self._update(night, {":mail": mail.value})
 
     def _update(
@@ -91,7 +91,7 @@ class AuditsTable:
         condition: str | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Set attributes, each named as its value is; answer whether the condition held."""
+        """Set attributes, each named as its value is; return whether the condition held."""
         request: dict[str, Any] = {
             "TableName": self._table_name,
             "Key": _key(night),
@@ -111,7 +111,7 @@ class AuditsTable:
 
 
 def last_complete(nights: Sequence[PastNight]) -> PastNight | None:
-    """Return the last night whose report was complete: only from such a one can a change be told."""
+    """Return the last night whose report was complete; only such a night can be compared with."""
     return next((each for each in reversed(nights) if each.complete), None)
 
 

@@ -1,4 +1,4 @@
-"""Keeps in S3 what a night's steps hand to each other, and each night's list of paused subscriptions."""
+"""The S3 bucket of the audit: what a run's steps hand on, and each night's list of paused subscriptions."""
 
 import csv
 import gzip
@@ -26,49 +26,49 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 
-# The address is signed with the function's own credentials and dies with them, after 12 hours at the latest.
-LINK_LIVES_FOR = timedelta(hours=12)
+# The URL is signed with the function's own credentials and expires with them, after 12 hours at the latest.
+LIST_URL_LIFETIME = timedelta(hours=12)
 _MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ScanState:
-    """How far a run has come after one of its steps."""
+    """What one step hands to the next: the findings so far, and the drift."""
 
-    looked: CheckRunState = field(default_factory=CheckRunState)
+    checks: CheckRunState = field(default_factory=CheckRunState)
     drift: DriftTotals = field(default_factory=DriftTotals)
 
 
 class FindingSink(Protocol):
-    """Where a step puts its findings about paused subscriptions."""
+    """Takes the findings of a step about paused subscriptions."""
 
     def add(self, finding: Finding) -> None:
-        """Keep a finding."""
+        """Add a finding."""
 
 
 _SCAN_STATE = TypeAdapter(ScanState)
 
 
 class ReportBucket:
-    """One bucket. A step writes under its own number, so that doing it again overwrites, and never adds."""
+    """One bucket. A step writes under its own number, so that a repeated step overwrites and never adds."""
 
     def __init__(self, s3: "S3Client", bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
 
-    def stretch(self, run: str, number: int) -> ScanState:
-        """Return what step `number` left; before the first step there is nothing. Raises `Unavailable`."""
+    def scan_state(self, run: str, number: int) -> ScanState:
+        """Return the state after step `number`; empty before the first step. Raises `Unavailable`."""
         if number < 0:
             return ScanState()
-        return _SCAN_STATE.validate_json(gzip.decompress(self._read(f"parts/{run}/{number}/stretch.json.gz")))
+        return _SCAN_STATE.validate_json(gzip.decompress(self._read(f"parts/{run}/{number}/state.json.gz")))
 
-    def put_stretch(self, run: str, number: int, stretch: ScanState) -> None:
-        """Keep what a step leaves. Raises `Unavailable`."""
-        self._write(f"parts/{run}/{number}/stretch.json.gz", BytesIO(gzip.compress(_SCAN_STATE.dump_json(stretch))))
+    def put_scan_state(self, run: str, number: int, state: ScanState) -> None:
+        """Store the state after a step. Raises `Unavailable`."""
+        self._write(f"parts/{run}/{number}/state.json.gz", BytesIO(gzip.compress(_SCAN_STATE.dump_json(state))))
 
     @contextmanager
-    def part(self, run: str, number: int) -> Iterator[FindingSink]:
-        """Gather findings on disk, and keep them when the step comes to its end. Raises `Unavailable`."""
+    def paused_findings(self, run: str, number: int) -> Iterator[FindingSink]:
+        """Collect findings on disk, and upload them at the end of the step. Raises `Unavailable`."""
         with TemporaryFile() as file:
             with gzip.GzipFile(fileobj=file, mode="wb") as packed:
                 yield _FindingFile(packed)
@@ -85,7 +85,7 @@ class ReportBucket:
                     yield from map(FINDING.validate_json, lines)
 
     def put_seen(self, run: str, number: int, seen: SeenSubscriptions) -> None:
-        """Keep which subscriptions a step saw at Stripe. Raises `Unavailable`."""
+        """Store which subscriptions a step saw at Stripe. Raises `Unavailable`."""
         self._write(f"parts/{run}/{number}/seen", BytesIO(seen.dump()))
 
     def seen(self, run: str, steps: int) -> SeenSubscriptions:
@@ -96,13 +96,13 @@ class ReportBucket:
         return seen
 
     def put_list(self, night: date, file: BinaryIO) -> None:
-        """Keep a night's list, a CSV with a column `id`. Raises `Unavailable`."""
+        """Store a night's list, a CSV with a column `id`. Raises `Unavailable`."""
         self._write(_list_key(night), file)
 
-    def listed(self, night: date) -> Iterator[str]:
-        """Return the subscriptions of a night's list, in its order.
+    def listed_ids(self, night: date) -> Iterator[str]:
+        """Return the subscription ids of a night's list, in its order.
 
-        Raises `Unavailable`, also when the list is gone or is none any more.
+        Raises `Unavailable`, also when the list is gone or cannot be read.
         """
         with TemporaryFile() as file:
             self._fetch(_list_key(night), file)
@@ -116,8 +116,8 @@ class ReportBucket:
                 except (UnicodeDecodeError, csv.Error) as error:
                     raise Unavailable("list_unreadable", f"The list of {night} is no CSV") from error
 
-    def link(self, night: date) -> str:
-        """Return an address from which whoever has it can fetch a night's list, for some hours."""
+    def list_url(self, night: date) -> str:
+        """Return a presigned URL of a night's list, valid for `LIST_URL_LIFETIME` at most."""
         name = f'attachment; filename="paused-subscriptions-{night}.csv"'
         wanted = {
             "Bucket": self._bucket,
@@ -125,10 +125,10 @@ class ReportBucket:
             "ResponseContentDisposition": name,
             "ResponseContentType": "text/csv; charset=utf-8",
         }
-        return self._s3.generate_presigned_url("get_object", wanted, int(LINK_LIVES_FOR.total_seconds()))
+        return self._s3.generate_presigned_url("get_object", wanted, int(LIST_URL_LIFETIME.total_seconds()))
 
-    def place(self, night: date) -> str:
-        """Return where a night's list stays."""
+    def list_location(self, night: date) -> str:
+        """Return the `s3://` location of a night's list."""
         return f"s3://{self._bucket}/{_list_key(night)}"
 
     def _write(self, key: str, file: BinaryIO) -> None:

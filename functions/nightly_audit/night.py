@@ -1,4 +1,4 @@
-"""One night in steps that can each be done again: read, compare with the mirror, look at the account, tell."""
+"""One night in steps that can each be repeated: read subscriptions, compare the mirror, check the account, report."""
 
 import logging
 import time
@@ -32,13 +32,13 @@ from shared.stripe.pacing import RateLimit, Retries
 
 logger = logging.getLogger(__name__)
 
-# A longer list would make a mail that some servers refuse; it is linked to instead.
+# Some mail servers refuse larger mails: a longer list is linked to instead.
 LARGEST_ATTACHMENT = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRun:
-    """One run: its name, and the time that all of its steps speak of."""
+    """One run: its name, and the time that all of its steps are about."""
 
     name: str
     as_of: datetime
@@ -46,102 +46,106 @@ class AuditRun:
 
 @dataclass(frozen=True, slots=True)
 class NightlyAudit:
-    """What a night works with. A step reads for `stretch_seconds` at most, far less than Lambda's 15 minutes."""
+    """The steps of a night and what they work with; a step reads for `step_seconds` at most, well below 15 minutes."""
 
     settings: NightlyAuditSettings
     secrets: SecretStore
     table: MirrorTable
-    nights: AuditsTable
-    shelf: ReportBucket
+    audits: AuditsTable
+    bucket: ReportBucket
     mailer: Mailer
     clock: Callable[[], float] = time.time
-    stretch_seconds: float = 120
+    step_seconds: float = 120
 
     def begin(self) -> AuditRun:
         """Name the run and its time, once."""
         return AuditRun(uuid4().hex, datetime.fromtimestamp(self.clock(), UTC))
 
-    def read(self, run: AuditRun, number: int, windows: Sequence[Window]) -> tuple[Window, ...]:
-        """Read subscriptions from Stripe, compare each with the mirror; answer what is left to be read.
+    def read_subscriptions(self, run: AuditRun, number: int, windows: Sequence[Window]) -> tuple[Window, ...]:
+        """Read subscriptions from Stripe and compare each with the mirror; return the windows that are left.
 
-        Each step is the one after `number - 1`. Raises `PortalError`s: nothing is kept of the step then.
+        Step `number` continues from step `number - 1`. Raises `PortalError`; nothing of the step is stored then.
         """
         seen = SeenSubscriptions()
-        with self.shelf.part(run.name, number) as part:
-            reading = self._go_on(run, number, part, seen)
-            left = reading.subscriptions(windows, self._for_a_while())
-            self._keep(run, number, reading)
-        self.shelf.put_seen(run.name, number, seen)
+        with self.bucket.paused_findings(run.name, number) as findings:
+            scan = self._resume_scan(run, number, findings, seen)
+            left = scan.read_subscriptions(windows, self._time_is_left())
+            self._save_scan(run, number, scan)
+        self.bucket.put_seen(run.name, number, seen)
         return left
 
-    def compare(
+    def compare_mirror(
         self, run: AuditRun, number: int, steps: int, start: Mapping[str, Any] | None
     ) -> Mapping[str, Any] | None:
-        """Ask Stripe for what the mirror has beside the subscriptions that the first `steps` steps saw."""
-        reading = self._go_on(run, number, PausedFindings(), self.shelf.seen(run.name, steps))
-        left = reading.mirrored(start, self._for_a_while())
-        self._keep(run, number, reading)
+        """Look up at Stripe what the mirror has and the first `steps` steps did not see; return where to continue."""
+        scan = self._resume_scan(run, number, PausedFindings(), self.bucket.seen(run.name, steps))
+        left = scan.compare_mirror(start, self._time_is_left())
+        self._save_scan(run, number, scan)
         return left
 
-    def look(self, run: AuditRun, number: int) -> None:
-        """Look at what the account has once."""
-        reading = self._go_on(run, number, PausedFindings(), SeenSubscriptions())
-        reading.account(self.settings.webhook_url)
-        self._keep(run, number, reading)
+    def check_account(self, run: AuditRun, number: int) -> None:
+        """Check what the account has only once: configurations, endpoints, undelivered events, drift."""
+        scan = self._resume_scan(run, number, PausedFindings(), SeenSubscriptions())
+        scan.check_account(self.settings.webhook_url)
+        self._save_scan(run, number, scan)
 
-    def tell(self, run: AuditRun, number: int, steps: int, *, again: bool) -> dict[str, Any]:
-        """Send the report, unless the night's mail went out before; answer counts and what became of the mail."""
-        paused = PausedFindings.of(self.shelf.findings(run.name, steps))
-        reading = self._go_on(run, number, paused, SeenSubscriptions())
-        report = reading.report(paused)
+    def send_report(self, run: AuditRun, number: int, steps: int, *, again: bool) -> dict[str, Any]:
+        """Send the report, unless the night's mail was sent before; return the counts and what became of the mail."""
+        paused = PausedFindings.of(self.bucket.findings(run.name, steps))
+        scan = self._resume_scan(run, number, paused, SeenSubscriptions())
+        report = scan.report(paused)
         return self._counts(report) | {"mail": self._send(run, report, again=again)}
 
     def _send(self, run: AuditRun, report: Report, *, again: bool) -> str:
-        """The mail goes out before it is noted: a crash in between sends it twice, and never loses it."""
+        """Send, then record it: a crash in between sends the mail twice and never loses it."""
         now, night = datetime.fromtimestamp(self.clock(), UTC), self._day(run).today
-        if not self.nights.claim(night, run.name, report, now=now, again=again):
+        if not self.audits.claim(night, run.name, report, now=now, again=again):
             return "sent_before"
-        edition = self._edition(report, night)
+        view = self._view(report, night)
         silent = self.settings.audit_all_clear == "silence" and is_all_clear(report)
         try:
             if not silent:
-                self.mailer.send(edition)
+                self.mailer.send(view)
         except OperatorError:
-            self.nights.told(night, MailStatus.REFUSED)
+            self.audits.record_mail(night, MailStatus.REFUSED)
             raise
         mail = MailStatus.SILENT if silent else MailStatus.SENT
         try:
-            Retries(RateLimit(1)).of(lambda: self.nights.told(night, mail))
-        except Unavailable as error:  # to do the step again would send the mail again
-            logger.warning("What became of the mail is not noted: %s", error.message)
+            Retries(RateLimit(1)).of(lambda: self.audits.record_mail(night, mail))
+        except Unavailable as error:  # repeating the step would send the mail again
+            logger.warning("What became of the mail was not recorded: %s", error.message)
         return mail.value
 
-    def _edition(self, report: Report, night: date) -> ReportView:
-        nights = self.nights.before(night)
+    def _view(self, report: Report, night: date) -> ReportView:
+        nights = self.audits.earlier_nights(night)
         change = self._change(report.paused, last_complete(nights))
         return ReportView(report, self.settings.audit_language, nights, change, self._list(report, night))
 
     def _change(self, paused: PausedFindings, last: PastNight | None) -> ListChange | None:
-        """A list that is gone costs the comparison, and not the mail."""
+        """Compare with the last complete night; without its list the mail goes out without the comparison."""
         if last is None:
             return None
         try:
-            return paused.change_since(last.night, self.shelf.listed(last.night))
+            return paused.change_since(last.night, self.bucket.listed_ids(last.night))
         except Unavailable as error:
-            logger.warning("The mail goes without what changed: %s", error.message)
+            logger.warning("The mail does not say what changed: %s", error.message)
             return None
 
     def _list(self, report: Report, night: date) -> ListLink | None:
-        """Keep the list for the next night and for people; link to it when it is long."""
+        """Store the list for the next night and for people; return a link when it is too long for a mail."""
         with TextIOWrapper(TemporaryFile(), "utf-8", newline="") as text:
             write_csv(report.paused, text, self.settings.audit_language)
             size = text.tell()
             text.seek(0)
-            self.shelf.put_list(night, text.buffer)
-        return ListLink(self.shelf.link(night), self.shelf.place(night)) if size > LARGEST_ATTACHMENT else None
+            self.bucket.put_list(night, text.buffer)
+        return (
+            ListLink(self.bucket.list_url(night), self.bucket.list_location(night))
+            if size > LARGEST_ATTACHMENT
+            else None
+        )
 
-    def _go_on(self, run: AuditRun, number: int, paused: FindingSink, seen: SeenSubscriptions) -> Scan:
-        settings, before = self.settings, self.shelf.stretch(run.name, number - 1)
+    def _resume_scan(self, run: AuditRun, number: int, paused: FindingSink, seen: SeenSubscriptions) -> Scan:
+        settings, state = self.settings, self.bucket.scan_state(run.name, number - 1)
         sources = Sources(
             stripe_client(self.secrets.get().api_key, settings.stripe_api_base, PATIENT_TIMEOUT_SECONDS),
             self.table,
@@ -150,13 +154,13 @@ class NightlyAudit:
             settings.retention,
             repair=True,
         )
-        reading = Scan(sources, self._day(run), CHECKS, paused.add, seen, before.drift)
-        reading.load(before.looked)
-        return reading
+        scan = Scan(sources, self._day(run), CHECKS, paused.add, seen, state.drift)
+        scan.load(state.checks)
+        return scan
 
-    def _keep(self, run: AuditRun, number: int, reading: Scan) -> None:
-        drift = reading.drift()
-        self.shelf.put_stretch(run.name, number, ScanState(reading.looking.dump(), drift))
+    def _save_scan(self, run: AuditRun, number: int, scan: Scan) -> None:
+        drift = scan.drift()
+        self.bucket.put_scan_state(run.name, number, ScanState(scan.checks.dump(), drift))
 
     def _day(self, run: AuditRun) -> AuditDay:
         settings = self.settings
@@ -167,8 +171,8 @@ class NightlyAudit:
             cutoff_on=settings.pause_cutoff_on,
         )
 
-    def _for_a_while(self) -> Callable[[], bool]:
-        until = time.monotonic() + self.stretch_seconds
+    def _time_is_left(self) -> Callable[[], bool]:
+        until = time.monotonic() + self.step_seconds
         return lambda: time.monotonic() < until
 
     @staticmethod
@@ -186,29 +190,29 @@ _Wire = Callable[[], NightlyAudit]
 
 
 class Steps(Protocol):
-    """What runs a step and remembers its answer; the code between steps runs again after every interruption."""
+    """Runs a step once and remembers its result; the code between steps runs again after every interruption."""
 
     def step(self, name: str, act: Callable[[], _Result]) -> _Result:
-        """Act once, or answer what it answered before."""
+        """Act once; after an interruption, return the recorded result."""
 
     def rest(self, name: str) -> None:
-        """End this invocation; another goes on."""
+        """End this invocation and continue in another."""
 
 
 def run_steps(wire: _Wire, steps: Steps, *, again: bool) -> dict[str, Any]:
-    """Run a night, and answer what it counted. Raises what `Steps.step` raises: then no mail was sent."""
+    """Run a night and return its counts. Raises what `Steps.step` raises; no mail was sent then."""
     begun = steps.step("begin", partial(_begin, wire))
     run = AuditRun(begun["name"], datetime.fromisoformat(begun["as_of"]))
     read = _read_all(wire, steps, run)
     number = _compare_all(wire, steps, run, read)
-    steps.step("look", lambda: wire().look(run, number))
-    # A long list takes minutes: the last reading must not have used them up.
-    steps.rest("rest-tell")
-    return steps.step("tell", lambda: wire().tell(run, number + 1, read, again=again))
+    steps.step("check-account", lambda: wire().check_account(run, number))
+    # A long list takes minutes, which the step before may have used up.
+    steps.rest("rest-report")
+    return steps.step("send-report", lambda: wire().send_report(run, number + 1, read, again=again))
 
 
 def _read_all(wire: _Wire, steps: Steps, run: AuditRun) -> int:
-    """Read all subscriptions; answer how many steps that took."""
+    """Read all subscriptions; return the number of steps."""
     number, windows = 0, [astuple(Window())]
     while windows:
         if number:
@@ -219,7 +223,7 @@ def _read_all(wire: _Wire, steps: Steps, run: AuditRun) -> int:
 
 
 def _compare_all(wire: _Wire, steps: Steps, run: AuditRun, read: int) -> int:
-    """Compare the mirror the other way; answer the number of the next step."""
+    """Compare the mirror with Stripe; return the number of the next step."""
     number, start = read, None
     while True:
         start = steps.step(f"compare-{number}", partial(_compare, wire, run, number, read, start))
@@ -235,11 +239,11 @@ def _begin(wire: _Wire) -> dict[str, str]:
 
 
 def _read(wire: _Wire, run: AuditRun, number: int, windows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    return [astuple(each) for each in wire().read(run, number, [Window(*each) for each in windows])]
+    return [astuple(each) for each in wire().read_subscriptions(run, number, [Window(*each) for each in windows])]
 
 
 def _compare(
     wire: _Wire, run: AuditRun, number: int, read: int, start: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
-    then = wire().compare(run, number, read, start)
+    then = wire().compare_mirror(run, number, read, start)
     return dict(then) if then else None

@@ -1,4 +1,4 @@
-"""What day it is for an audit, and what Stripe's calendar makes of that."""
+"""What a check is, and what it may look at: the day, the customers seen, the drift, the account."""
 
 from array import array
 from base64 import b64decode, b64encode
@@ -30,7 +30,7 @@ class AuditDay:
 
     @classmethod
     def at(cls, now: datetime, timezone: ZoneInfo, *, button_removed_on: date, cutoff_on: date) -> Self:
-        """Look the day up in the calendar. Raises `ValueError` for a `now` without a zone."""
+        """Look up the phase of the day. Raises `ValueError` for a `now` without a time zone."""
         if now.tzinfo is None:
             raise ValueError("`now` must be aware: its day depends on the time zone")
         today = now.astimezone(timezone).date()
@@ -62,16 +62,16 @@ class SeenCustomers:
         self._once: set[int] = set()
         self._again: set[int] = set()
 
-    def dump(self) -> "KnownCustomers":
-        """Return all that is remembered."""
+    def dump(self) -> KnownCustomers:
+        """Return the digests, to be loaded by the next step."""
         return KnownCustomers(_packed(self._once), _packed(self._again))
 
-    def load(self, known: "KnownCustomers") -> None:
-        """Remember what was dumped."""
+    def load(self, known: KnownCustomers) -> None:
+        """Restore what `dump` returned."""
         self._once, self._again = _unpacked(known.once), _unpacked(known.again)
 
     def is_seen_for_the_second_time(self, customer_id: str) -> bool:
-        """Remember the customer, and answer `True` at the second sight only: not at the first, nor at the third."""
+        """Remember the customer; return `True` for the second subscription only, not for the first or the third."""
         key = int.from_bytes(blake2b(customer_id.encode(), digest_size=8).digest())
         if key in self._once:
             again = key not in self._again
@@ -111,7 +111,7 @@ class DriftTotals:
     given_up: bool = False
 
     def plus(self, summary: ComparisonResult) -> "DriftTotals":
-        """Add what another stretch found."""
+        """Add what another step found."""
         names = [drift.subscription_id for drift in summary.drifts if drift.kind in _REPAIRABLE]
         not_repairable = [drift.subscription_id for drift in summary.drifts if drift.kind not in _REPAIRABLE]
         return replace(
@@ -135,11 +135,11 @@ def _no_prices(_product_id: str) -> Sequence[StripeJson]:
 
 @dataclass(frozen=True, slots=True)
 class AuditContext:
-    """What every check may look at besides its subject.
+    """What a check may look at besides its subject.
 
     `now` is aware. `paused_since`: subscription id to the Unix second at which, or before which, its collection was
     paused, as the mirror knows it of those that are looked at. `prices_of`: a product's prices, at the cost of a
-    request. `customers`: who was seen before in this run.
+    request. `customers`: those seen before in this run.
     """
 
     now: datetime
@@ -157,7 +157,7 @@ class AuditContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountFacts:
     """What the account has once, or few of, as Stripe's raw JSON; `None` is what the key may not read.
 
     `undelivered`: events about subscriptions, the newest first; `undelivered_whole`: whether these are all. `drift`:
@@ -174,13 +174,13 @@ class Account:
 
 
 def nothing(_subject: object, _audit: AuditContext) -> tuple[Finding, ...]:
-    """What a check has to say about a kind of object that it does not look at."""
+    """Find nothing: the default for the kinds of object that a check does not look at."""
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check sees every object once, and keeps nothing between them; a configuration comes as Stripe's raw JSON.
+    """A named check. It sees every object once and keeps nothing between them; configurations are Stripe's raw JSON.
 
     `severities` are all that its findings can have, the worst first.
     """
@@ -190,7 +190,7 @@ class Check:
     severities: tuple[Severity, ...]
     of_subscription: Callable[[Subscription, AuditContext], Iterable[Finding]] = nothing
     of_configuration: Callable[[StripeJson, AuditContext], Iterable[Finding]] = nothing
-    of_account: Callable[[Account, AuditContext], Iterable[Finding]] = nothing
+    of_account: Callable[[AccountFacts, AuditContext], Iterable[Finding]] = nothing
 
 
 def at(seconds: int | None) -> datetime | None:

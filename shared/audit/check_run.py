@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import stripe
 
-from shared.audit.check import Account, AuditContext, Check, KnownCustomers
+from shared.audit.check import AccountFacts, AuditContext, Check, KnownCustomers
 from shared.audit.findings import (
     CRASHED_CHECK,
     MISSING_PERMISSION,
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CheckRunState:
-    """How far an audit has come; of bounded size, however large the account is."""
+    """What the checks have found so far; of bounded size, however large the account is."""
 
     subscriptions_read: int = 0
     livemode: bool | None = None
@@ -41,7 +41,7 @@ class CheckRunState:
 
 
 class CheckRun:
-    """One run's checks, and what they found so far; a finding about a paused subscription is handed on at once."""
+    """Runs the checks and collects what they find; findings about paused subscriptions are passed on at once."""
 
     def __init__(self, checks: tuple[Check, ...], context: AuditContext, paused: Callable[[Finding], None]) -> None:
         self._checks = checks
@@ -53,8 +53,8 @@ class CheckRun:
         self.subscriptions_read = 0
         self.livemode: bool | None = None
 
-    def at_subscriptions(self, read: Iterable[SubscriptionRead | Failure], paused_since: Mapping[str, int]) -> None:
-        """Show subscriptions, those that could be read; `paused_since` is as in `AuditContext`."""
+    def check_subscriptions(self, read: Iterable[SubscriptionRead | Failure], paused_since: Mapping[str, int]) -> None:
+        """Run the checks on subscriptions; `paused_since` is as in `AuditContext`."""
         context = replace(self._context, paused_since=paused_since)
         for each in read:
             self.subscriptions_read += 1
@@ -64,54 +64,54 @@ class CheckRun:
             subscription = each.subscription
             self.livemode = subscription.livemode
             for check in self._checks:
-                self._look(check.name, partial(check.of_subscription, subscription, context), subscription.id)
+                self._run_check(check.name, partial(check.of_subscription, subscription, context), subscription.id)
 
-    def at_configuration(self, raw: Mapping[str, Any]) -> None:
-        """Show a portal configuration."""
+    def check_configuration(self, raw: Mapping[str, Any]) -> None:
+        """Run the checks on a portal configuration."""
         if isinstance(raw.get("livemode"), bool):
             self.livemode = raw["livemode"]
         for check in self._checks:
-            self._look(check.name, partial(check.of_configuration, raw, self._context), str(raw.get("id")))
+            self._run_check(check.name, partial(check.of_configuration, raw, self._context), str(raw.get("id")))
 
-    def at_account(self, account: Account) -> None:
-        """Show what the account has once."""
+    def check_account(self, account: AccountFacts) -> None:
+        """Run the checks on what the account has only once."""
         for check in self._checks:
-            self._look(check.name, partial(check.of_account, account, self._context), "")
+            self._run_check(check.name, partial(check.of_account, account, self._context), "")
 
-    def note(self, finding: Finding) -> None:
-        """Keep a finding of the audit about itself; the same is kept once."""
+    def add_own_finding(self, finding: Finding) -> None:
+        """Add a finding of the audit about itself, once."""
         if finding not in self._own.all():
             self._own.add(finding)
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return all but those about paused subscriptions: what the audit has to say of itself comes first."""
+        """Return all but those about paused subscriptions; the audit's own come first."""
         return (*self._own.all(), *self._found.all())
 
     def dump(self) -> "CheckRunState":
-        """Return what another run of the same audit needs to go on from here."""
+        """Return what the next step needs to continue."""
         customers = self._context.customers.dump()
         return CheckRunState(self.subscriptions_read, self.livemode, self._own.all(), self._found.all(), customers)
 
-    def load(self, looked: "CheckRunState") -> None:
-        """Go on from where another run was."""
-        self.subscriptions_read, self.livemode = looked.subscriptions_read, looked.livemode
-        for finding in looked.own:
+    def load(self, state: "CheckRunState") -> None:
+        """Continue from the state of the step before."""
+        self.subscriptions_read, self.livemode = state.subscriptions_read, state.livemode
+        for finding in state.own:
             self._own.add(finding)
-        for finding in looked.found:
+        for finding in state.found:
             self._found.add(finding)
-        self._context.customers.load(looked.customers)
+        self._context.customers.load(state.customers)
 
-    def _look(self, name: str, look: Callable[[], Iterable[Finding]], subject_id: str) -> None:
+    def _run_check(self, name: str, check: Callable[[], Iterable[Finding]], subject_id: str) -> None:
         try:
-            for finding in look():
+            for finding in check():
                 (self._paused if finding.paused else self._found.add)(finding)
         except OperatorError as error:
             if not is_refused(error):
                 raise
-            self.note(missing_permission(error, "Prices"))
+            self.add_own_finding(missing_permission(error, "Prices"))
         except PortalError:  # Stripe does not answer: no fault of the check
             raise
-        except Exception as error:  # the one boundary: whatever a check does, the others go on
+        except Exception as error:  # the one boundary: whatever a check does, the others run
             crash = (name, type(error).__name__)
             if crash not in self._crashed:
                 self._crashed.add(crash)
@@ -164,7 +164,7 @@ def missing_permission(error: OperatorError, permission: str) -> Finding:
 
 
 def read_if_permitted(read: Callable[[], _Result], permission: str, add: Callable[[Finding], None]) -> _Result | None:
-    """Read, or make a finding of a 403. Raises every other failure."""
+    """Read, or add a finding when Stripe answers 403. Raises every other failure."""
     try:
         return read()
     except OperatorError as error:

@@ -1,4 +1,4 @@
-"""Where an audit reads: Stripe, within a rate, and the mirror."""
+"""Reads the account and the mirror for an audit, in one go or in steps, and shows every object to the checks."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 
 from stripe import StripeClient
 
-from shared.audit import check_run
-from shared.audit.check import Account, AuditContext, AuditDay, Check, DriftTotals
-from shared.audit.check_run import CheckRun, CheckRunState
+from shared.audit.check import AccountFacts, AuditContext, AuditDay, Check, DriftTotals
+from shared.audit.check_run import CheckRun, CheckRunState, read_if_permitted
 from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import MIRROR_UNREADABLE, Finding, PausedFindings, Severity
 from shared.audit.report import Report
@@ -39,7 +38,7 @@ class Sources:
     streams: int = 8
 
     def comparison(self, day: AuditDay, seen: SeenSubscriptions) -> Comparison:
-        """Begin to compare the mirror with Stripe."""
+        """Start a comparison of the mirror with Stripe."""
         read = limited_reads(self.client, self.limit)
         rule = Mirror(self.table, read, uncertainty=self.uncertainty, retention=self.retention) if self.repair else None
         now = day.now.timestamp()
@@ -121,7 +120,7 @@ _UNREADABLE = Finding(
 
 
 class Scan:
-    """One stretch of an audit's reading."""
+    """One step of an audit: subscriptions, then the mirror, then the rest of the account."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what the two ways of an audit share
         self,
@@ -132,7 +131,7 @@ class Scan:
         seen: SeenSubscriptions,
         drift: DriftTotals,
     ) -> None:
-        """Hand every finding about a paused subscription to `paused`; add to `seen` and to `drift`."""
+        """Pass each finding about a paused subscription to `paused`; add to `seen` and to `drift`."""
         self._sources = sources
         self._retries = Retries(sources.limit)
         context = AuditContext(
@@ -142,31 +141,34 @@ class Scan:
             day.cutoff_on,
             prices_of=Prices(sources.client, self._retries),
         )
-        self.looking = CheckRun(checks, context, paused)
+        self.checks = CheckRun(checks, context, paused)
         self._day = day
         self._seen, self._drift = seen, drift
         self._asked, self._given_up = drift.asked, drift.given_up
         self._comparison = sources.comparison(day, seen)
         self._compares = True
 
-    def load(self, looked: CheckRunState) -> None:
-        """Go on from where another stretch was; where it gave the mirror up, so does this one."""
-        self.looking.load(looked)
-        self._compares = _UNREADABLE not in looked.own
+    def load(self, state: CheckRunState) -> None:
+        """Continue from the state of the step before; once that gave up on the mirror, so does this one."""
+        self.checks.load(state)
+        self._compares = _UNREADABLE not in state.own
 
-    def subscriptions(self, windows: Sequence[Window], more: Callable[[], bool] = lambda: True) -> tuple[Window, ...]:
-        """Read subscriptions until nothing is left or `more` says no; answer what is left."""
+    def read_subscriptions(
+        self, windows: Sequence[Window], more: Callable[[], bool] = lambda: True
+    ) -> tuple[Window, ...]:
+        """Read subscriptions until none is left or `more` returns false; return the windows that are left."""
         reader = WindowReader(self._sources.client, self._sources.limit, windows, streams=self._sources.streams)
         for page in reader.pages(more):
             self._see(page)
         return reader.left
 
-    def mirrored(
+    def compare_mirror(
         self, start: Mapping[str, Any] | None, more: Callable[[], bool] = lambda: True
     ) -> Mapping[str, Any] | None:
-        """Read the mirror the other way, from `start`, until its end or `more` says no; answer where to go on.
+        """Look up at Stripe what the mirror has and Stripe's list had not; return where to continue, `None` at the end.
 
-        Ends as well once `MOST_ASKED` of its items had to be asked for: the drift says so.
+        Starts at `start`; stops when `more` returns false, or once `MOST_ASKED` items were looked up, which the drift
+        then says.
         """
 
         def read(comparison: Comparison) -> Mapping[str, Any] | None:
@@ -185,27 +187,27 @@ class Scan:
             pass
         return start
 
-    def account(self, webhook_url: str | None) -> None:
-        """Read what the account has once, or few of, and show it to the checks, with the drift."""
-        client, looking = self._sources.client, self.looking
+    def check_account(self, webhook_url: str | None) -> None:
+        """Read what an account has only once or a few of, and show it to the checks, with the drift."""
+        client, checks = self._sources.client, self.checks
         kept: list[StripeJson] = []
 
         def configurations() -> list[StripeJson]:
-            """Show them as they come; only the default ones are kept."""
+            """Show each as it comes; keep only the default ones."""
             for raw in all_configurations(client, self._retries):
-                looking.at_configuration(raw)
+                checks.check_configuration(raw)
                 if raw.get("is_default"):
                     kept.append(raw)
             return kept
 
         endpoints = partial(webhook_endpoints, client, self._retries)
         undelivered = partial(undelivered_events, client, self._retries, self._day.now)
-        events = check_run.read_if_permitted(undelivered, "Events", looking.note)
-        looking.at_account(
-            Account(
-                looking.subscriptions_read,
-                check_run.read_if_permitted(configurations, "Customer portal", looking.note),
-                check_run.read_if_permitted(endpoints, "Webhook Endpoints", looking.note),
+        events = read_if_permitted(undelivered, "Events", checks.add_own_finding)
+        checks.check_account(
+            AccountFacts(
+                checks.subscriptions_read,
+                read_if_permitted(configurations, "Customer portal", checks.add_own_finding),
+                read_if_permitted(endpoints, "Webhook Endpoints", checks.add_own_finding),
                 None if events is None else events[:MOST_EVENTS],
                 undelivered_whole=events is None or len(events) <= MOST_EVENTS,
                 webhook_url=webhook_url,
@@ -221,15 +223,15 @@ class Scan:
 
     def report(self, paused: PausedFindings) -> Report:
         """Return what was found."""
-        day, looking = self._day, self.looking
+        day, checks = self._day, self.checks
         return Report(
             day.now,
             day.timezone,
             day.phase,
             day.days_left,
-            looking.livemode,
-            looking.subscriptions_read,
-            looking.findings(),
+            checks.livemode,
+            checks.subscriptions_read,
+            checks.findings(),
             paused,
         )
 
@@ -239,13 +241,13 @@ class Scan:
         table = self._sources.table
         held = self._compare(lambda comparison: comparison.retries.of(lambda: table.get_many(map(key_of, read)))) or {}
         since = {each.subscription.id: each.paused_since for each in held.values() if each.paused_since is not None}
-        self.looking.at_subscriptions(every, since)
+        self.checks.check_subscriptions(every, since)
         self._compare(lambda comparison: comparison.compare(read, held))
         if not self._compares:
             self._seen.add(map(key_of, read))
 
     def _compare(self, act: Callable[[Comparison], _Result]) -> _Result | None:
-        """Act, unless the mirror did not answer before; that is a finding: what Stripe tells is worth a mail alone."""
+        """Act, unless the mirror has failed. That is a finding; what Stripe says is worth a mail by itself."""
         if not self._compares:
             return None
         try:
@@ -254,7 +256,7 @@ class Scan:
             if error.code != "mirror_unavailable":
                 raise
             logger.warning("The audit goes on without the mirror: %s", error.message)
-            self.looking.note(_UNREADABLE)
+            self.checks.add_own_finding(_UNREADABLE)
             self._compares = False
             return None
 
@@ -269,21 +271,22 @@ def run_audit(
 ) -> Report:
     """Audit the account that the client's key belongs to.
 
-    `webhook_url` is the deployment's own endpoint, if known. `progress` is told how many subscriptions were read.
+    `webhook_url` is the deployment's own endpoint, if known. `progress` is called with the number of subscriptions
+    read.
     Reads all subscriptions that are not canceled, what the mirror has of them, and the few other lists that the checks
-    want. Raises `OperatorError` when Stripe refuses the key or its reading of subscriptions, and `Unavailable` when it
+    need. Raises `OperatorError` when Stripe refuses the key or its reading of subscriptions, and `Unavailable` when it
     does not answer: half an audit is none. A key that may not read another list is a finding, and so is a mirror that
     does not answer.
     """
     paused = PausedFindings()
-    reading = Scan(sources, day, checks, paused.add, SeenSubscriptions(), DriftTotals())
+    scan = Scan(sources, day, checks, paused.add, SeenSubscriptions(), DriftTotals())
 
-    def tell() -> bool:
-        progress(reading.looking.subscriptions_read)
+    def report_progress() -> bool:
+        progress(scan.checks.subscriptions_read)
         return True
 
-    reading.subscriptions((Window(),), tell)
-    progress(reading.looking.subscriptions_read)
-    reading.mirrored(None)
-    reading.account(webhook_url)
-    return reading.report(paused)
+    scan.read_subscriptions((Window(),), report_progress)
+    progress(scan.checks.subscriptions_read)
+    scan.compare_mirror(None)
+    scan.check_account(webhook_url)
+    return scan.report(paused)

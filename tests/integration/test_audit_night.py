@@ -161,12 +161,10 @@ def test_a_mirror_that_does_not_answer_costs_no_mail(
     assert "The table of subscriptions did not answer" in body(only_mail(aws), "plain")
 
 
-def test_an_account_of_many_stretches_is_read_whole(
-    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_account_of_many_steps_is_read_whole(aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     account.subscriptions = [subscription(number) for number in range(1450)]
     monkeypatch.setenv("TABLE_NAME", "NoSuchTable")
-    monkeypatch.setattr(app, "_wire", cache(lambda: replace(wiring.wire(), stretch_seconds=0.05)))
+    monkeypatch.setattr(app, "_wire", cache(lambda: replace(wiring.wire(), step_seconds=0.05)))
     assert run()["subscriptions_paused"] == 1450
     assert len({key.split("/")[2] for key in keys(aws, "parts/")}) > 4
 
@@ -358,7 +356,7 @@ def test_a_run_of_many_invocations_is_counted_once(
 ) -> None:
     account.subscriptions = [subscription(number) for number in range(450)]
     monkeypatch.setenv("TABLE_NAME", "NoSuchTable")
-    monkeypatch.setattr(app, "_wire", cache(lambda: replace(wiring.wire(), stretch_seconds=0.01)))
+    monkeypatch.setattr(app, "_wire", cache(lambda: replace(wiring.wire(), step_seconds=0.01)))
     run()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     for name in ("AuditRuns", "AuditReports", "AuditMails"):
@@ -379,7 +377,7 @@ def test_the_parts_and_the_list_of_a_night_are_kept_apart(aws: Aws, account: Acc
     account.subscriptions = [subscription(1)]
     run()
     assert [key.rpartition("/")[2] for key in keys(aws, "lists/")] == [f"{kept(aws)['night']['S']}.csv"]
-    assert {key.split("/")[3] for key in keys(aws, "parts/")} == {"paused.jsonl.gz", "seen", "stretch.json.gz"}
+    assert {key.split("/")[3] for key in keys(aws, "parts/")} == {"paused.jsonl.gz", "seen", "state.json.gz"}
 
 
 @pytest.mark.parametrize("event", [None, "", [], "again", {"send_again": "true"}, {"send_again": 1}])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.audit.check import Account, AuditContext, SeenCustomers
+from shared.audit.check import AccountFacts, AuditContext, SeenCustomers
 from shared.audit.checks import configurations as configuration_checks
 from shared.audit.checks import mirror as mirror_checks
 from shared.audit.checks import subscriptions as subscription_checks
@@ -21,7 +21,7 @@ WELL = {"id": "bpc_1", "active": True, "is_default": True, "login_page": {"enabl
 DEAF = ["customer.subscription.created", "customer.subscription.updated", "customer.subscription.deleted"]
 
 
-def account(**changes: Any) -> Account:
+def account(**changes: Any) -> AccountFacts:
     facts: dict[str, Any] = {
         "subscriptions_read": 1,
         "configurations": [WELL],
@@ -29,7 +29,7 @@ def account(**changes: Any) -> Account:
         "undelivered": None,
         **changes,
     }
-    return Account(**facts)
+    return AccountFacts(**facts)
 
 
 def severities(findings: Any) -> list[Severity]:

@@ -34,7 +34,7 @@ def asked_singly(account: FakeAccount) -> list[str]:
     return [url.rpartition("/")[2] for url in account.requests if "/v1/subscriptions/" in url]
 
 
-def stretch(account: FakeAccount, table: FakeTable, drift: DriftTotals | None = None) -> Scan:
+def scan_of(account: FakeAccount, table: FakeTable, drift: DriftTotals | None = None) -> Scan:
     return Scan(
         sources_of(account, table), DAY, CHECKS, PausedFindings().add, SeenSubscriptions(), drift or DriftTotals()
     )
@@ -76,8 +76,8 @@ def test_a_way_back_that_is_stopped_at_every_item_asks_for_each_once_and_counts_
     account, table = FakeAccount([]), mirror_of_another_account(9)
     drift, start, steps = DriftTotals(), None, 0
     while True:
-        step = stretch(account, table, drift)
-        start = step.mirrored(start, lambda: False)
+        step = scan_of(account, table, drift)
+        start = step.compare_mirror(start, lambda: False)
         drift, steps = step.drift(), steps + 1
         if start is None:
             break
@@ -95,13 +95,13 @@ def test_what_a_webhook_wrote_since_the_run_began_is_not_asked_for() -> None:
 
 def test_a_mirror_that_did_not_answer_is_not_asked_again_in_the_steps_that_follow() -> None:
     account, table = FakeAccount([subscription(1)]), FakeTable(refuses=True)
-    first = stretch(account, table)
-    assert first.subscriptions((Window(),)) == ()
+    first = scan_of(account, table)
+    assert first.read_subscriptions((Window(),)) == ()
     requests = table.requests
     assert requests > 0
-    second = stretch(account, table)
-    second.load(first.looking.dump())
-    assert second.subscriptions((Window(),)) == ()
-    assert second.mirrored(None) is None
+    second = scan_of(account, table)
+    second.load(first.checks.dump())
+    assert second.read_subscriptions((Window(),)) == ()
+    assert second.compare_mirror(None) is None
     assert table.requests == requests
-    assert [each.check for each in second.looking.findings()].count("mirror_unreadable") == 1
+    assert [each.check for each in second.checks.findings()].count("mirror_unreadable") == 1

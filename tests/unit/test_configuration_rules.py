@@ -11,7 +11,7 @@ import yaml
 
 from cli.configuration.file import load
 from cli.configuration.lint import lint_portal
-from shared.audit.check import Account, AuditContext
+from shared.audit.check import AccountFacts, AuditContext
 from shared.audit.check_run import CheckRun
 from shared.audit.checks.configurations import CHECKS_OF_RULES, SEVERITIES
 from shared.audit.checks.registry import CHECKS
@@ -159,8 +159,8 @@ def findings(entry: dict[str, Any], today: date = TODAY) -> tuple[Finding, ...]:
         prices_of=lambda product: prices[product],
     )
     run = CheckRun(CHECKS, context, lambda _: None)
-    run.at_configuration(raw)
-    run.at_account(Account(1, [raw], None, None))
+    run.check_configuration(raw)
+    run.check_account(AccountFacts(1, [raw], None, None))
     return run.findings()
 
 
@@ -233,7 +233,7 @@ def test_the_cutoff_of_the_old_pause_is_the_settings_own() -> None:
     raw, _ = shown(BROKEN["old_pause_form"][0])
     context = AuditContext(datetime.now(UTC), Phase.RESUME_ONLY, 17, date(2025, 5, 5))
     run = CheckRun(CHECKS_OF_RULES, context, lambda _: None)
-    run.at_configuration(raw)
+    run.check_configuration(raw)
     (finding,) = run.findings()
     assert finding.severity is AuditSeverity.WARNING
     assert "until 5 May 2025 (17 days left)" in finding.meaning.en
@@ -247,9 +247,9 @@ def test_prices_cost_requests_only_where_a_product_has_several() -> None:
     day = pause_day(TODAY)
     context = AuditContext(datetime.now(UTC), day.phase, day.days_left, day.cutoff_on, prices_of=never)
     run = CheckRun(CHECKS_OF_RULES, context, lambda _: None)
-    run.at_configuration(shown(update())[0])
-    run.at_configuration(shown(update(enabled=False, products=TWO_PRICES))[0])
-    run.at_configuration(shown({**update(products=TWO_PRICES), "active": False})[0])
+    run.check_configuration(shown(update())[0])
+    run.check_configuration(shown(update(enabled=False, products=TWO_PRICES))[0])
+    run.check_configuration(shown({**update(products=TWO_PRICES), "active": False})[0])
     assert run.findings() == ()
 
 
@@ -263,7 +263,7 @@ def test_the_audit_reads_the_prices_of_ten_products_at_most() -> None:
     day = pause_day(TODAY)
     context = AuditContext(datetime.now(UTC), day.phase, day.days_left, day.cutoff_on, prices_of=prices_of)
     run = CheckRun(CHECKS_OF_RULES, context, lambda _: None)
-    run.at_configuration(shown(update(products=products(*[["price_1", "price_2"]] * 12)))[0])
+    run.check_configuration(shown(update(products=products(*[["price_1", "price_2"]] * 12)))[0])
     assert len(read) == MOST_PRODUCTS
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from shared.audit.check import Account, AuditContext, Check
+from shared.audit.check import AccountFacts, AuditContext, Check
 from shared.audit.findings import Finding, Severity
 from shared.i18n import Text, joined
 from shared.portal import rules
@@ -82,7 +82,7 @@ _NO_LOGIN_PAGE = (
 )
 
 
-def find_default_faults(account: Account, _audit: AuditContext) -> Iterator[Finding]:
+def find_default_faults(account: AccountFacts, _audit: AuditContext) -> Iterator[Finding]:
     """Report a missing default, or one without a login page; an account without subscriptions needs no portal."""
     if account.configurations is None or not account.subscriptions_read:
         return

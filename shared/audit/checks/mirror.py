@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from shared.audit.check import Account, AuditContext, Check, DriftTotals, at
+from shared.audit.check import AccountFacts, AuditContext, Check, DriftTotals, at
 from shared.audit.findings import Finding, Severity
 from shared.i18n import Message, _, _n, listed, sentences
 from shared.stripe.gateway import StripeJson
@@ -28,7 +28,7 @@ _OPTIONAL_NEW_ENDPOINT = sentences(
 _ADD_TYPES = _("Add these types to the endpoint.")
 
 
-def find_endpoint_faults(account: Account, _audit: AuditContext) -> Iterator[Finding]:
+def find_endpoint_faults(account: AccountFacts, _audit: AuditContext) -> Iterator[Finding]:
     """Check the deployment's endpoint, or every endpoint for subscriptions if the deployment's address is not known."""
     endpoints, address = account.webhook_endpoints, account.webhook_url
     if endpoints is None:
@@ -85,7 +85,7 @@ UNDELIVERED_EVENTS_NAME = "undelivered_events"
 _REDELIVER = _("Fix the endpoint's failed deliveries (Dashboard: Webhooks), then run `portal reconcile`.")
 
 
-def find_undelivered(account: Account, _audit: AuditContext) -> Iterator[Finding]:
+def find_undelivered(account: AccountFacts, _audit: AuditContext) -> Iterator[Finding]:
     """Say how many and since when; another endpoint of the account may be the one that failed."""
     if not account.undelivered:
         return
@@ -140,7 +140,7 @@ _CHECK_EACH = _(
 )
 
 
-def find_drift(account: Account, _audit: AuditContext) -> Iterator[Finding]:
+def find_drift(account: AccountFacts, _audit: AuditContext) -> Iterator[Finding]:
     """Say how many subscriptions differed: repaired or not, an event was lost on its way."""
     totals = account.drift
     if totals is None:
