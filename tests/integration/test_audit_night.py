@@ -148,7 +148,7 @@ def test_the_night_repairs_a_mirror_that_had_drifted(aws: Aws, account: Account,
     assert states == {"sub_0": "active", "sub_1": "active", "sub_2": "canceled"}
     text = body(only_mail(aws), "plain")
     assert "3 subscriptions in the mirror differed from Stripe." in text
-    assert "has repaired that" in text
+    assert "has repaired this" in text
 
 
 def test_a_mirror_that_does_not_answer_costs_no_mail(
