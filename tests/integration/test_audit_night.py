@@ -247,7 +247,7 @@ def test_a_mail_that_cannot_be_noted_is_not_sent_again(
     def lost(*_: object) -> None:
         raise Unavailable("nights_unavailable", "down")
 
-    monkeypatch.setattr(AuditsTable, "told", lost)
+    monkeypatch.setattr(AuditsTable, "record_mail", lost)
     assert run()["mail"] == "sent"
     assert len(sent(aws)) == 1
 
