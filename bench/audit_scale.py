@@ -123,7 +123,7 @@ def night(stripe: str, aws: str, count: int, rate: float) -> NightlyAudit:
     )
     clients = AwsClients.at(aws)
     create_resources(
-        template, clients, sender=SENDER, secret={"stripe_api_key": "sk_test_bench", "link_secret": "l" * 64}
+        template, clients, sender=SENDER, secrets={"Secret": {"stripe_api_key": "sk_test_bench"}, "LinkSecrets": {}}
     )
     environment = template.environment("NightlyAuditFunction", {"STRIPE_API_BASE": stripe})
     # Beyond what the template allows: only memory is looked at then.

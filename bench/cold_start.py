@@ -26,7 +26,7 @@ from local.aws.server import make_aws_server
 from local.aws.template import Template
 
 ROUNDS = 15
-SIGNING = "whsec_bench"
+SIGNING = "whsec_bench_0123456789"
 PARAMETERS = {
     "AllowedReturnOrigins": "https://shop.example",
     "DefaultReturnUrl": "https://shop.example/",
@@ -120,12 +120,11 @@ def timed(script: str, argument: str, environment: dict[str, str]) -> float:
 def environments(url: str, stripe_url: str) -> dict[str, dict[str, str]]:
     """Fill the local services, and answer what leads each function to them."""
     template = Template.load(parameters=PARAMETERS, names=PhysicalNames(aws_url=url))
-    secret = {
-        "stripe_api_key": "sk_test_1",
-        "webhook_signing_secrets": [SIGNING],
-        "link_secret": cold_portal.LINK_SECRET,
+    secrets = {
+        "Secret": {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING]},
+        "LinkSecrets": {"1": cold_portal.LINK_SECRET},
     }
-    create_resources(template, AwsClients.at(url), sender=PARAMETERS["AuditEmailFrom"], secret=secret)
+    create_resources(template, AwsClients.at(url), sender=PARAMETERS["AuditEmailFrom"], secrets=secrets)
     own: dict[str, Any] = {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "local",

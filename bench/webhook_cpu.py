@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 MAKE_CLIENT = boto3.client
-SIGNING = "whsec_bench"
-SECRET = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING], "link_secret": "l" * 43}
+SIGNING = "whsec_bench_0123456789"
+SECRET = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING]}
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "bench",
     "AWS_SECRET_ACCESS_KEY": "bench",

@@ -23,7 +23,7 @@ from shared.mirror.dead_letters import DeadLetterReader
 from shared.mirror.rule import Mirror
 from shared.mirror.table import DryRunTable, MirrorTable
 from shared.return_url import origin_of
-from shared.secret_store import SecretStore
+from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, SubscriptionRead, stripe_client
 
 STRIPE_API_BASE = "https://api.stripe.com"
@@ -169,8 +169,11 @@ class Deployment:
 
     @property
     def link_tokens(self) -> LinkTokens:
-        """Mints links with the deployment's secret."""
-        return LinkTokens(self._secrets.get().link_secret.get_secret_value())
+        """Mints links with the deployment's link secrets; Stripe's secret is not read for it."""
+        store = SecretStore(
+            "LinkSecretsArn", self._output("LinkSecretsArn"), LinkSecrets, boto3.client("secretsmanager")
+        )
+        return LinkTokens(store.get().by_kid)
 
     @property
     def email_sender(self) -> str:
@@ -183,8 +186,8 @@ class Deployment:
         return stripe_client(self._secrets.get().api_key, self.stripe_api_base, PATIENT_TIMEOUT_SECONDS)
 
     @property
-    def _secrets(self) -> SecretStore:
-        return SecretStore(self._output("SecretArn"), boto3.client("secretsmanager"))
+    def _secrets(self) -> SecretStore[StripeSecret]:
+        return SecretStore("SecretArn", self._output("SecretArn"), StripeSecret, boto3.client("secretsmanager"))
 
     def _output(self, name: str) -> str:
         if name not in self.outputs:

@@ -63,18 +63,19 @@ def provision(
     template = Template.load(parameters=parameters, names=addresses.names)
     os.environ.update(process_environment(template, options))
     aws = AwsClients.at(addresses.aws_url)
-    link_secret = secrets.token_urlsafe(32)
-    secret = {
+    stripe_secret = {
         "stripe_api_key": options.stripe_key or LOCAL_KEY,
         "webhook_signing_secrets": _signing_secrets(options, client, template.outputs()["WebhookUrl"]),
-        "link_secret": link_secret,
     }
-    create_resources(template, aws, sender=SENDING_DOMAIN, secret=secret)
+    link_secrets = {"1": secrets.token_urlsafe(32)}
+    create_resources(
+        template, aws, sender=SENDING_DOMAIN, secrets={"Secret": stripe_secret, "LinkSecrets": link_secrets}
+    )
     functions = {}
     for logical_id, function in template.functions().items():
         signals.check()
         functions[logical_id] = LambdaFunction(function)
-    return Backend(addresses, template, client, aws, functions, link_secret, groups)
+    return Backend(addresses, template, client, aws, functions, link_secrets, groups)
 
 
 def process_environment(template: Template, options: Options) -> dict[str, str]:

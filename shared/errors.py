@@ -203,6 +203,12 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
             login_page_helps=False,
         ),
         _setup(
+            "secret_refused",
+            "a secret is deleted, or the function may not read it: deploy the template again",
+            _SETTINGS_WRONG,
+            login_page_helps=False,
+        ),
+        _setup(
             "stripe_key_invalid",
             "the key is revoked, expired or mistyped: put a new one into the secret",
             "PortalKeyInvalid",

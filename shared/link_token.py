@@ -99,9 +99,12 @@ class LinkClaims(FlowClaims):
 
 @dataclass(frozen=True, slots=True)
 class LinkTokens:
-    """Mints and reads link tokens, signed with the deployment's `link_secret`."""
+    """Mints and reads link tokens; `secrets` are the deployment's link secrets by their `kid`, the newest first.
 
-    secret: str
+    A token whose header has a `kid` must be signed with that secret, one without it with any of them.
+    """
+
+    secrets: Mapping[str, str]
     audience: str = AUDIENCE
 
     def mint(self, claims: LinkClaims, *, expires_in: timedelta, now: float) -> str:
@@ -109,7 +112,9 @@ class LinkTokens:
         if not timedelta(0) < expires_in <= MAX_AGE:
             raise InvalidRequest("bad_expiry", f"A link lives for more than 0 and at most {MAX_AGE.days} days")
         times = {"aud": self.audience, "iat": int(now), "exp": int(now + expires_in.total_seconds())}
-        token = jwt.encode(claims.model_dump(exclude_defaults=True) | times, self.secret, algorithm=ALGORITHM)
+        kid, secret = next(iter(self.secrets.items()))
+        payload = claims.model_dump(exclude_defaults=True) | times
+        token = jwt.encode(payload, secret, algorithm=ALGORITHM, headers={"kid": kid})
         if len(token) > MAX_LENGTH:
             raise InvalidRequest("link_too_long", "The link would be too long: shorten its `custom_message`")
         return token
@@ -119,21 +124,7 @@ class LinkTokens:
         if len(token) > MAX_LENGTH or not token.isascii():
             raise Unauthenticated("bad_token", "The link token is too long, or no token at all")
         try:
-            claims = jwt.decode(
-                token,
-                self.secret,
-                algorithms=[ALGORITHM],
-                audience=self.audience,
-                # The times are checked below: PyJWT knows no clock but its own. `iat` is not part of the contract, and
-                # a minute's clock error would refuse good tokens.
-                options={
-                    "require": ["exp", "sub", "aud"],
-                    "strict_aud": True,
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                },
-            )
+            claims = self._decode(token)
         except jwt.InvalidTokenError as error:
             raise Unauthenticated("bad_token", f"Not a valid link token ({type(error).__name__})") from None
         _check_times(claims, now)
@@ -142,6 +133,31 @@ class LinkTokens:
         except ValidationError as error:
             wrong = ", ".join(sorted({".".join(map(str, each["loc"])) or each["msg"] for each in error.errors()}))
             raise Unauthenticated("bad_token", f"The link token has claims that are wrong: {wrong}") from None
+
+    def _decode(self, token: str) -> dict[str, Any]:
+        """Return the claims of a token that one of the secrets has signed. Raises `jwt.InvalidTokenError`."""
+        kid = jwt.get_unverified_header(token).get("kid")
+        for secret in self.secrets.values() if kid is None else filter(None, [self.secrets.get(kid)]):
+            try:
+                claims: dict[str, Any] = jwt.decode(
+                    token,
+                    secret,
+                    algorithms=[ALGORITHM],
+                    audience=self.audience,
+                    # The times are checked elsewhere: PyJWT knows no clock but its own. `iat` is not part of the
+                    # contract, and a minute's clock error would refuse good tokens.
+                    options={
+                        "require": ["exp", "sub", "aud"],
+                        "strict_aud": True,
+                        "verify_exp": False,
+                        "verify_nbf": False,
+                        "verify_iat": False,
+                    },
+                )
+            except jwt.InvalidSignatureError:
+                continue
+            return claims
+        raise jwt.InvalidSignatureError
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:

@@ -1,22 +1,36 @@
-"""Reads the deployment's secret and caches it, so that rotating it needs no deployment."""
+"""Reads a secret and caches it, so that rotating it needs no deployment and an outage of Secrets Manager no callers.
 
+A deployment has two secrets. Stripe's holds the API key and the webhooks' signing secrets; the link secrets sign link
+tokens, and are a secret of their own because a site's backend that mints links must not be able to do anything else.
+Each reader parses only the fields that it uses.
+"""
+
+import logging
 import re
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from shared.errors import OperatorError, Unavailable
+from shared.aws import code_of, is_refusal
+from shared.errors import OperatorError, PortalError, Unavailable
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
 
+logger = logging.getLogger(__name__)
 
 CACHE_SECONDS = 300
 REREAD_SECONDS = 60
+# How long a failure is remembered, lest every request of a stranger calls Secrets Manager.
+FAILURE_SECONDS = 10
+# Counts each failed read after which the last good secret stayed in use.
+SECRET_KEPT = "SecretKept"  # noqa: S105 - a metric's name
+
+_MAX_NAME_SHOWN = 40
 
 
 def _stripe_api_key(value: SecretStr) -> SecretStr:
@@ -27,20 +41,29 @@ def _stripe_api_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _signing_secret(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"whsec_[\w+/=-]{16,}", value.get_secret_value(), re.ASCII):
+        raise ValueError("must be the whole signing secret of a webhook endpoint, which begins with whsec_")
+    return value
+
+
 def _link_secret(value: SecretStr) -> SecretStr:
     if re.search(r"\s", value.get_secret_value()):
         raise ValueError("must have no white space: it is a shared secret, not a half of a key pair")
     return value
 
 
-class Secrets(BaseModel):
-    """The JSON of the secret. `webhook_signing_secrets` holds two while one is rolled (Stripe allows 24 hours)."""
+class Secret(BaseModel):
+    """A secret's JSON, as far as it is used."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+    cache_seconds: ClassVar[float] = CACHE_SECONDS
+
+
+class StripeSecret(Secret):
+    """The part of Stripe's secret that every function uses."""
 
     stripe_api_key: Annotated[SecretStr, AfterValidator(_stripe_api_key)]
-    webhook_signing_secrets: Annotated[tuple[SecretStr, ...], Field(max_length=10)] = ()
-    link_secret: Annotated[SecretStr, Field(min_length=32), AfterValidator(_link_secret)]
 
     @property
     def api_key(self) -> str:
@@ -53,47 +76,126 @@ class Secrets(BaseModel):
         return self.api_key[3:7] == "live"
 
 
-class SecretStore:
-    """Reads the secret from Secrets Manager, at most once in five minutes unless `reread` asks for it."""
+class WebhookSecret(StripeSecret):
+    """Stripe's secret as the webhook uses it.
+
+    There are two signing secrets while one is rolled (Stripe keeps the old one valid for up to 24 hours), and none
+    where events come by EventBridge only.
+    """
+
+    webhook_signing_secrets: Annotated[
+        tuple[Annotated[SecretStr, AfterValidator(_signing_secret)], ...], Field(max_length=10)
+    ] = ()
+
+
+class LinkSecrets(Secret):
+    """The link secrets: a JSON object of the secrets by their `kid`, of which the first one signs new tokens."""
+
+    # A secret that has leaked should stop working soon after its removal.
+    cache_seconds: ClassVar[float] = 60
+
+    secrets: Annotated[
+        dict[
+            Annotated[str, Field(pattern=r"^[\w-]{1,40}$")],
+            Annotated[SecretStr, Field(min_length=32), AfterValidator(_link_secret)],
+        ],
+        Field(min_length=1, max_length=10),
+    ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_object(cls, data: Any) -> Any:
+        return {"secrets": data}
+
+    @property
+    def by_kid(self) -> dict[str, str]:
+        """The secrets themselves."""
+        return {kid: secret.get_secret_value() for kid, secret in self.secrets.items()}
+
+
+_Secret = TypeVar("_Secret", bound=Secret)
+
+
+class SecretStore(Generic[_Secret]):
+    """Keeps the last good version of a secret, read from Secrets Manager at most every `model.cache_seconds`.
+
+    `name` is the setting that holds the secret's id: messages name it, because an ARN holds the account's number.
+    """
 
     def __init__(
         self,
+        name: str,
         secret_id: str,
+        model: type[_Secret],
         client: "SecretsManagerClient",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._name = name
         self._secret_id = secret_id
-        self._provider = SecretsProvider(boto3_client=client)
+        self._model = model
+        self._client = client
         self._monotonic = monotonic
         self._reread_at = float("-inf")
-        self._understood: tuple[str, Secrets] | None = None
+        self._valid_until = float("-inf")
+        self._text: str | None = None
+        self._secret: _Secret | None = None
+        self._error: PortalError | None = None
 
-    def get(self) -> Secrets:
-        """Return the secret. Raises `OperatorError` when it is malformed, `Unavailable` when it cannot be read."""
-        return self._read(force=False)
+    def get(self) -> _Secret:
+        """Return the secret; the last good one, if there is one, while a newer one cannot be read or is malformed.
 
-    def reread(self) -> Secrets | None:
-        """Return the secret as it is now, or `None` when it was reread less than a minute ago."""
+        Raises `OperatorError` where it is malformed, deleted or forbidden, `Unavailable` when it cannot be read.
+        """
+        if self._monotonic() >= self._valid_until:
+            self._read()
+        if self._secret is not None:
+            return self._secret
+        assert self._error is not None  # noqa: S101 - one of the two, since it was read
+        raise self._error.with_traceback(None)
+
+    def reread(self) -> _Secret | None:
+        """Return the secret as it is now, or `None` if it was reread less than a minute ago."""
         now = self._monotonic()
         if now - self._reread_at < REREAD_SECONDS:
             return None
-        self._reread_at = now
-        return self._read(force=True)
+        self._reread_at, self._valid_until = now, float("-inf")
+        return self.get()
 
-    def _read(self, *, force: bool) -> Secrets:
+    def _read(self) -> None:
+        """Read the secret, and keep it or else the error. A failure is kept too, but for a shorter time."""
         try:
-            text = str(self._provider.get(self._secret_id, max_age=CACHE_SECONDS, force_fetch=force) or "")
-        except GetParameterError as error:
-            raise Unavailable("secret_unreadable", f"Cannot read the secret {self._secret_id}") from error
-        # Asked twice for each event: the same text is not parsed again.
-        if self._understood is None or self._understood[0] != text:
-            self._understood = text, self._understand(text)
-        return self._understood[1]
+            text = self._client.get_secret_value(SecretId=self._secret_id).get("SecretString") or ""
+            # Most reads find the same text again.
+            if self._secret is None or text != self._text:
+                self._secret = self._parse(text)
+        except (OperatorError, ClientError, BotoCoreError) as error:
+            self._error = error if isinstance(error, OperatorError) else self._unreadable(error)
+            if self._secret is None:
+                self._valid_until = self._monotonic() + FAILURE_SECONDS
+                return
+            self._valid_until = self._monotonic() + REREAD_SECONDS
+            # Without a traceback, which may hold the secret.
+            logger.error("The last good secret stays in use. %s", self._error.message)  # noqa: TRY400
+            Metrics().add_metric(SECRET_KEPT, MetricUnit.Count, 1)
+            return
+        self._text, self._valid_until = text, self._monotonic() + self._model.cache_seconds
 
-    def _understand(self, text: str) -> Secrets:
+    def _parse(self, text: str) -> _Secret:
         try:
-            return Secrets.model_validate_json(text)
+            return self._model.model_validate_json(text)
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the text'}: {e['msg']}" for e in error.errors())
+            wrong = "; ".join(f"{_field(each['loc'])}: {each['msg']}" for each in error.errors())
             # `from None`: the cause would carry the secret's text into the log.
-            raise OperatorError("bad_secret", f"Correct the secret {self._secret_id}: {wrong}") from None
+            raise OperatorError("bad_secret", f"Correct the secret of {self._name}: {wrong}") from None
+
+    def _unreadable(self, error: ClientError | BotoCoreError) -> OperatorError | Unavailable:
+        code = code_of(error)
+        if is_refusal(error):
+            return OperatorError(
+                "secret_refused", f"The secret of {self._name} is deleted, or may not be read ({code})"
+            )
+        return Unavailable("secret_unreadable", f"The secret of {self._name} cannot be read ({code})")
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part)[:_MAX_NAME_SHOWN] for part in location) or "the text"

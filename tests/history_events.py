@@ -8,24 +8,22 @@ from pydantic import SecretStr
 
 from shared.errors import UnreadableEvent
 from shared.mirror.dead_letters import DeadLetterQueue
-from shared.secret_store import Secrets, SecretStore
+from shared.secret_store import SecretStore, WebhookSecret
 from tests.histories import Delivery, History
 
-SIGNING = "whsec_history"
+SIGNING = "whsec_history_0123456789"
 
 
-class KnownSecrets(SecretStore):
+class KnownSecrets(SecretStore[WebhookSecret]):
     """The secret, without Secrets Manager."""
 
     def __init__(self) -> None:
-        self._secrets = Secrets(
-            stripe_api_key=SecretStr("sk_test_1"),
-            webhook_signing_secrets=(SecretStr(SIGNING),),
-            link_secret=SecretStr("l" * 43),
+        self._known = WebhookSecret(
+            stripe_api_key=SecretStr("sk_test_1"), webhook_signing_secrets=(SecretStr(SIGNING),)
         )
 
-    def get(self) -> Secrets:
-        return self._secrets
+    def get(self) -> WebhookSecret:
+        return self._known
 
     def reread(self) -> None:
         return None

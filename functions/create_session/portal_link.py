@@ -21,8 +21,8 @@ from functions.create_session.portal_session import (
 )
 from functions.create_session.settings import CreateSessionSettings
 from shared.errors import InvalidRequest, Unauthenticated
-from shared.link_token import LinkClaims, LinkTokens
-from shared.secret_store import SecretStore
+from shared.link_token import AUDIENCE, LinkClaims, LinkTokens
+from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 from shared.stripe.gateway import stripe_client
 
 # How long a visitor may take for Checkout and still come back to the portal.
@@ -58,7 +58,8 @@ class PortalLink:
     """Handles the requests; made once per execution environment."""
 
     settings: CreateSessionSettings
-    secrets: SecretStore
+    secrets: SecretStore[StripeSecret]
+    link_secrets: SecretStore[LinkSecrets]
     clock: Callable[[], float] = time.time
     login_page: LoginPage = field(default_factory=LoginPage)
 
@@ -69,7 +70,7 @@ class PortalLink:
         """
         if "token" not in query:
             return FollowedLink(with_email(self.login_page.url(self._client), query.get("email")))
-        claims = self._tokens().read(query["token"], now=self.clock())
+        claims = self._read_token(query["token"])
         request = _validated({name: query[name] for name in SessionRequest.model_fields if name in query})
         kept = {"customer": claims.sub} | {name: query[name] for name in _KEPT_OVER_CHECKOUT if name in query}
         back = f"{self.settings.portal_url}/return?{urlencode(kept)}"
@@ -77,7 +78,8 @@ class PortalLink:
         if not session.is_checkout:
             return FollowedLink(session.url)
         returning = LinkClaims(sub=session.customer, group=claims.group, locale=claims.locale, checkout=False)
-        token = self._tokens(_RETURN_AUDIENCE).mint(returning, expires_in=RETURN_AGE, now=self.clock())
+        tokens = LinkTokens(self.link_secrets.get().by_kid, _RETURN_AUDIENCE)
+        token = tokens.mint(returning, expires_in=RETURN_AGE, now=self.clock())
         return FollowedLink(session.url, token)
 
     def return_from_checkout(
@@ -90,7 +92,7 @@ class PortalLink:
         """
         request = _validated({name: query[name] for name in ("customer", *_KEPT_OVER_CHECKOUT) if name in query})
         try:
-            claims = self._tokens(_RETURN_AUDIENCE).read(return_token or "", now=self.clock())
+            claims = self._read_token(return_token, _RETURN_AUDIENCE) if return_token else None
         except Unauthenticated:
             claims = None
         if claims is None or claims.sub != request.customer:
@@ -119,7 +121,7 @@ class PortalLink:
             scheme, _, token = (authorization or "").partition(" ")
             if scheme.lower() != "bearer" or not token:
                 raise Unauthenticated("no_token", "Send a link token as `Authorization: Bearer <token>`")
-            identity = identity_of_token(self._tokens().read(token.strip(), now=self.clock()))
+            identity = identity_of_token(self._read_token(token.strip()))
             request = _validated(body or b"{}")
         return self._session(IdentifiedRequest(identity, request, accept_language))
 
@@ -130,8 +132,14 @@ class PortalLink:
     def _client(self) -> StripeClient:
         return stripe_client(self.secrets.get().api_key, self.settings.stripe_api_base)
 
-    def _tokens(self, *audience: str) -> LinkTokens:
-        return LinkTokens(self.secrets.get().link_secret.get_secret_value(), *audience)
+    def _read_token(self, token: str, audience: str = AUDIENCE) -> LinkClaims:
+        """Read a token. One that does not fit may be signed with a new secret: then the secrets are read again."""
+        try:
+            return LinkTokens(self.link_secrets.get().by_kid, audience).read(token, now=self.clock())
+        except Unauthenticated as error:
+            if error.code != "bad_token" or (renewed := self.link_secrets.reread()) is None:
+                raise
+        return LinkTokens(renewed.by_kid, audience).read(token, now=self.clock())
 
 
 def _validated(fields: bytes | Mapping[str, str]) -> SessionRequest:

@@ -50,6 +50,7 @@ class CreateSessionSettings(FunctionSettings):
         Field(min_length=1),
     ]
     default_return_url: str
+    link_secrets_id: Annotated[str, Field(min_length=1)]
     portal_configurations: Annotated[Json[dict[str, str]], AfterValidator(_configurations)]
     customer_claim: Annotated[str, Field(min_length=1)]
     group_claim: Annotated[str, Field(min_length=1)]

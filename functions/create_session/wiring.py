@@ -5,7 +5,7 @@ import boto3
 from functions.create_session.portal_link import PortalLink
 from functions.create_session.settings import CreateSessionSettings
 from shared.aws import AWS_CONFIG
-from shared.secret_store import SecretStore
+from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 
 
 def wire() -> PortalLink:
@@ -14,4 +14,9 @@ def wire() -> PortalLink:
     Stripe's client is made with each request, from the secret as it is then.
     """
     settings = CreateSessionSettings.from_environment()
-    return PortalLink(settings, SecretStore(settings.secret_id, boto3.client("secretsmanager", config=AWS_CONFIG)))
+    client = boto3.client("secretsmanager", config=AWS_CONFIG)
+    return PortalLink(
+        settings,
+        SecretStore("SECRET_ID", settings.secret_id, StripeSecret, client),
+        SecretStore("LINK_SECRETS_ID", settings.link_secrets_id, LinkSecrets, client),
+    )

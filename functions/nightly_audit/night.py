@@ -25,7 +25,7 @@ from shared.audit.scan import Scan, Sources
 from shared.errors import OperatorError, Unavailable
 from shared.mirror.comparison import SeenSubscriptions
 from shared.mirror.table import MirrorTable
-from shared.secret_store import SecretStore
+from shared.secret_store import SecretStore, StripeSecret
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, stripe_client
 from shared.stripe.lists import Window
 from shared.stripe.pacing import RateLimit, Retries
@@ -49,7 +49,7 @@ class NightlyAudit:
     """The steps of a night and what they work with; a step reads for `step_seconds` at most, well below 15 minutes."""
 
     settings: NightlyAuditSettings
-    secrets: SecretStore
+    secrets: SecretStore[StripeSecret]
     table: MirrorTable
     audits: AuditsTable
     bucket: ReportBucket

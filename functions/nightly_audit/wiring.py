@@ -12,7 +12,7 @@ from functions.nightly_audit.night import NightlyAudit
 from functions.nightly_audit.settings import NightlyAuditSettings
 from shared.aws import AWS_CONFIG
 from shared.mirror.table import MirrorTable
-from shared.secret_store import SecretStore
+from shared.secret_store import SecretStore, StripeSecret
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -42,7 +42,7 @@ def wire() -> NightlyAudit:
     dynamodb = boto3.client("dynamodb", config=AWS_CONFIG)
     return NightlyAudit(
         settings,
-        SecretStore(settings.secret_id, boto3.client("secretsmanager", config=AWS_CONFIG)),
+        SecretStore("SECRET_ID", settings.secret_id, StripeSecret, boto3.client("secretsmanager", config=AWS_CONFIG)),
         MirrorTable(dynamodb, settings.table_name),
         AuditsTable(dynamodb, settings.audits_table_name),
         ReportBucket(s3, settings.audit_bucket),

@@ -9,7 +9,7 @@ from shared.errors import InvalidRequest, PortalError, UnreadableEvent
 from shared.mirror.dead_letters import DeadLetterQueue
 from shared.mirror.intake import EventResult, Ignored, Intake
 from shared.mirror.rule import Outcome
-from shared.secret_store import SecretStore
+from shared.secret_store import SecretStore, WebhookSecret
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def metric_of(result: Outcome | Ignored | Literal["dead_letter"] | PortalError) 
 class Receiver:
     """Receives events; made once per execution environment."""
 
-    secrets: SecretStore
+    secrets: SecretStore[WebhookSecret]
     intake: Intake
     dead_letters: DeadLetterQueue
     clock: Callable[[], float]

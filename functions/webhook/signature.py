@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 from stripe import SignatureVerificationError, WebhookSignature
 
-from shared.errors import InvalidRequest
-from shared.secret_store import SecretStore
+from shared.errors import InvalidRequest, OperatorError
+from shared.secret_store import SecretStore, WebhookSecret
 
 TOLERANCE_SECONDS = 300
 
@@ -40,19 +40,23 @@ class SignatureHeader:
         return ",".join((f"t={self.timestamp}", *(f"v1={signature}" for signature in self.signatures)))
 
 
-def verify_signature(body: bytes, header: str | None, secrets: SecretStore, *, now: float) -> None:
+def verify_signature(body: bytes, header: str | None, secrets: SecretStore[WebhookSecret], *, now: float) -> None:
     """Raise `InvalidRequest` unless the body is signed with one of the secrets, not over 300 s ago nor ahead.
 
-    A signature that fits none may be made with a secret that was rolled since the last read, so the secret is read
-    again then, at most once a minute. Source: docs.stripe.com/webhooks, "Verify webhook signatures manually".
+    Raises `OperatorError` where there is no signing secret: no request could be accepted then. A signature that fits
+    none may be made with a secret that was rolled since the last read, so the secret is read again then, at most once a
+    minute. Source: docs.stripe.com/webhooks, "Verify webhook signatures manually".
     """
     signature = SignatureHeader.parse(header)
     # Stripe's verifier takes a time in the future, which a captured request could use to live longer.
     if signature.timestamp > now + TOLERANCE_SECONDS:
         raise InvalidRequest("bad_signature", "The Stripe-Signature header's time is in the future")
-    if _fits(body, signature, secrets.get().webhook_signing_secrets):
+    known = secrets.get().webhook_signing_secrets
+    if _fits(body, signature, known):
         return
     renewed = secrets.reread()
+    if not known and not (renewed and renewed.webhook_signing_secrets):
+        raise OperatorError("bad_secret", "Correct the secret of SECRET_ID: webhook_signing_secrets is empty")
     if renewed is None or not _fits(body, signature, renewed.webhook_signing_secrets):
         raise InvalidRequest("bad_signature", "The Stripe-Signature header does not fit the body, or is too old")
 

@@ -13,7 +13,7 @@ from shared.mirror.dead_letters import DeadLetterQueue
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror
 from shared.mirror.table import MirrorTable
-from shared.secret_store import SecretStore
+from shared.secret_store import SecretStore, WebhookSecret
 from shared.stripe.gateway import read_from_stripe, stripe_client
 
 # What is written was checked by pydantic, and is checked by DynamoDB: botocore's own check of each value, and the user
@@ -24,7 +24,9 @@ MIRROR_CONFIG = AWS_CONFIG.merge(Config(parameter_validation=False, user_agent="
 def wire() -> Receiver:
     """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong."""
     settings = WebhookSettings.from_environment()
-    secrets = SecretStore(settings.secret_id, boto3.client("secretsmanager", config=AWS_CONFIG))
+    secrets = SecretStore(
+        "SECRET_ID", settings.secret_id, WebhookSecret, boto3.client("secretsmanager", config=AWS_CONFIG)
+    )
     mirror = Mirror(
         MirrorTable(boto3.client("dynamodb", config=MIRROR_CONFIG), settings.table_name),
         lambda id_: read_from_stripe(stripe_client(secrets.get().api_key, settings.stripe_api_base), id_),

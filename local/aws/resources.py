@@ -45,8 +45,13 @@ class AwsClients:
         )
 
 
-def create_resources(template: Template, clients: AwsClients, *, sender: str, secret: Mapping[str, object]) -> None:
-    """Create the template's tables, queues, buckets and secret, and verify the sender (an address or a domain)."""
+def create_resources(
+    template: Template, clients: AwsClients, *, sender: str, secrets: Mapping[str, Mapping[str, object]]
+) -> None:
+    """Create the template's tables, queues, buckets and secrets, and verify the sender (an address or a domain).
+
+    `secrets` has the content of each secret by its logical id.
+    """
     template.create_tables(clients.dynamodb)
     for queue_id, properties in template.resources("AWS::SQS::Queue").items():
         clients.sqs.create_queue(QueueName=queue_id, Attributes=_queue_attributes(properties))
@@ -54,7 +59,7 @@ def create_resources(template: Template, clients: AwsClients, *, sender: str, se
         region: Any = {"LocationConstraint": REGION}
         clients.s3.create_bucket(Bucket=template.ref(bucket_id), CreateBucketConfiguration=region)
     for secret_id in template.resources(_SECRET):
-        clients.secretsmanager.create_secret(Name=secret_id, SecretString=json.dumps(secret))
+        clients.secretsmanager.create_secret(Name=secret_id, SecretString=json.dumps(secrets[secret_id]))
     clients.sesv2.create_email_identity(EmailIdentity=sender)
 
 

@@ -52,7 +52,7 @@ class Backend:
     stripe: StripeClient
     aws: AwsClients
     functions: Mapping[str, LambdaFunction]
-    link_secret: str
+    link_secrets: Mapping[str, str]
     groups: Mapping[str, str]
 
     @property
@@ -72,7 +72,7 @@ class Backend:
     def portal_link(self, customer: Customer, *, flow: Flow | None = None, subscription: str | None = None) -> str:
         """Mint a link as any site's backend does, to the whole portal or to one of its pages."""
         claims = LinkClaims(sub=customer.id, group=customer.group, flow=flow, subscription=subscription)
-        token = LinkTokens(self.link_secret).mint(claims, expires_in=_LINK_AGE, now=time.time())
+        token = LinkTokens(self.link_secrets).mint(claims, expires_in=_LINK_AGE, now=time.time())
         return f"/portal?token={token}"
 
     def deep_links(self, customer: Customer, mirrored: Sequence[MirroredSubscription]) -> dict[str, str]:

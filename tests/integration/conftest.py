@@ -20,7 +20,7 @@ from local.gateway.event import HttpRequest, HttpResponse, event_of, response_of
 from tests.integration.simulator_fixtures import RunningSimulator
 
 SENDER = "audit@shop.example"
-SIGNING = "whsec_current"
+SIGNING = "whsec_current_0123456789"
 LINK_SECRET = "l" * 64
 
 
@@ -61,8 +61,11 @@ def aws(aws_server: str, aws_clients: AwsClients, monkeypatch: pytest.MonkeyPatc
         "AuditEmailTo": "team@shop.example",
     }
     template = Template.load(parameters=parameters, names=PhysicalNames(aws_url=aws_server))
-    secret = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING], "link_secret": LINK_SECRET}
-    create_resources(template, aws_clients, sender=SENDER, secret=secret)
+    secrets: dict[str, dict[str, object]] = {
+        "Secret": {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING]},
+        "LinkSecrets": {"1": LINK_SECRET},
+    }
+    create_resources(template, aws_clients, sender=SENDER, secrets=secrets)
     return Aws(aws_server, aws_clients, template)
 
 

@@ -1,12 +1,13 @@
 """moto behind one lock, and what the template makes in it."""
 
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from local.aws.server import OneAtATime
 from local.site.mails import read_outbox
-from tests.integration.conftest import SENDER, Aws
+from tests.integration.conftest import LINK_SECRET, SENDER, Aws
 
 THREADS = 8
 
@@ -80,7 +81,9 @@ def test_the_queue_and_the_secret_are_where_the_outputs_say(aws: Aws) -> None:
     outputs = aws.template.outputs()
     queue = aws.clients.sqs.get_queue_attributes(QueueUrl=outputs["DeadLetterQueueUrl"], AttributeNames=["All"])
     assert queue["Attributes"]["MessageRetentionPeriod"] == "1209600"
-    assert "link_secret" in aws.clients.secretsmanager.get_secret_value(SecretId=outputs["SecretArn"])["SecretString"]
+    read = aws.clients.secretsmanager.get_secret_value
+    assert "stripe_api_key" in read(SecretId=outputs["SecretArn"])["SecretString"]
+    assert json.loads(read(SecretId=outputs["LinkSecretsArn"])["SecretString"]) == {"1": LINK_SECRET}
 
 
 def test_mails_are_read_back_in_their_parts(aws: Aws) -> None:

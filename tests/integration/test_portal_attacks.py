@@ -7,10 +7,12 @@ import time
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import jwt
 import pytest
 
 from local.gateway.event import HttpRequest, event_of
-from tests.integration.conftest import Api
+from shared import secret_store
+from tests.integration.conftest import Api, Aws
 from tests.integration.simulator_fixtures import RunningSimulator
 from tests.integration.test_portal_link import World, code, configure, header
 
@@ -238,6 +240,43 @@ def test_two_users_at_once_cannot_both_take_a_customer(world: World, monkeypatch
     world.stripe.v1.customers.update(world.customer, {"metadata": {"portal_issuer": "", "portal_subject": ""}})
     assert world.post(claims=signed_in("somebody-else", "ada@example.com")).status == 503
     assert len(world.sessions()) == 1
+
+
+# ---------------------------------------------------------------- the secrets
+
+
+def keep_link_secrets(aws: Aws, secrets: dict[str, str]) -> None:
+    id_ = aws.template.ref("LinkSecrets")
+    aws.clients.secretsmanager.put_secret_value(SecretId=id_, SecretString=json.dumps(secrets))
+
+
+def test_a_new_link_secret_works_at_once_and_a_removed_one_no_longer(world: World, aws: Aws) -> None:
+    old = world.token()
+    assert world.follow(token=old).status == 303
+    keep_link_secrets(aws, {"2": "n" * 43})
+    claims = {"sub": world.customer, "aud": "portal", "exp": int(time.time()) + 60}
+    new = jwt.encode(claims, "n" * 43, "HS256", headers={"kid": "2"})
+    assert world.follow(token=new).status == 303
+    assert code(world.follow(token=old)) == (401, "bad_token")
+
+
+@pytest.mark.parametrize("logical_id", ["Secret", "LinkSecrets"])
+def test_no_response_to_a_stranger_names_a_secret_or_the_account(
+    world: World, aws: Aws, monkeypatch: pytest.MonkeyPatch, logical_id: str
+) -> None:
+    token = world.token()
+    monkeypatch.setattr(secret_store, "is_refusal", lambda _error: False)  # moto has no outage
+    aws.clients.secretsmanager.delete_secret(SecretId=aws.template.ref(logical_id), ForceDeleteWithoutRecovery=True)
+    answer = world.follow(token=token)
+    assert code(answer) == (503, "secret_unreadable")
+    for name in ("arn:", "123456789012", aws.template.ref(logical_id)):
+        assert name not in answer.body.decode()
+
+
+def test_a_deleted_secret_is_for_the_operator_to_fix(world: World, aws: Aws) -> None:
+    token = world.token()
+    aws.clients.secretsmanager.delete_secret(SecretId=aws.template.ref("LinkSecrets"), ForceDeleteWithoutRecovery=True)
+    assert code(world.follow(token=token)) == (500, "secret_refused")
 
 
 # ---------------------------------------------------------------- smuggling

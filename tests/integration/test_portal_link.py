@@ -428,7 +428,7 @@ def test_the_environment_is_complained_of_by_name(
 
 def test_the_secret_is_complained_of_by_name(world: World, aws: Aws, log: io.StringIO) -> None:
     aws.clients.secretsmanager.put_secret_value(SecretId=aws.template.ref("Secret"), SecretString="{}")
-    assert code(world.follow(token="x")) == (500, "bad_secret")
+    assert code(world.follow(token=world.token())) == (500, "bad_secret")
     assert "stripe_api_key" in log.getvalue()
 
 

@@ -166,18 +166,18 @@ def test_a_genuine_event_that_cannot_be_kept_is_sent_again(world: World) -> None
 
 def test_a_rolled_secret_is_found_without_a_deploy(world: World) -> None:
     world.post(event())
-    secret = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": ["whsec_new", SIGNING], "link_secret": "l" * 43}
+    secret = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": ["whsec_new_0123456789abcdef", SIGNING]}
     world.aws.clients.secretsmanager.put_secret_value(
         SecretId=world.aws.template.ref("Secret"), SecretString=json.dumps(secret)
     )
     body = json.dumps(event(id="evt_2", created=int(time.time()) - 30)).encode()
-    assert world.post(body, signed(body, "whsec_new")) == (200, {"outcome": "applied"})
+    assert world.post(body, signed(body, "whsec_new_0123456789abcdef")) == (200, {"outcome": "applied"})
 
 
 def test_an_unfilled_secret_is_the_operators_to_mend(world: World, log: io.StringIO) -> None:
     world.aws.clients.secretsmanager.put_secret_value(
         SecretId=world.aws.template.ref("Secret"),
-        SecretString='{"stripe_api_key": "", "webhook_signing_secrets": [], "link_secret": "%s"}' % ("l" * 43),
+        SecretString='{"stripe_api_key": "", "webhook_signing_secrets": []}',
     )
     status, answer = world.post(event())
     assert (status, answer["code"]) == (500, "bad_secret")
@@ -370,7 +370,7 @@ def deployed(world: World, simulator: RunningSimulator) -> Iterator[None]:
     endpoint = simulator.client().v1.webhook_endpoints.create(
         {"url": f"{url}/webhooks/stripe", "enabled_events": ["*"]}
     )
-    secret = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [endpoint.secret], "link_secret": "l" * 43}
+    secret = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [endpoint.secret]}
     world.aws.clients.secretsmanager.put_secret_value(SecretId=template.ref("Secret"), SecretString=json.dumps(secret))
     yield
     server.should_exit = True

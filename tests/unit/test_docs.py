@@ -16,6 +16,7 @@ from local.aws.intrinsics import TemplateLoader
 from shared.errors import CATALOGUE, InvalidRequest, Unavailable
 from shared.mirror.intake import Ignored
 from shared.mirror.rule import Outcome
+from shared.secret_store import SECRET_KEPT
 
 ROOT = Path(__file__).parents[2]
 DOCS = {path.name: path.read_text() for path in (ROOT / "docs").rglob("*.md") if path.name != "README.md"}
@@ -44,6 +45,7 @@ METRICS = {
     *map(metric_of, WEBHOOK_RESULTS),
     *PortalMetric,
     *AuditMetric,
+    SECRET_KEPT,
     *(entry.metric for entry in CATALOGUE.values() if entry.metric),
 }
 SOURCES = "\n".join(path.read_text() for top in ("functions", "shared") for path in (ROOT / top).rglob("*.py"))

@@ -16,7 +16,7 @@ from shared.errors import InvalidRequest, Unauthenticated
 from shared.link_token import LinkClaims, LinkTokens
 
 SECRET = "s" * 64
-TOKENS = LinkTokens(SECRET)
+TOKENS = LinkTokens({"1": SECRET})
 CLAIMS = LinkClaims(
     checkout=False,
     coupon="STAY30",
@@ -49,7 +49,7 @@ def test_any_jwt_library_can_mint_one() -> None:
 
 
 def test_a_token_of_another_audience_is_not_taken_for_one() -> None:
-    returning = LinkTokens(SECRET, "portal-return")
+    returning = LinkTokens({"1": SECRET}, "portal-return")
     token = returning.mint(CLAIMS, expires_in=timedelta(minutes=15), now=time.time())
     assert returning.read(token, now=time.time()) == CLAIMS
     with pytest.raises(Unauthenticated):
@@ -212,3 +212,33 @@ def test_the_header_cannot_name_another_key() -> None:
 def test_a_link_lives_at_most_seven_days(life: timedelta) -> None:
     with pytest.raises(InvalidRequest, match="at most 7 days"):
         TOKENS.mint(CLAIMS, expires_in=life, now=time.time())
+
+
+OLD, NEW = "o" * 43, "n" * 43
+NOW = 1_800_000_000
+
+
+def test_a_rotation_breaks_no_link_and_a_removed_secret_opens_none() -> None:
+    claims = LinkClaims(sub="cus_1")
+    before, rotated, after = LinkTokens({"1": OLD}), LinkTokens({"2": NEW, "1": OLD}), LinkTokens({"2": NEW})
+    old, new = (tokens.mint(claims, expires_in=timedelta(hours=1), now=NOW) for tokens in (before, rotated))
+    assert [jwt.get_unverified_header(token)["kid"] for token in (old, new)] == ["1", "2"]
+    assert [rotated.read(token, now=NOW).sub for token in (old, new)] == ["cus_1", "cus_1"]
+    assert after.read(new, now=NOW).sub == "cus_1"
+    with pytest.raises(Unauthenticated):
+        after.read(old, now=NOW)
+
+
+def test_a_token_without_a_kid_may_be_signed_with_any_secret() -> None:
+    claims = {"sub": "cus_1", "aud": "portal", "exp": NOW + 60}
+    tokens = LinkTokens({"2": NEW, "1": OLD})
+    assert [tokens.read(jwt.encode(claims, secret, "HS256"), now=NOW).sub for secret in (OLD, NEW)] == ["cus_1"] * 2
+    with pytest.raises(Unauthenticated):
+        tokens.read(jwt.encode(claims, "x" * 43, "HS256"), now=NOW)
+
+
+@pytest.mark.parametrize("kid", ["2", "3", ""])
+def test_a_kid_names_the_one_secret_that_counts(kid: str) -> None:
+    token = jwt.encode({"sub": "cus_1", "aud": "portal", "exp": NOW + 60}, OLD, "HS256", headers={"kid": kid})
+    with pytest.raises(Unauthenticated):
+        LinkTokens({"2": NEW, "1": OLD}).read(token, now=NOW)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from shared.errors import Unauthenticated
 from shared.link_token import MAX_LENGTH, LinkTokens
-from shared.secret_store import Secrets
+from shared.secret_store import LinkSecrets
 
 SECRET = "s" * 64
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -39,7 +39,7 @@ def signed(header: Any, claims: Any = None, secret: str = SECRET, digest: Any = 
 
 
 def customer_of(token: str, secret: str = SECRET) -> str:
-    return LinkTokens(secret).read(token, now=time.time()).sub
+    return LinkTokens({"1": secret}).read(token, now=time.time()).sub
 
 
 def refused(token: str, secret: str = SECRET) -> str:
@@ -67,7 +67,7 @@ def test_no_key_pair_signs_for_us(algorithm: str) -> None:
 def test_a_public_key_for_a_secret_opens_nothing() -> None:
     """The classic confusion: were the secret a public key, whoever knows it could sign."""
     with pytest.raises(ValidationError, match="no white space"):
-        Secrets.model_validate({"stripe_api_key": "sk_test_1", "link_secret": PUBLIC})
+        LinkSecrets.model_validate({"1": PUBLIC})
     assert refused(jwt.encode(good_claims(), PRIVATE, algorithm="RS256"), PUBLIC) == "bad_token"
 
 
@@ -95,8 +95,10 @@ KEY_OF_THEIR_OWN: tuple[dict[str, Any], ...] = (
 def test_the_header_cannot_bring_the_key(extra: dict[str, Any]) -> None:
     for secret in ("a" * 64, "", encoded(b"a" * 64).decode()):
         assert refused(signed({"alg": "HS256", **extra}, secret=secret)) == "bad_token"
-    # What our own secret has signed is ours, whatever else its header says; nobody else can change it.
-    assert customer_of(signed({"alg": "HS256", **extra})) == "cus_1"
+    # What our own secret has signed is ours, whatever else its header says; nobody else can change it. But a `kid` has
+    # to name one of our secrets.
+    ours = signed({"alg": "HS256", **extra})
+    assert refused(ours) == "bad_token" if "kid" in extra else customer_of(ours) == "cus_1"
 
 
 @pytest.mark.parametrize(

@@ -1,85 +1,199 @@
-"""The secret is read seldom, renewed without a deploy, and never shown."""
+"""A secret is read seldom, survives an outage and a broken edit, and is never shown."""
 
 import json
+import logging
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from aws_lambda_powertools.metrics import Metrics
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from shared.errors import OperatorError, Unavailable
-from shared.secret_store import SecretStore
+from shared.secret_store import (
+    CACHE_SECONDS,
+    FAILURE_SECONDS,
+    REREAD_SECONDS,
+    LinkSecrets,
+    SecretStore,
+    StripeSecret,
+    WebhookSecret,
+)
 
-GOOD = {"stripe_api_key": "rk_live_abc", "webhook_signing_secrets": ["whsec_a", "whsec_b"], "link_secret": "l" * 43}
+SIGNING, NEW = "whsec_0123456789abcdef", "whsec_new_0123456789abcdef"
+GOOD = {"stripe_api_key": "rk_live_abc", "webhook_signing_secrets": [SIGNING]}
+DENIED = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
+GONE = ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetSecretValue")
+DOWN = ClientError({"Error": {"Code": "InternalServiceError"}}, "GetSecretValue")
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:portal-AbCdEf"
 
 
 class FakeSecretsManager:
-    """Returns a text and counts how often."""
+    """Holds a text, counts how often it is read, and fails with `error`."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, content: Any = GOOD) -> None:
+        self.hold(content)
         self.reads = 0
-        self.fails = False
+        self.error: Exception | None = None
+
+    def hold(self, content: Any) -> None:
+        self.text = content if isinstance(content, str) else json.dumps(content)
 
     def get_secret_value(self, **_: Any) -> dict[str, str]:
         self.reads += 1
-        if self.fails:
-            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
+        if self.error:
+            raise self.error
         return {"SecretString": self.text}
 
 
-def store(client: FakeSecretsManager, clock: list[float] | None = None) -> SecretStore:
-    times = clock or [0.0]
-    return SecretStore("portal", client, lambda: times[0])  # type: ignore[arg-type]
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def test_it_is_read_once() -> None:
-    client = FakeSecretsManager(json.dumps(GOOD))
-    secrets = store(client)
+def store(client: FakeSecretsManager, clock: Clock | None = None) -> SecretStore[WebhookSecret]:
+    return SecretStore("SECRET_ID", ARN, WebhookSecret, client, clock or Clock())  # type: ignore[arg-type]
+
+
+def signing(secret: WebhookSecret | None) -> list[str]:
+    assert secret is not None
+    return [each.get_secret_value() for each in secret.webhook_signing_secrets]
+
+
+def test_it_is_read_once_in_five_minutes() -> None:
+    client, clock = FakeSecretsManager(), Clock()
+    secrets = store(client, clock)
     assert secrets.get() == secrets.get()
     assert (secrets.get().api_key, secrets.get().livemode, client.reads) == ("rk_live_abc", True, 1)
+    client.hold(GOOD | {"webhook_signing_secrets": [NEW]})
+    clock.now = CACHE_SECONDS
+    assert signing(secrets.get()) == [NEW]
 
 
 def test_a_reread_finds_a_rotation_at_most_once_a_minute() -> None:
-    client = FakeSecretsManager(json.dumps(GOOD))
-    clock = [0.0]
+    client, clock = FakeSecretsManager(), Clock()
     secrets = store(client, clock)
     secrets.get()
-    client.text = json.dumps(GOOD | {"webhook_signing_secrets": ["whsec_new"]})
-    assert [s.get_secret_value() for s in secrets.reread().webhook_signing_secrets] == ["whsec_new"]  # type: ignore[union-attr]
+    client.hold(GOOD | {"webhook_signing_secrets": [NEW]})
+    assert signing(secrets.reread()) == [NEW]
     assert secrets.reread() is None
-    clock[0] = 60.0
+    clock.now = REREAD_SECONDS
     assert secrets.reread() == secrets.get()
     assert client.reads == 3
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("content", "named"),
     [
         ("", "the text"),
         ("not json", "the text"),
-        (json.dumps(GOOD | {"stripe_api_key": ""}), "stripe_api_key"),
-        (json.dumps(GOOD | {"stripe_api_key": "pk_live_sekret"}), "stripe_api_key"),
-        (json.dumps(GOOD | {"link_secret": "sekret"}), "link_secret"),
-        (json.dumps(GOOD | {"webhook_signing_secrets": "sekret"}), "webhook_signing_secrets"),
+        (GOOD | {"stripe_api_key": ""}, "stripe_api_key"),
+        (GOOD | {"stripe_api_key": "pk_live_sekret"}, "stripe_api_key"),
+        (GOOD | {"webhook_signing_secrets": SIGNING}, "webhook_signing_secrets"),
+        *(
+            (GOOD | {"webhook_signing_secrets": [SIGNING, wrong]}, "webhook_signing_secrets.1")
+            for wrong in ("whsec_...", "whsec_", "x", "sekret", "whsec_with a space in it", f" {SIGNING}")
+        ),
     ],
 )
-def test_an_unfit_secret_is_named_and_not_shown(text: str, named: str) -> None:
+def test_a_malformed_secret_is_named_and_not_shown(content: Any, named: str) -> None:
     with pytest.raises(OperatorError, match=named) as caught:
-        store(FakeSecretsManager(text)).get()
+        store(FakeSecretsManager(content)).get()
+    assert caught.value.code == "bad_secret"
     assert "sekret" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_a_secret_that_cannot_be_read_may_be_readable_later() -> None:
-    client = FakeSecretsManager(json.dumps(GOOD))
-    client.fails = True
-    secrets = store(client)
-    with pytest.raises(Unavailable):
-        secrets.get()
-    client.fails = False
+def test_a_function_that_verifies_no_signature_does_not_need_a_signing_secret() -> None:
+    client = FakeSecretsManager(GOOD | {"webhook_signing_secrets": ["x"]})
+    assert SecretStore("SECRET_ID", ARN, StripeSecret, client).get().api_key == "rk_live_abc"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "code"),
+    [
+        (DENIED, OperatorError, "secret_refused"),
+        (GONE, OperatorError, "secret_refused"),
+        (DOWN, Unavailable, "secret_unreadable"),
+        (EndpointConnectionError(endpoint_url="https://secretsmanager.example"), Unavailable, "secret_unreadable"),
+    ],
+)
+def test_what_only_the_operator_can_fix_is_told_from_an_outage(
+    error: Exception, expected: type[OperatorError | Unavailable], code: str
+) -> None:
+    client = FakeSecretsManager()
+    client.error = error
+    with pytest.raises(expected) as caught:
+        store(client).get()
+    assert caught.value.code == code
+    # A stranger reads the message of an `Unavailable`: no account number, no name.
+    assert "arn:" not in caught.value.message
+    assert "123456789012" not in caught.value.message
+
+
+def test_a_failure_is_remembered_for_ten_seconds() -> None:
+    client, clock = FakeSecretsManager(), Clock()
+    client.error = DOWN
+    secrets = store(client, clock)
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            secrets.get()
+    assert client.reads == 1
+    client.error = None
+    clock.now = FAILURE_SECONDS
     assert secrets.get().api_key == "rk_live_abc"
 
 
+@pytest.mark.parametrize("error", [DOWN, DENIED, None], ids=["outage", "denied", "broken edit"])
+def test_the_last_good_secret_stays_in_use(error: Exception | None, caplog: pytest.LogCaptureFixture) -> None:
+    client, clock = FakeSecretsManager(), Clock()
+    secrets = store(client, clock)
+    good = secrets.get()
+    client.error = error
+    client.hold('{"stripe_api_key": "sekret')
+    clock.now = CACHE_SECONDS
+    metrics = Metrics()
+    metrics.clear_metrics()
+    assert [secrets.get() for _ in range(3)] == [good] * 3
+    assert client.reads == 2
+    assert metrics.provider.metric_set["SecretKept"]["Value"] == [1.0]
+    metrics.clear_metrics()
+    (line,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "stays in use" in line.getMessage()
+    assert "sekret" not in line.getMessage()
+    client.error = None
+    client.hold(GOOD | {"webhook_signing_secrets": [NEW]})
+    clock.now += REREAD_SECONDS
+    assert signing(secrets.get()) == [NEW]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        [],
+        {"1": "sekret"},
+        {"1": "sekret " * 10},
+        {"": "l" * 43},
+        {"a b": "l" * 43},
+        {str(n): "l" * 43 for n in range(11)},
+    ],
+)
+def test_link_secrets_that_are_malformed_are_refused_and_not_shown(wrong: Any) -> None:
+    client = FakeSecretsManager(wrong)
+    with pytest.raises(OperatorError, match="LINK_SECRETS_ID") as caught:
+        SecretStore("LINK_SECRETS_ID", ARN, LinkSecrets, client).get()  # type: ignore[arg-type]
+    assert "sekret" not in str(caught.value)
+
+
+def test_the_first_link_secret_comes_first() -> None:
+    client = FakeSecretsManager(json.dumps({"2027": "n" * 43, "2026": "o" * 43}))
+    found = SecretStore("LINK_SECRETS_ID", ARN, LinkSecrets, client).get()  # type: ignore[arg-type]
+    assert list(found.by_kid) == ["2027", "2026"]
+
+
 def test_no_part_of_it_is_in_its_representation() -> None:
-    shown = repr(store(FakeSecretsManager(json.dumps(GOOD))).get())
-    assert not any(part in shown for part in ("rk_live_abc", "whsec_a", "l" * 43))
+    shown = repr(store(FakeSecretsManager()).get()) + repr(LinkSecrets.model_validate({"1": "l" * 43}))
+    assert not any(part in shown for part in ("rk_live_abc", SIGNING, "l" * 43))

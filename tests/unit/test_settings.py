@@ -33,6 +33,7 @@ PORTAL = COMMON | {
     "DEFAULT_RETURN_URL": "https://shop.example/account",
     "PORTAL_CONFIGURATIONS": json.dumps({"business": "bpc_1"}),
     "CUSTOMER_CLAIM": "stripe_customer_id",
+    "LINK_SECRETS_ID": "link-secrets",
     "GROUP_CLAIM": "portal_group",
     "ALLOW_VERIFIED_EMAIL": "false",
     "PORTAL_URL": "https://api.example/portal",

@@ -16,11 +16,11 @@ from functions.webhook.receive import Receiver, metric_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.mirror.intake import Ignored, Intake
 from shared.mirror.rule import Outcome
-from shared.secret_store import Secrets
+from shared.secret_store import WebhookSecret
 from shared.stripe.events import SubscriptionEvent
 
-SIGNING = "whsec_current"
-OLDER = "whsec_older"
+SIGNING = "whsec_current_0123456789"
+OLDER = "whsec_older_0123456789"
 
 
 @dataclass
@@ -32,13 +32,11 @@ class FakeSecrets:
     rolled: tuple[str, ...] | None = None
     rereads: int = 0
 
-    def get(self) -> Secrets:
+    def get(self) -> WebhookSecret:
         signing = tuple(map(SecretStr, self.signing))
-        return Secrets(
-            stripe_api_key=SecretStr(self.key), webhook_signing_secrets=signing, link_secret=SecretStr("l" * 43)
-        )
+        return WebhookSecret(stripe_api_key=SecretStr(self.key), webhook_signing_secrets=signing)
 
-    def reread(self) -> Secrets | None:
+    def reread(self) -> WebhookSecret | None:
         self.rereads += 1
         if self.rolled is None:
             return None
@@ -237,17 +235,18 @@ def test_no_header_of_a_strangers_does_more_than_be_refused(text: str, form: str
 
 
 def test_a_secret_rolled_since_the_last_read_is_found(world: World) -> None:
-    world.secrets.rolled = ("whsec_new",)
+    world.secrets.rolled = ("whsec_new_0123456789abcdef",)
     body = event()
-    assert world.receive(body, signed(body, "whsec_new")).outcome is Outcome.APPLIED
+    assert world.receive(body, signed(body, "whsec_new_0123456789abcdef")).outcome is Outcome.APPLIED
     assert world.secrets.rereads == 1
 
 
 def test_no_secret_at_all_lets_nothing_in(world: World) -> None:
     world.secrets.signing = ()
     body = event()
-    with pytest.raises(InvalidRequest):
-        world.receive(body, signed(body, ""))
+    for secret in ("", "whsec_"):
+        with pytest.raises(OperatorError, match="webhook_signing_secrets is empty"):
+            world.receive(body, signed(body, secret))
 
 
 @pytest.mark.parametrize(
