@@ -16,7 +16,7 @@ from rich.table import Table
 
 from cli.terminal import Format, Language, noon, zone
 from shared.errors import InvalidRequest
-from shared.i18n import ENGLISH, Text, format_date
+from shared.i18n import ENGLISH, Message, _
 from shared.portal.explain import (
     ACCESS_LABEL,
     METHODS_SOURCE,
@@ -112,13 +112,11 @@ def _problem_lines(problems: Sequence[Problem], language: str) -> Iterator[Any]:
         yield Padding(f"[dim]->[/dim] {escape(each.fix.say(language))}", (0, 4))
 
 
-def _heading(found: ExplainedSubscription) -> Text:
+def _heading(found: ExplainedSubscription) -> Message:
     day = found.explanation.facts.now.date()
     group = f" ({found.group})" if found.group else ""
-    return Text(
-        f"The portal as of {format_date(day)}, configuration {found.configuration_id}{group}",
-        f"Le portail au {format_date(day, 'fr')}, configuration {found.configuration_id}{group}",
-    )
+    configuration = f"{found.configuration_id}{group}"
+    return _("The portal as of {day}, configuration {configuration}", day=day, configuration=configuration)
 
 
 def _lines(each: Answer, language: str) -> Iterator[Any]:

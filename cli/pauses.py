@@ -15,8 +15,9 @@ import stripe
 import typer
 from stripe import StripeClient
 
-from cli.terminal import Rate, day, zone
+from cli.terminal import Language, Rate, day, zone
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
+from shared.i18n import ENGLISH, Message, _, _n, listed, verbatim
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase, pause_refusals, phase_on
 from shared.stripe.gateway import read_from_stripe, stripe_errors
 from shared.stripe.pacing import RateLimit
@@ -44,6 +45,31 @@ class PauseOutcome(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
 
+    @property
+    def label(self) -> Message:
+        """The word before what happened."""
+        return _LABELS[self]
+
+    def counted(self, number: int) -> Message:
+        """Say how many subscriptions ended so."""
+        match self:
+            case PauseOutcome.WOULD:
+                return _n("{n} would be changed", "{n} would be changed", number)
+            case PauseOutcome.DONE:
+                return _n("{n} done", "{n} done", number)
+            case PauseOutcome.SKIPPED:
+                return _n("{n} skipped", "{n} skipped", number)
+            case PauseOutcome.FAILED:
+                return _n("{n} failed", "{n} failed", number)
+
+
+_LABELS = {
+    PauseOutcome.WOULD: _("would"),
+    PauseOutcome.DONE: _("done"),
+    PauseOutcome.SKIPPED: _("skipped"),
+    PauseOutcome.FAILED: _("failed"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class PauseResult:
@@ -51,16 +77,16 @@ class PauseResult:
 
     subscription: Subscription
     outcome: PauseOutcome
-    what: str
+    what: Message
 
 
 @dataclass(frozen=True, slots=True)
 class PausePlan:
     """What to do with a subscription; `refusal` is the reason why nothing can be done."""
 
-    what: str
+    what: Message
     do: Callable[[StripeClient, str, str], None]
-    refusal: str | None = None
+    refusal: Message | None = None
 
 
 def subscriptions(client: StripeClient, limit: RateLimit, customer_id: str | None = None) -> Iterator[Subscription]:
@@ -88,7 +114,7 @@ def resume_plan(subscription: Subscription, now: datetime) -> PausePlan | None:
     stranded = pause is not None and pause.behavior == "void" and pause.resumes_at is None
     if not stranded or subscription.pause_kind != "collection" or not is_paused(subscription, now):
         return None
-    return PausePlan("resume: unset pause_collection; the next invoice is collected", _unset)
+    return PausePlan(_("resume: unset pause_collection; the next invoice is collected"), _unset)
 
 
 def convert_plan(subscription: Subscription, now: datetime) -> PausePlan | None:
@@ -96,10 +122,11 @@ def convert_plan(subscription: Subscription, now: datetime) -> PausePlan | None:
     if subscription.pause_collection is None:
         return None
     if subscription.status == "paused" and subscription.paused_reason == "pause_requested":
-        return PausePlan("finish: already paused; unset pause_collection", _unset)
+        return PausePlan(_("finish: already paused; unset pause_collection"), _unset)
     if subscription.pause_kind != "collection" or not is_paused(subscription, now):
         return None
-    return PausePlan("convert: pause the subscription, then unset pause_collection", _convert, _refusal(subscription))
+    what = _("convert: pause the subscription, then unset pause_collection")
+    return PausePlan(what, _convert, _refusal(subscription))
 
 
 def end_pause(
@@ -117,21 +144,31 @@ def end_pause(
         limit.wait()
         now = read_from_stripe(client, subscription.id).subscription
         if (now.status, now.pause_collection) != (subscription.status, subscription.pause_collection):
-            return PauseResult(subscription, PauseOutcome.SKIPPED, "its pause has changed meanwhile: nothing was done")
+            changed = _("its pause has changed meanwhile: nothing was done")
+            return PauseResult(subscription, PauseOutcome.SKIPPED, changed)
         limit.wait()
         plan.do(client, subscription.id, uuid4().hex)
-    except stripe.InvalidRequestError as error:
-        return PauseResult(subscription, PauseOutcome.FAILED, f"Stripe refused: {error.user_message}")
-    except (Unavailable, UnreadableEvent) as error:
-        return PauseResult(subscription, PauseOutcome.FAILED, error.message)
+    except (stripe.InvalidRequestError, Unavailable, UnreadableEvent) as error:
+        return PauseResult(subscription, PauseOutcome.FAILED, _failure(error))
     return PauseResult(subscription, PauseOutcome.DONE, plan.what)
 
 
-def _refusal(subscription: Subscription) -> str | None:
+def _failure(error: stripe.InvalidRequestError | Unavailable | UnreadableEvent) -> Message:
+    if isinstance(error, stripe.InvalidRequestError):
+        return _("Stripe refused: {message}", message=str(error.user_message))
+    if error.code == "half_converted":
+        return _(
+            "paused, but pause_collection is still set ({error}): nothing is collected; run this again to finish",
+            error=error.message,
+        )
+    return verbatim(error.message)
+
+
+def _refusal(subscription: Subscription) -> Message | None:
     pause = subscription.pause_collection
-    reasons = [each.text.en for each in pause_refusals(subscription)]
+    reasons = [each.text for each in pause_refusals(subscription)]
     if pause and pause.resumes_at:
-        reasons.append("Its collection resumes on a set date; a real pause would not.")
+        reasons.append(_("Its collection resumes on a set date; a real pause would not."))
     return next(iter(reasons), None)
 
 
@@ -151,10 +188,7 @@ def _convert(client: StripeClient, subscription_id: str, key: str) -> None:
     try:
         _unset(client, subscription_id, f"{key}-unset")
     except (stripe.InvalidRequestError, Unavailable) as error:
-        raise Unavailable(
-            "half_converted",
-            f"paused, but pause_collection is still set ({error}): nothing is collected; run this again to finish",
-        ) from error
+        raise Unavailable("half_converted", str(error)) from error
 
 
 @contextmanager
@@ -200,6 +234,7 @@ def resume(  # noqa: PLR0913 - each an option of the command
     cutoff_on: Annotated[str, typer.Option(help="PAUSE_CUTOFF_ON.")] = str(PAUSE_CUTOFF_ON),
     timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
     apply: Apply = False,
+    language: Language = ENGLISH,
 ) -> None:
     """Resume customers who can no longer do so themselves. A dry run unless --apply is given."""
     if not stranded:
@@ -213,17 +248,19 @@ def resume(  # noqa: PLR0913 - each an option of the command
             "not_stranded", f"Until {cutoff} customers can resume by themselves, so nobody is stranded"
         )
     limit = RateLimit(requests_per_second)
-    _end_pauses(deployment.stripe, limit, resume_plan, now, Selection(customer, subscription), apply=apply)
+    selection = Selection(customer, subscription)
+    _end_pauses(deployment.stripe, limit, resume_plan, now, selection, apply=apply, language=language)
 
 
 @app.command()
-def convert(
+def convert(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
     *,
     customer: OneCustomer = None,
     subscription: OneSubscription = None,
     requests_per_second: Rate = 5,
     apply: Apply = False,
+    language: Language = ENGLISH,
 ) -> None:
     """Turn paused collection into a real pause, which stops the service too, where Stripe allows it.
 
@@ -231,9 +268,8 @@ def convert(
     """
     deployment: Deployment = context.obj()
     limit = RateLimit(requests_per_second)
-    _end_pauses(
-        deployment.stripe, limit, convert_plan, _now(deployment), Selection(customer, subscription), apply=apply
-    )
+    selection = Selection(customer, subscription)
+    _end_pauses(deployment.stripe, limit, convert_plan, _now(deployment), selection, apply=apply, language=language)
 
 
 def _end_pauses(  # noqa: PLR0913 - what both commands share
@@ -244,6 +280,7 @@ def _end_pauses(  # noqa: PLR0913 - what both commands share
     selection: Selection,
     *,
     apply: bool,
+    language: str,
 ) -> None:
     counts: Counter[PauseOutcome] = Counter()
     # Plan all of them first: a change must not affect the list while it is being read.
@@ -252,13 +289,22 @@ def _end_pauses(  # noqa: PLR0913 - what both commands share
         for each, plan in planned:
             result = end_pause(client, limit, each, plan, apply=apply)
             counts[result.outcome] += 1
-            sys.stdout.write(f"{each.id} {each.customer_id} {result.outcome.value}: {result.what}\n")
+            line = _(
+                "{subscription} {customer} {outcome}: {what}",
+                subscription=each.id,
+                customer=each.customer_id,
+                outcome=result.outcome.label,
+                what=result.what,
+            )
+            sys.stdout.write(f"{line.say(language)}\n")
             sys.stdout.flush()
     finally:
-        summary = ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in PauseOutcome if counts[outcome])
-        sys.stdout.write(f"{summary or 'No paused subscription to change'}.\n")
+        every = listed(outcome.counted(counts[outcome]) for outcome in PauseOutcome if counts[outcome])
+        summary = _("{counts}.", counts=every) if every else _("No paused subscription to change.")
+        sys.stdout.write(f"{summary.say(language)}\n")
     if not apply and counts[PauseOutcome.WOULD]:
-        sys.stdout.write("A dry run: nothing was changed. Add --apply to do it.\n")
+        dry = _("A dry run: nothing was changed. Add --apply to do it.")
+        sys.stdout.write(f"{dry.say(language)}\n")
     raise typer.Exit(int(counts[PauseOutcome.FAILED] > 0))
 
 

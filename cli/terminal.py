@@ -87,6 +87,11 @@ def language_option(help: str) -> Any:  # noqa: A002 - as Typer calls it
 Language = Annotated[str, language_option("Language of the output.")]
 
 
+def count(number: int, noun: str, *, plural: str | None = None) -> str:
+    """Return a number with its noun, for commands that speak English only: `1 use`, `2,000 uses`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def printable(text: str) -> str:
     r"""Escape every unprintable character, so that text from others cannot steer the terminal: `\x1b`, `\n`."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from gettext import NullTranslations
@@ -66,19 +66,7 @@ class Message:
         catalogue = _catalogue(language)
         if self.plural:
             return catalogue.ngettext(self.id, self.plural, self.n)
-        if language == "fr" and self.id in _PAIRS:
-            return _PAIRS[self.id]
         return catalogue.gettext(self.id)
-
-    @property
-    def en(self) -> str:
-        """English."""
-        return self.say("en")
-
-    @property
-    def fr(self) -> str:
-        """French."""
-        return self.say("fr")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> "CoreSchema":
@@ -378,73 +366,3 @@ def stripe_locale(wishes: Iterable[str | None], available: tuple[str, ...] = POR
     """
     found = next(filter(None, (preferred(wish, available) for wish in wishes)), None)
     return None if found == "auto" else found
-
-
-# ------------------------------------------------------------------ the old way, until everything is converted
-Language: TypeAlias = str
-
-
-_PAIRS: dict[str, str] = {}
-
-
-class Text(Message):
-    """A message that brings its French."""
-
-    __slots__ = ()
-
-    def __init__(self, en: str, fr: str) -> None:
-        """For the type checker only."""
-
-    def __new__(cls, en: str, fr: str) -> "Text":  # noqa: PYI034
-        """Keep the French beside the catalogue."""
-        text = en.replace("{", "{{").replace("}", "}}")
-        if en != fr or text not in _PAIRS:
-            _PAIRS[text] = fr.replace("{", "{{").replace("}", "}}")
-        return cast("Text", Message(text))
-
-
-def same(words: str) -> Text:
-    """A text that no language changes, such as a name of Stripe's."""
-    return cast("Text", verbatim(words))
-
-
-def joined(texts: Iterable[Message], between: str = " ") -> Text:
-    """One text of several; empty ones leave no trace."""
-    every = list(texts)
-    return Text(between.join(each.en for each in every if each.en), between.join(each.fr for each in every if each.fr))
-
-
-def french(typed: str) -> str:
-    """Set the no-break spaces and apostrophes of printed French; what is printed already stays as it is."""
-    for typewritten, printed in _TYPOGRAPHY["fr"]:
-        typed = typewritten.sub(printed, typed)
-    return typed
-
-
-def format_date(day: date, language: Language = "en") -> str:
-    """Write a day for people."""
-    return say(day, language)
-
-
-def format_time(at: time, language: Language = "en") -> str:
-    """Write a time of day for people."""
-    return say(at, language)
-
-
-def format_number(number: int, language: Language = "en") -> str:
-    """Write a whole number for people."""
-    return say(number, language)
-
-
-def count(number: int, noun: str, language: Language = "en", *, plural: str | None = None) -> str:
-    """Write a number with its noun, given in the singular: `1 customer`, `2,000 customers`; French zero is singular."""
-    singular = number in (0, 1) if language == "fr" else number == 1
-    return f"{format_number(number, language)} {noun if singular else plural or f'{noun}s'}"
-
-
-NO_TEXT = Text("", "")
-
-
-def signed_text(number: Decimal | int, written: str) -> str:
-    """Put the sign of a number before what is written of its size: `+2`, `\u22122`."""
-    return f"{'+' if number >= 0 else MINUS}{written}"

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.audit.findings import Finding, PausedSubscription, Severity
-from shared.i18n import same
+from shared.i18n import verbatim
 from shared.stripe.money import MonthlyAmount
 
 PAUSED = PausedSubscription(
@@ -29,4 +29,6 @@ def finding(
 ) -> Finding:
     """A pause of collection, with these facts; `number` tells subscriptions and their customers apart."""
     paused = replace(PAUSED, **{"subscription_id": f"sub_{number}", "customer_id": f"cus_{number}", **facts})
-    return Finding("paused_collection", severity, (paused.subscription_id,), same(meaning), same("Action."), paused)
+    return Finding(
+        "paused_collection", severity, (paused.subscription_id,), verbatim(meaning), verbatim("Action."), paused
+    )

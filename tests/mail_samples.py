@@ -15,7 +15,7 @@ from shared.audit.checks import subscriptions as subscription_checks
 from shared.audit.findings import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, ListChange, Severity
 from shared.audit.rendering.as_html import to_html
 from shared.audit.report import ListLink, PastNight, Report, ReportView
-from shared.i18n import Text, languages
+from shared.i18n import _, languages
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import audit_report
@@ -110,15 +110,19 @@ def _incomplete() -> Report:
         CRASHED_CHECK,
         Severity.CRITICAL,
         ("bpc_1",),
-        Text("The check same_interval crashed (KeyError).", "Le contrôle same_interval a échoué (KeyError)."),
-        Text("Look into the audit's log.", "Consultez le journal de l'audit."),
+        _(
+            "The check {check} crashed ({error}): what it would have said about these is not known.",
+            check="same_interval",
+            error="KeyError",
+        ),
+        _("Find the stack trace in the audit's log, and report it."),
     )
     unreadable = Finding(
         UNREADABLE_SUBSCRIPTION,
         Severity.CRITICAL,
         ("sub_odd",),
-        Text("Not a subscription that can be read: id.", "Abonnement illisible (id)."),
-        Text("Look at it in the Dashboard.", "Consultez-le dans le Dashboard."),
+        _("It is not known whether this subscription is paused: {reason}.", reason="id"),
+        _("Check it in the Dashboard, and report its shape."),
     )
     return audit_report(crash, unreadable, *findings(paused(1)))
 

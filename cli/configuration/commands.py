@@ -25,9 +25,8 @@ from cli.configuration.model import PINNED_VERSION, Portal
 from cli.configuration.plan import Action, PlanOptions, PlanStep, groups, make_plan, still_deployed
 from cli.configuration.writing import as_yaml
 from cli.deployment import STRIPE_API_BASE, Deployment
-from cli.terminal import ExitCode, Format, day, printable
+from cli.terminal import ExitCode, Format, count, day, printable
 from shared.errors import InvalidRequest, OperatorError
-from shared.i18n import count
 from shared.portal.rules import Severity
 from shared.stripe.gateway import StripeJson, stripe_client
 from shared.stripe.pacing import RateLimit, Retries

@@ -13,6 +13,7 @@ from typing import Any
 from cli.configuration.file import FileProblem, Loaded
 from cli.configuration.model import Entry, Portal
 from cli.configuration.plan import groups
+from shared.i18n import ENGLISH
 from shared.portal.configuration import SINCE, Features, OfferedPrice, OfferedProduct, Part
 from shared.portal.pause import pause_day
 from shared.portal.rules import Path, Severity, find_problems
@@ -67,7 +68,7 @@ def errors(problems: Iterable[FileProblem]) -> list[FileProblem]:
 
 def _of_configuration(entry: Entry, today: date, path: Path) -> Iterator[_Unplaced]:
     for each in find_problems(entry, pause_day(today)):
-        yield _Unplaced(each.code, (*path, *each.path), each.message.en, each.fix.en, each.severity)
+        yield _Unplaced(each.code, (*path, *each.path), each.message.say(ENGLISH), each.fix.say(ENGLISH), each.severity)
 
 
 def _of_file(portal: Portal) -> Iterator[_Unplaced]:

@@ -12,8 +12,8 @@ import typer
 
 from cli.scan.code import Files, Language
 from cli.scan.uses import FAULTS, Kind, Use, uses
-from cli.terminal import day, printable
-from shared.i18n import count
+from cli.terminal import count, day, printable
+from shared.i18n import ENGLISH
 from shared.portal.configuration import SINCE
 from shared.portal.pause import pause_day
 from shared.portal.rules import old_pause_meaning
@@ -67,7 +67,7 @@ def text_lines(found: Sequence[Found], files: Files, today: date) -> Iterator[st
         f"{count(files.read, 'file')} read{skipped}."
     )
     if faults:
-        yield old_pause_meaning(pause_day(today)).en
+        yield old_pause_meaning(pause_day(today)).say(ENGLISH)
 
 
 def uses_as_json(found: Sequence[Found], files: Files) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def uses_as_sarif(found: Sequence[Found], today: date) -> dict[str, Any]:
     rule = {
         "id": _RULE,
         "shortDescription": {
-            "text": f"features.subscription_pause in its old form. {old_pause_meaning(pause_day(today)).en}"
+            "text": f"features.subscription_pause in its old form. {old_pause_meaning(pause_day(today)).say(ENGLISH)}"
         },
     }
     results = [

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from local.site.backend import Backend
 from local.site.pages import page
 from shared.errors import InvalidRequest, PortalError
-from shared.i18n import Language, Text, format_date
+from shared.i18n import ENGLISH, languages, say
 from shared.portal import explain as explain_texts
 from shared.portal.explain import explain
 from shared.portal.facts import PortalFacts
@@ -28,7 +28,6 @@ class _Age(NamedTuple):
     """Whether the customer can pause and resume on a day."""
 
     day: date
-    name: Text
     pause: bool
     resume: bool
 
@@ -41,7 +40,8 @@ class SiteExplain:
 
     def subscription(self, request: Request) -> Response:
         """What the portal rules say about one subscription, in English or French."""
-        language: Language = "fr" if request.query_params.get("language") == "fr" else "en"
+        wanted = request.query_params.get("language")
+        language = wanted if wanted in languages() else ENGLISH
         try:
             found = explain(
                 self._backend.stripe,
@@ -65,7 +65,7 @@ class SiteExplain:
             is_simulated=self._backend.addresses.stripe_port is not None,
             words=explain_texts,
             language=language,
-            say=lambda text: text.say(language),
+            say=lambda value: say(value, language),
         )
 
     def portal_then(self, request: Request) -> Response:
@@ -88,5 +88,4 @@ class SiteExplain:
 
 def _age(facts: PortalFacts, day: date) -> _Age:
     then = replace(facts, now=datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
-    name = Text(format_date(day), format_date(day, "fr"))
-    return _Age(day, name, pausing(then).possible, resuming(then).possible)
+    return _Age(day, pausing(then).possible, resuming(then).possible)

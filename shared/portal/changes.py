@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.i18n import Text, format_date
+from shared.i18n import Message, _
 from shared.portal.facts import ENDED, Answer, PortalFacts, Price, Reason, answer
 from shared.portal.payment_methods import is_supported, unsupported
 from shared.stripe.subscription import Subscription
@@ -21,68 +21,40 @@ class Limit:
     """
 
     reason: Reason
-    of_many: Text
     forbids_cancelling: bool = False
 
 
 SCHEDULED = Limit(
     Reason(
         "scheduled_update",
-        Text(
-            "A subscription schedule plans an update: until then the portal neither changes nor cancels it.",
-            "Un calendrier d'abonnement (subscription schedule) prévoit une modification : jusque-là, le portail ne "
-            "permet ni de modifier ni de résilier cet abonnement.",
+        _("A subscription schedule plans an update: until then the portal neither changes nor cancels it."),
+        _(
+            "Release the schedule (POST /v1/subscription_schedules/{{id}}/release), or wait until its last "
+            "phase has begun."
         ),
-        Text(
-            "Release the schedule (POST /v1/subscription_schedules/{id}/release), or wait until its last phase began.",
-            "Libérez le calendrier (POST /v1/subscription_schedules/{id}/release), ou attendez le début de sa dernière "
-            "phase.",
-        ),
-    ),
-    Text(
-        "A subscription schedule is attached to these: while it plans an update, customers can neither change nor "
-        "cancel them in the portal.",
-        "Un calendrier d'abonnement (subscription schedule) est attaché à ces abonnements : tant qu'il prévoit une "
-        "modification, les clients ne peuvent ni les modifier ni les résilier dans le portail.",
     ),
     forbids_cancelling=True,
 )
 SEVERAL_ITEMS = Limit(
     Reason(
         "several_items",
-        Text("It has several products.", "Il comporte plusieurs produits."),
-        Text(
-            "Sell one product a subscription: split it into several subscriptions.",
-            "Vendez un seul produit par abonnement : répartissez-le en plusieurs abonnements.",
-        ),
+        _("It has several products."),
+        _("Sell one product per subscription: split it into several subscriptions."),
     ),
-    Text("they have several products.", "ils comportent plusieurs produits."),
 )
 METERED = Limit(
     Reason(
         "metered",
-        Text("It has usage-based prices.", "Il a un tarif à l'usage."),
-        Text(
-            "A licensed price (usage_type=licensed); usage-based prices are changed through the API only.",
-            "Un tarif fixe (usage_type=licensed) ; un tarif à l'usage ne se modifie que par l'API.",
-        ),
+        _("It has usage-based prices."),
+        _("Use a licensed price (usage_type=licensed); usage-based prices can be changed only through the API."),
     ),
-    Text("they have usage-based prices.", "ils ont des tarifs à l'usage."),
 )
 SEND_INVOICE = Limit(
     Reason(
         "send_invoice",
-        Text(
-            "It is paid by invoice (collection_method=send_invoice).",
-            "Il est réglé sur facture envoyée au client (collection_method=send_invoice).",
-        ),
-        Text(
-            "Charge it automatically: set collection_method=charge_automatically, once a payment method is there.",
-            "Prélevez-le automatiquement : collection_method=charge_automatically, dès qu'un moyen de paiement est "
-            "enregistré.",
-        ),
+        _("It is paid by invoice (collection_method=send_invoice)."),
+        _("Charge it automatically: set collection_method=charge_automatically, once there is a payment method."),
     ),
-    Text("they are paid by invoice (send_invoice).", "ils sont réglés sur facture envoyée au client (send_invoice)."),
 )
 
 
@@ -99,79 +71,44 @@ def limits_of(subscription: Subscription, *, update_is_planned: bool | None = No
 
 
 _CHANGED_IN = frozenset({"active", "trialing", "past_due"})
-_CHANGE = Text("Change the plan", "Changer d'offre")
+_CHANGE = _("Change the plan")
 
 _UPDATE_OFF = Reason(
     "subscription_update_off",
-    Text(
-        "The configuration does not let customers change plans.",
-        "La configuration ne permet pas aux clients de changer d'offre.",
-    ),
-    Text("Switch features.subscription_update on.", "Activez features.subscription_update."),
+    _("The configuration does not let customers change plans."),
+    _("Switch features.subscription_update on."),
     configured=True,
 )
 _NOTHING_ALLOWED = Reason(
     "nothing_allowed",
-    Text(
-        "The configuration allows neither another price nor another quantity.",
-        "La configuration n'autorise ni un autre tarif ni une autre quantité.",
-    ),
-    Text(
-        "Add price or quantity to features.subscription_update.default_allowed_updates.",
-        "Ajoutez price ou quantity à features.subscription_update.default_allowed_updates.",
-    ),
+    _("The configuration allows neither another price nor another quantity."),
+    _("Add price or quantity to features.subscription_update.default_allowed_updates."),
     configured=True,
 )
 _UNSPECIFIED = Reason(
     "tax_behavior_unspecified",
-    Text(
-        "The tax_behavior of its price is unspecified, so the portal cannot change it.",
-        "Le tax_behavior de son tarif vaut unspecified : le portail ne peut donc pas le modifier.",
-    ),
-    Text(
-        "Set the price's tax_behavior to inclusive or exclusive, which is final, and the same on the prices on offer.",
-        "Réglez le tax_behavior du tarif sur inclusive ou exclusive, une fois pour toutes, et de même pour les tarifs "
-        "proposés.",
+    _("The tax_behavior of its price is unspecified: the portal then changes nothing."),
+    _(
+        "Set the tax_behavior of its price and of the prices on offer to the same value, inclusive or "
+        "exclusive; it cannot be changed later."
     ),
 )
 _NO_OTHER_PRICE = Reason(
     "no_other_price",
-    Text(
-        "No other price on offer has its currency and its tax_behavior.",
-        "Aucun autre tarif proposé n'a sa devise et son tax_behavior.",
-    ),
-    Text(
-        "Offer a price that has both (features.subscription_update.offered_products).",
-        "Proposez un tarif qui a les deux (features.subscription_update.offered_products).",
-    ),
+    _("No other price on offer has its currency and its tax_behavior."),
+    _("Offer a price that has both (features.subscription_update.offered_products)."),
 )
-_TRIAL_ENDS = Text(
-    "It is in a trial: a change ends the trial and bills at once (trial_update_behavior=end_trial).",
-    "Il est en période d'essai : un changement y met fin et facture aussitôt (trial_update_behavior=end_trial).",
+_TRIAL_ENDS = _("It is in a trial: a change ends the trial and bills at once (trial_update_behavior=end_trial).")
+_TRIAL_GOES_ON = _("It is in a trial, which goes on after a change (trial_update_behavior=continue_trial).")
+_IDLE_SCHEDULE = _("A subscription schedule is attached, but plans no further update: it prevents nothing.")
+_UNREAD_SCHEDULE = _(
+    "Whether the attached schedule still plans an update was not read: this answer assumes that it does."
 )
-_TRIAL_GOES_ON = Text(
-    "It is in a trial, which goes on after a change (trial_update_behavior=continue_trial).",
-    "Il est en période d'essai, qui continue après un changement (trial_update_behavior=continue_trial).",
+_PRODUCT_NOT_OFFERED = _(
+    "The product of its current price is not among those on offer: its quantity cannot be changed, "
+    "and a customer who leaves the plan cannot come back to it."
 )
-_IDLE_SCHEDULE = Text(
-    "A subscription schedule is attached, but plans no further update: it prevents nothing.",
-    "Un calendrier d'abonnement (subscription schedule) y est attaché, mais ne prévoit plus de modification : il "
-    "n'empêche rien.",
-)
-_UNREAD_SCHEDULE = Text(
-    "The attached schedule was not read: this answer assumes that it still plans an update.",
-    "Le calendrier attaché n'a pas été lu : cette réponse suppose qu'il prévoit encore une modification.",
-)
-_PRODUCT_NOT_OFFERED = Text(
-    "The product of its own price is not on offer: its quantity cannot be changed, and a customer who leaves the "
-    "plan cannot come back to it.",
-    "Le produit de son propre tarif ne figure pas parmi ceux proposés : la quantité ne peut pas être modifiée, et un "
-    "client qui quitte cette offre ne peut pas y revenir.",
-)
-_PRICES_NOT_READ = Text(
-    "Which prices are on offer was not read.",
-    "Les tarifs proposés n'ont pas été lus.",
-)
+_PRICES_NOT_READ = _("The prices on offer were not read.")
 
 
 def choices(facts: PortalFacts) -> tuple[Price, ...]:
@@ -223,7 +160,7 @@ def _against_change(facts: PortalFacts) -> Iterator[Reason]:
         yield _NO_OTHER_PRICE
 
 
-def _about_change(facts: PortalFacts) -> Iterator[Text]:
+def _about_change(facts: PortalFacts) -> Iterator[Message]:
     update, subscription = facts.features.subscription_update, facts.subscription
     if subscription.schedule_id and facts.update_is_planned is None:
         yield _UNREAD_SCHEDULE
@@ -242,26 +179,23 @@ def _about_change(facts: PortalFacts) -> Iterator[Text]:
 def _status(status: str) -> Reason:
     return Reason(
         "status",
-        Text(
-            f"Its status is {status}: Stripe does not say that the portal changes such a subscription.",
-            f"Son statut est {status} : Stripe ne dit pas que le portail modifie un tel abonnement.",
+        _(
+            "Its status is {status}: Stripe does not document that the portal changes such a subscription.",
+            status=status,
         ),
-        Text("The status has to be active, trialing or past_due.", "Le statut doit être active, trialing ou past_due."),
+        _("The status has to be active, trialing or past_due."),
     )
 
 
-_CANCEL = Text("Cancel", "Résilier")
+_CANCEL = _("Cancel")
 _CANCEL_OFF = Reason(
     "subscription_cancel_off",
-    Text(
-        "The configuration does not let customers cancel.",
-        "La configuration ne permet pas aux clients de résilier.",
-    ),
-    Text("Switch features.subscription_cancel on.", "Activez features.subscription_cancel."),
+    _("The configuration does not let customers cancel."),
+    _("Switch features.subscription_cancel on."),
     configured=True,
 )
-_AT_ONCE = Text("It would end at once.", "Il prendrait fin aussitôt.")
-_AT_PERIOD_END = Text("It would end with the period that is paid.", "Il prendrait fin avec la période payée.")
+_AT_ONCE = _("It would end immediately.")
+_AT_PERIOD_END = _("It would end with the current period.")
 
 
 def cancellation(facts: PortalFacts) -> Answer:
@@ -277,12 +211,9 @@ def cancellation(facts: PortalFacts) -> Answer:
     return answer("cancel", _CANCEL, reasons, () if any(reasons) else (_planned_end(facts) or when,))
 
 
-def _planned_end(facts: PortalFacts) -> Text | None:
+def _planned_end(facts: PortalFacts) -> Message | None:
     end = facts.subscription.cancel_at
     if end is None:
         return None
     day = datetime.fromtimestamp(end, UTC).date()
-    return Text(
-        f"It is set to end on {format_date(day)}; the customer can undo that.",
-        f"Sa fin est prévue le {format_date(day, 'fr')} ; le client peut y renoncer.",
-    )
+    return _("It is set to end on {day}; the customer can undo this.", day=day)

@@ -11,7 +11,7 @@ import stripe
 from stripe import StripeClient
 
 from shared.errors import InvalidRequest, OperatorError
-from shared.i18n import Text
+from shared.i18n import Message, _, sentences
 from shared.portal.changes import cancellation, plan_change
 from shared.portal.configuration import Configuration, Features
 from shared.portal.facts import Answer, PortalFacts, Price
@@ -23,36 +23,17 @@ from shared.stripe.gateway import StripeJson, stripe_errors
 from shared.stripe.subscription import Subscription, is_paused, read_subscription
 
 _SUMMARIES = {
-    (True, True): Text(
-        "In the portal the customer can change and cancel this subscription.",
-        "Dans le portail, le client peut modifier et résilier cet abonnement.",
-    ),
-    (False, True): Text(
-        "In the portal the customer can only cancel this subscription.",
-        "Dans le portail, le client peut seulement résilier cet abonnement.",
-    ),
-    (True, False): Text(
-        "In the portal the customer can change this subscription, not cancel it.",
-        "Dans le portail, le client peut modifier cet abonnement, mais non le résilier.",
-    ),
-    (False, False): Text(
-        "In the portal the customer can neither change nor cancel this subscription.",
-        "Dans le portail, le client ne peut ni modifier ni résilier cet abonnement.",
-    ),
+    (True, True): _("In the portal the customer can change and cancel this subscription."),
+    (False, True): _("In the portal the customer can only cancel this subscription."),
+    (True, False): _("In the portal the customer can change this subscription, but not cancel it."),
+    (False, False): _("In the portal the customer can neither change nor cancel this subscription."),
 }
-_OR_PAUSE = Text(
-    "In the portal the customer can cancel or pause this subscription, but not change its plan.",
-    "Dans le portail, le client peut résilier ou mettre en pause cet abonnement, mais pas changer d'offre.",
-)
-_OR_RESUME = Text(
-    "In the portal the customer can cancel or resume this subscription, but not change its plan.",
-    "Dans le portail, le client peut résilier ou reprendre cet abonnement, mais pas changer d'offre.",
-)
-_ENDED = Text("It has ended: no access.", "Il est terminé : plus d'accès.")
-_REALLY_PAUSED = Text(
-    "It is really paused (status=paused): no invoices, and the service should stop. Entitlements are withdrawn.",
-    "Il est réellement en pause (status=paused) : aucune facture, et le service doit cesser. Les droits "
-    "(entitlements) sont retirés.",
+_OR_PAUSE = _("In the portal the customer can cancel or pause this subscription, but not change its plan.")
+_OR_RESUME = _("In the portal the customer can cancel or resume this subscription, but not change its plan.")
+_ENDED = _("It has ended: no access.")
+_REALLY_PAUSED = sentences(
+    _("It is really paused (status=paused): no invoices, and the service should stop."),
+    _("Entitlements are withdrawn."),
 )
 _UNPAID = frozenset({"incomplete", "unpaid"})
 
@@ -71,7 +52,7 @@ class Explanation:
         return plan_change(facts), cancellation(facts), pausing(facts), resuming(facts), removal(facts)
 
     @property
-    def summary(self) -> Text:
+    def summary(self) -> Message:
         """The most important answers in one sentence."""
         change, cancel, pause, resume, _ = self.answers
         if cancel.possible and not change.possible and (pause.possible or resume.possible):
@@ -79,7 +60,7 @@ class Explanation:
         return _SUMMARIES[change.possible, cancel.possible]
 
     @property
-    def access(self) -> Text:
+    def access(self) -> Message:
         """What a service that decides by the subscription should do."""
         subscription = self.facts.subscription
         status = subscription.status
@@ -88,20 +69,17 @@ class Explanation:
         if status == "paused":
             return _REALLY_PAUSED
         if is_paused(subscription, self.facts.now):
-            return Text(
-                f"Its collection is suspended, and its status is still {status}: a service that goes by the status "
-                "alone serves it for free. Decide by pause_collection.",
-                f"Sa collecte est suspendue, et son statut est toujours {status} : un service qui ne regarde que le "
-                "statut le sert sans être payé. Décidez selon pause_collection.",
+            return sentences(
+                _(
+                    "Its collection is paused, and its status is still {status}: a service that looks only at the "
+                    "status serves it for free.",
+                    status=status,
+                ),
+                _("Decide about access by pause_collection, not by status."),
             )
         if status in _UNPAID:
-            return Text(
-                f"Its status is {status}: not paid, no access.", f"Son statut est {status} : impayé, pas d'accès."
-            )
-        return Text(
-            f"Its status is {status}: a service that goes by the status serves it.",
-            f"Son statut est {status} : un service qui s'en tient au statut le sert.",
-        )
+            return _("Its status is {status}: not paid, no access.", status=status)
+        return _("Its status is {status}: a service that looks only at the status grants access.", status=status)
 
     @property
     def payment_methods(self) -> tuple[tuple[Supported, Support], ...]:
@@ -273,47 +251,44 @@ def _has_live_subscription(client: StripeClient, customer: str) -> bool:
     return any(each.status not in {"canceled", "incomplete_expired"} for each in listed)
 
 
-YES, NO = Text("yes", "oui"), Text("no", "non")
-PORTAL_LABEL = Text("the portal", "le portail")
-LIFTED_BY_LABEL = Text("What would lift it:", "Ce qui le permettrait :")
-AGE_LABELS = Text("Pausing in the portal, through the years", "La pause dans le portail, au fil des ans")
-DAY, PAUSE, RESUME = Text("Day", "Jour"), Text("Can pause", "Peut suspendre"), Text("Can resume", "Peut reprendre")
-TERMINAL_LABELS = Text("The same from a terminal", "La même chose depuis un terminal")
-ACCESS_LABEL = Text("Access", "Accès")
-PROBLEMS_LABEL = Text("To check in this configuration", "À vérifier dans cette configuration")
+YES, NO = _("yes"), _("no")
+PORTAL_LABEL = _("the portal")
+LIFTED_BY_LABEL = _("What would allow it:")
+AGE_LABELS = _("Pausing in the portal over the years")
+DAY, PAUSE, RESUME = _("Day"), _("Can pause"), _("Can resume")
+TERMINAL_LABELS = _("The same from a terminal")
+ACCESS_LABEL = _("Access")
+PROBLEMS_LABEL = _("To check in this configuration")
 SUPPORT_LABELS = {
     Support.YES: YES,
-    Support.NO: Text("not in this country", "pas dans ce pays"),
-    Support.UNKNOWN: Text("see Stripe's table", "voir le tableau de Stripe"),
+    Support.NO: _("not in this country"),
+    Support.UNKNOWN: _("see Stripe's table"),
 }
-METHODS_SOURCE = Text(f"Stripe's table: {TABLE}", f"Le tableau de Stripe : {TABLE}")
+METHODS_SOURCE = _("Stripe's table: {table}", table=TABLE)
 
 
-def verdict(answer: Answer) -> Text:
+def verdict(answer: Answer) -> Message:
     """The question, answered by yes or no."""
     word = YES if answer.possible else NO
-    return Text(f"{answer.title.en}: {word.en}", f"{answer.title.fr} : {word.fr}")
+    return _("{title}: {word}", title=answer.title, word=word)
 
 
-def problem_line(problem: Problem) -> Text:
+def problem_line(problem: Problem) -> Message:
     """The severity of a problem of the configuration, and its message."""
     label, message = problem.severity.label, problem.message
-    return Text(f"{label.en}: {message.en}", f"{label.fr} : {message.fr}")
+    return _("{label}: {message}", label=label, message=message)
 
 
-def methods_title(country: str | None) -> Text:
+def methods_title(country: str | None) -> Message:
     """The title of the payment methods; the country is the Stripe account's, not the customer's."""
     if country is None:
-        return Text("Payment methods in the portal", "Moyens de paiement dans le portail")
-    return Text(
-        f"Payment methods in the portal of a Stripe account in {country.upper()}",
-        f"Moyens de paiement dans le portail d'un compte Stripe du pays {country.upper()}",
-    )
+        return _("Payment methods in the portal")
+    return _("Payment methods in the portal of a Stripe account in {country}", country=country.upper())
 
 
-def unread_text(permission: str) -> Text:
+def unread_text(permission: str) -> Message:
     """The permission that the key lacks."""
-    return Text(
-        f"The API key may not read: {permission}. What depends on it is not known (docs/how-to/deploy.md).",
-        f"La clé API n'a pas le droit de lire : {permission}. Ce qui en dépend est inconnu (docs/how-to/deploy.md).",
+    return sentences(
+        _("The API key may not read: {name}.", name=permission),
+        _("What depends on it is not known (docs/how-to/deploy.md)."),
     )

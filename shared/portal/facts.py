@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.i18n import Text, joined
+from shared.i18n import Message, _, sentences
 from shared.portal.configuration import Features
 from shared.stripe.subscription import Subscription
 
@@ -17,20 +17,20 @@ class Reason:
     """
 
     code: str
-    why: Text
-    lifted_by: Text | None = None
+    why: Message
+    lifted_by: Message | None = None
     configured: bool = False
 
     @property
-    def text(self) -> Text:
+    def text(self) -> Message:
         """The reason, and what would lift it, in one text."""
-        return self.why if self.lifted_by is None else joined((self.why, self.lifted_by))
+        return self.why if self.lifted_by is None else sentences(self.why, self.lifted_by)
 
 
 ENDED = Reason(
     "ended",
-    Text("It has ended.", "Il est terminé."),
-    Text("A new subscription, by Checkout or the API.", "Un nouvel abonnement, par Checkout ou par l'API."),
+    _("It has ended."),
+    _("Create a new subscription, with Checkout or the API."),
 )
 
 
@@ -39,9 +39,9 @@ class Answer:
     """Whether the portal offers something, such as `cancel`; `notes` say more about what is possible."""
 
     topic: str
-    title: Text
+    title: Message
     reasons: tuple[Reason, ...] = ()
-    notes: tuple[Text, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     @property
     def possible(self) -> bool:
@@ -54,7 +54,9 @@ class Answer:
         return () if any(reason.configured for reason in self.reasons) else self.reasons
 
 
-def answer(topic: str, title: Text, reasons: Iterable[Reason | None], notes: Iterable[Text | None] = ()) -> Answer:
+def answer(
+    topic: str, title: Message, reasons: Iterable[Reason | None], notes: Iterable[Message | None] = ()
+) -> Answer:
     """Build an answer of the reasons and notes that apply."""
     return Answer(topic, title, tuple(each for each in reasons if each), tuple(each for each in notes if each))
 

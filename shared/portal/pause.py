@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
-from shared.i18n import Text, format_date
+from shared.i18n import Message, _
 from shared.portal.configuration import SINCE
 from shared.portal.facts import ENDED, Answer, PortalFacts, Reason, answer
 from shared.stripe.subscription import Subscription, is_paused
@@ -55,38 +55,23 @@ def pause_day(
 _NOT_PAUSABLE = frozenset({"canceled", "incomplete", "incomplete_expired", "paused", "unpaid"})
 _TRIAL = Reason(
     "trial",
-    Text("A trial cannot be paused.", "Une période d'essai ne peut pas être mise en pause."),
-    Text("Wait until the trial has ended.", "Attendez la fin de la période d'essai."),
+    _("A trial cannot be paused."),
+    _("Wait until the trial has ended."),
 )
 _SEND_INVOICE = Reason(
     "send_invoice",
-    Text(
-        "What is paid by invoice (send_invoice) cannot be paused.",
-        "Un abonnement réglé sur facture (send_invoice) ne peut pas être mis en pause.",
-    ),
-    Text(
-        "Charge it automatically, or suspend its collection: pause_collection, in the Dashboard or the API.",
-        "Prélevez-le automatiquement, ou suspendez sa collecte : pause_collection, dans le Dashboard ou l'API.",
-    ),
+    _("A subscription paid by invoice (send_invoice) cannot be paused."),
+    _("Charge it automatically, or pause its collection (pause_collection, in the Dashboard or the API)."),
 )
 _CLASSIC = Reason(
     "classic_billing_mode",
-    Text(
-        "billing_mode is classic.",
-        "billing_mode vaut classic.",
-    ),
-    Text(
-        "Migrate it: POST /v1/subscriptions/{id}/migrate with billing_mode[type]=flexible.",
-        "Migrez-le : POST /v1/subscriptions/{id}/migrate avec billing_mode[type]=flexible.",
-    ),
+    _("Its billing_mode is classic."),
+    _("Migrate it: POST /v1/subscriptions/{{id}}/migrate with billing_mode[type]=flexible."),
 )
 _SCHEDULE = Reason(
     "schedule",
-    Text("A subscription schedule is attached.", "Un calendrier d'abonnement (subscription schedule) y est attaché."),
-    Text(
-        "Release the schedule (POST /v1/subscription_schedules/{id}/release).",
-        "Libérez le calendrier (POST /v1/subscription_schedules/{id}/release).",
-    ),
+    _("A subscription schedule is attached."),
+    _("Release the schedule (POST /v1/subscription_schedules/{{id}}/release)."),
 )
 
 
@@ -96,11 +81,8 @@ def pause_refusals(subscription: Subscription) -> Iterator[Reason]:
     if status in _NOT_PAUSABLE:
         yield Reason(
             "status",
-            Text(
-                f"A subscription that is {status} cannot be paused.",
-                f"Un abonnement au statut {status} ne peut pas être mis en pause.",
-            ),
-            Text("The status has to be active or past_due.", "Le statut doit être active ou past_due."),
+            _("A subscription that is {status} cannot be paused.", status=status),
+            _("The status has to be active or past_due."),
         )
     if status == "trialing":
         yield _TRIAL
@@ -115,76 +97,55 @@ def pause_refusals(subscription: Subscription) -> Iterator[Reason]:
 # `features.subscription_pause` with a `duration` came with API 2026-10-28.endive.
 PORTAL_PAUSE_RETURNED_ON = date.fromisoformat(SINCE["features.subscription_pause"].partition(".")[0])
 _BUTTON_STATUSES = frozenset({"active", "trialing", "past_due"})
-_PAUSE, _RESUME = Text("Pause", "Mettre en pause"), Text("Resume", "Reprendre")
-_TEAM_RESUMES = Text(
-    "Only the team can resume it: portal resume --stranded, the Dashboard, or the API (pause_collection empty).",
-    "Seule l'équipe peut reprendre : portal resume --stranded, le Dashboard, ou l'API (pause_collection vide).",
+_PAUSE, _RESUME = _("Pause"), _("Resume")
+_TEAM_RESUMES = _(
+    "Only the team can resume it: portal resume --stranded, the Dashboard, or the API (pause_collection empty)."
 )
 _OFF = Reason(
     "subscription_pause_off",
-    Text("The configuration offers no pause.", "La configuration ne propose pas de pause."),
-    Text(
-        "Switch features.subscription_pause on, with a duration (API 2026-10-28.endive or later).",
-        "Activez features.subscription_pause, avec une durée (API 2026-10-28.endive ou plus récente).",
-    ),
+    _("The configuration offers no pause."),
+    _("Switch features.subscription_pause on, with a duration (API 2026-10-28.endive or later)."),
     configured=True,
 )
 _REMOVED = Reason(
     "button_removed",
-    Text(
-        f"Stripe removed the old pause button from the portal on {format_date(PAUSE_BUTTON_REMOVED_ON)}.",
-        f"Stripe a retiré l'ancien bouton de pause du portail le {format_date(PAUSE_BUTTON_REMOVED_ON, 'fr')}.",
+    _(
+        "Stripe removed the old pause button from the portal on {day}.",
+        day=PAUSE_BUTTON_REMOVED_ON,
     ),
-    Text(
-        "Configure the pause of today: subscription_pause with a duration, at API 2026-10-28.endive or later.",
-        "Configurez la pause actuelle : subscription_pause avec une durée, API 2026-10-28.endive ou plus récente.",
-    ),
+    _("Configure the current pause: subscription_pause with a duration, at API 2026-10-28.endive or later."),
 )
 _CUTOFF = Reason(
     "resume_cutoff",
-    Text(
-        f"Since {format_date(PAUSE_CUTOFF_ON)} customers cannot resume suspended payments in the portal.",
-        f"Depuis le {format_date(PAUSE_CUTOFF_ON, 'fr')}, les clients ne peuvent plus reprendre dans le portail des "
-        "paiements suspendus.",
+    _(
+        "Since {day} customers cannot resume paused collection in the portal.",
+        day=PAUSE_CUTOFF_ON,
     ),
     _TEAM_RESUMES,
 )
 _NOT_YET = Reason(
     "pause_not_yet",
-    Text(
-        f"The portal has had this pause since {format_date(PORTAL_PAUSE_RETURNED_ON)} only.",
-        f"Le portail ne connaît cette pause que depuis le {format_date(PORTAL_PAUSE_RETURNED_ON, 'fr')}.",
+    _(
+        "The portal has had this pause only since {day}.",
+        day=PORTAL_PAUSE_RETURNED_ON,
     ),
-    Text("Suspend its collection (pause_collection).", "Suspendez sa collecte (pause_collection)."),
+    _("Pause its collection (pause_collection)."),
 )
 _PAUSED_ALREADY = Reason(
     "paused_already",
-    Text("It is paused already.", "Il est déjà en pause."),
+    _("It is already paused."),
 )
 _RESUME_SEND_INVOICE = Reason(
     "send_invoice",
-    Text(
-        "Stripe resumes only what is charged automatically, and this is paid by invoice (send_invoice).",
-        "Stripe ne reprend que ce qui est prélevé automatiquement ; cet abonnement est réglé sur facture "
-        "(send_invoice).",
-    ),
-    Text(
-        "Set collection_method=charge_automatically, once a payment method is there.",
-        "Réglez collection_method sur charge_automatically, dès qu'un moyen de paiement est enregistré.",
-    ),
+    _("Stripe resumes only subscriptions that are charged automatically; this one is paid by invoice (send_invoice)."),
+    _("Set collection_method=charge_automatically, once there is a payment method."),
 )
 _NOT_PAUSED = Reason(
     "not_paused",
-    Text("It is not paused.", "Il n'est pas en pause."),
+    _("It is not paused."),
 )
-_MONEY_ONLY = Text(
-    "The old button only suspends the collection: invoices are voided, and the status stays what it is.",
-    "L'ancien bouton ne suspend que la collecte : les factures sont annulées, et le statut reste ce qu'il est.",
-)
-_REDESIGNED = Text(
-    "It is a real pause (status=paused), and shows in the redesigned portal only.",
-    "C'est une vraie pause (status=paused), visible seulement dans le portail remanié.",
-)
+_MONEY_ONLY = _("The old button only pauses collection: invoices are voided, and the status does not change.")
+_REDESIGNED = _("It is a real pause (status=paused), and appears only in the redesigned portal.")
 
 
 def moment_of(day: date) -> int:
@@ -228,7 +189,7 @@ def resuming(facts: PortalFacts) -> Answer:
     return answer("resume", _RESUME, (None if offered else _OFF, early, other, by_invoice))
 
 
-def _with_note(topic: str, title: Text, reasons: Iterable[Reason | None], note: Text) -> Answer:
+def _with_note(topic: str, title: Message, reasons: Iterable[Reason | None], note: Message) -> Answer:
     standing = tuple(each for each in reasons if each)
     return answer(topic, title, standing, () if standing else (note,))
 
@@ -244,11 +205,7 @@ def _is_before_return(facts: PortalFacts) -> bool:
 def _no_old_button() -> Reason:
     return Reason(
         "no_old_button",
-        Text(
-            "Its collection is suspended, and the configuration lacks the old pause feature that could resume it.",
-            "Sa collecte est suspendue, et la configuration n'a pas l'ancienne fonction de pause qui pourrait la "
-            "reprendre.",
-        ),
+        _("Its collection is paused, and the configuration lacks the old pause feature that could resume it."),
         _TEAM_RESUMES,
         configured=True,
     )
@@ -257,20 +214,14 @@ def _no_old_button() -> Reason:
 def _status(status: str) -> Reason:
     return Reason(
         "status",
-        Text(f"Its status is {status}.", f"Son statut est {status}."),
-        Text("The status has to be active, trialing or past_due.", "Le statut doit être active, trialing ou past_due."),
+        _("Its status is {status}.", status=status),
+        _("The status has to be active, trialing or past_due."),
     )
 
 
-def _cause(cause: str | None) -> Reason:
+def _cause(cause: str) -> Reason:
     return Reason(
         "not_on_request",
-        Text(
-            f"It was not paused on request ({cause}): Stripe does not say that the portal resumes it.",
-            f"Il n'a pas été mis en pause sur demande ({cause}) : Stripe ne dit pas que le portail le reprend.",
-        ),
-        Text(
-            "Resume it in the Dashboard or through the API, once there is a payment method.",
-            "Reprenez-le dans le Dashboard ou par l'API, dès qu'un moyen de paiement est enregistré.",
-        ),
+        _("It was not paused on request ({cause}): Stripe does not document that the portal resumes it.", cause=cause),
+        _("Resume it in the Dashboard or through the API, once there is a payment method."),
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.i18n import Text, same
+from shared.i18n import Message, _, verbatim
 from shared.portal.facts import Answer, PortalFacts, Reason, answer
 
 TABLE = "https://docs.stripe.com/customer-management"
@@ -26,9 +26,9 @@ class Supported:
     """
 
     type: str
-    name: Text
+    name: Message
     countries: frozenset[str] | None
-    note: Text | None = None
+    note: Message | None = None
 
     def in_country(self, country: str | None) -> Support:
         """Return the support in the country of the Stripe account (two letters, `None` if unknown)."""
@@ -48,20 +48,20 @@ _SEPA = _EUROPE | _countries("AU CA GI HK HU JP MX NZ SG US")
 _BACS = (_EUROPE - {"CH"}) | _countries("AU CA HU SG US")
 _ACSS = _countries("CA US")
 _AMAZON_PAY = _countries("AT BE CH CY DE DK ES FR GB HU IE IT LU NL PT SE US")
-_EVERYWHERE = Text("in most countries", "dans la plupart des pays")
-_PAYPAL = Text("after Stripe's approval", "après l'accord de Stripe")
+_EVERYWHERE = _("in most countries")
+_PAYPAL = _("after Stripe's approval")
 SUPPORTED = (
-    Supported("card", Text("cards, Apple Pay and Google Pay", "cartes, Apple Pay et Google Pay"), None, _EVERYWHERE),
-    Supported("link", same("Link"), None, _EVERYWHERE),
-    Supported("us_bank_account", Text("US bank account (ACH)", "compte bancaire américain (ACH)"), frozenset({"US"})),
-    Supported("cashapp", same("Cash App Pay"), frozenset({"US"})),
-    Supported("au_becs_debit", Text("BECS debit (Australia)", "prélèvement BECS (Australie)"), frozenset({"AU"})),
-    Supported("boleto", same("Boleto"), frozenset({"BR"})),
-    Supported("paypal", same("PayPal"), _EUROPE, _PAYPAL),
-    Supported("amazon_pay", same("Amazon Pay"), _AMAZON_PAY),
-    Supported("sepa_debit", Text("SEPA debit", "prélèvement SEPA"), _SEPA),
-    Supported("bacs_debit", Text("Bacs debit", "prélèvement Bacs"), _BACS),
-    Supported("acss_debit", Text("pre-authorized debit (ACSS)", "prélèvement préautorisé (ACSS)"), _ACSS),
+    Supported("card", _("cards, Apple Pay and Google Pay"), None, _EVERYWHERE),
+    Supported("link", verbatim("Link"), None, _EVERYWHERE),
+    Supported("us_bank_account", _("US bank account (ACH)"), frozenset({"US"})),
+    Supported("cashapp", verbatim("Cash App Pay"), frozenset({"US"})),
+    Supported("au_becs_debit", _("BECS debit (Australia)"), frozenset({"AU"})),
+    Supported("boleto", verbatim("Boleto"), frozenset({"BR"})),
+    Supported("paypal", verbatim("PayPal"), _EUROPE, _PAYPAL),
+    Supported("amazon_pay", verbatim("Amazon Pay"), _AMAZON_PAY),
+    Supported("sepa_debit", _("SEPA debit"), _SEPA),
+    Supported("bacs_debit", _("Bacs debit"), _BACS),
+    Supported("acss_debit", _("pre-authorized debit (ACSS)"), _ACSS),
 )
 _TYPES = frozenset(each.type for each in SUPPORTED)
 
@@ -71,38 +71,23 @@ def support_in(country: str | None) -> tuple[tuple[Supported, Support], ...]:
     return tuple((each, each.in_country(country)) for each in SUPPORTED)
 
 
-_TITLE = Text("Remove a payment method", "Supprimer un moyen de paiement")
+_TITLE = _("Remove a payment method")
 LAST = Reason(
     "last_payment_method",
-    Text(
-        "It is the only payment method, and a subscription has not ended: one has to remain that can be charged.",
-        "C'est le seul moyen de paiement, et un abonnement n'est pas terminé : il doit en rester un à débiter.",
-    ),
-    Text(
-        "Add the new payment method first, then remove the old one.",
-        "Ajoutez d'abord le nouveau moyen de paiement, puis supprimez l'ancien.",
-    ),
+    _("It is the only payment method, and a subscription has not ended: one that can be charged has to remain."),
+    _("Add the new payment method first, then remove the old one."),
 )
 _NONE = Reason(
     "no_payment_method",
-    Text("There is no payment method to remove.", "Aucun moyen de paiement n'est enregistré."),
+    _("There is no payment method to remove."),
 )
 _OFF = Reason(
     "payment_method_update_off",
-    Text(
-        "The configuration does not let customers change payment methods.",
-        "La configuration ne permet pas aux clients de changer de moyen de paiement.",
-    ),
-    Text(
-        "Switch features.payment_method_update on.",
-        "Activez features.payment_method_update.",
-    ),
+    _("The configuration does not let customers change payment methods."),
+    _("Switch features.payment_method_update on."),
     configured=True,
 )
-_NOT_READ = Text(
-    "How many payment methods there are was not read: with one only, it stays while a subscription is active.",
-    "Le nombre de moyens de paiement n'a pas été lu : s'il n'y en a qu'un, il reste tant qu'un abonnement est actif.",
-)
+_NOT_READ = _("The number of payment methods was not read: the last one stays while a subscription is active.")
 
 
 def is_supported(payment_method_type: str) -> bool:
@@ -114,14 +99,11 @@ def unsupported(payment_method_type: str) -> Reason:
     """Return the reason that a subscription charged to this type cannot be changed."""
     return Reason(
         "unsupported_payment_method",
-        Text(
-            f"It is charged to a payment method that the portal does not support ({payment_method_type}).",
-            f"Il est débité d'un moyen de paiement que le portail ne prend pas en charge ({payment_method_type}).",
+        _(
+            "It is charged to a payment method that the portal does not support ({type}).",
+            type=payment_method_type,
         ),
-        Text(
-            "Charge it to a supported payment method, such as a card.",
-            "Débitez-le d'un moyen de paiement pris en charge, une carte par exemple.",
-        ),
+        _("Charge it to a supported payment method, such as a card."),
     )
 
 

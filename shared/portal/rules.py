@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.i18n import Text, count, format_date, joined, same
+from shared.i18n import Message, _, _n, listed, sentences, verbatim
 from shared.portal.configuration import Configuration, OfferedPrice, OfferedProduct, PauseOption
 from shared.portal.pause import PauseDay, Phase
 
@@ -32,15 +32,15 @@ class Severity(StrEnum):
     INFO = "info"
 
     @property
-    def label(self) -> Text:
+    def label(self) -> Message:
         """The word for people."""
         return _LABELS[self]
 
 
 _LABELS = {
-    Severity.ERROR: Text("error", "erreur"),
-    Severity.WARNING: Text("warning", "avertissement"),
-    Severity.INFO: Text("info", "information"),
+    Severity.ERROR: _("error"),
+    Severity.WARNING: _("warning"),
+    Severity.INFO: _("info"),
 }
 
 
@@ -51,8 +51,8 @@ class Problem:
     code: str
     severity: Severity
     path: Path
-    message: Text
-    fix: Text
+    message: Message
+    fix: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class Fault:
     """Where a configuration breaks a rule; `severity` is given only where it depends on the day."""
 
     path: Path
-    message: Text
-    fix: Text
+    message: Message
+    fix: Message
     severity: Severity | None = None
 
 
@@ -74,7 +74,7 @@ class Rule:
 
     code: str
     severities: tuple[Severity, ...]
-    title: Text
+    title: Message
     find: Callable[[Configuration, PauseDay], Iterable[Fault]]
     compares_prices: bool = False
 
@@ -99,77 +99,66 @@ _OLD_PAUSE_SEVERITY = {
     Phase.RESUME_ONLY: Severity.WARNING,
     Phase.STRANDED: Severity.ERROR,
 }
-_OLD_PAUSE = Text(
-    "features.subscription_pause has no duration: this is the old pause button.",
-    "features.subscription_pause n'a pas de durée : c'est l'ancien bouton de pause.",
-)
-_NOBODY_SEES_IT = Text(
-    "The configuration is inactive, so no customer sees it.",
-    "La configuration est inactive : aucun client ne le voit.",
-)
+_OLD_PAUSE = _("features.subscription_pause has no duration: this is the old pause button.")
+_NOBODY_SEES_IT = _("The configuration is inactive, so no customer sees it.")
 _OLD_PAUSE_FIX = {
-    Phase.BUTTON_AVAILABLE: Text("Plan for the end of the button.", "Préparez la fin du bouton."),
-    Phase.RESUME_ONLY: Text(
-        "Ask paused customers to resume while they can.",
-        "Invitez les clients concernés à reprendre leurs paiements tant qu'ils le peuvent.",
-    ),
-    Phase.STRANDED: Text("Stop sending the old form.", "Cessez de transmettre l'ancienne forme."),
+    Phase.BUTTON_AVAILABLE: _("Plan for the end of the button."),
+    Phase.RESUME_ONLY: _("Ask paused customers to resume while they can."),
+    Phase.STRANDED: _("Stop sending the old form."),
 }
-_ADD_DURATION = Text(
-    "Add a `duration: {type: interval_options, interval_options: [{interval: month}]}` (API 2026-10-28.endive or "
-    "later), or remove subscription_pause.",
-    "Ajoutez une durée, `duration: {type: interval_options, interval_options: [{interval: month}]}` (API "
-    "2026-10-28.endive ou plus récente), ou supprimez subscription_pause.",
+_ADD_DURATION = _(
+    "Add a `duration: {{type: interval_options, interval_options: [{{interval: month}}]}}` (API "
+    "2026-10-28.endive or later), or remove subscription_pause."
 )
 
 
-def old_pause_meaning(day: PauseDay) -> Text:
+def old_pause_meaning(day: PauseDay) -> Message:
     """Say what `features.subscription_pause` in its old form, without a duration, does on a day."""
-    cutoff = Text(format_date(day.cutoff_on), format_date(day.cutoff_on, "fr"))
     match day.phase:
         case Phase.BUTTON_AVAILABLE:
-            return Text(
-                f"Customers can suspend their own payments, and the status stays active. From {cutoff.en} they cannot "
-                "resume by themselves, and sending the parameter is an error.",
-                "Les clients peuvent suspendre eux-mêmes leurs paiements, et le statut reste active. À partir du "
-                f"{cutoff.fr}, ils ne pourront plus les reprendre eux-mêmes, et transmettre ce paramètre sera une "
-                "erreur.",
+            return sentences(
+                _("Customers can suspend their own payments, and the status stays active."),
+                _(
+                    "From {cutoff} they cannot resume by themselves, and sending the parameter is an error.",
+                    cutoff=day.cutoff_on,
+                ),
             )
         case Phase.RESUME_ONLY:
-            left = Text(count(day.days_left, "day"), count(day.days_left, "jour", "fr"))
-            return Text(
-                f"Customers can no longer pause, only resume, until {cutoff.en} ({left.en} left). After that, sending "
-                "the parameter is an error.",
-                "Les clients ne peuvent plus suspendre leurs paiements, seulement les reprendre, jusqu'au "
-                f"{cutoff.fr} (encore {left.fr}). Ensuite, transmettre ce paramètre sera une erreur.",
+            return sentences(
+                _n(
+                    "Customers can no longer pause, only resume, until {cutoff} ({n} day left).",
+                    "Customers can no longer pause, only resume, until {cutoff} ({n} days left).",
+                    day.days_left,
+                    cutoff=day.cutoff_on,
+                ),
+                _("After that, sending the parameter is an error."),
             )
         case Phase.STRANDED:
-            return Text(
-                f"Since {cutoff.en} it neither pauses nor resumes, and code that sends it may get an error.",
-                f"Depuis le {cutoff.fr}, il ne permet ni de suspendre ni de reprendre, et le code qui le transmet peut "
-                "recevoir une erreur.",
+            return _(
+                "Since {cutoff} it neither pauses nor resumes, and code that sends it may get an error.",
+                cutoff=day.cutoff_on,
             )
 
 
 def _old_pause_form(configuration: Configuration, day: PauseDay) -> Iterator[Fault]:
     if configuration.features.subscription_pause.is_old_form:
         severity = _OLD_PAUSE_SEVERITY[day.phase] if configuration.active else Severity.INFO
-        message = joined((_OLD_PAUSE, old_pause_meaning(day) if configuration.active else _NOBODY_SEES_IT))
-        yield Fault(_PAUSE, message, joined((_OLD_PAUSE_FIX[day.phase], _ADD_DURATION)), severity)
+        message = sentences(_OLD_PAUSE, old_pause_meaning(day) if configuration.active else _NOBODY_SEES_IT)
+        yield Fault(_PAUSE, message, sentences(_OLD_PAUSE_FIX[day.phase], _ADD_DURATION), severity)
 
 
-_UNITS = {
-    "day": (Text("day", "jour"), Text("days", "jours")),
-    "week": (Text("week", "semaine"), Text("weeks", "semaines")),
-    "month": (Text("month", "mois"), Text("months", "mois")),
-    "year": (Text("year", "an"), Text("years", "ans")),
-}
-
-
-def interval_text(number: int, interval: str) -> Text:
+def interval_text(number: int, interval: str) -> Message:
     """Write a length of time in Stripe's units: `3 months`, `3 mois`."""
-    one, several = _UNITS.get(interval, (same(interval), same(interval)))
-    return joined((same(str(number)), one if number == 1 else several))
+    match interval:
+        case "day":
+            return _n("{n} day", "{n} days", number)
+        case "week":
+            return _n("{n} week", "{n} weeks", number)
+        case "month":
+            return _n("{n} month", "{n} months", number)
+        case "year":
+            return _n("{n} year", "{n} years", number)
+    return sentences(listed([number]), verbatim(interval))
 
 
 def _no_pause_options(configuration: Configuration, _day: PauseDay) -> Iterator[Fault]:
@@ -177,8 +166,8 @@ def _no_pause_options(configuration: Configuration, _day: PauseDay) -> Iterator[
     if duration and duration.type == "interval_options" and not duration.interval_options:
         yield Fault(
             (*_PAUSE, "duration"),
-            Text("The pause has no length to choose from.", "Aucune durée de pause n'est proposée."),
-            Text("List some: `- {interval: month}`.", "Proposez-en : `- {interval: month}`."),
+            _("The pause has no length to choose from."),
+            _("List some: `- {{interval: month}}`."),
         )
 
 
@@ -187,11 +176,8 @@ def _indefinite_options(configuration: Configuration, _day: PauseDay) -> Iterato
     if duration and duration.type == "indefinite" and duration.interval_options:
         yield Fault(
             (*_PAUSE, "duration", "interval_options"),
-            Text(
-                "An indefinite pause has no lengths to choose from: interval_options has no effect.",
-                "Une pause sans limite n'a pas de durée à choisir : interval_options est sans effet.",
-            ),
-            Text("Remove interval_options.", "Supprimez interval_options."),
+            _("An indefinite pause has no lengths to choose from: interval_options has no effect."),
+            _("Remove interval_options."),
         )
 
 
@@ -202,14 +188,11 @@ def _pause_too_long(configuration: Configuration, _day: PauseDay) -> Iterator[Fa
         if longest is not None and option.interval_count > longest:
             yield Fault(
                 (*_PAUSE, "duration", "interval_options", position),
-                Text(
-                    f"{_length(option).en} are more than three years, Stripe's longest pause.",
-                    f"{_length(option).fr}, c'est plus de trois ans, la plus longue pause de Stripe.",
+                _(
+                    "A pause of {length} is longer than three years, the longest that Stripe allows.",
+                    length=_length(option),
                 ),
-                Text(
-                    f"At most {interval_text(longest, option.interval).en}.",
-                    f"Au plus {interval_text(longest, option.interval).fr}.",
-                ),
+                _("At most {length}.", length=interval_text(longest, option.interval)),
             )
 
 
@@ -220,15 +203,12 @@ def _span_twice(configuration: Configuration, _day: PauseDay) -> Iterator[Fault]
         if option in options[:position]:
             yield Fault(
                 (*_PAUSE, "duration", "interval_options", position),
-                Text(
-                    f"The pause of {_length(option).en} is listed twice.",
-                    f"La pause de {_length(option).fr} est proposée deux fois.",
-                ),
-                Text("Keep one.", "Gardez-en une."),
+                _("The pause of {length} is listed twice.", length=_length(option)),
+                _("Keep one length."),
             )
 
 
-def _length(option: PauseOption) -> Text:
+def _length(option: PauseOption) -> Message:
     return interval_text(option.interval_count, option.interval)
 
 
@@ -236,13 +216,11 @@ def _inactive_default(configuration: Configuration, _day: PauseDay) -> Iterator[
     if configuration.default and not configuration.active:
         yield Fault(
             ("active",),
-            Text(
-                "The default configuration is inactive: the login page and every link without a configuration of its "
-                "own are shut.",
-                "La configuration par défaut est inactive : la page de connexion et tous les liens sans configuration "
-                "propre sont fermés.",
+            _(
+                "The default configuration is inactive: the login page does not open, nor does any link that "
+                "names no other configuration."
             ),
-            Text("Activate it (active: true).", "Activez-la (active: true)."),
+            _("Activate it (`active: true`)."),
         )
 
 
@@ -251,26 +229,18 @@ def _headline_too_long(configuration: Configuration, _day: PauseDay) -> Iterator
     if length > LONGEST_HEADLINE:
         yield Fault(
             ("business_profile", "headline"),
-            Text(
-                f"The headline has {length} characters; Stripe takes {LONGEST_HEADLINE}.",
-                f"Le titre compte {length} caractères ; Stripe en accepte {LONGEST_HEADLINE}.",
+            _(
+                "The headline has {length} characters; Stripe takes {longest}.",
+                length=length,
+                longest=LONGEST_HEADLINE,
             ),
-            Text(
-                f"Remove {length - LONGEST_HEADLINE}.",
-                f"Supprimez-en {length - LONGEST_HEADLINE}.",
-            ),
+            _n("Remove {n} character.", "Remove {n} characters.", length - LONGEST_HEADLINE),
         )
 
 
-_RETURN_URL = Text("a return URL (default_return_url)", "l'URL de retour (default_return_url)")
-_TERMS = Text(
-    "the terms of service (business_profile.terms_of_service_url)",
-    "les conditions d'utilisation (business_profile.terms_of_service_url)",
-)
-_PRIVACY = Text(
-    "the privacy policy (business_profile.privacy_policy_url)",
-    "la politique de confidentialité (business_profile.privacy_policy_url)",
-)
+_RETURN_URL = _("a return URL (default_return_url)")
+_TERMS = _("the terms of service (business_profile.terms_of_service_url)")
+_PRIVACY = _("the privacy policy (business_profile.privacy_policy_url)")
 
 
 def _links_missing(configuration: Configuration, _day: PauseDay) -> Iterator[Fault]:
@@ -280,17 +250,16 @@ def _links_missing(configuration: Configuration, _day: PauseDay) -> Iterator[Fau
         (_TERMS, profile.terms_of_service_url),
         (_PRIVACY, profile.privacy_policy_url),
     )
-    missing = joined((name for name, value in links if not value), between=", ")
-    if missing.en and configuration.active:
+    missing = listed(name for name, value in links if not value)
+    if missing and configuration.active:
         yield Fault(
             (),
-            Text(
-                f"This portal configuration lacks: {missing.en}. Stripe's page on the portal asks for these links, its "
-                "API does not.",
-                f"Il manque à cette configuration du portail : {missing.fr}. La page de Stripe sur le portail demande "
-                "ces liens, son API non.",
+            _(
+                "This portal configuration lacks: {missing}. Stripe's page about the portal asks for these "
+                "links, its API does not.",
+                missing=missing,
             ),
-            Text("Add these addresses to the configuration.", "Ajoutez ces adresses à la configuration."),
+            _("Add these addresses to the configuration."),
         )
 
 
@@ -298,11 +267,8 @@ def _always_invoice(configuration: Configuration, _day: PauseDay) -> Iterator[Fa
     if configuration.features.subscription_cancel.proration_behavior == "always_invoice":
         yield Fault(
             (*_CANCEL, "proration_behavior"),
-            Text(
-                "Stripe refuses always_invoice for cancellations.",
-                "Stripe refuse always_invoice pour les résiliations.",
-            ),
-            Text("Set none or create_prorations.", "Choisissez none ou create_prorations."),
+            _("Stripe refuses always_invoice for cancellations."),
+            _("Set none or create_prorations."),
         )
 
 
@@ -311,11 +277,8 @@ def _proration_mode(configuration: Configuration, _day: PauseDay) -> Iterator[Fa
     if cancel.proration_behavior == "create_prorations" and cancel.mode != "immediately":
         yield Fault(
             (*_CANCEL, "proration_behavior"),
-            Text(
-                "create_prorations has no effect: Stripe prorates only when a subscription is canceled immediately.",
-                "create_prorations est sans effet : Stripe ne calcule un prorata que pour une résiliation immédiate.",
-            ),
-            Text("Set none, or `mode: immediately`.", "Choisissez none, ou `mode: immediately`."),
+            _("create_prorations has no effect: Stripe prorates only when a subscription is canceled immediately."),
+            _("Set none, or `mode: immediately`."),
         )
 
 
@@ -325,14 +288,8 @@ def _no_reasons(configuration: Configuration, _day: PauseDay) -> Iterator[Fault]
     if cancel.enabled and reason.enabled and not (reason.options or reason.feedback_options):
         yield Fault(
             (*_CANCEL, "cancellation_reason"),
-            Text(
-                "Customers are asked why they cancel, and have no reason to choose.",
-                "On demande aux clients pourquoi ils résilient, sans leur proposer de motif.",
-            ),
-            Text(
-                "List options, or switch cancellation_reason off.",
-                "Proposez des options, ou désactivez cancellation_reason.",
-            ),
+            _("Customers are asked why they cancel, but have no reasons to choose from."),
+            _("List options, or switch cancellation_reason off."),
         )
 
 
@@ -352,11 +309,8 @@ def _empty_list(path: Path, name: str) -> Fault:
     feature = path[-1]
     return Fault(
         path,
-        Text(
-            f"{feature} is on, and {name} is empty: customers can change nothing.",
-            f"{feature} est activé et {name} est vide : les clients ne peuvent rien modifier.",
-        ),
-        Text(f"List what they can change in {name}.", f"Indiquez dans {name} ce qu'ils peuvent modifier."),
+        _("{feature} is on, but {name} is empty: customers can change nothing.", feature=feature, name=name),
+        _("List what they can change in {name}.", name=name),
     )
 
 
@@ -365,15 +319,8 @@ def _update_without_payment_method(configuration: Configuration, _day: PauseDay)
     if features.subscription_update.enabled and not features.payment_method_update.enabled:
         yield Fault(
             _UPDATE,
-            Text(
-                "Plan changes are on and payment method updates are off: Stripe does not save that any more.",
-                "Le changement d'offre est activé sans la mise à jour du moyen de paiement : Stripe n'enregistre plus "
-                "cela.",
-            ),
-            Text(
-                "Switch payment method updates on (`payment_method_update: {enabled: true}`).",
-                "Activez la mise à jour du moyen de paiement (`payment_method_update: {enabled: true}`).",
-            ),
+            _("Plan changes are on and payment method updates are off: Stripe no longer saves this."),
+            _("Switch payment method updates on (`payment_method_update: {{enabled: true}}`)."),
         )
 
 
@@ -399,14 +346,12 @@ def _too_many_products(configuration: Configuration, _day: PauseDay) -> Iterator
     if number > MOST_PRODUCTS:
         yield Fault(
             (*_UPDATE, "products"),
-            Text(
-                f"{number} products are offered for plan changes; the portal takes {MOST_PRODUCTS}.",
-                f"{number} produits sont proposés au changement d'offre ; le portail en accepte {MOST_PRODUCTS}.",
+            _(
+                "{number} products are offered for plan changes; the portal takes {most}.",
+                number=number,
+                most=MOST_PRODUCTS,
             ),
-            Text(
-                "Offer fewer products, or split them over configurations for groups of customers.",
-                "Proposez moins de produits, ou répartissez-les entre des configurations par groupe de clients.",
-            ),
+            _("Offer fewer products, or split them over configurations for groups of customers."),
         )
 
 
@@ -415,11 +360,8 @@ def _product_twice(configuration: Configuration, _day: PauseDay) -> Iterator[Fau
         if any(each.product == place.product.product for each in place.before):
             yield Fault(
                 place.path,
-                Text(
-                    f"The product {place.product.product} is listed twice.",
-                    f"Le produit {place.product.product} figure deux fois.",
-                ),
-                Text("List its prices in one place.", "Regroupez ses tarifs."),
+                _("The product {product} is listed twice.", product=place.product.product),
+                _("List its prices in one place."),
             )
 
 
@@ -430,8 +372,8 @@ def _price_twice(configuration: Configuration, _day: PauseDay) -> Iterator[Fault
             if price in ids[:position]:
                 yield Fault(
                     (*place.path, "prices", position),
-                    Text(f"The price {price} is listed twice.", f"Le tarif {price} figure deux fois."),
-                    Text("Keep one.", "Gardez-en un."),
+                    _("The price {price} is listed twice.", price=price),
+                    _("Keep one."),
                 )
 
 
@@ -464,14 +406,12 @@ def _same_interval(configuration: Configuration, _day: PauseDay) -> Iterator[Fau
         if twins.are_of_one_currency:
             yield Fault(
                 twins.path,
-                Text(
-                    f"{_both(twins).en} in {twins.second.currency}: Stripe refuses that.",
-                    f"{_both(twins).fr} en {twins.second.currency} : Stripe le refuse.",
+                _(
+                    "{prices} in {currency}: Stripe refuses that.",
+                    prices=_both(twins),
+                    currency=str(twins.second.currency),
                 ),
-                Text(
-                    "Keep one price per interval and currency; make a second product of the other.",
-                    "Gardez un seul tarif par période et par devise ; faites de l'autre un second produit.",
-                ),
+                _("Keep one price per interval and currency; make the other a second product."),
             )
 
 
@@ -482,38 +422,35 @@ def _same_interval_other_currency(configuration: Configuration, _day: PauseDay) 
             yield Fault(twins.path, *(_other_currency if both_stated else _unstated_currency)(twins))
 
 
-def _other_currency(twins: _Twins) -> tuple[Text, Text]:
+def _other_currency(twins: _Twins) -> tuple[Message, Message]:
     first, second = twins.first.currency, twins.second.currency
     return (
-        Text(
-            f"{_both(twins).en}, in {first} and {second}. Stripe's page allows one price for each interval and "
-            "currency; the message of its API names intervals alone.",
-            f"{_both(twins).fr}, en {first} et en {second}. La page de Stripe admet un tarif par période et par "
-            "devise ; le message de son API ne parle que de la période.",
+        sentences(
+            _("{prices}, in {first} and {second}.", prices=_both(twins), first=str(first), second=str(second)),
+            _(
+                "Stripe's page allows one price for each interval and currency; the message of its API names intervals "
+                "alone."
+            ),
         ),
-        Text("Try it in test mode.", "Essayez en mode test."),
+        _("Try it in test mode."),
     )
 
 
-def _unstated_currency(twins: _Twins) -> tuple[Text, Text]:
+def _unstated_currency(twins: _Twins) -> tuple[Message, Message]:
     return (
-        Text(
-            f"{_both(twins).en}. If they are in one currency, Stripe refuses that.",
-            f"{_both(twins).fr}. S'ils ont la même devise, Stripe le refuse.",
-        ),
-        Text(
-            "State the currency of both, or look the prices up (--account).",
-            "Précisez leurs devises, ou consultez les tarifs du compte (--account).",
-        ),
+        _("{prices}. If they are in one currency, Stripe refuses that.", prices=_both(twins)),
+        _("State the currency of both, or look the prices up (--account)."),
     )
 
 
-def _both(twins: _Twins) -> Text:
+def _both(twins: _Twins) -> Message:
     price = twins.second
-    every = interval_text(price.interval_count, str(price.interval))
-    return Text(
-        f"{twins.first.price} and {price.price} of the product {twins.product} are both billed {price.billed}",
-        f"{twins.first.price} et {price.price} du produit {twins.product} ont la même période ({every.fr})",
+    return _(
+        "{first} and {second} of the product {product} have the same interval ({interval})",
+        first=twins.first.price,
+        second=price.price,
+        product=twins.product,
+        interval=interval_text(price.interval_count, str(price.interval)),
     )
 
 
@@ -523,11 +460,13 @@ def _quantity_range(configuration: Configuration, _day: PauseDay) -> Iterator[Fa
         if least is not None and most is not None and least > most:
             yield Fault(
                 (*place.path, "adjustable_quantity"),
-                Text(
-                    f"The minimum of {place.product.product} ({least}) is above its maximum ({most}).",
-                    f"Le minimum de {place.product.product} ({least}) dépasse son maximum ({most}).",
+                _(
+                    "The minimum of {product} ({least}) is above its maximum ({most}).",
+                    product=place.product.product,
+                    least=least,
+                    most=most,
                 ),
-                Text("Swap them.", "Échangez-les."),
+                _("Swap them."),
             )
 
 
@@ -536,11 +475,8 @@ def _condition_twice(configuration: Configuration, _day: PauseDay) -> Iterator[F
     if len(kinds) != len(set(kinds)):
         yield Fault(
             (*_UPDATE, "schedule_at_period_end", "conditions"),
-            Text(
-                "A condition of schedule_at_period_end is listed twice.",
-                "Une condition de schedule_at_period_end figure deux fois.",
-            ),
-            Text("Keep one of each.", "Gardez-en une de chaque."),
+            _("A condition of schedule_at_period_end is listed twice."),
+            _("Keep one of each."),
         )
 
 
@@ -550,23 +486,17 @@ def _condition_never(configuration: Configuration, _day: PauseDay) -> Iterator[F
     if "shortening_interval" in kinds and "price" not in update.default_allowed_updates:
         yield Fault(
             path,
-            Text(
-                "shortening_interval never applies: customers cannot change the price, and with it the interval.",
-                "shortening_interval ne s'applique jamais : les clients ne peuvent pas changer de tarif, ni donc de "
-                "période.",
-            ),
-            Text("Add price to default_allowed_updates.", "Ajoutez price à default_allowed_updates."),
+            _("shortening_interval never applies: customers cannot change the price, and with it the interval."),
+            _("Add price to default_allowed_updates."),
         )
     if kinds and update.offered_products and all(len(each.prices) == 1 for each in update.offered_products):
         yield Fault(
             path,
-            Text(
-                "Stripe documents schedule_at_period_end for changes between prices of one product, and each product "
-                "has one price here.",
-                "Stripe décrit schedule_at_period_end pour un changement entre les tarifs d'un même produit, et chaque "
-                "produit n'a ici qu'un tarif.",
+            _(
+                "Stripe documents schedule_at_period_end for changes between prices of one product, and each "
+                "product has one price here."
             ),
-            Text("Try it in test mode.", "Essayez en mode test."),
+            _("Try it in test mode."),
         )
 
 
@@ -583,114 +513,114 @@ RULES = (
     Rule(
         "old_pause_form",
         tuple(Severity),
-        Text("Old pause button in a portal configuration", "Ancien bouton de pause dans une configuration du portail"),
+        _("Old pause button in a portal configuration"),
         _old_pause_form,
     ),
     Rule(
         "no_pause_options",
         _ERROR,
-        Text("A pause without a length to choose", "Une pause sans durée à choisir"),
+        _("A pause without a length to choose"),
         _no_pause_options,
     ),
     Rule(
         "pause_too_long",
         _ERROR,
-        Text("A pause longer than three years", "Une pause de plus de trois ans"),
+        _("A pause longer than three years"),
         _pause_too_long,
     ),
     Rule(
         "span_twice",
         _WARNING,
-        Text("A length of pause listed twice", "Une durée de pause proposée deux fois"),
+        _("A length of pause listed twice"),
         _span_twice,
     ),
     Rule(
         "indefinite_options",
         _INFO,
-        Text("Lengths of an indefinite pause", "Des durées pour une pause sans limite"),
+        _("Lengths for an indefinite pause"),
         _indefinite_options,
     ),
     Rule(
         "inactive_default",
         _ERROR,
-        Text("The default portal configuration is inactive", "La configuration par défaut du portail est inactive"),
+        _("The default portal configuration is inactive"),
         _inactive_default,
     ),
-    Rule("headline_too_long", _ERROR, Text("A headline that is too long", "Un titre trop long"), _headline_too_long),
+    Rule("headline_too_long", _ERROR, _("A headline that is too long"), _headline_too_long),
     Rule(
         "links_missing",
         _INFO,
-        Text("Links missing in a portal configuration", "Liens manquants dans une configuration du portail"),
+        _("Links missing in a portal configuration"),
         _links_missing,
     ),
     Rule(
         "always_invoice",
         _ERROR,
-        Text("Cancellations with always_invoice", "Résiliations avec always_invoice"),
+        _("Cancellations with always_invoice"),
         _always_invoice,
     ),
     Rule(
         "proration_mode",
         _WARNING,
-        Text("Prorations without immediate cancellation", "Prorata sans résiliation immédiate"),
+        _("Prorations without immediate cancellation"),
         _proration_mode,
     ),
     Rule(
         "no_reasons",
         _WARNING,
-        Text("No cancellation reason to choose", "Aucun motif de résiliation proposé"),
+        _("No cancellation reason to choose"),
         _no_reasons,
     ),
     Rule(
         "nothing_to_update",
         _WARNING,
-        Text("A feature that changes nothing", "Une fonction qui ne permet rien"),
+        _("A feature that changes nothing"),
         _nothing_to_update,
     ),
     Rule(
         "update_without_payment_method",
         _WARNING,
-        Text("Plan changes without payment method updates", "Changement d'offre sans mise à jour du moyen de paiement"),
+        _("Plan changes without payment method updates"),
         _update_without_payment_method,
     ),
     Rule(
         "too_many_products",
         _ERROR,
-        Text("Too many products for plan changes", "Trop de produits au changement d'offre"),
+        _("Too many products for plan changes"),
         _too_many_products,
     ),
-    Rule("product_twice", _ERROR, Text("A product listed twice", "Un produit listé deux fois"), _product_twice),
-    Rule("price_twice", _ERROR, Text("A price listed twice", "Un tarif listé deux fois"), _price_twice),
+    Rule("product_twice", _ERROR, _("A product listed twice"), _product_twice),
+    Rule("price_twice", _ERROR, _("A price listed twice"), _price_twice),
     Rule(
         "same_interval",
         _ERROR,
-        Text("Two prices of one interval", "Deux tarifs pour une même période"),
+        _("Two prices of one interval"),
         _same_interval,
         compares_prices=True,
     ),
     Rule(
         "same_interval_other_currency",
         _INFO,
-        Text("One interval in two currencies", "Une même période en deux devises"),
+        _("One interval in two currencies"),
         _same_interval_other_currency,
         compares_prices=True,
     ),
     Rule(
         "quantity_range",
         _ERROR,
-        Text("A minimum above its maximum", "Un minimum supérieur au maximum"),
+        _("A minimum above its maximum"),
         _quantity_range,
     ),
     Rule(
         "condition_twice",
         _WARNING,
-        Text("A condition listed twice", "Une condition listée deux fois"),
+        _("A condition listed twice"),
         _condition_twice,
     ),
     Rule(
         "condition_never",
         _WARNING,
-        Text("A condition that never applies", "Une condition qui ne s'applique jamais"),
+        _("A condition that never applies"),
         _condition_never,
     ),
 )

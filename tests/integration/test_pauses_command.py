@@ -107,7 +107,7 @@ def test_a_conversion_that_stops_halfway_collects_nothing_and_is_finished_later(
         patched.setattr(pauses, "_unset", refuse)
         result = pauses.end_pause(client, limit(), paused, plan, apply=True)
     assert result.outcome is PauseOutcome.FAILED
-    assert "run this again" in result.what
+    assert "run this again" in result.what.say("en")
     half = state(client, made)
     assert (half.status, half.pause_collection) == ("paused", paused.pause_collection)
     assert carry_out(client, half, convert_plan).outcome is PauseOutcome.DONE
@@ -128,7 +128,7 @@ def test_what_stripe_would_refuse_is_explained_and_not_tried(
     paused = pause_collection(client, subscribe(**params))
     result = carry_out(client, paused, convert_plan)
     assert result.outcome is PauseOutcome.SKIPPED
-    assert reason in result.what
+    assert reason in result.what.say("en")
     # The rule is Stripe's own, not ours alone.
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.subscriptions.pause(paused.id)
@@ -140,7 +140,7 @@ def test_a_collection_that_resumes_by_itself_is_not_converted(
     made = subscribe(billing_mode=FLEXIBLE)
     result = carry_out(client, pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400), convert_plan)
     assert result.outcome is PauseOutcome.SKIPPED
-    assert "resumes on a set date" in result.what
+    assert "resumes on a set date" in result.what.say("en")
 
 
 def test_the_list_has_every_page_or_one_customer_only(client: stripe.StripeClient, subscribe: Subscribe) -> None:

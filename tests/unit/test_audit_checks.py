@@ -45,60 +45,63 @@ def status_paused(**changes: Any) -> Finding:
 def test_after_the_cutoff_an_endless_void_is_lost_money_that_only_the_team_can_stop() -> None:
     finding = collection(PauseCollection("void"))
     assert finding.severity is Severity.CRITICAL
-    assert "only the team can" in finding.meaning.en
-    assert "since 1 August 2024" in finding.meaning.en
-    assert "never collected" in finding.meaning.en
-    assert "serves this customer for free" in finding.meaning.en
+    assert "only the team can" in finding.meaning.say("en")
+    assert "since 1 August 2024" in finding.meaning.say("en")
+    assert "never collected" in finding.meaning.say("en")
+    assert "serves this customer for free" in finding.meaning.say("en")
 
 
 @pytest.mark.parametrize("behavior", ["keep_as_draft", "mark_uncollectible", "teleport"])
 def test_an_endless_pause_that_does_not_void_is_no_lost_money(behavior: str) -> None:
     finding = collection(PauseCollection(behavior))
     assert finding.severity is Severity.WARNING
-    assert "only the team can" not in finding.meaning.en
-    assert "lasts until the team ends it" in finding.meaning.en
+    assert "only the team can" not in finding.meaning.say("en")
+    assert "lasts until the team ends it" in finding.meaning.say("en")
 
 
 def test_it_says_that_nobody_can_know_who_made_a_pause_that_looks_like_the_old_buttons() -> None:
     for phase in Phase:
-        assert "does not say whether" in collection(PauseCollection("void"), phase).meaning.en
-    assert "does not say whether" not in collection(PauseCollection("keep_as_draft")).meaning.en
+        assert "does not say whether" in collection(PauseCollection("void"), phase).meaning.say("en")
+    assert "does not say whether" not in collection(PauseCollection("keep_as_draft")).meaning.say("en")
 
 
 def test_before_the_cutoff_the_days_left_are_counted() -> None:
-    assert "until 1 August 2024 (17 days left)" in collection(PauseCollection("void"), Phase.RESUME_ONLY, 17).meaning.en
-    assert "(1 day left)" in collection(PauseCollection("void"), Phase.RESUME_ONLY, 1).meaning.en
+    assert "until 1 August 2024 (17 days left)" in collection(
+        PauseCollection("void"), Phase.RESUME_ONLY, 17
+    ).meaning.say("en")
+    assert "(1 day left)" in collection(PauseCollection("void"), Phase.RESUME_ONLY, 1).meaning.say("en")
     assert collection(PauseCollection("void"), Phase.RESUME_ONLY, 1).severity is Severity.WARNING
 
 
 def test_while_the_button_is_there_the_customer_can_resume() -> None:
-    assert (
-        "the customer can resume in the portal"
-        in collection(PauseCollection("void"), Phase.BUTTON_AVAILABLE).meaning.en
-    )
+    assert "the customer can resume in the portal" in collection(
+        PauseCollection("void"), Phase.BUTTON_AVAILABLE
+    ).meaning.say("en")
 
 
 def test_a_pause_with_an_end_says_so_and_asks_for_nothing_but_a_look() -> None:
     finding = collection(PauseCollection("void", SECOND + 86400))
     assert finding.severity is Severity.WARNING
-    assert "starts again by itself" in finding.meaning.en
-    assert finding.action.en.startswith("Nothing, if the date is right")
+    assert "starts again by itself" in finding.meaning.say("en")
+    assert finding.action.say("en").startswith("Nothing, if the date is right")
     assert finding.paused
     assert finding.paused.resumes_at == datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 
 
 def test_drafts_pile_up_and_have_to_be_collected_one_by_one() -> None:
     finding = collection(PauseCollection("keep_as_draft"))
-    assert "stay drafts" in finding.meaning.en
-    assert "auto_advance=true" in finding.action.en
+    assert "stay drafts" in finding.meaning.say("en")
+    assert "auto_advance=true" in finding.action.say("en")
 
 
 def test_uncollectible_invoices_use_up_the_balance_first() -> None:
-    assert "marked uncollectible" in collection(PauseCollection("mark_uncollectible")).meaning.en
+    assert "marked uncollectible" in collection(PauseCollection("mark_uncollectible")).meaning.say("en")
 
 
 def test_a_behavior_of_tomorrow_is_named_and_not_explained() -> None:
-    assert "does not know what teleport does to new invoices" in collection(PauseCollection("teleport")).meaning.en
+    assert "does not know what teleport does to new invoices" in collection(PauseCollection("teleport")).meaning.say(
+        "en"
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,7 @@ def test_served_for_free_is_who_looks_paying_owes_something_and_is_not_collected
     assert finding.paused
     assert finding.paused.served_free is served
     assert (finding.severity is Severity.INFO) is not served
-    assert ("serves this customer for free" in finding.meaning.en) is served
+    assert ("serves this customer for free" in finding.meaning.say("en")) is served
 
 
 def test_a_pause_that_is_over_is_no_finding() -> None:
@@ -158,7 +161,7 @@ def test_each_check_leaves_the_others_subscriptions_alone() -> None:
 def test_a_real_pause_names_its_cause(reason: str | None, severity: Severity, words: str) -> None:
     finding = status_paused(paused_reason=reason)
     assert finding.severity is severity
-    assert words in finding.meaning.en
+    assert words in finding.meaning.say("en")
     assert finding.paused
     assert finding.paused.cause == (reason or "unknown")
 
@@ -176,8 +179,8 @@ def test_a_real_pause_knows_its_beginning_exactly_and_is_not_served_for_free() -
 
 def test_a_real_pause_on_top_of_paused_collection_says_both() -> None:
     finding = status_paused(pause_collection=PauseCollection("void", SECOND + 60))
-    assert "Its collection is paused too" in finding.meaning.en
-    assert "Its collection is paused too" not in status_paused().meaning.en
+    assert "Its collection is paused too" in finding.meaning.say("en")
+    assert "Its collection is paused too" not in status_paused().meaning.say("en")
     assert finding.paused
     assert (finding.paused.kind, finding.paused.behavior) == ("subscription", "void")
 
@@ -185,4 +188,4 @@ def test_a_real_pause_on_top_of_paused_collection_says_both() -> None:
 def test_the_cutoff_in_the_texts_is_the_settings_own() -> None:
     audit = AuditContext(NOW, Phase.STRANDED, 0, date(2025, 5, 5), {})
     (finding,) = paused_checks.find_paused_collection(subscription(pause_collection=PauseCollection("void")), audit)
-    assert "since 5 May 2025" in finding.meaning.en
+    assert "since 5 May 2025" in finding.meaning.say("en")

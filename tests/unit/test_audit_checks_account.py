@@ -10,7 +10,7 @@ from shared.audit.checks import configurations as configuration_checks
 from shared.audit.checks import mirror as mirror_checks
 from shared.audit.checks import subscriptions as subscription_checks
 from shared.audit.findings import SAMPLE, Finding, Findings, Severity
-from shared.i18n import same
+from shared.i18n import verbatim
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
 from shared.stripe.subscription import SubscriptionItem
 from tests.fakes import subscription
@@ -69,8 +69,8 @@ def test_an_account_without_subscriptions_needs_no_portal() -> None:
                     {"interval": "week", "interval_count": 2},
                 ],
             },
-            "for up to: 1 month, 2 weeks.",
-            "durées proposées\u00a0: 1 mois, 2 semaines.",
+            "Lengths on offer: 1 month, 2 weeks.",
+            "Durées proposées\u00a0: 1 mois, 2 semaines.",
         ),
     ],
 )
@@ -100,7 +100,7 @@ ITEM = SubscriptionItem("si_1", usage_type="licensed")
 def test_what_the_portal_cannot_change_is_told_with_the_reason(changes: dict[str, Any], words: list[str]) -> None:
     findings = list(subscription_checks.find_portal_limits(subscription(**changes), AUDIT))
     assert len(findings) == len(words)
-    assert all(word in finding.meaning.en for word, finding in zip(words, findings, strict=True))
+    assert all(word in finding.meaning.say("en") for word, finding in zip(words, findings, strict=True))
 
 
 def test_a_customer_with_three_live_subscriptions_is_named_once() -> None:
@@ -152,18 +152,18 @@ def test_undelivered_events_are_counted_and_the_oldest_is_dated() -> None:
     oldest = int(datetime(2026, 11, 20, 3, tzinfo=UTC).timestamp())
     events = [{"id": "evt_2", "created": oldest + 60}, {"id": "evt_1", "created": oldest}]
     (finding,) = mirror_checks.find_undelivered(account(undelivered=events), AUDIT)
-    assert finding.meaning.en.startswith("2 events about subscriptions did not reach every endpoint")
+    assert finding.meaning.say("en").startswith("2 events about subscriptions did not reach every endpoint")
     assert "20 novembre 2026" in finding.meaning.say("fr")
     (many,) = mirror_checks.find_undelivered(account(undelivered=events, undelivered_whole=False), AUDIT)
-    assert many.meaning.en.startswith("At least 2")
+    assert many.meaning.say("en").startswith("At least 2")
     assert list(mirror_checks.find_undelivered(account(undelivered=[]), AUDIT)) == []
 
 
 def test_what_is_said_of_thousands_is_one_finding_with_a_few_names() -> None:
     found = Findings()
     for number in range(1000):
-        found.add(Finding("x", Severity.INFO, (f"sub_{number}",), same("m"), same("a"), sampled=True))
-    found.add(Finding("x", Severity.INFO, ("sub_other",), same("other"), same("a"), sampled=True))
+        found.add(Finding("x", Severity.INFO, (f"sub_{number}",), verbatim("m"), verbatim("a"), sampled=True))
+    found.add(Finding("x", Severity.INFO, ("sub_other",), verbatim("other"), verbatim("a"), sampled=True))
     first, second = found.all()
     assert (first.subjects, first.more, first.size) == (tuple(f"sub_{n}" for n in range(SAMPLE)), 1000 - SAMPLE, 1000)
     assert second.size == 1

@@ -15,7 +15,7 @@ from shared.audit.findings import Finding, ListChange, Severity
 from shared.audit.rendering.as_html import BANDS
 from shared.audit.report import ListLink, PastNight, ReportView
 from shared.errors import OperatorError, Unavailable
-from shared.i18n import Language, same
+from shared.i18n import verbatim
 from shared.portal.pause import Phase
 from shared.stripe.money import MonthlyAmount
 from tests.audit_findings import finding
@@ -32,7 +32,7 @@ def bodies(message: EmailMessage) -> tuple[str, str]:
     return plain.get_content(), html.get_content()
 
 
-def mail(*findings: Finding, language: Language = "en", livemode: bool = True, **facts: Any) -> EmailMessage:
+def mail(*findings: Finding, language: str = "en", livemode: bool = True, **facts: Any) -> EmailMessage:
     report = audit_report(*findings, livemode=livemode)
     return compose(ReportView(report, language, **facts), SENDER, READERS)
 
@@ -80,7 +80,7 @@ def test_hostile_ids_are_text_in_html_and_never_a_link() -> None:
     change = ListChange(date(2026, 11, 21), (hostile,), 1)
     found = finding(subscription_id=hostile, customer_id="<b>cus</b>")
     other = Finding(
-        "odd", Severity.INFO, ("javascript:alert(1)", "evt_1/../x"), same("<i>Means</i>"), same("<u>Do</u>")
+        "odd", Severity.INFO, ("javascript:alert(1)", "evt_1/../x"), verbatim("<i>Means</i>"), verbatim("<u>Do</u>")
     )
     _, html = bodies(mail(found, other, change=change))
     assert "<script>" not in html
@@ -92,7 +92,7 @@ def test_hostile_ids_are_text_in_html_and_never_a_link() -> None:
 @pytest.mark.parametrize("mark", ["\n", "\r\n", "\u2028", "\u202e", "\x00", "\x1b[31m"])
 def test_an_id_cannot_begin_a_line_or_turn_the_writing_around(mark: str) -> None:
     forged = f"sub_1{mark}Nothing to do."
-    other = Finding("odd", Severity.INFO, (f"x{mark}y",), same("Means."), same("Do."))
+    other = Finding("odd", Severity.INFO, (f"x{mark}y",), verbatim("Means."), verbatim("Do."))
     change = ListChange(date(2026, 11, 21), (forged,), 1)
     for body in bodies(mail(finding(subscription_id=forged, customer_id=f"cus{mark}z"), other, change=change)):
         for shown in ("sub_1\ufffd", "cus\ufffd", "x\ufffd"):
@@ -116,8 +116,8 @@ def test_the_mail_says_where_the_calendar_stands(phase: Phase, days_left: int, w
 
 
 def test_an_unknown_amount_is_told_with_its_reason() -> None:
-    nothing_known = finding(1, monthly=MonthlyAmount({}, (same("a tiered price"),)))
-    half_known = finding(2, monthly=MonthlyAmount({"eur": Decimal(100)}, (same("a usage-based price"),)))
+    nothing_known = finding(1, monthly=MonthlyAmount({}, (verbatim("a tiered price"),)))
+    half_known = finding(2, monthly=MonthlyAmount({"eur": Decimal(100)}, (verbatim("a usage-based price"),)))
     for body in bodies(mail(nothing_known, half_known)):
         assert "amount unknown (a tiered price)" in body
         assert "at least 1.00 EUR a month (a usage-based price)" in body
@@ -152,7 +152,7 @@ def test_a_list_of_exactly_the_largest_size_is_attached() -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
-def test_a_list_that_lies_elsewhere_is_linked_and_not_attached(language: Language) -> None:
+def test_a_list_that_lies_elsewhere_is_linked_and_not_attached(language: str) -> None:
     link = ListLink("https://lists.example/1.csv?a=1&b=2", "s3://lists/1.csv")
     message = mail(finding(), language=language, list_link=link)
     text, html = bodies(message)
@@ -170,7 +170,7 @@ def test_the_largest_attachment_stays_under_the_ten_megabytes_of_readers_servers
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
-def test_what_goes_out_is_seven_bits_and_reads_as_it_was_written(language: Language) -> None:
+def test_what_goes_out_is_seven_bits_and_reads_as_it_was_written(language: str) -> None:
     nights = (PastNight(date(2026, 11, 21), complete=True, subscriptions_paused=0, customers_served_free=0, totals={}),)
     edition = ReportView(audit_report(finding()), language, nights, ListChange(date(2026, 11, 21), ("sub_1",), 1))
     raw = on_the_wire(edition)

@@ -14,7 +14,7 @@ from shared.audit.findings import Finding, ListChange, Severity
 from shared.audit.rendering.as_html import BANDS, DARK, LARGEST_HTML, LIGHT, ON_BAND, mail_bodies, to_html
 from shared.audit.rendering.page import Medium, page_of
 from shared.audit.report import PastNight, ReportView
-from shared.i18n import Language, Text, _, same, sentences
+from shared.i18n import _, sentences, verbatim
 from shared.portal.pause import Phase
 from shared.stripe.money import MonthlyAmount
 from tests.audit_findings import finding
@@ -23,7 +23,7 @@ from tests.mail_samples import samples
 
 TONIGHT = date(2026, 11, 22)
 YESTERDAY = TONIGHT - timedelta(days=1)
-LANGUAGES: tuple[Language, ...] = ("en", "fr")
+LANGUAGES: tuple[str, ...] = ("en", "fr")
 EDITIONS = {
     f"{name} in {language}": ReportView(report, language, nights, change, link)
     for name, (report, nights, change, link) in samples().items()
@@ -68,7 +68,7 @@ def night(days_ago: int, customers: int, *, complete: bool = True, **totals: int
     return PastNight(TONIGHT - timedelta(days=days_ago), complete, customers, customers, amounts)
 
 
-def page(*findings: Finding, language: Language = "en", **facts: Any) -> Any:
+def page(*findings: Finding, language: str = "en", **facts: Any) -> Any:
     return page_of(ReportView(audit_report(*findings), language, **facts), Medium.MAIL)
 
 
@@ -148,7 +148,7 @@ def test_the_audit_s_own_words_are_in_one_language() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_hundred_rows_stay_below_what_gmail_cuts_off(language: Language) -> None:
+def test_a_hundred_rows_stay_below_what_gmail_cuts_off(language: str) -> None:
     edition = ReportView(audit_report(*(finding(10**22 + number) for number in range(150))), language)
     _, html = mail_bodies(edition, Medium.MAIL_WITH_LIST)
     assert html.count("<a href") == 100
@@ -167,13 +167,13 @@ def test_a_page_that_would_be_cut_off_shows_fewer_rows_and_says_so() -> None:
 
 
 def test_however_many_kinds_of_finding_there_are_the_mail_stays_whole() -> None:
-    meaning = Text("Means something. " * 40, "Cela signifie quelque chose. " * 40)
+    meaning = verbatim("Means something. " * 40)
     many = [
         Finding(
             "links",
             Severity.WARNING,
             tuple(f"bpc_{number}{each}" + "z" * 200 for each in range(50)),
-            Text(f"{number} {meaning.en}", f"{number} {meaning.fr}"),
+            sentences(verbatim(f"{number}"), meaning),
             meaning,
         )
         for number in range(60)
@@ -226,9 +226,9 @@ def test_the_first_lines_have_the_contrast_of_wcag_aa(band: str) -> None:
 
 
 def test_green_means_that_nobody_has_to_look() -> None:
-    crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
-    incomplete = Finding("webhook_endpoints", Severity.WARNING, ("we_1",), same("Missing."), same("Fix it."))
-    know = Finding("portal_limits", Severity.INFO, ("sub_1",), same("Limited."), same("Nothing."))
+    crash = Finding("crashed_check", Severity.CRITICAL, (), verbatim("Crashed."), verbatim("Look."))
+    incomplete = Finding("webhook_endpoints", Severity.WARNING, ("we_1",), verbatim("Missing."), verbatim("Fix it."))
+    know = Finding("portal_limits", Severity.INFO, ("sub_1",), verbatim("Limited."), verbatim("Nothing."))
     assert page(know).band == "good"
     assert page(incomplete).band == "attention"
     assert page(replace(incomplete, severity=Severity.CRITICAL)).band == "alarm"
@@ -236,14 +236,14 @@ def test_green_means_that_nobody_has_to_look() -> None:
 
 
 def test_an_incomplete_audit_says_so_beside_its_numbers() -> None:
-    crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
+    crash = Finding("crashed_check", Severity.CRITICAL, (), verbatim("Crashed."), verbatim("Look."))
     for body in mail_bodies(ReportView(audit_report(crash, finding()), "en"), Medium.MAIL):
         assert "The audit is incomplete: see its critical findings." in " ".join(body.split())
         assert BANDS["good"] not in body
 
 
 def test_the_numbers_of_an_incomplete_audit_are_at_least_so_many() -> None:
-    crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
+    crash = Finding("crashed_check", Severity.CRITICAL, (), verbatim("Crashed."), verbatim("Look."))
     assert [each.numbers for each in page(crash, finding()).figures] == [
         ("at least 1 customer",),
         ("at least 12.50 EUR",),
@@ -261,7 +261,7 @@ def test_of_many_currencies_three_are_read_first_and_all_are_in_the_facts() -> N
 
 def test_the_worst_findings_come_first_and_of_these_the_ones_that_cost_money() -> None:
     shown = page(
-        Finding("old_pause_form", Severity.WARNING, ("bpc_1",), same("Old."), same("Stop.")),
+        Finding("old_pause_form", Severity.WARNING, ("bpc_1",), verbatim("Old."), verbatim("Stop.")),
         finding(1, Severity.INFO, "Mild.", served_free=False),
         finding(2, Severity.WARNING, "Real pause.", served_free=False),
         finding(3, Severity.WARNING, "Free."),
@@ -277,7 +277,7 @@ def test_a_kind_of_finding_is_told_even_when_the_rows_are_used_up() -> None:
     shown = page(
         *paused,
         finding(200, Severity.INFO, "Mild.", served_free=False),
-        Finding("old_pause_form", Severity.WARNING, ("bpc_1",), same("Old."), same("Stop.")),
+        Finding("old_pause_form", Severity.WARNING, ("bpc_1",), verbatim("Old."), verbatim("Stop.")),
     )
     assert [(group.meaning, len(group.rows), group.left_out) for group in shown.groups] == [
         ("Meaning.", 100, ""),
@@ -358,8 +358,8 @@ def test_any_other_finding_says_itself_what_to_do() -> None:
         "webhook_endpoints",
         Severity.WARNING,
         ("we_1",),
-        same("Types are missing."),
-        sentences(_("Add these types to the endpoint."), same("Then wait.")),
+        verbatim("Types are missing."),
+        sentences(_("Add these types to the endpoint."), verbatim("Then wait.")),
     )
     assert page(incomplete).to_do == "Webhook endpoints: Add these types to the endpoint."
     assert (
@@ -370,7 +370,7 @@ def test_any_other_finding_says_itself_what_to_do() -> None:
 
 def test_what_waits_behind_the_first_task_is_counted() -> None:
     incomplete = Finding(
-        "webhook_endpoints", Severity.WARNING, ("we_1", "we_2"), same("Types are missing."), same("Fix it.")
+        "webhook_endpoints", Severity.WARNING, ("we_1", "we_2"), verbatim("Types are missing."), verbatim("Fix it.")
     )
     lost = [finding(number, meaning=f"{number}") for number in range(3)]
     other = replace(incomplete, severity=Severity.CRITICAL, subjects=())
@@ -381,7 +381,7 @@ def test_what_waits_behind_the_first_task_is_counted() -> None:
         plain(page(*lost, incomplete, other, language="fr").then) == "Ensuite : 1 constat critique et 2 avertissements."
     )
     # Two that say themselves what to do are two tasks.
-    shown = page(other, replace(other, meaning=same("Off.")))
+    shown = page(other, replace(other, meaning=verbatim("Off.")))
     assert (shown.to_do, shown.then) == ("Webhook endpoints: Fix it.", "Then: 1 critical finding.")
 
 
@@ -443,7 +443,7 @@ def test_nothing_is_said_of_a_change_that_is_not_known(
 
 
 def test_an_incomplete_audit_is_compared_with_nothing() -> None:
-    crash = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
+    crash = Finding("crashed_check", Severity.CRITICAL, (), verbatim("Crashed."), verbatim("Look."))
     shown = page(crash, nights=(night(1, 5),), change=ListChange(YESTERDAY, (), 0, ("sub_1",), 5))
     assert (shown.change, shown.names) == ("", ())
 

@@ -41,7 +41,7 @@ def scan_of(account: FakeAccount, table: FakeTable, drift: DriftTotals | None = 
 
 
 def drift_findings(report: Report) -> list[tuple[Severity, str]]:
-    return [(each.severity, each.meaning.en) for each in report.findings if each.check == "drift"]
+    return [(each.severity, each.meaning.say("en")) for each in report.findings if each.check == "drift"]
 
 
 def test_a_mirror_of_another_account_does_not_cost_a_request_for_each_of_its_items(

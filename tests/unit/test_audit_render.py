@@ -14,7 +14,7 @@ from shared.audit.rendering.as_csv import write_csv
 from shared.audit.rendering.as_json import to_json
 from shared.audit.rendering.summary import headline
 from shared.audit.report import Report
-from shared.i18n import same
+from shared.i18n import verbatim
 from shared.stripe.money import MonthlyAmount
 from shared.stripe.subscription import SubscriptionItem
 from tests.audit_findings import PAUSED as A_PAUSE
@@ -30,7 +30,8 @@ PAUSED = replace(
 def finding(paused: PausedSubscription | None = PAUSED, **changes: Any) -> Finding:
     subjects = (paused.subscription_id,) if paused else ("bpc_1",)
     return replace(
-        Finding("paused_collection", Severity.CRITICAL, subjects, same("Meaning."), same("Action."), paused), **changes
+        Finding("paused_collection", Severity.CRITICAL, subjects, verbatim("Meaning."), verbatim("Action."), paused),
+        **changes,
     )
 
 
@@ -54,14 +55,14 @@ def paused(number: int, **changes: Any) -> PausedSubscription:
             "2 customers are served for free: 1,234.50 EUR and 500 JPY a month not collected.",
         ),
         (
-            [finding(), finding(paused(2, monthly=MonthlyAmount({}, (same("a tiered price"),))))],
+            [finding(), finding(paused(2, monthly=MonthlyAmount({}, (verbatim("a tiered price"),))))],
             (
                 "2 customers are served for free: at least 1,234.50 EUR a month not collected "
                 "(the amount of 1 subscription is unknown)."
             ),
         ),
         (
-            [finding(paused(2, monthly=MonthlyAmount({}, (same("a tiered price"),))))],
+            [finding(paused(2, monthly=MonthlyAmount({}, (verbatim("a tiered price"),))))],
             "1 customer is served for free; the amount not collected per month is unknown.",
         ),
         (
@@ -147,7 +148,7 @@ def test_the_csv_has_one_row_per_paused_subscription_and_a_number_to_add_up() ->
 @pytest.mark.parametrize("cell", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
 def test_no_cell_of_the_csv_is_a_formula(cell: str) -> None:
     hostile = replace(PAUSED, customer_id=cell, behavior=cell, cause=cell)
-    (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(hostile, meaning=same(cell)))), newline=""))
+    (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(hostile, meaning=verbatim(cell)))), newline=""))
     assert [row[name] for name in ("Customer ID", "Collection Behavior", "Cause", "Meaning")] == [f"'{cell}"] * 4
 
 
@@ -188,7 +189,7 @@ def test_the_csv_begins_with_the_columns_of_the_dashboards_export() -> None:
 
 def test_several_items_stand_side_by_side_in_their_order() -> None:
     other = replace(ITEM, price_id="price_2", quantity=None, unit_amount_decimal="0.05", interval_count=3)
-    row = only_row(replace(PAUSED, items=(ITEM, other), monthly=MonthlyAmount({}, (same("a usage-based price"),))))
+    row = only_row(replace(PAUSED, items=(ITEM, other), monthly=MonthlyAmount({}, (verbatim("a usage-based price"),))))
     assert (row["Plan"], row["Quantity"], row["Interval"]) == ("price_1 + price_2", "3 + ", "month + 3 month")
     assert row["Amount"] == "12.50 + 0.0005"
     assert row["Currency"] == "eur"

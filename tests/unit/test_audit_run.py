@@ -14,7 +14,7 @@ from shared.audit.findings import Finding, Severity
 from shared.audit.report import Report
 from shared.audit.scan import Sources, run_audit
 from shared.errors import OperatorError, Unavailable, UnreadableEvent
-from shared.i18n import same
+from shared.i18n import verbatim
 from shared.mirror.table import MirroredSubscription
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
 from shared.stripe.gateway import StripeJson
@@ -194,30 +194,30 @@ def test_an_unreadable_subscription_is_a_finding_and_the_rest_goes_on() -> None:
     unreadable, paused = report.every_finding()
     assert (unreadable.check, unreadable.severity) == ("unreadable_subscription", Severity.CRITICAL)
     assert unreadable.subjects == ("sub_1",)
-    assert "status" in unreadable.meaning.en
+    assert "status" in unreadable.meaning.say("en")
     assert paused.subjects == ("sub_2",)
     assert not report.complete
     assert report.subscriptions_read == 2
 
 
 def a_check(name: str, of_subscription: Callable[[Subscription, AuditContext], Iterable[Finding]]) -> Check:
-    return Check(name, same(name), (Severity.INFO,), of_subscription=of_subscription)
+    return Check(name, verbatim(name), (Severity.INFO,), of_subscription=of_subscription)
 
 
 def _crash(subject: Subscription, _audit: AuditContext) -> Iterator[Finding]:
-    yield Finding("half", Severity.INFO, (subject.id,), same("said before the crash"), same(""))
+    yield Finding("half", Severity.INFO, (subject.id,), verbatim("said before the crash"), verbatim(""))
     raise ZeroDivisionError(subject.customer_id)
 
 
 def test_a_check_that_crashes_is_one_finding_with_its_subjects_and_the_others_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    after = a_check("after", lambda each, _: [Finding("after", Severity.INFO, (each.id,), same(""), same(""))])
+    after = a_check("after", lambda each, _: [Finding("after", Severity.INFO, (each.id,), verbatim(""), verbatim(""))])
     crashing = a_check("crashing", _crash)
     report = audit(FakeAccount([subscription(1), subscription(2)]), checks=(crashing, after))
     crash = report.findings[0]
     assert (crash.check, crash.severity, crash.subjects) == ("crashed_check", Severity.CRITICAL, ("sub_1", "sub_2"))
-    assert "crashing crashed (ZeroDivisionError)" in crash.meaning.en
+    assert "crashing crashed (ZeroDivisionError)" in crash.meaning.say("en")
     assert [finding.check for finding in report.findings].count("after") == 2
     assert not report.complete
     assert len(caplog.records) == 1
@@ -228,7 +228,7 @@ def test_a_check_that_crashes_on_a_configuration_is_a_finding_too() -> None:
         raise ZeroDivisionError
 
     account = FakeAccount([], [{"id": "bpc_1", "livemode": True}])
-    report = audit(account, checks=(Check("crashing", same("crashing"), (), of_configuration=crash),))
+    report = audit(account, checks=(Check("crashing", verbatim("crashing"), (), of_configuration=crash),))
     assert [(finding.check, finding.subjects) for finding in report.findings] == [("crashed_check", ("bpc_1",))]
     assert report.livemode is True
 
@@ -278,7 +278,7 @@ def test_a_list_that_the_key_may_not_read_is_a_finding_that_names_the_permission
     account.refused = {path}
     missing, paused = audit(account).every_finding()
     assert (missing.check, missing.severity) == ("missing_permission", Severity.WARNING)
-    assert f"{permission} (rak_some_read)" in missing.meaning.en
+    assert f"{permission} (rak_some_read)" in missing.meaning.say("en")
     assert paused.check == "paused_collection"
 
 
@@ -299,7 +299,7 @@ def test_prices_that_the_key_may_not_read_are_a_finding_too() -> None:
     account.refused = {"/v1/prices"}
     (missing,) = audit(account).findings
     assert missing.check == "missing_permission"
-    assert "Prices" in missing.meaning.en
+    assert "Prices" in missing.meaning.say("en")
 
 
 def test_a_healthy_account_costs_four_requests_and_gives_no_finding() -> None:

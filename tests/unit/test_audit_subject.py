@@ -9,14 +9,14 @@ import pytest
 from functions.nightly_audit.mail import subject
 from shared.audit.findings import Finding, ListChange, Severity
 from shared.audit.report import PastNight, ReportView
-from shared.i18n import Language, same
+from shared.i18n import verbatim
 from shared.stripe.money import MonthlyAmount
 from tests.audit_findings import finding
 from tests.fakes import audit_report
 
 YESTERDAY = date(2026, 11, 21)
-OTHER = Finding("webhook_endpoints", Severity.WARNING, ("we_1",), same("Deaf."), same("Mend."))
-CRASH = Finding("crashed_check", Severity.CRITICAL, (), same("Crashed."), same("Look."))
+OTHER = Finding("webhook_endpoints", Severity.WARNING, ("we_1",), verbatim("Deaf."), verbatim("Mend."))
+CRASH = Finding("crashed_check", Severity.CRITICAL, (), verbatim("Crashed."), verbatim("Look."))
 
 
 def plain(words: str) -> str:
@@ -24,7 +24,7 @@ def plain(words: str) -> str:
     return words.replace("\u202f", " ").replace("\u00a0", " ").replace("\u2019", "'")
 
 
-def of(*findings: Finding, language: Language = "en", before: int | None = None, **facts: Any) -> str:
+def of(*findings: Finding, language: str = "en", before: int | None = None, **facts: Any) -> str:
     nights = (
         ()
         if before is None
@@ -51,7 +51,7 @@ def of(*findings: Finding, language: Language = "en", before: int | None = None,
             "Audit Stripe : 2 avertissements, aucun client servi gratuitement",
         ),
         (
-            (Finding("webhook_endpoints", Severity.CRITICAL, ("we_1",), same("Off."), same("Mend.")),),
+            (Finding("webhook_endpoints", Severity.CRITICAL, ("we_1",), verbatim("Off."), verbatim("Mend.")),),
             "Stripe audit: 1 critical finding, nobody served for free",
             "Audit Stripe : 1 constat critique, aucun client servi gratuitement",
         ),
@@ -67,12 +67,12 @@ def of(*findings: Finding, language: Language = "en", before: int | None = None,
             "2 clients servis gratuitement, 25,00 EUR par mois",
         ),
         (
-            (finding(1), finding(2, monthly=MonthlyAmount({}, (same("a tiered price"),)))),
+            (finding(1), finding(2, monthly=MonthlyAmount({}, (verbatim("a tiered price"),)))),
             "2 customers served for free, at least 12.50 EUR a month",
             "2 clients servis gratuitement, au moins 12,50 EUR par mois",
         ),
         (
-            (finding(1, monthly=MonthlyAmount({}, (same("a tiered price"),))),),
+            (finding(1, monthly=MonthlyAmount({}, (verbatim("a tiered price"),))),),
             "1 customer served for free",
             "1 client servi gratuitement",
         ),
@@ -84,7 +84,7 @@ def test_the_subject_says_what_matters_first(findings: tuple[Finding, ...], engl
 
 
 def test_the_change_is_told_where_there_is_room() -> None:
-    free = MonthlyAmount({}, (same("a tiered price"),))
+    free = MonthlyAmount({}, (verbatim("a tiered price"),))
     assert of(finding(1, monthly=free), before=3) == "1 customer served for free (\u22122 since yesterday)"
     assert of(finding(1, monthly=free), before=0, language="fr") == "1 client servi gratuitement (+1 depuis hier)"
     assert of(finding(1), finding(2), before=0) == "2 customers (+2) served for free, 25.00 EUR a month"

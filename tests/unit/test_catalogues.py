@@ -87,13 +87,15 @@ def test_a_placeholder_has_a_name(path: Path) -> None:
     assert [e.id for e in entries(path) for name in names(forms(e.id)[0]) if not name.isidentifier()] == []
 
 
+_CODE = re.compile(r"`[^`]*`")
 # A typewriter's spaces are made no-break ones when a message is said; where there is none, none is made.
 _WRONG_IN_FRENCH = re.compile(r"""[^\s:/{][;!?»](?=\s|$)|[^\s/{]:(?=\s)|«\S|\s[.,](?=\s|$)|\.\.\.|"|\s'|'\s""")
 
 
 def test_french_is_set_as_the_french_print_it() -> None:
     french = next(path for path in CATALOGUES if path.stem == "fr")
-    assert [said for entry in entries(french) for said in forms(entry.string) if _WRONG_IN_FRENCH.search(said)] == []
+    every = (said for entry in entries(french) for said in forms(entry.string))
+    assert [said for said in every if _WRONG_IN_FRENCH.search(_CODE.sub("code", said))] == []
 
 
 def test_the_webhook_loads_no_catalogue() -> None:

@@ -22,7 +22,7 @@ from cli.main import app, main
 from cli.terminal import duration
 from shared.audit.findings import Finding, Severity
 from shared.errors import InvalidRequest, OperatorError, Unavailable
-from shared.i18n import same
+from shared.i18n import verbatim
 from shared.mirror.table import MirroredSubscription
 from shared.stripe.money import MonthlyAmount
 from shared.stripe.subscription import PauseCollection
@@ -71,7 +71,9 @@ def test_the_mirror_is_shown_to_programs_whole() -> None:
 
 def test_findings_of_one_kind_are_explained_once_and_markup_is_not_obeyed() -> None:
     findings = tuple(
-        Finding("old_pause_form", Severity.WARNING, (f"bpc_{n}[red]",), same("It means [bold]this"), same("Do that"))
+        Finding(
+            "old_pause_form", Severity.WARNING, (f"bpc_{n}[red]",), verbatim("It means [bold]this"), verbatim("Do that")
+        )
         for n in (1, 2)
     )
     now = datetime(2024, 7, 31, 23, tzinfo=UTC)
@@ -86,7 +88,7 @@ def test_findings_of_one_kind_are_explained_once_and_markup_is_not_obeyed() -> N
 
 def test_the_worst_comes_first() -> None:
     findings = tuple(
-        Finding("old_pause_form", each, (), same(f"This is {each}."), same("Do that")) for each in Severity
+        Finding("old_pause_form", each, (), verbatim(f"This is {each}."), verbatim("Do that")) for each in Severity
     )
     text = printed(audit.report_as_text(audit_report(*findings)))
     assert text.index("This is critical.") < text.index("This is warning.") < text.index("This is info.")

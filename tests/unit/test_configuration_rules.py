@@ -214,7 +214,7 @@ def test_of_an_inactive_configuration_the_audit_gives_advice_only(code: str) -> 
 def test_a_finding_names_the_configuration_in_both_languages() -> None:
     (finding,) = (each for each in findings(BROKEN["links_missing"][0]) if each.check == "links_missing")
     assert finding.subjects == ("bpc_1",)
-    assert finding.meaning.en.startswith(
+    assert finding.meaning.say("en").startswith(
         "This portal configuration lacks: a return URL (default_return_url), the terms of service"
     )
     assert "configuration du portail\u00a0: l\u2019URL de retour" in finding.meaning.say("fr")
@@ -224,9 +224,9 @@ def test_a_finding_names_the_configuration_in_both_languages() -> None:
 def test_every_message_and_fix_is_a_sentence_in_both_languages(code: str) -> None:
     for finding in findings(BROKEN[code][0]):
         for text in (finding.meaning, finding.action):
-            assert text.en != text.fr
-            assert text.en.endswith(".") or text.en.endswith("`.")
-            assert text.fr.endswith(".") or text.fr.endswith("`.")
+            assert text.say("en") != text.say("fr")
+            assert text.say("en").endswith(".") or text.say("en").endswith("`.")
+            assert text.say("fr").endswith(".") or text.say("fr").endswith("`.")
 
 
 def test_the_cutoff_of_the_old_pause_is_the_settings_own() -> None:
@@ -236,7 +236,7 @@ def test_the_cutoff_of_the_old_pause_is_the_settings_own() -> None:
     run.check_configuration(raw)
     (finding,) = run.findings()
     assert finding.severity is AuditSeverity.WARNING
-    assert "until 5 May 2025 (17 days left)" in finding.meaning.en
+    assert "until 5 May 2025 (17 days left)" in finding.meaning.say("en")
     assert "jusqu\u2019au 5 mai 2025 (encore 17 jours)" in finding.meaning.say("fr")
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from shared.audit.findings import Finding, PausedFindings, PausedSubscription, Severity
-from shared.i18n import Text, same
+from shared.i18n import _, verbatim
 from shared.stripe.money import MonthlyAmount
 
 
@@ -32,7 +32,7 @@ def finding(  # noqa: PLR0913 - each a fact that a test is about
         monthly=MonthlyAmount({currency: Decimal(cents)}),
         served_free=served_free,
     )
-    return Finding("paused_collection", severity, (facts.subscription_id,), same("Means."), Text("Do", "Faites"), facts)
+    return Finding("paused_collection", severity, (facts.subscription_id,), verbatim("Means."), _("Nothing."), facts)
 
 
 def subscriptions(paused: PausedFindings) -> list[str]:
@@ -84,4 +84,4 @@ def test_nothing_paused_is_nothing() -> None:
 
 def test_a_finding_about_anything_else_is_refused() -> None:
     with pytest.raises(ValueError, match="paused subscription"):
-        PausedFindings().add(Finding("old", Severity.INFO, (), same("a"), same("b")))
+        PausedFindings().add(Finding("old", Severity.INFO, (), verbatim("a"), verbatim("b")))

@@ -90,7 +90,7 @@ def test_a_headline_has_sixty_characters_of_any_script(check: Lint, length: int,
 def test_a_headline_that_is_too_long_is_told_by_how_much(check: Lint) -> None:
     (problem,) = check(a={"business_profile": {**LINKS["business_profile"], "headline": "x" * 64}})
     assert "has 64 characters" in problem.message
-    assert problem.fix == "Remove 4."
+    assert problem.fix == "Remove 4 characters."
     assert dotted(problem.path) == "configurations.a.business_profile.headline"
 
 
@@ -321,7 +321,7 @@ def test_the_account_finds_two_prices_of_one_interval_that_the_file_does_not_sho
     assert check(a=entry) == []
     (problem,) = check(a=entry, price_of=lambda _: price())
     assert problem.code == "same_interval"
-    assert "price_1 and price_2 of the product prod_1 are both billed every month in eur" in problem.message
+    assert "price_1 and price_2 of the product prod_1 have the same interval (1 month) in eur" in problem.message
 
 
 def test_an_error_ends_with_1_a_warning_only_when_asked(file: Path, check: Lint) -> None:

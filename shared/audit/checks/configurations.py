@@ -5,7 +5,7 @@ from functools import partial
 
 from shared.audit.check import AccountFacts, AuditContext, Check
 from shared.audit.findings import Finding, Severity
-from shared.i18n import Text, joined
+from shared.i18n import Message, _, listed
 from shared.portal import rules
 from shared.portal.configuration import Configuration, PauseDuration
 from shared.portal.rules import MOST_PRODUCTS, RULES, Rule, interval_text
@@ -56,29 +56,15 @@ CHECKS_OF_RULES = tuple(
 DEFAULT_CONFIGURATION_NAME = "default_configuration"
 
 _DEFAULT_MISSING = (
-    Text(
-        "The account has no default portal configuration: no portal opens unless a configuration is named.",
-        "Le compte n'a pas de configuration par défaut du portail : aucun portail ne s'ouvre sans configuration "
-        "désignée.",
-    ),
-    Text(
-        "Save the customer portal's settings once in the Dashboard (Settings, Billing, Customer portal).",
-        "Enregistrez une fois les paramètres du portail client dans le Dashboard (Paramètres, Billing, Portail "
-        "client).",
-    ),
+    _("The account has no default portal configuration: the portal opens only for links that name a configuration."),
+    _("Save the customer portal's settings once in the Dashboard (Settings, Billing, Customer portal)."),
 )
 _NO_LOGIN_PAGE = (
-    Text(
-        "The login page of the default configuration is off: links without a token lead nowhere, and Checkout's limit "
-        "of one subscription a customer is off with it.",
-        "La page de connexion de la configuration par défaut est désactivée : les liens sans jeton ne mènent nulle "
-        "part, et la limite d'un abonnement par client dans Checkout est désactivée avec elle.",
+    _(
+        "The login page of the default configuration is off: links without a token lead nowhere, and "
+        "Checkout's limit of one subscription per customer does not work either."
     ),
-    Text(
-        "Switch the login link on in the portal's settings, unless every customer comes from your own site.",
-        "Activez le lien de connexion dans les paramètres du portail, sauf si tous vos clients passent par votre "
-        "propre site.",
-    ),
+    _("Switch the login link on in the portal's settings, unless all customers come from your own site."),
 )
 
 
@@ -97,7 +83,7 @@ def find_default_faults(account: AccountFacts, _audit: AuditContext) -> Iterator
 
 DEFAULT_CONFIGURATION = Check(
     DEFAULT_CONFIGURATION_NAME,
-    Text("The portal's default configuration", "Configuration par défaut du portail"),
+    _("The portal's default configuration"),
     (Severity.WARNING, Severity.INFO),
     of_account=find_default_faults,
 )
@@ -105,13 +91,9 @@ DEFAULT_CONFIGURATION = Check(
 
 PORTAL_PAUSE_NAME = "portal_pause"
 
-_WITHOUT_END = Text(
-    "Customers can pause by themselves in the portal, without an end.",
-    "Les clients peuvent mettre eux-mêmes leur abonnement en pause dans le portail, sans limite de durée.",
-)
-_PAUSE_ACTION = Text(
-    "Nothing, if it is meant. Such a pause is a real one: status paused, no invoices, and access should stop.",
-    "Rien, si cela est voulu. Cette pause est réelle : statut paused, aucune facture, et l'accès doit cesser.",
+_WITHOUT_END = _("Customers can pause by themselves in the portal, without an end date.")
+_PAUSE_ACTION = _(
+    "Nothing, if this is intended. Such a pause is a real one: status paused, no invoices, and access should stop."
 )
 
 
@@ -124,20 +106,16 @@ def find_portal_pause(raw: StripeJson, _audit: AuditContext) -> Iterator[Finding
         yield Finding(PORTAL_PAUSE_NAME, Severity.INFO, (str(raw["id"]),), meaning, _PAUSE_ACTION)
 
 
-def _lengths(duration: PauseDuration) -> Text:
+def _lengths(duration: PauseDuration) -> Message:
     if duration.type == "indefinite":
         return _WITHOUT_END
-    lengths = joined((interval_text(each.interval_count, each.interval) for each in duration.interval_options), ", ")
-    return Text(
-        f"Customers can pause by themselves in the portal, for up to: {lengths.en}.",
-        "Les clients peuvent mettre eux-mêmes leur abonnement en pause dans le portail, durées proposées : "
-        f"{lengths.fr}.",
-    )
+    lengths = listed(interval_text(each.interval_count, each.interval) for each in duration.interval_options)
+    return _("Customers can pause by themselves in the portal. Lengths on offer: {lengths}.", lengths=lengths)
 
 
 PORTAL_PAUSE = Check(
     PORTAL_PAUSE_NAME,
-    Text("Customers can pause in the portal", "Les clients peuvent faire une pause dans le portail"),
+    _("Customers can pause in the portal"),
     (Severity.INFO,),
     of_configuration=find_portal_pause,
 )
