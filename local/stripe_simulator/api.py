@@ -20,6 +20,7 @@ from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator import parameters
 from local.stripe_simulator.answers import expand
 from local.stripe_simulator.errors import ApiError, unrecognized
+from local.stripe_simulator.implemented import check_implemented
 from local.stripe_simulator.limits import check_limits
 from local.stripe_simulator.parameters import Tree, decode
 from local.stripe_simulator.portal import configurations as portal_configurations
@@ -214,6 +215,7 @@ def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
     if route.name in _ANCHORED and parameters.before(call.version, parameters.ANCHOR_IS_OBJECT):
         _wrap_anchor(tree)
     params = parameters.check(tree, route.shape)
+    check_implemented(params, route.name)
     if route.method == "POST":
         check_limits(params, route.collection)
     return expand(route.handler(replace(call, params=params)), params.get("expand", ()), call.store)

@@ -237,16 +237,44 @@ def create_promotion_code(call: Call) -> StripeObject:
 def coupon_of(call: Call, given: dict[str, Any], param: str) -> StripeObject:
     """Return the coupon that `{coupon}` or `{promotion_code}` names; raises Stripe's error if there is none."""
     if "promotion_code" not in given:
-        return call.store.coupons.get(given.get("coupon", ""), f"{param}[coupon]")
+        return _redeemable(call, call.store.coupons.get(given.get("coupon", ""), f"{param}[coupon]"), param)
     code = call.store.promotion_codes.get(given["promotion_code"], f"{param}[promotion_code]")
     if not code["active"]:
         raise ApiError("This promotion code is not active.", param=f"{param}[promotion_code]")
-    return call.store.coupons.get(code["promotion"]["coupon"])
+    return _redeemable(call, call.store.coupons.get(code["promotion"]["coupon"]), param)
+
+
+def _redeemable(call: Call, coupon: StripeObject, param: str) -> StripeObject:
+    is_used_up = coupon["max_redemptions"] is not None and coupon["times_redeemed"] >= coupon["max_redemptions"]
+    if is_used_up or (coupon["redeem_by"] is not None and coupon["redeem_by"] <= call.now):
+        raise ApiError(f"Coupon expired: {coupon['id']}", code="coupon_expired", param=f"{param}[coupon]")
+    return coupon
 
 
 def apply_discounts(call: Call, subscription: StripeObject, given: dict[str, Any]) -> str:
     """Discount a subscription, and return the terms."""
     coupon, before = coupon_of(call, given, "discounts[0]"), snapshot(subscription)
+    subscription["discounts"] = [*subscription["discounts"], make_discount(call, subscription, given, "discounts[0]")]
+    emit_update(call, "customer.subscription.updated", before, subscription)
+    return discount_terms(coupon)
+
+
+def discounts_of(call: Call, subscription: StripeObject, given: list[dict[str, Any]] | str) -> list[str]:
+    """Return the ids of a subscription's discounts after a request, which keeps those that it names by `discount`."""
+    # All are looked up before the first is made, because a refused request changes nothing.
+    for place, one in enumerate(given or []):
+        if isinstance(one, dict) and one.get("discount") not in subscription["discounts"]:
+            coupon_of(call, one, f"discounts[{place}]")
+    return [
+        one["discount"] if "discount" in one else make_discount(call, subscription, one, f"discounts[{place}]")
+        for place, one in enumerate(given or [])
+        if isinstance(one, dict)
+    ]
+
+
+def make_discount(call: Call, subscription: StripeObject, given: dict[str, Any], param: str) -> str:
+    """Redeem `{coupon}` or `{promotion_code}` for a subscription; returns the id of the discount."""
+    coupon = coupon_of(call, given, param)
     coupon["times_redeemed"] += 1
     discount = {
         "id": new_id("di"),
@@ -260,9 +288,7 @@ def apply_discounts(call: Call, subscription: StripeObject, given: dict[str, Any
         "subscription": subscription["id"],
     }
     call.store.discounts.add(discount)
-    subscription["discounts"] = [*subscription["discounts"], discount["id"]]
-    emit_update(call, "customer.subscription.updated", before, subscription)
-    return discount_terms(coupon)
+    return str(discount["id"])
 
 
 def discount_terms(coupon: StripeObject) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from local.stripe_simulator.errors import ApiError, missing
 from local.stripe_simulator.parameters import apply_fields
-from local.stripe_simulator.resources import payment_methods, subscriptions
+from local.stripe_simulator.resources import catalog, payment_methods, subscriptions
 from local.stripe_simulator.resources.events import changes, emit, emit_update, snapshot
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
@@ -35,7 +35,7 @@ def _apply_changes(call: Call, subscription: StripeObject) -> None:
     if "items" in params:
         subscriptions.change_items(call, subscription, params["items"])
     if "pause_collection" in params:
-        subscription["pause_collection"] = _pause_collection(call, params["pause_collection"])
+        subscription["pause_collection"] = _pause_collection(params["pause_collection"])
     if params.get("default_payment_method"):
         method = params["default_payment_method"]
         payment_methods.require_attached(call, method, subscription["customer"], "default_payment_method")
@@ -46,17 +46,17 @@ def _apply_changes(call: Call, subscription: StripeObject) -> None:
     _apply_cancellation(call, subscription)
     if "trial_end" in params:
         _apply_trial_end(call, subscription, params["trial_end"])
+    if "discounts" in params:
+        subscription["discounts"] = catalog.discounts_of(call, subscription, params["discounts"])
     if params.get("billing_cycle_anchor", {}).get("type") == "now":
         restart_cycle(call, subscription, call.now)
 
 
-def _pause_collection(call: Call, given: Any) -> StripeObject | None:
+def _pause_collection(given: Any) -> StripeObject | None:
     if given == "":
         return None
     if "behavior" not in given:
         raise missing("pause_collection[behavior]")
-    if given.get("resumes_at"):
-        subscriptions.check_future(call, given["resumes_at"], "pause_collection[resumes_at]")
     return {"behavior": given["behavior"], "resumes_at": given.get("resumes_at") or None}
 
 
@@ -80,7 +80,7 @@ def _apply_trial_end(call: Call, subscription: StripeObject, trial_end: int | st
     if trial_end == "now":
         end_trial(call, subscription)
         return
-    subscriptions.check_future(call, int(trial_end), "trial_end")
+    subscriptions.check_trial_end(call, int(trial_end))
     subscription |= {"status": "trialing", "trial_end": trial_end, "billing_cycle_anchor": trial_end}
     subscription["trial_start"] = subscription["trial_start"] or call.now
     for item in subscription["items"]["data"]:

@@ -37,7 +37,12 @@ def create(call: Call) -> StripeObject:
     _check_items(items)
     subscription["items"] |= {"data": items, "total_count": len(items)}
     _apply_cancellation(call, subscription)
-    subscription["currency"] = customer["currency"] = items[0]["price"]["currency"]
+    currency = items[0]["price"]["currency"]
+    if params.get("currency", currency).lower() != currency:
+        message = f"The price specified only supports `{currency}`. This doesn't match the expected currency: "
+        raise ApiError(f"{message}`{params['currency']}`.", param="items[0][price]")
+    subscription["currency"] = customer["currency"] = currency
+    subscription["discounts"] = catalog.discounts_of(call, subscription, params.get("discounts", []))
     call.store.subscriptions.add(subscription)
     emit(call, "customer.subscription.created", subscription)
     return subscription
@@ -87,16 +92,16 @@ def _apply_trial(call: Call, subscription: StripeObject) -> None:
         end = call.now + call.params["trial_period_days"] * _DAY
     if end in {None, "now"}:
         return
-    check_future(call, end, "trial_end")
+    check_trial_end(call, end)
     subscription |= {"status": "trialing", "trial_start": call.now, "trial_end": end, "billing_cycle_anchor": end}
 
 
-def check_future(call: Call, moment: int, param: str) -> None:
-    """Raise Stripe's error unless a time is in the next five years."""
+def check_trial_end(call: Call, moment: int) -> None:
+    """Raise Stripe's error unless a trial ends in the next five years."""
     if moment <= call.now:
-        raise in_the_past(param)
+        raise in_the_past("trial_end")
     if moment > call.now + 5 * _YEAR:
-        raise ApiError("Invalid timestamp: can be no more than five years in the future.", param=param)
+        raise ApiError("Invalid timestamp: can be no more than five years in the future.", param="trial_end")
 
 
 def _apply_cancellation(call: Call, subscription: StripeObject) -> None:
@@ -112,8 +117,8 @@ def check_cancellation(call: Call) -> None:
     cancel_at = call.params.get("cancel_at")
     if cancel_at and call.params.get("cancel_at_period_end"):
         raise exclusive("cancel_at", "cancel_at_period_end")
-    if isinstance(cancel_at, int):
-        check_future(call, cancel_at, "cancel_at")
+    if isinstance(cancel_at, int) and cancel_at <= call.now:
+        raise in_the_past("cancel_at")
 
 
 def plan_cancellation(

@@ -1,0 +1,132 @@
+"""Which of Stripe's parameters the simulator implements, so that it ignores none silently.
+
+The official library's types say which parameters Stripe has. One that is not in these tables gets a 400 of the
+simulator's own, with the code `not_implemented_by_simulator`. Implementing a parameter means: do it, and name it here.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from local.stripe_simulator.errors import ApiError
+
+CODE = "not_implemented_by_simulator"
+
+_PAGE = "limit starting_after ending_before"
+_CUSTOMER = """
+    address balance business_name description email individual_name invoice_prefix
+    invoice_settings.custom_fields invoice_settings.default_payment_method invoice_settings.footer
+    metadata name next_invoice_sequence phone preferred_locales shipping tax_exempt
+"""
+_PRODUCT = """
+    active description images marketing_features metadata name package_dimensions shippable statement_descriptor
+    tax_code unit_label url
+"""
+_SUBSCRIPTION = """
+    cancel_at cancel_at_period_end collection_method days_until_due default_payment_method description discounts
+    items.metadata items.plan items.price items.price_data items.quantity
+    metadata payment_behavior payment_settings trial_end trial_settings
+"""
+_CONFIGURATION = "business_profile default_return_url features login_page metadata name"
+
+# By operation, separated by blanks; `a.b` is field b of a, in lists too, and `a` alone is a with all of its fields.
+PARAMETERS = {
+    "POST /v1/customers": f"{_CUSTOMER} payment_method source",
+    "GET /v1/customers": f"{_PAGE} created email",
+    "GET /v1/customers/search": "limit query",
+    "POST /v1/customers/{id}": _CUSTOMER,
+    "GET /v1/customers/{id}/payment_methods": f"{_PAGE} type",
+    "POST /v1/payment_methods": """
+        billing_details card.cvc card.exp_month card.exp_year card.number card.token metadata type
+    """,
+    "GET /v1/payment_methods": f"{_PAGE} customer type",
+    "POST /v1/payment_methods/{id}/attach": "customer",
+    "POST /v1/products": f"""
+        {_PRODUCT} id default_price_data.currency default_price_data.metadata default_price_data.recurring
+        default_price_data.tax_behavior default_price_data.unit_amount default_price_data.unit_amount_decimal
+    """,
+    "GET /v1/products": f"{_PAGE} active created ids",
+    "POST /v1/products/{id}": f"{_PRODUCT} default_price",
+    "POST /v1/prices": """
+        active billing_scheme currency custom_unit_amount lookup_key metadata nickname product product_data recurring
+        tax_behavior tiers tiers_mode transform_quantity unit_amount unit_amount_decimal
+    """,
+    "GET /v1/prices": f"{_PAGE} active created currency lookup_keys product recurring type",
+    "POST /v1/prices/{id}": "active lookup_key metadata nickname tax_behavior",
+    "POST /v1/coupons": """
+        amount_off currency duration duration_in_months id max_redemptions metadata name percent_off redeem_by
+    """,
+    "GET /v1/coupons": f"{_PAGE} created",
+    "POST /v1/promotion_codes": "active code customer metadata promotion",
+    "POST /v1/subscriptions": f"{_SUBSCRIPTION} backdate_start_date billing_mode currency customer trial_period_days",
+    "GET /v1/subscriptions": f"{_PAGE} collection_method created customer price status",
+    "POST /v1/subscriptions/{id}": f"""
+        {_SUBSCRIPTION} billing_cycle_anchor cancellation_details items.deleted items.id pause_collection
+    """,
+    "DELETE /v1/subscriptions/{id}": "cancellation_details",
+    "POST /v1/subscriptions/{id}/pause": "type",
+    "POST /v1/subscriptions/{id}/resume": "billing_cycle_anchor payment_behavior",
+    "POST /v1/subscriptions/{id}/migrate": "billing_mode",
+    "POST /v1/subscription_schedules": "from_subscription",
+    "POST /v1/subscription_schedules/{id}": """
+        end_behavior phases.duration phases.end_date phases.items.plan phases.items.price phases.items.price_data
+        phases.items.quantity phases.start_date
+    """,
+    "POST /v1/billing_portal/configurations": _CONFIGURATION,
+    "GET /v1/billing_portal/configurations": f"{_PAGE} active is_default",
+    "POST /v1/billing_portal/configurations/{id}": f"{_CONFIGURATION} active",
+    "POST /v1/billing_portal/sessions": """
+        after_expiration configuration customer flow_data locale on_behalf_of return_url
+    """,
+    "POST /v1/checkout/sessions": """
+        cancel_url client_reference_id customer customer_email expires_at line_items.price line_items.price_data
+        line_items.quantity locale metadata mode subscription_data.billing_mode subscription_data.description
+        subscription_data.metadata subscription_data.trial_end subscription_data.trial_period_days
+        subscription_data.trial_settings success_url
+    """,
+    "GET /v1/checkout/sessions": f"{_PAGE} created customer status subscription",
+    "GET /v1/events": f"{_PAGE} created delivery_success type types",
+    "POST /v1/webhook_endpoints": "api_version description enabled_events metadata url",
+    "GET /v1/webhook_endpoints": _PAGE,
+    "POST /v1/webhook_endpoints/{id}": "description disabled enabled_events metadata url",
+}
+
+# What only decides how money is collected. It is accepted without an effect, as long as the simulator has no invoices.
+ABOUT_INVOICES = {
+    "POST /v1/subscriptions": "off_session proration_behavior",
+    "POST /v1/subscriptions/{id}": "off_session proration_behavior proration_date",
+    "DELETE /v1/subscriptions/{id}": "invoice_now prorate",
+    "POST /v1/subscriptions/{id}/pause": "bill_for invoicing_behavior",
+    "POST /v1/subscriptions/{id}/resume": "proration_behavior proration_date",
+    "POST /v1/subscription_schedules/{id}": "phases.proration_behavior proration_behavior",
+    "POST /v1/checkout/sessions": "subscription_data.proration_behavior",
+}
+
+
+@cache
+def accepted(operation: str) -> frozenset[str]:
+    """Return the parameters that an operation accepts, such as `items.price`; those of all operations included."""
+    return frozenset(f"expand {PARAMETERS.get(operation, '')} {ABOUT_INVOICES.get(operation, '')}".split())
+
+
+def check_implemented(params: dict[str, Any], operation: str) -> None:
+    """Raise the simulator's own error for the first parameter that it does not implement."""
+    param = next(_not_implemented(params, accepted(operation), "", ""), None)
+    if param is not None:
+        raise ApiError(f"The simulator does not implement the parameter {param} here.", code=CODE, param=param)
+
+
+def _not_implemented(value: Any, names: frozenset[str], path: str, param: str) -> Iterator[str]:
+    """Yield parameters by their full names; `path` is the same without positions in lists, as the tables have it."""
+    if path in names:
+        return
+    if path and not any(name.startswith(f"{path}.") for name in names):
+        yield param
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _not_implemented(
+                inner, names, f"{path}.{name}" if path else name, f"{param}[{name}]" if param else name
+            )
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _not_implemented(inner, names, path, f"{param}[{place}]")
