@@ -579,7 +579,7 @@ RULES = (
     ),
     Rule(
         "update_without_payment_method",
-        _WARNING,
+        _ERROR,
         _("Plan changes without payment method updates"),
         _update_without_payment_method,
     ),

@@ -89,7 +89,7 @@ BROKEN: dict[str, tuple[dict[str, Any], Severity]] = {
     "nothing_to_update": (update(products=[]), Severity.WARNING),
     "update_without_payment_method": (
         features(subscription_update=update()["features"]["subscription_update"]),
-        Severity.WARNING,
+        Severity.ERROR,
     ),
     "too_many_products": (update(products=products(*([f"price_{n}"] for n in range(11)))), Severity.ERROR),
     "product_twice": (update(products=products(["price_1"]) + products(["price_2"])), Severity.ERROR),

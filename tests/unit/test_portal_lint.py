@@ -97,7 +97,7 @@ def test_a_headline_that_is_too_long_is_told_by_how_much(check: Lint) -> None:
 def test_plan_changes_need_payment_method_updates(check: Lint) -> None:
     wrong = update()
     del wrong["features"]["payment_method_update"]
-    assert codes(check(a=wrong)) == [("warning", "update_without_payment_method")]
+    assert codes(check(a=wrong)) == [("error", "update_without_payment_method")]
     assert check(a=update()) == []
 
 
