@@ -97,7 +97,7 @@ lock-check: $(BIN)/portal ## check that the lock files match pyproject.toml
 INSTALL := $(UV) pip install --compile-bytecode
 # Names what is downloaded before it is: the lock file's packages.
 announce = @echo "Installing $$(grep -c '==' $(2)) packages into $(1), from your package index ($(3) to download, once):" && \
-	sed -n 's/^\([a-z0-9][a-z0-9._-]*\)==.*/\1/p' $(2) | tr '\n' ' ' | fold -s -w 110 | sed 's/^/  /' && echo
+	sed -n 's/^\([a-z0-9][a-z0-9._-]*\)==.*/\1/p' $(2) | sort -u | tr '\n' ' ' | fold -s -w 110 | sed 's/^/  /' && echo
 
 $(BIN)/portal: requirements-uv.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.13")'
