@@ -5,11 +5,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.end_to_end.stack_fixture import RunningStack
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# A busy machine is no failure of the code.
+PATIENCE_MILLISECONDS = 60_000
+expect.set_options(PATIENCE_MILLISECONDS)
 _ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -46,7 +49,7 @@ def stack(browser: Browser) -> Iterator[RunningStack]:
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh tab; nothing here keeps cookies, so that a profile for each test would only take time."""
     context = browser.contexts[0] if browser.contexts else browser.new_context()
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
     tab = context.new_page()
     yield tab
     tab.close()

@@ -69,7 +69,7 @@ class RunningStack:
     def said(self) -> str:
         return "".join(self.lines)
 
-    def wait_until_ready(self, seconds: float = 40) -> Self:
+    def wait_until_ready(self, seconds: float = 180) -> Self:
         deadline = time.monotonic() + seconds
         while "Clock" not in self.said:
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -78,7 +78,7 @@ class RunningStack:
             time.sleep(0.05)
         return self
 
-    def wait_for_end(self, seconds: float = 10) -> int:
+    def wait_for_end(self, seconds: float = 60) -> int:
         code = self.process.wait(seconds)
         time.sleep(0.1)
         return code
@@ -95,7 +95,7 @@ class RunningStack:
 
 
 def get(url: str, **headers: str) -> requests.Response:
-    return requests.get(url, headers=headers, timeout=10, allow_redirects=False)
+    return requests.get(url, headers=headers, timeout=60, allow_redirects=False)
 
 
 def row_of(stack: RunningStack, name: str) -> str:
@@ -116,16 +116,16 @@ def customer_page(stack: RunningStack, name: str) -> str:
 
 def submit_portal_form(page_url: str, action: str, **values: str) -> None:
     """Press a button of a hosted page, the form's hidden fields with it."""
-    text = requests.get(page_url, timeout=10).text
+    text = requests.get(page_url, timeout=60).text
     form = re.search(rf'<form method="post" id="{action}-.*?</form>', text, re.DOTALL)
     assert form, text
     hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[0]))
-    answer = requests.post(page_url, data=hidden | {"action": action} | values, timeout=10)
+    answer = requests.post(page_url, data=hidden | {"action": action} | values, timeout=60)
     assert answer.ok, answer.text
 
 
 def eventually(stack: RunningStack, name: str, words: str) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while words not in row_of(stack, name):
         assert time.monotonic() < deadline, row_of(stack, name)
         time.sleep(0.1)

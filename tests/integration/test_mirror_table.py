@@ -322,3 +322,14 @@ def test_a_request_that_is_refused_is_unavailable_whoever_refuses_it(
         with pytest.raises(Unavailable, match="did not answer"):
             MirrorTable(client, name).put_if_older(write(1, **wrong), than=0)
     assert list(subscriptions.table().all()) == []
+
+
+def test_what_decides_for_one_customer_is_read_consistently(subscriptions: Subscriptions) -> None:
+    client, consistent = subscriptions.dynamodb.client(), list[bool | None]()
+    client.meta.events.register(
+        "before-parameter-build.dynamodb", lambda params, **_: consistent.append(params.get("ConsistentRead"))
+    )
+    table = MirrorTable(client, subscriptions.name)
+    table.get("cus_1", "sub_1")
+    list(table.of_customer("cus_1"))
+    assert consistent == [True, True]

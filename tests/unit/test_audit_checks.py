@@ -1,12 +1,15 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from shared.audit.check import AuditContext
 from shared.audit.checks import paused as paused_checks
-from shared.audit.findings import Finding, Severity
+from shared.audit.findings import Finding, PausedSubscription, Severity
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
+from shared.stripe.money import MonthlyAmount
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -57,6 +60,109 @@ def test_an_endless_pause_that_does_not_void_is_no_lost_money(behavior: str) -> 
     assert finding.severity is Severity.WARNING
     assert "only the team can" not in finding.meaning.say("en")
     assert "lasts until the team ends it" in finding.meaning.say("en")
+
+
+TIMES = {"created": 1, "current_period_end": 2, "trial_end": 3, "canceled_at": 4}
+SHOWN_TIMES = {name: datetime.fromtimestamp(second, UTC) for name, second in TIMES.items()}
+
+
+def test_the_facts_of_a_paused_collection_are_the_subscriptions_own() -> None:
+    paused = subscription(pause_collection=PauseCollection("keep_as_draft", SECOND + 60), **TIMES)
+    audit = replace(audit_in(Phase.STRANDED), paused_since={"sub_1": 5, "sub_2": 6})
+    (finding,) = paused_checks.find_paused_collection(paused, audit)
+    assert (finding.check, finding.subjects) == ("paused_collection", ("sub_1",))
+    assert finding.paused == PausedSubscription(
+        "sub_1",
+        "cus_1",
+        "active",
+        "collection",
+        "keep_as_draft",
+        datetime.fromtimestamp(SECOND + 60, UTC),
+        datetime.fromtimestamp(5, UTC),
+        paused_since_is_exact=False,
+        cause=None,
+        monthly=MonthlyAmount({"eur": Decimal(1250)}),
+        served_free=True,
+        items=(ITEM,),
+        **SHOWN_TIMES,
+    )
+
+
+def test_the_facts_of_a_real_pause_are_the_subscriptions_own() -> None:
+    finding = status_paused(paused_reason="system", pause_collection=PauseCollection("void", SECOND + 60), **TIMES)
+    assert (finding.check, finding.subjects) == ("paused_status", ("sub_1",))
+    assert finding.paused == PausedSubscription(
+        "sub_1",
+        "cus_1",
+        "paused",
+        "subscription",
+        "void",
+        datetime.fromtimestamp(SECOND + 60, UTC),
+        None,
+        paused_since_is_exact=False,
+        cause="system",
+        monthly=MonthlyAmount({"eur": Decimal(1250)}),
+        served_free=False,
+        items=(ITEM,),
+        **SHOWN_TIMES,
+    )
+
+
+@pytest.mark.parametrize(
+    ("phase", "pause", "code"),
+    [
+        (Phase.STRANDED, PauseCollection("void"), "collection_only_the_team_can_resume"),
+        (Phase.RESUME_ONLY, PauseCollection("void"), "collection_paused_without_end"),
+        (Phase.STRANDED, PauseCollection("keep_as_draft"), "collection_paused_without_end"),
+        (Phase.STRANDED, PauseCollection("void", SECOND + 60), "collection_resumes_by_itself"),
+    ],
+)
+def test_a_paused_collection_has_a_code_for_what_can_be_done(phase: Phase, pause: PauseCollection, code: str) -> None:
+    assert collection(pause, phase).code == code
+
+
+@pytest.mark.parametrize(
+    ("reason", "action"),
+    [
+        ("pause_requested", "if the pause is intended"),
+        ("trial_end_without_payment_method", "a valid payment method"),
+        ("final_payment_failure", "a valid payment method"),
+        ("system", "Check the subscription's events"),
+        (None, "Check the subscription's events"),
+    ],
+)
+def test_what_to_do_about_a_real_pause_depends_on_its_cause(reason: str | None, action: str) -> None:
+    finding = status_paused(paused_reason=reason)
+    assert action in finding.action.say("en")
+    assert finding.code == (reason or "unknown_cause")
+
+
+@pytest.mark.parametrize(
+    ("behavior", "words"),
+    [
+        ("void", "does not bring voided invoices back"),
+        ("keep_as_draft", "auto_advance=true"),
+        ("mark_uncollectible", "affects new invoices only."),
+    ],
+)
+def test_without_an_end_the_customer_is_asked_and_earlier_invoices_are_not_forgotten(behavior: str, words: str) -> None:
+    action = collection(PauseCollection(behavior)).action.say("en")
+    assert action.startswith("Ask the customer, then resume collection (Dashboard: ")
+    assert words in action
+    unknown = collection(PauseCollection("teleport")).action.say("en")
+    assert unknown.endswith("by pause_collection, not by status.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"status": "trialing"}, "paused during a trial: nothing is due yet"),
+        ({"items": (replace(ITEM, unit_amount_decimal="0"),)}, "paused on a price of zero"),
+        ({"status": "unpaid"}, "the status is unpaid: a service that looks only at the status may refuse access"),
+    ],
+)
+def test_a_customer_who_is_not_served_for_free_is_not_said_to_be(changes: dict[str, Any], words: str) -> None:
+    assert words in collection(PauseCollection("void"), **changes).meaning.say("en")
 
 
 def test_it_says_that_nobody_can_know_who_made_a_pause_that_looks_like_the_old_buttons() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -60,8 +61,9 @@ def test_a_token_of_another_audience_is_not_taken_for_one() -> None:
 
 def test_a_link_that_nobody_could_read_is_not_minted() -> None:
     claims = CLAIMS.model_copy(update={"custom_message": "\u00e9" * 500})
-    with pytest.raises(InvalidRequest, match="shorten its `custom_message`"):
+    with pytest.raises(InvalidRequest, match="shorten its `custom_message`") as caught:
         TOKENS.mint(claims, expires_in=timedelta(minutes=15), now=time.time())
+    assert caught.value.code == "link_too_long"
 
 
 def test_an_expired_token_says_so() -> None:
@@ -128,6 +130,73 @@ def unsigned() -> str:
 def test_only_a_token_that_our_secret_signed_opens_anything(make: Callable[[], str]) -> None:
     with pytest.raises(Unauthenticated):
         read(make())
+
+
+CHANGE = {"flow": "subscription_update_confirm"}
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        CHANGE
+        | {"subscription": "sub_1", "item": "si_1", "price": "price_1", "quantity": 3, "promotion_code": "promo_1"},
+        CHANGE | {"price": "price_1", "coupon": "HALF"},
+        CHANGE | {"quantity": 2, "coupon": "HALF"},
+        CHANGE | {"quantity": 2, "promotion_code": "promo_1"},
+        {"flow": "subscription_cancel", "coupon": "HALF"},
+        {"flow": "subscription_pause", "after_completion": "redirect"},
+        {"flow": "customer_update", "after_completion": "hosted_confirmation", "custom_message": "x" * 500},
+    ],
+)
+def test_claims_that_fit_together_are_read_as_they_are(claims: dict[str, Any]) -> None:
+    assert read(minted(**claims)) == LinkClaims(sub="cus_1", **claims)
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"price": "price_1"}, "`price` is for the flow subscription_update_confirm"),
+        ({"coupon": "HALF"}, "`coupon` is for the flows subscription_cancel and subscription_update_confirm"),
+        (
+            CHANGE | {"price": "p", "coupon": "A", "promotion_code": "promo_1"},
+            "`coupon` or a `promotion_code`, not both",
+        ),
+        (CHANGE | {"coupon": "HALF"}, "name its `price` or `quantity` too"),
+        (CHANGE | {"promotion_code": "promo_1"}, "name its `price` or `quantity` too"),
+        ({"after_completion": "redirect"}, "`after_completion` needs a `flow`"),
+        ({"flow": "customer_update", "custom_message": "Hi"}, "`custom_message` is for `after_completion` hosted"),
+    ],
+)
+def test_claims_that_do_not_fit_together_are_refused_with_the_reason(claims: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Unauthenticated, match=re.escape(reason)):
+        read(minted(**claims))
+
+
+def test_a_token_says_what_it_was_made_for_and_nothing_else() -> None:
+    token = TOKENS.mint(LinkClaims(sub="cus_1", group="business"), expires_in=timedelta(seconds=LIFE), now=MINTED_AT)
+    assert jwt.decode(token, options={"verify_signature": False}) == {
+        "sub": "cus_1",
+        "group": "business",
+        "aud": "portal",
+        "iat": int(MINTED_AT),
+        "exp": int(MINTED_AT) + LIFE,
+    }
+
+
+def test_a_token_may_live_for_exactly_seven_days() -> None:
+    token = TOKENS.mint(CLAIMS, expires_in=timedelta(days=7), now=MINTED_AT)
+    assert TOKENS.read(token, now=int(MINTED_AT)) == CLAIMS
+    with pytest.raises(Unauthenticated, match="not live longer than 7 days"):
+        TOKENS.read(token, now=int(MINTED_AT) - 1)
+
+
+def test_a_token_opens_from_its_own_beginning_on() -> None:
+    now = int(time.time())
+    token = minted(nbf=now)
+    assert TOKENS.read(token, now=now) == LinkClaims(sub="cus_1")
+    with pytest.raises(Unauthenticated, match="not valid yet") as caught:
+        TOKENS.read(token, now=now - 1)
+    assert caught.value.code == "bad_token"
 
 
 @pytest.mark.parametrize("times", [{"exp": 8 * 86_400}, {"nbf": 600}])
@@ -210,8 +279,9 @@ def test_the_header_cannot_name_another_key() -> None:
 
 @pytest.mark.parametrize("life", [timedelta(0), timedelta(seconds=-5), timedelta(days=7, seconds=1)])
 def test_a_link_lives_at_most_seven_days(life: timedelta) -> None:
-    with pytest.raises(InvalidRequest, match="at most 7 days"):
+    with pytest.raises(InvalidRequest, match="at most 7 days") as caught:
         TOKENS.mint(CLAIMS, expires_in=life, now=time.time())
+    assert caught.value.code == "bad_expiry"
 
 
 OLD, NEW = "o" * 43, "n" * 43

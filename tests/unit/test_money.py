@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.stripe.money import add_amounts, in_major_units, monthly_amount, written_amount, written_amounts
+from shared.stripe.money import (
+    add_amounts,
+    in_major_units,
+    monthly_amount,
+    price_in_major_units,
+    written_amount,
+    written_amounts,
+)
 from shared.stripe.subscription import Subscription, SubscriptionItem, read_subscription
 
 ITEM = SubscriptionItem(
@@ -152,6 +159,25 @@ def test_a_price_of_zero_is_known_to_be_nothing() -> None:
 )
 def test_an_amount_is_written_with_the_places_of_its_currency(amount: str, currency: str, expected: str) -> None:
     assert written_amount(Decimal(amount), currency).say("en") == expected
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "expected"),
+    [
+        ("1250", "eur", "12.50"),
+        ("0.25", "eur", "0.0025"),
+        ("125000.5", "eur", "1250.005"),
+        ("500", "jpy", "500"),
+        ("0", "usd", "0.00"),
+        (None, "eur", None),
+        ("1250", None, None),
+        ("NaN", "eur", None),
+        ("-5", "eur", None),
+    ],
+)
+def test_a_price_in_the_main_unit_is_exact(amount: str | None, currency: str | None, expected: str | None) -> None:
+    found = price_in_major_units(amount, currency)
+    assert (None if found is None else str(found)) == expected
 
 
 def test_no_amounts_are_written_as_nothing_and_several_are_joined() -> None:

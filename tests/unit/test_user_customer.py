@@ -8,8 +8,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import stripe
 
-from functions.create_session.identity import User, customer_of_user
-from shared.errors import Forbidden, OperatorError, PortalError, Unavailable
+from functions.create_session.identity import (
+    MAX_NAME_LENGTH,
+    Identity,
+    User,
+    customer_of_user,
+    identity_of_token,
+    identity_of_user,
+)
+from functions.create_session.settings import CreateSessionSettings
+from shared.errors import Forbidden, InvalidRequest, OperatorError, PortalError, Unavailable
+from shared.link_token import LinkClaims
 
 USER = User("https://id.example/", "user|1", "ada@example.com")
 REPLAYED = {"Idempotent-Replayed": "true"}
@@ -272,3 +281,128 @@ def test_the_permission_that_is_lacking_is_named_and_the_key_is_not() -> None:
         ask(ScriptedStripe(create=[failed(403, message=text)]))
     assert "rak_customer_write" in caught.value.message
     assert "abcd" not in caught.value.message
+
+
+# ------------------------------------------------------------------ the caller's claims
+SETTINGS = {
+    "SECRET_ID": "secret",
+    "LINK_SECRETS_ID": "links",
+    "STRIPE_API_BASE": "https://api.stripe.com",
+    "ALLOWED_RETURN_ORIGINS": "https://shop.example",
+    "DEFAULT_RETURN_URL": "https://shop.example/account",
+    "PORTAL_CONFIGURATIONS": "{}",
+    "CUSTOMER_CLAIM": "stripe_customer_id",
+    "GROUP_CLAIM": "portal_group",
+    "ALLOW_VERIFIED_EMAIL": "true",
+    "PORTAL_URL": "https://api.example/portal",
+    "EXPIRED_SESSION_LOGIN": "true",
+    "CREATE_MISSING_CUSTOMERS": "true",
+}
+SIGNED_IN = {"iss": USER.issuer, "sub": USER.subject, "email": USER.email, "email_verified": "true"}
+
+
+def identity_of(claims: Mapping[str, Any], transport: ScriptedStripe | None = None, **settings: str) -> Identity:
+    client = stripe.StripeClient("sk_test_1", http_client=transport or ScriptedStripe(), max_network_retries=0)
+    return identity_of_user(claims, CreateSessionSettings.from_environment(SETTINGS | settings), client)
+
+
+@pytest.mark.parametrize(
+    ("claim", "customers"),
+    [
+        ("cus_1", ("cus_1",)),
+        ("[cus_1]", ("cus_1",)),
+        ("[cus_1 cus_2]", ("cus_1", "cus_2")),
+        ("[cus_2 cus_1 cus_2]", ("cus_2", "cus_1")),
+    ],
+)
+def test_the_customer_claim_names_one_customer_or_several(claim: str, customers: tuple[str, ...]) -> None:
+    transport = ScriptedStripe()
+    assert identity_of(SIGNED_IN | {"stripe_customer_id": claim}, transport) == Identity(customers)
+    assert transport.requests == []
+
+
+def test_the_group_claim_goes_with_the_customers_however_they_are_found() -> None:
+    group = {"portal_group": "business"}
+    assert identity_of({"stripe_customer_id": "cus_1"} | group) == Identity(("cus_1",), "business")
+    transport = ScriptedStripe(list=[found(customer())])
+    assert identity_of(SIGNED_IN | group, transport) == Identity(("cus_1",), "business")
+    assert identity_of({"stripe_customer_id": "cus_1", "portal_group": True}).group is None
+    assert identity_of({"stripe_customer_id": "cus_1", "team": "x"}, GROUP_CLAIM="team").group == "x"
+
+
+@pytest.mark.parametrize("claim", ["cus_1 cus_2", "[cus_1,cus_2]", "[cus_1  cus_2]", "sub_1", "[]x", " ", 7, ["cus_1"]])
+def test_a_customer_claim_of_another_form_is_never_replaced_by_the_address(claim: Any) -> None:
+    transport = ScriptedStripe()
+    with pytest.raises(Forbidden, match="not a Stripe customer id") as caught:
+        identity_of(SIGNED_IN | {"stripe_customer_id": claim}, transport)
+    assert (caught.value.code, transport.requests) == ("no_customer", [])
+
+
+@pytest.mark.parametrize("claim", [None, "", "[]"])
+def test_an_empty_customer_claim_leaves_the_verified_address(claim: str | None) -> None:
+    transport = ScriptedStripe(list=[found(customer())])
+    assert identity_of(SIGNED_IN | {"stripe_customer_id": claim}, transport) == Identity(("cus_1",))
+    assert transport.requests[0][1]["email"] == [USER.email]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"email_verified": "false"},
+        {"email_verified": "True"},
+        {"email_verified": True},
+        {"email_verified": None},
+        {"email": None},
+        {"email": ""},
+        {"email": "[ada@example.com eve@example.com]"},
+        {"email": "ada@example.com,eve@example.com"},
+        {"email": "a" * 243 + "@example.com"},
+    ],
+)
+def test_only_one_plain_verified_address_is_looked_up(change: dict[str, Any]) -> None:
+    transport = ScriptedStripe()
+    with pytest.raises(Forbidden, match="No customer belongs to your sign-in"):
+        identity_of(SIGNED_IN | change, transport)
+    assert transport.requests == []
+
+
+def test_the_longest_address_and_the_longest_names_are_looked_up() -> None:
+    longest = {"email": "a" * 242 + "@example.com", "iss": "i" * MAX_NAME_LENGTH, "sub": "s" * MAX_NAME_LENGTH}
+    transport = ScriptedStripe(create=[made()])
+    assert identity_of(SIGNED_IN | longest, transport) == Identity(("cus_1",))
+
+
+@pytest.mark.parametrize("name", ["iss", "sub"])
+@pytest.mark.parametrize("value", [None, "", 7, "x" * (MAX_NAME_LENGTH + 1)])
+def test_without_an_issuer_and_a_subject_no_customer_can_belong_to_the_user(name: str, value: Any) -> None:
+    transport = ScriptedStripe()
+    with pytest.raises(Forbidden, match="needs the claims `iss` and `sub`") as caught:
+        identity_of(SIGNED_IN | {name: value}, transport)
+    assert (caught.value.code, transport.requests) == ("no_customer", [])
+
+
+def test_the_settings_decide_about_the_address_and_about_new_customers() -> None:
+    transport = ScriptedStripe(list=[found(customer())])
+    off = {"ALLOW_VERIFIED_EMAIL": "false", "CREATE_MISSING_CUSTOMERS": "false"}
+    with pytest.raises(Forbidden, match="No customer belongs to your sign-in"):
+        identity_of(SIGNED_IN, transport, **off)
+    assert transport.requests == []
+    nobody = ScriptedStripe(create=[made()])
+    with pytest.raises(Forbidden, match="No customer belongs to your sign-in"):
+        identity_of(SIGNED_IN, nobody, CREATE_MISSING_CUSTOMERS="false")
+    assert nobody.keys() == []
+
+
+def test_a_link_token_stands_for_its_own_customer_and_limits_what_it_opens() -> None:
+    claims = LinkClaims(sub="cus_1", group="business", locale="fr", flow="payment_method_update", checkout=False)
+    assert identity_of_token(claims) == Identity(("cus_1",), "business", "fr", claims, checkout=False)
+
+
+def test_a_caller_acts_for_a_customer_of_their_own() -> None:
+    one, two = Identity(("cus_1",)), Identity(("cus_1", "cus_2"))
+    assert (one.pick(None), one.pick("cus_1"), two.pick("cus_2")) == ("cus_1", "cus_1", "cus_2")
+    with pytest.raises(InvalidRequest) as several:
+        two.pick(None)
+    with pytest.raises(Forbidden) as other:
+        two.pick("cus_3")
+    assert (several.value.code, other.value.code) == ("customer_required", "not_your_customer")

@@ -17,7 +17,7 @@ from shared.errors import InvalidRequest, OperatorError, Unavailable, Unreadable
 from shared.mirror.intake import Ignored, Intake
 from shared.mirror.rule import Outcome
 from shared.secret_store import WebhookSecret
-from shared.stripe.events import SubscriptionEvent
+from shared.stripe.events import SubscriptionEvent, is_from_event_bus
 
 SIGNING = "whsec_current_0123456789"
 OLDER = "whsec_older_0123456789"
@@ -346,3 +346,19 @@ def test_every_result_has_its_own_metric() -> None:
         "EventFailed",
         "EventFailed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"source": "aws.partner/stripe.com/ed_test_1", "detail": {}}, True),
+        ({"source": "aws.partner/stripe.com/ed_test_1"}, False),
+        ({"source": "aws.partner/other.example/1", "detail": {}}, False),
+        ({"source": "my.aws.partner/stripe.com/", "detail": {}}, False),
+        ({"detail": {}}, False),
+        # API Gateway's envelope always has a request context, whatever a request brings.
+        ({"source": "aws.partner/stripe.com/ed_test_1", "detail": {}, "requestContext": {}}, False),
+    ],
+)
+def test_only_eventbridge_speaks_without_a_signature(message: dict[str, Any], expected: bool) -> None:  # noqa: FBT001
+    assert is_from_event_bus(message) is expected

@@ -202,9 +202,9 @@ _PAUSED = _("The subscription is paused (status paused): no new invoices, no ser
 _COLLECTION_TOO = _("Its collection is paused too, and stays paused when the subscription is resumed.")
 
 
-def find_paused_status(subscription: Subscription, audit: AuditContext) -> Iterator[Finding]:
+def find_paused_status(subscription: Subscription, _audit: AuditContext) -> Iterator[Finding]:
     """Say what a real pause means; it makes no invoices and its status tells every service to stop."""
-    if subscription.pause_kind != "subscription" or not is_paused(subscription, audit.now):
+    if subscription.pause_kind != "subscription":
         return
     cause = subscription.paused_reason or UNKNOWN
     severity, why, action = _CAUSES.get(cause, _UNKNOWN_CAUSE)
