@@ -1,10 +1,15 @@
 """What all uses of AWS share: client settings, the meaning of error codes, and DynamoDB's form of values."""
 
+import logging
 import os
 from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+# At DEBUG they log whole requests and responses, secrets and mails among them, and the root logger may be at DEBUG.
+for _library in ("boto3", "botocore", "urllib3"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
 
 # botocore's own time-outs are 60 seconds each.
 AWS_CONFIG = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})

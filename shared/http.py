@@ -9,6 +9,7 @@ import traceback
 from base64 import b64decode
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import (
@@ -66,14 +67,23 @@ def problem(error: PortalError) -> str:
 def log_problem(logger: "Logger", error: PortalError) -> None:
     """Log the message and the code at the level of the error's class, without a stack trace."""
     log = {logging.ERROR: logger.error, logging.WARNING: logger.warning}.get(level_of(type(error)), logger.info)
-    log(error.message, extra={"code": error.code})
+    frames = traceback.extract_tb(error.__traceback__)
+    fields = {"code": error.code} | ({"raised_at": _place(frames[-1])} if frames else {})
+    # 3: `location` is the caller's, not this function's.
+    log(error.message, extra=fields, stacklevel=3)
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    return f"{PurePath(frame.filename).stem}.{frame.name}:{frame.lineno}"
 
 
 def log_failure(logger: "Logger", error: Exception) -> None:
     """Log where a fault of our own happened, without its message: that may hold what the caller sent."""
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
     logger.error(
-        "A fault of the bundle's own", extra={"code": "internal_error", "error": type(error).__name__, "where": frames}
+        "A fault of the bundle itself",
+        extra={"code": "internal_error", "error": type(error).__name__, "where": frames},
+        stacklevel=3,
     )
 
 

@@ -58,6 +58,7 @@ class PortalMetric(StrEnum):
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Handle a request of API Gateway's (payload format 2.0)."""
+    logger.set_correlation_id(_request_id(event))
     return app.resolve(event, context)
 
 
@@ -143,6 +144,10 @@ def _claims(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return claims
 
 
+def _request_id(event: Mapping[str, Any]) -> str:
+    return str(event["requestContext"].get("requestId", ""))
+
+
 def _return_token(event: Mapping[str, Any]) -> str | None:
     """Return the token in the browser's return cookie. Of two different ones neither counts.
 
@@ -178,6 +183,6 @@ def _error_response(error: PortalError) -> Response[str]:
     if event.http_method != "GET" or "text/html" not in (headers["accept"] or ""):
         return Response(status, CONTENT_TYPE, problem(error), _HEADERS)
     has_token = "token" in event.query_string_parameters
-    visitor = Visitor(headers["accept-language"], has_token, app.lambda_context.aws_request_id)
+    visitor = Visitor(headers["accept-language"], has_token, _request_id(event.raw_event))
     page_headers = _HEADERS | _PAGE_HEADERS | {"Content-Language": visitor.language}
     return Response(status, "text/html; charset=utf-8", visitor_page(error, visitor), page_headers)

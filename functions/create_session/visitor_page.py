@@ -84,7 +84,10 @@ _PAGE = """<!doctype html>
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """What the page depends on besides the error; `reference` is the request's id, which finds the log line."""
+    """What the page depends on besides the error.
+
+    `reference` is API Gateway's id of the request, by which its access log and the function's log have it.
+    """
 
     accept_language: str | None
     has_token: bool

@@ -25,6 +25,7 @@ _wire = cache(wire)
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Receive an event from API Gateway or EventBridge; to EventBridge a failure means: send it again."""
+    logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
     try:
         result = _receive(event)
     except PortalError as error:

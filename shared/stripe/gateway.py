@@ -1,5 +1,6 @@
 """The client of Stripe: it retries, times out early enough, and fails with the bundle's own errors."""
 
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,9 @@ from shared.stripe.subscription import Subscription, read_subscription
 StripeJson = Mapping[str, Any]
 
 stripe.enable_telemetry = False
+# At INFO they log each request's path and query, at DEBUG its parameters and response: e-mail addresses, session URLs.
+for _library in ("stripe", "urllib3"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
 
 # API Gateway gives up after 30 s and Stripe's webhooks after about 10 s, so one retry has to fit in.
 TIMEOUT_SECONDS = 4

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -362,6 +363,21 @@ def test_nothing_secret_is_logged(world: World, log: io.StringIO, capsys: pytest
     assert '"PortalOpened"' in logged
     for secret in (token, location, LINK_SECRET, "ada@example.com", "nobody@example.com", "sk_test_1", "Bearer"):
         assert secret not in logged
+
+
+def test_the_libraries_log_nothing_of_a_request_however_low_the_root_loggers_level_is(
+    world: World, aws: Aws, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lambda's JSON log format sets the root logger to INFO, or to whatever the function's configuration says."""
+    aws.clients.secretsmanager.get_secret_value(SecretId=aws.template.ref("Secret"))
+    token = world.token()
+    with caplog.at_level(logging.DEBUG):
+        location = header(world.follow(token=token), "location")
+        world.post(token)
+    lines = [f"{record.getMessage()} {vars(record)}" for record in caplog.records]
+    libraries = ("stripe", "botocore", "boto3", "urllib3")
+    assert [record.name for record in caplog.records if record.name.startswith(libraries)] == []
+    assert not any(secret in line for line in lines for secret in (token, location, LINK_SECRET, "sk_test_1"))
 
 
 def test_every_answer_is_kept_nowhere_and_shown_in_no_frame(world: World) -> None:

@@ -172,7 +172,9 @@ def test_each_fault_has_its_code_mend_and_count_and_one_calm_page(
     page = visit(world.api, token=world.token())
     assert (page.status, header(page, "content-type")) == (500, "text/html; charset=utf-8")
     assert_calm(page.body.decode(), fault.mend, fault.code, fault.failure["message"])
-    assert errors(log)[-1]["function_request_id"] in page.body.decode()
+    line = errors(log)[-1]
+    assert line["correlation_id"] in page.body.decode()
+    assert line["raised_at"].startswith(("portal_session._portal_url:", "gateway.stripe_errors:"))
 
 
 def assert_calm(page: str, *unsaid: str) -> None:
