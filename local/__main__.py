@@ -97,4 +97,8 @@ def _moment(text: str) -> datetime:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is stopped. The interpreter's own end can wait for threads of the server, so it is left out.
+    os._exit(code)

@@ -33,3 +33,5 @@ class StopSignals:
         if self._received:
             os._exit(128 + number)
         self._received = True
+        # `print` is not safe in a signal handler.
+        os.write(2, b"Stopping ... (a second Ctrl-C ends it at once)\n")
