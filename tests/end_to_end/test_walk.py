@@ -167,7 +167,8 @@ def test_a_link_is_mailed_to_the_customer_and_opens_their_portal(stack: RunningS
     sent = subprocess.run(
         [*command, "link", customer, "--email", "--language", "fr"], capture_output=True, text=True, check=True
     )
-    assert sent.stdout.startswith("Sent to chloe.dubois@example.com. The link works until 16 July 2024")
+    assert sent.stdout.startswith("Envoyé à chloe.dubois@example.com. Le lien est valable ")
+    assert "16 juillet 2024" in sent.stdout
     mail = html.unescape(get(f"{stack.url}/outbox/2").text)
     assert "Northwind <billing@northwind.example>" in mail
     link = re.search(rf"{stack.url}/portal\?token=\S+", mail)
