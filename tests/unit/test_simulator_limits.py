@@ -1,11 +1,16 @@
 """What the simulator refuses as Stripe does: values that are too long, too large, in the past or contradictory."""
 
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any
 
 import pytest
+from typing_extensions import is_typeddict
 
+from local.stripe_simulator import parameters
+from local.stripe_simulator.api import ROUTES
 from tests.simulator_in_process import Params, SimulatorInProcess
 
 NOW = 1_795_000_000
@@ -27,8 +32,7 @@ class World:
     subscription: str
 
 
-@pytest.fixture(scope="module")
-def world() -> World:
+def make_world() -> World:
     simulator = SimulatorInProcess(NOW)
     customer = simulator.create("customers", {"email": "ada@example.com"})
     product = simulator.create("products", {"name": "Gold"})
@@ -37,6 +41,11 @@ def world() -> World:
     once = simulator.create("prices", base)
     subscription = simulator.create("subscriptions", {"customer": customer, "items[0][price]": monthly})
     return World(simulator, customer, product, monthly, yearly, once, subscription)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
 
 
 def keys(count: int, *, start: int = 0) -> Params:
@@ -295,3 +304,43 @@ def test_what_is_no_number_is_refused_and_never_a_failure(
 ) -> None:
     method, path, params = send(world, value)
     assert world.simulator.call(method, path, params).status == 400
+
+
+ODD = ("", "0", "-1", "9" * 400, "9" * 5000, "NaN", "1e400", "--5", "²", "\x00", "x" * 6000, "https://[", "9999999999")
+
+
+def fields_of(hint: Any, param: str = "", depth: int = 5) -> Iterator[str]:
+    """The names of all fields of a type of the library's, as they stand in a form; of lists the first item."""
+    if is_typeddict(hint):
+        for name, inner in parameters._fields(hint).items() if depth else ():
+            nested = f"{param}[{name}]" if param else name
+            yield nested
+            yield from fields_of(inner, nested, depth - 1)
+    elif typing.get_origin(hint) is list:
+        yield f"{param}[0]"
+        yield from fields_of(typing.get_args(hint)[0], f"{param}[0]", depth)
+    else:
+        for inner in typing.get_args(hint):
+            yield from fields_of(inner, param, depth)
+
+
+def test_no_value_of_any_parameter_makes_the_simulator_fail() -> None:
+    """Each parameter gets some of the odd values, by turns, or all of them where they are computed with."""
+    world, values, sent = make_world(), cycle(ODD), 0
+    ids = {"customers": world.customer, "products": world.product, "prices": world.monthly}
+    bases = {
+        "POST prices": {"product": world.product, "currency": "eur", "unit_amount": "1", "recurring[interval]": "day"},
+        "POST coupons": {"percent_off": "5"},
+        "POST subscriptions": {"customer": world.customer, "items[0][price]": world.yearly},
+        "POST subscriptions/{id}": {"description": "d"},
+    }
+    for route in (each for each in ROUTES if each.method != "DELETE"):
+        path = route.path.replace("{id}", ids.get(route.collection, world.subscription))
+        base = bases.get(f"{route.method} {route.path}", {})
+        for name in dict.fromkeys(fields_of(route.shape)):
+            kept = {each: value for each, value in base.items() if not name.startswith(each)}
+            for value in islice(values, len(ODD) if base else 2):
+                answer = world.simulator.call(route.method, path, kept | {name: value})
+                assert answer.status in {200, 400, 404}, (route.name, name)
+                sent += 1
+    assert sent > 3000
