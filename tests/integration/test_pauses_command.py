@@ -202,6 +202,20 @@ def test_the_commands_do_nothing_until_told_to(
     )
 
 
+def test_they_speak_french(client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]) -> None:
+    french = ("--language", "fr", "--requests-per-second", "100")
+    paused = pause_collection(client, subscribe(billing_mode=FLEXIBLE))
+    classic = pause_collection(client, subscribe(billing_mode={"type": "classic"}))
+    would = portal("convert", *french).stdout
+    assert f"{paused.id} {paused.customer_id} à faire\u00a0: conversion" in would
+    assert f"{classic.id} {classic.customer_id} ignoré\u00a0: Son billing_mode vaut classic." in would
+    assert "1 à modifier, 1 ignoré." in would
+    assert "Ajoutez --apply pour exécuter." in would
+    done = portal("resume", "--stranded", "--apply", *french).stdout
+    assert f"{paused.id} {paused.customer_id} fait\u00a0: reprise" in done
+    assert "2 effectués." in done
+
+
 def test_one_subscription_is_resumed_and_the_others_are_left_alone(
     client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
 ) -> None:

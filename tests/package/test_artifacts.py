@@ -124,6 +124,21 @@ def test_an_artifact_holds_its_own_function_only(artifact: Path) -> None:
     assert not {"local", "cli", "tests", "bench", "bin", ".lock"} & {path.name for path in artifact.iterdir()}
 
 
+def test_an_artifact_speaks_french(artifact: Path) -> None:
+    """It has the compiled catalogues, and neither their sources nor what compiles them."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from shared.i18n import _; print(_('May').say('fr'))"
+    ran = subprocess.run(
+        [PYTHON, "-I", "-S", "-c", code, str(artifact)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONIOENCODING": "utf-8"},
+    )
+    assert ran.stdout.strip() == "mai"
+    assert [path.name for path in (artifact / "shared" / "locale").iterdir()] == ["fr.mo"]
+    assert not (artifact / "babel").exists()
+
+
 def test_an_artifact_carries_bytecode_that_lambda_does_not_have_to_check(artifact: Path) -> None:
     tag = f"cpython-{VERSION.replace('.', '')}"
     for source in [*artifact.glob("shared/*.py"), *artifact.glob("stripe/*.py")]:

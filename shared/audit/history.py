@@ -1,1 +1,0 @@
-"""What earlier nights found, so that a report can say what changed."""

@@ -1,0 +1,165 @@
+"""A third language is one file: in a made-up one, everything that people read is translated, and nothing slips past.
+
+Its catalogue puts each sentence between brackets, and an accent on each letter.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from email.message import EmailMessage
+from html import unescape
+from io import StringIO
+from pathlib import Path
+from string import Formatter
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+from rich.console import Console
+
+import cli.link
+from cli.audit import report_as_text
+from cli.explain import explained_as_text
+from cli.link import MailedLink
+from functions.create_session.visitor_page import Visitor, visitor_page
+from functions.nightly_audit.mail import compose
+from shared import i18n
+from shared.audit.rendering.as_html import to_html
+from shared.audit.report import ReportView
+from shared.errors import OperatorError, PortalError, Unauthenticated, Unavailable
+from shared.link_token import Flow
+from shared.portal.configuration import Configuration
+from shared.portal.explain import ExplainedSubscription, Explanation
+from shared.portal.pause import pause_day
+from shared.portal.payment_methods import SUPPORTED
+from shared.portal.rules import find_problems
+from tests.mail_samples import samples
+from tests.unit.test_portal_rules import facts, features, plain
+
+PSEUDO = "xx"
+_ACCENTS = str.maketrans("aeiouyncAEIOUYNC", "àéîöûÿñçÀÉÎÖÛŸÑÇ")
+CONFIGURATION = {"id": "bpc_1", "active": True, "features": {"subscription_pause": {"enabled": True}}}
+_OPEN, _CLOSE = "\u27e6", "\u27e7"
+
+
+def pseudo(text: str) -> str:
+    """The sentence as the made-up language has it; what has no words, such as the form of a number, stays as it is."""
+    parts = list(Formatter().parse(text))
+    if not any(re.search("[A-Za-z]", literal) for literal, *_ in parts):
+        return text
+    said = ""
+    for literal, name, form, _ in parts:
+        said += literal.translate(_ACCENTS).replace("{", "{{").replace("}", "}}")
+        if name is not None:
+            said += f"{{{name}:{form}}}" if form else f"{{{name}}}"
+    return f"{_OPEN}{said}{_CLOSE}"
+
+
+@pytest.fixture(autouse=True)
+def third_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The one file, made of the messages in the French one."""
+    with (i18n.LOCALE / "fr.po").open("rb") as file:
+        known = read_po(file, locale="fr")
+    made = Catalog(locale="en")  # whose plurals it has
+    for entry in known:
+        if entry.id:
+            many = isinstance(entry.id, tuple)
+            made.add(entry.id, tuple(map(pseudo, entry.id)) if many else pseudo(str(entry.id)))
+    with (tmp_path / f"{PSEUDO}.po").open("wb") as file:
+        write_po(file, made)
+    with (tmp_path / f"{PSEUDO}.mo").open("wb") as file:
+        write_mo(file, made)
+    monkeypatch.setattr(i18n, "LOCALE", tmp_path)
+    for cached in (i18n._catalogue, i18n._separators):
+        cached.cache_clear()
+    yield
+    for cached in (i18n._catalogue, i18n._separators):
+        cached.cache_clear()
+
+
+# What no language changes: addresses, ids, Stripe's own words, names of files and zones.
+_DATA = re.compile(
+    r"https?://\S+|s3://\S+|\S+@\S+|\b(sub|cus|bpc|we|evt|price|prod|si)_\w+"
+    r"|Europe/Paris|UTC|EUR|USD|JPY|CHF|GBP|SEK|KWD|CSV|CI|Northwind|visa"
+)
+
+
+def untranslated(text: str) -> list[str]:
+    """Return the words outside brackets that are no data."""
+    while (inner := re.sub(f"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}", " ", text)) != text:
+        text = inner
+    return re.findall(r"[^\W\d_]{3,}", _DATA.sub(" ", text), re.UNICODE)
+
+
+def words_of(html: str) -> str:
+    """Return what a reader of the page sees."""
+    html = re.sub(r"<!--.*?-->|<(style|title)[^>]*>.*?</\1>", "", html, flags=re.DOTALL)
+    return unescape(re.sub(r"<[^>]+>", " ", html))
+
+
+def body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    assert part
+    return " ".join(str(part.get_content()).split())
+
+
+def test_it_is_a_language_like_the_others() -> None:
+    assert i18n.languages() == ("en", PSEUDO)
+    assert i18n.best_language("fr, xx;q=0.5") == PSEUDO
+
+
+@pytest.mark.parametrize("name", samples())
+def test_the_nights_mail_and_the_report(name: str) -> None:
+    report, before, change, link = samples()[name]
+    message = compose(ReportView(report, PSEUDO, before, change, link), "audit@example.com", ("team@example.com",))
+    assert _OPEN in str(message["Subject"])
+    assert untranslated(str(message["Subject"]).replace("\n", "")) == []
+    assert untranslated(body(message, "plain")) == []
+    assert untranslated(words_of(body(message, "html"))) == []
+    assert untranslated(words_of(to_html(report, PSEUDO))) == []
+    assert f'<html lang="{PSEUDO}">' in body(message, "html")
+
+
+def test_the_report_in_the_terminal() -> None:
+    report = samples()["several"][0]
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(report_as_text(report, PSEUDO))
+    names_of_checks = re.compile(r"\(\w+\)$", re.MULTILINE)
+    assert untranslated(names_of_checks.sub("", console.export_text())) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Unauthenticated("expired_token", ""), OperatorError("bad_secret", ""), Unavailable("stripe_unavailable", "")],
+)
+def test_the_visitors_page(error: PortalError) -> None:
+    page = visitor_page(error, Visitor("xx", has_token=True, reference="0123"))
+    assert untranslated(words_of(page)) == []
+    assert f'<html lang="{PSEUDO}">' in page
+
+
+def test_what_the_portal_lets_a_customer_do() -> None:
+    given = facts(plain("past_due", schedule_id="sub_sched_1"), features=features(subscription_pause={"enabled": True}))
+    problems = tuple(find_problems(Configuration.from_stripe(CONFIGURATION), pause_day(date(2026, 11, 22))))
+    assert problems
+    explained = ExplainedSubscription(Explanation(given, "FR"), "bpc_1", problems, None, ("Prices",))
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(explained_as_text(explained, PSEUDO))
+    text = console.export_text()
+    brands = (each.name.say(PSEUDO) for each in SUPPORTED if _OPEN not in each.name.say(PSEUDO))
+    for name in (*(each.type for each in SUPPORTED), *brands):
+        text = text.replace(name, " ")
+    assert untranslated(text) == []
+
+
+@pytest.mark.parametrize("flow", cli.link._PAGES)
+def test_the_mail_of_a_link(flow: Flow | None) -> None:
+    link = MailedLink(
+        "https://api.example/x", "https://api.example/portal", flow, datetime(2026, 12, 1, 8, 5, tzinfo=UTC)
+    )
+    sender = "Northwind <billing@shop.example>"
+    message = cli.link.compose(link, sender=sender, recipient="ada@example.com", language=PSEUDO)
+    assert untranslated(str(message["Subject"])) == []
+    assert untranslated(body(message, "plain")) == []
+    assert untranslated(words_of(body(message, "html"))) == []
