@@ -99,3 +99,20 @@ def test_dead_letters_are_kept_for_as_long_as_sqs_can_and_encrypted() -> None:
     queues = {name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == "AWS::SQS::Queue"}
     assert queues == {key: {"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": True} for key in queues}
     assert queues
+
+
+def test_every_route_has_its_own_throttle_and_the_webhook_has_its_own_limits() -> None:
+    """Junk at the webhook must not shut visitors out, nor limits meant for visitors answer Stripe's bursts with 429."""
+    routes = {
+        name: resource["Properties"]["RouteKey"]
+        for name, resource in TEMPLATE["Resources"].items()
+        if resource["Type"] == "AWS::ApiGatewayV2::Route"
+    }
+    stage = TEMPLATE["Resources"]["ApiStage"]
+    settings = stage["Properties"]["RouteSettings"]
+    assert set(settings) == set(routes.values())
+    # API Gateway refuses the settings of a route that does not exist yet.
+    assert set(stage["DependsOn"]) == set(routes)
+    webhook = settings.pop("POST /webhooks/stripe")
+    for limit in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
+        assert {each[limit]["Ref"] for each in settings.values()}.isdisjoint({webhook[limit]["Ref"]})
