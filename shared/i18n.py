@@ -5,6 +5,7 @@ compiled to `.mo` by `make catalogues`. A message keeps its values until it is s
 the steps of an audit, before anybody's language is known.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Message:
         from pydantic_core import core_schema  # noqa: PLC0415 - the webhook starts without
 
         return core_schema.no_info_plain_validator_function(
-            _from_json, serialization=core_schema.plain_serializer_function_ser_schema(_to_json)
+            _validated, serialization=core_schema.plain_serializer_function_ser_schema(_dumped)
         )
 
 
@@ -269,6 +270,28 @@ _TYPOGRAPHY = {
 
 
 # ------------------------------------------------------------------ messages as JSON
+# Thousands of findings say the same: each message is written and read once.
+@lru_cache(maxsize=1024)
+def _dumped(message: Message) -> str:
+    return json.dumps(_to_json(message), ensure_ascii=False, separators=(",", ":"))
+
+
+@lru_cache(maxsize=1024)
+def _loaded(text: str) -> Message:
+    message = _from_json(json.loads(text))
+    if not isinstance(message, Message):
+        raise ValueError(f"not a message: {text}")  # noqa: TRY004 - pydantic expects it
+    return message
+
+
+def _validated(data: Any) -> Message:
+    if isinstance(data, Message):
+        return data
+    if isinstance(data, str):
+        return _loaded(data)
+    raise ValueError(f"not a message: {data!r}")
+
+
 def _to_json(value: "Value") -> Any:  # noqa: PLR0911 - one for each type
     match value:
         case Message(id, plural, n, values):
@@ -301,7 +324,7 @@ def _from_json(data: Any) -> Any:  # noqa: PLR0911 - one for each type
             return date.fromisoformat(day)
         case {"time": at}:
             return time.fromisoformat(at)
-        case Message() | str() | int():
+        case str() | int():
             return data
     raise ValueError(f"not a message: {data!r}")
 

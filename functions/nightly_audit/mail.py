@@ -10,7 +10,7 @@ from shared.audit.rendering.as_html import mail_bodies
 from shared.audit.rendering.page import Medium
 from shared.audit.rendering.summary import groups_of, is_all_clear, urgent
 from shared.audit.rendering.trend import what_changed
-from shared.audit.report import ListLink, Report, ReportView
+from shared.audit.report import Report, ReportView
 from shared.i18n import Message, _, _n, signed
 from shared.ses import SEVEN_BITS, send
 from shared.stripe.money import written_amounts
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 # About what a phone shows of a subject on two lines.
 LONGEST = 62
 MOST_AMOUNTS = 2
+# SES takes 40 MB, but readers' servers take less: many 10 MB, counted after base64, which makes 4 bytes (and line ends)
+# of 3.
+LARGEST_CSV = 5_000_000
+
+_FIX = "Verify AUDIT_EMAIL_FROM in SES in this region, and AUDIT_EMAIL_TO too while the account is in the SES sandbox."
 
 
 def subject(edition: ReportView) -> str:
@@ -88,15 +93,6 @@ def _with_money(customers: Message, report: Report) -> Message:
     if report.unknown_amounts:
         return _("{customers}, at least {amounts} a month", customers=customers, amounts=amounts)
     return _("{customers}, {amounts} a month", customers=customers, amounts=amounts)
-
-
-__all__ = ["ListLink", "Mailer", "ReportView", "compose", "subject"]
-
-# SES takes 40 MB, but readers' servers take less: many 10 MB, counted after base64, which makes 4 bytes (and line ends)
-# of 3.
-LARGEST_CSV = 5_000_000
-
-_FIX = "Verify AUDIT_EMAIL_FROM in SES in this region, and AUDIT_EMAIL_TO too while the account is in the SES sandbox."
 
 
 class Mailer:

@@ -1,4 +1,4 @@
-"""What a check finds, in plain data."""
+"""What the checks find, in plain data, and the findings of a whole audit, however many there are."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -14,25 +14,13 @@ from shared.i18n import Message, _
 from shared.stripe.money import MonthlyAmount, add_amounts, in_major_units
 from shared.stripe.subscription import PauseKind, SubscriptionItem
 
-
-@dataclass(frozen=True, slots=True)
-class ListChange:
-    """How the list of paused subscriptions differs from that of the night `since`.
-
-    `new` and `gone` are the first few subscription ids, the worst and the largest amounts first.
-    """
-
-    since: date
-    new: tuple[str, ...] = ()
-    new_count: int = 0
-    gone: tuple[str, ...] = ()
-    gone_count: int = 0
-
-
+# What the audit finds about itself.
 CRASHED_CHECK = "crashed_check"
 MIRROR_UNREADABLE = "mirror_unreadable"
 MISSING_PERMISSION = "missing_permission"
 UNREADABLE_SUBSCRIPTION = "unreadable_subscription"
+# So many subjects of a sampled finding are kept.
+SAMPLE = 5
 
 
 class Severity(StrEnum):
@@ -122,9 +110,6 @@ class Finding:
         return len(self.subjects) + self.more
 
 
-SAMPLE = 5
-
-
 class Findings:
     """In the order of their coming; sampled ones that say the same become one, with its first few subjects."""
 
@@ -154,6 +139,20 @@ class Findings:
 
 def _sampled(finding: Finding) -> Finding:
     return replace(finding, subjects=finding.subjects[:SAMPLE], more=finding.size - min(len(finding.subjects), SAMPLE))
+
+
+@dataclass(frozen=True, slots=True)
+class ListChange:
+    """How the list of paused subscriptions differs from that of the night `since`.
+
+    `new` and `gone` are the first few subscription ids, the worst and the largest amounts first.
+    """
+
+    since: date
+    new: tuple[str, ...] = ()
+    new_count: int = 0
+    gone: tuple[str, ...] = ()
+    gone_count: int = 0
 
 
 FINDING = TypeAdapter(Finding)

@@ -24,6 +24,20 @@ from shared.stripe.gateway import StripeJson, SubscriptionRead
 from shared.stripe.lists import EVENT_TYPES, ListPage, Window, WindowReader, pages
 from shared.stripe.pacing import RateLimit, Retries, limited_reads
 
+logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+
+# Enough to see that something is wrong; what a broken endpoint left behind may be endless.
+MOST_EVENTS = 1000
+# A delivery that is still under way is no fault.
+TIME_TO_DELIVER = timedelta(hours=1)
+# Requests for the prices of products, of all configurations together.
+MOST_PRODUCTS_READ = 50
+# What the mirror has and Stripe's list has not costs a request each. Usually that is little, of test clocks or of lost
+# events; in a mirror of another account it is all.
+MOST_ASKED = 5000
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -43,14 +57,6 @@ class Sources:
         rule = Mirror(self.table, read, uncertainty=self.uncertainty, retention=self.retention) if self.repair else None
         now = day.now.timestamp()
         return Comparison(self.table, rule, read, now, self.retention, self.uncertainty, self.limit, seen)
-
-
-# Enough to see that something is wrong; what a broken endpoint left behind may be endless.
-MOST_EVENTS = 1000
-# A delivery that is still under way is no fault.
-TIME_TO_DELIVER = timedelta(hours=1)
-# Requests for the prices of products, of all configurations together.
-MOST_PRODUCTS_READ = 50
 
 
 def all_configurations(client: StripeClient, retries: Retries) -> Iterator[StripeJson]:
@@ -95,14 +101,6 @@ class Prices:
             ).data
         return self._known[product_id]
 
-
-logger = logging.getLogger(__name__)
-
-_Result = TypeVar("_Result")
-
-# What the mirror has and Stripe's list has not costs a request each. Usually that is little, of test clocks or of lost
-# events; in a mirror of another account it is all.
-MOST_ASKED = 5000
 
 _UNREADABLE = Finding(
     MIRROR_UNREADABLE,

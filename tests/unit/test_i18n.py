@@ -11,7 +11,7 @@ from unittest.mock import Mock, patch
 import pytest
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from shared import i18n
 from shared.i18n import NOTHING, Message, Value, _, _n, best_language, listed, say, sentences, signed, verbatim
@@ -116,8 +116,9 @@ def test_a_kept_message_is_the_same_in_every_language(message: Message) -> None:
 
 
 def test_what_is_no_message_is_not_read_as_one() -> None:
-    with pytest.raises(ValueError, match="not a message"):
-        TypeAdapter(Kept).validate_python({"message": {"text": "x"}})
+    for wrong in ({"text": "x"}, "7", '{"text": "x"}', '{"day": "2024-08-01"}', "no JSON"):
+        with pytest.raises(ValidationError):
+            TypeAdapter(Kept).validate_python({"message": wrong})
 
 
 def test_a_catalogue_is_all_that_a_language_needs(locale: Path) -> None:

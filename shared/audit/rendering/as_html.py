@@ -1,4 +1,4 @@
-"""The colours of the report, in a light and in a dark scheme."""
+"""The report as a page for a browser, and as the text and the HTML of a mail, in a light and a dark scheme."""
 
 from dataclasses import dataclass
 from functools import cache

@@ -1,4 +1,4 @@
-"""Says what changed since an earlier night: how many customers, how much money, and which subscriptions."""
+"""What changed since an earlier night, and the trend of the last thirty: customers, money, and subscriptions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from shared.stripe.money import written_amount
 
 # More currencies than these are left to the sums.
 MOST_CURRENCIES = 3
+NIGHTS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,6 @@ def _differences(edition: ReportView, then: PastNight) -> Iterator[Message]:
     amounts = listed(signed(amount, written_amount(abs(amount), currency)) for currency, amount in shown)
     if amounts:
         yield _("{amounts} a month", amounts=amounts)
-
-
-NIGHTS = 30
 
 
 @dataclass(frozen=True, slots=True)
