@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL = $(if $(ARGS),,--numprocesses auto --dist loadfile --no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check format lint types validate lock lock-check reference messages catalogues build bench
+.PHONY: help dev test check format lint types validate lock lock-check reference messages catalogues build bench mutants
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,7 @@ lock: $(BIN)/portal ## update the lock files (UPGRADE=--upgrade takes the newest
 	$(COMPILE) $(UPGRADE) --group dev --python-version 3.11 -o requirements-dev.txt
 	$(COMPILE) $(UPGRADE) --group sam --python-version 3.11 -o requirements-sam.txt
 	$(COMPILE) $(UPGRADE) --group uv --python-version 3.11 -c requirements-dev.txt -o requirements-uv.txt
+	$(COMPILE) $(UPGRADE) --group mutants --python-version 3.11 -c requirements-dev.txt -o requirements-mutants.txt
 	for name in $(FUNCTIONS); do $(COMPILE) --group $$name --python-version $(LAMBDA_PYTHON) \
 		-c requirements-dev.txt -o functions/$$name/requirements.txt || exit 1; done
 
@@ -90,6 +91,10 @@ bench: $(BIN)/portal catalogues ## run the benchmarks (results are in bench/READ
 	$(BIN)/python -m bench.audit_scale
 	$(BIN)/python -m bench.audit_scale --memory 10000 100000 1000000
 
+mutants: $(BIN)/mutmut catalogues ## list changes of the core modules that no test notices
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 lock-check: $(BIN)/portal ## check that the lock files match pyproject.toml
 	$(BIN)/python -m tests.lock_check
 
@@ -108,6 +113,10 @@ $(BIN)/portal: requirements-uv.txt requirements-dev.txt pyproject.toml
 	@$(INSTALL) --python $(BIN)/python --no-build-isolation --no-deps -e .
 	@touch $@
 	@$(MAKE) --no-print-directory catalogues
+
+$(BIN)/mutmut: requirements-mutants.txt | $(BIN)/portal
+	$(INSTALL) --python $(BIN)/python --require-hashes -r requirements-mutants.txt
+	@touch $@
 
 $(SAM): requirements-sam.txt | $(BIN)/portal
 	$(call announce,.venv-sam,requirements-sam.txt,about 60 MB)

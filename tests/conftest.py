@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, settings
 # Powertools reads it when a function's module is imported, as it would be in Lambda's init phase.
 os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "StripePortal"
 
-# Catalogues that are older than their sources are refused. One process compiles them, before it starts any other.
-if "PYTEST_XDIST_WORKER" not in os.environ:
+# Catalogues that are older than their sources are refused. One process compiles them, before it starts any other, and
+# before mutmut copies them.
+if not {"PYTEST_XDIST_WORKER", "MUTANT_UNDER_TEST"} & os.environ.keys():
     subprocess.run(["make", "--silent", "catalogues"], cwd=Path(__file__).parents[1], check=True)
 
 # A busy machine is no failure of the code.

@@ -14,6 +14,7 @@ LOCKS = {
     "dev": "requirements-dev.txt",
     "sam": "requirements-sam.txt",
     "uv": "requirements-uv.txt",
+    "mutants": "requirements-mutants.txt",
     "create_session": "functions/create_session/requirements.txt",
     "nightly_audit": "functions/nightly_audit/requirements.txt",
     "webhook": "functions/webhook/requirements.txt",
