@@ -28,7 +28,7 @@ from functions.nightly_audit.wiring import wire
 from local.aws.intrinsics import REGION, PhysicalNames
 from local.aws.resources import AwsClients, create_resources
 from local.aws.template import Template
-from local.processes import answers
+from local.processes import responds
 from shared.mirror.table import MirroredSubscription, MirrorTable, Write, item_key, read_item
 from shared.stripe.gateway import StripeJson
 from shared.stripe.subscription import read_subscription
@@ -105,7 +105,7 @@ def amazon() -> Iterator[str]:
         port = taken.getsockname()[1]
     with running("local.aws.server", "--port", str(port)):
         url = f"http://127.0.0.1:{port}"
-        while not answers(f"{url}/moto-api/"):
+        while not responds(f"{url}/moto-api/"):
             time.sleep(0.1)
         yield url
 
