@@ -135,7 +135,12 @@ def replay_line(name: str, done: ReplayProgress) -> str:
     counts: Mapping[str, int] = {outcome.value: number for outcome, number in sorted(done.outcomes.items())}
     shown = [f"{number:,} {outcome}" for outcome, number in counts.items()]
     return f"{name}: " + ", ".join(
-        (f"{done.seen:,} read", *shown, *([f"{done.failed:,} failed"] if done.failed else []))
+        (
+            f"{done.seen:,} read",
+            *shown,
+            *([f"{done.failed:,} failed"] if done.failed else []),
+            *([f"{done.left:,} left in the queue"] if done.left else []),
+        )
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from stripe import StripeClient
 
-from shared.errors import UnreadableEvent
+from shared.errors import PortalError, Unavailable, UnreadableEvent
 from shared.mirror.comparison import attempt
 from shared.mirror.dead_letters import DeadLetter, DeadLetterReader, unpacked
 from shared.mirror.drift import MOST_RECORDS, Failure
@@ -19,14 +19,21 @@ from shared.stripe.events import is_from_event_bus
 from shared.stripe.lists import undelivered_events
 from shared.stripe.pacing import RateLimit, Retries
 
+# Each was tried for a minute: after so many in a row Stripe itself is at fault, not one subscription.
+MOST_UNANSWERED = 3
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayProgress:
-    """What became of the events so far. Counts are of all, `failures` holds the first 1,000."""
+    """What became of the events so far. Counts are of all, `failures` holds the first 1,000.
+
+    `left` is how many of them stay in the queue that they came from.
+    """
 
     outcomes: Mapping[Outcome | Ignored, int] = field(default_factory=dict)
     failed: int = 0
     failures: tuple[Failure, ...] = ()
+    left: int = 0
 
     @property
     def seen(self) -> int:
@@ -46,17 +53,27 @@ class Replay:
     def dead_letters(self, queue: DeadLetterReader) -> Iterator[ReplayProgress]:
         """Apply what can be read today, and only then delete it from the queue; the rest stays.
 
-        Yields the progress after each message. Raises `Unavailable` when the mirror or the queue fail: nothing is lost.
+        Yields the progress after each message. Goes past a message that fails again, also if it crashes the code or
+        Stripe fails to answer about its subscription. Raises `Unavailable` when the mirror, the queue or Stripe as a
+        whole fail: nothing is lost.
         """
-        done = ReplayProgress()
+        done, unanswered = ReplayProgress(), 0
         with queue:
             for letter in queue.letters():
-                result = self._apply(f"message {letter.id}", partial(event_in, letter.body, letter.encoding))
+                body = partial(event_in, letter.body, letter.encoding)
+                try:
+                    result = self._apply(f"message {letter.id}", body)
+                    unanswered = 0
+                except Unavailable as error:
+                    unanswered += 1
+                    if error.code != "stripe_unavailable" or unanswered == MOST_UNANSWERED:
+                        raise
+                    result = Failure(f"message {letter.id}", error.code, error.message)
                 if isinstance(result, Failure):
                     result = _with_history(result, letter)
                 elif self.apply:
                     queue.delete(letter)
-                done = _with(done, result)
+                done = replace(_with(done, result), left=queue.left)
                 yield done
 
     def undelivered(self, client: StripeClient, *, since: int) -> Iterator[ReplayProgress]:
@@ -71,7 +88,12 @@ class Replay:
             yield done
 
     def _apply(self, subject: str, body: Callable[[], bytes]) -> Outcome | Ignored | Failure:
-        result = attempt(subject, lambda: self.intake.apply_event(body(), now=self.clock()), Retries(self.limit))
+        try:
+            result = attempt(subject, lambda: self.intake.apply_event(body(), now=self.clock()), Retries(self.limit))
+        except PortalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of our own; its message may hold the customer's data
+            return Failure(subject, "internal_error", f"This version of the code fails on it: {type(error).__name__}")
         return result if isinstance(result, Failure) else result.outcome
 
 

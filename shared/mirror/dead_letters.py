@@ -1,16 +1,18 @@
 """The queue of genuine events that could not be read: how one is kept, and how it is read again.
 
-SQS takes neither large messages nor every character, so an event may be packed.
+SQS takes neither large messages nor every character, so an event may be packed. One that is too large even then is kept
+as a thin event: its subscription is read from Stripe when it is applied.
 """
 
 import binascii
 import gzip
+import json
 import re
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -26,7 +28,12 @@ if TYPE_CHECKING:
 
 # SQS takes a megabyte, and a queue may be set to less; an event of this size is still easy to read in the console.
 MOST_BYTES = 200_000
+# Of the megabyte (2**20 bytes), the attributes take a part.
+MOST_PACKED_BYTES = 1_000_000
 PACKED = "gzip+base64"
+CUT = "cut"
+# Of an event of which nothing else can be kept; a character takes up to four bytes.
+BEGINNING = 50_000
 
 # Long enough for a page of ten with patience; after a crash the messages come back by themselves.
 HELD_FOR = timedelta(minutes=5)
@@ -41,22 +48,51 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 @dataclass(frozen=True, slots=True)
 class PackedEvent:
-    """An event as the text of a message; `encoding` is `plain` where that is possible, else `gzip+base64`."""
+    """An event as the text of a message; `encoding` is `plain` where that is possible, else `gzip+base64` or `cut`."""
 
     text: str
     encoding: str
 
 
 def packed(body: bytes) -> PackedEvent:
-    """Return the event in a form that SQS takes."""
+    """Return the event in a form that SQS takes.
+
+    One that is too large for any becomes a thin event; if it names no subscription, its beginning is kept.
+    """
     text = body.decode()
     if len(body) <= MOST_BYTES and text and not _FORBIDDEN.search(text):
         return PackedEvent(text, "plain")
-    return PackedEvent(b64encode(gzip.compress(body, mtime=0)).decode(), PACKED)
+    zipped = b64encode(gzip.compress(body, mtime=0)).decode()
+    if len(zipped) <= MOST_PACKED_BYTES:
+        return PackedEvent(zipped, PACKED)
+    if thin := _thin(body):
+        return PackedEvent(thin, "plain")
+    return PackedEvent(_FORBIDDEN.sub("?", text[:BEGINNING]), CUT)
+
+
+def _thin(body: bytes) -> str | None:
+    """Return a snapshot event as a thin one, or `None` if its body does not say enough."""
+    try:
+        event = json.loads(body)
+        return json.dumps(
+            {
+                "id": event["id"],
+                "object": "v2.core.event",
+                "type": f"v1.{event['type']}",
+                "created": datetime.fromtimestamp(event["created"], UTC).isoformat(),
+                "livemode": event["livemode"],
+                "context": event.get("context") or event.get("account"),
+                "related_object": {"id": event["data"]["object"]["id"], "type": "subscription"},
+            }
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
+        return None
 
 
 def unpacked(text: str, encoding: str) -> str:
-    """Return the event as it came. Raises `UnreadableEvent` where `encoding` says packed and the text is not."""
+    """Return the event as it came. Raises `UnreadableEvent` if it was cut, or is said to be packed and is not."""
+    if encoding == CUT:
+        raise UnreadableEvent("unreadable_event", "The event was too large for a message: only its beginning was kept")
     if encoding != PACKED:
         return text
     try:
@@ -127,14 +163,24 @@ class DeadLetterReader:
             except (ClientError, BotoCoreError):
                 return
 
+    @property
+    def left(self) -> int:
+        """How many of the messages read so far stay in the queue."""
+        return len(self._held)
+
     def letters(self) -> Iterator[DeadLetter]:
-        """Read every message once, until the queue has no other. Raises `Unavailable`."""
+        """Read every message once, until the queue has no other. Raises `Unavailable`.
+
+        In a long run messages that are left come again. Each is then held for longer, so those behind it come too.
+        """
+        again = 0
         while messages := self._receive():
             new = [message for message in messages if message["MessageId"] not in self._seen]
             for message in messages:
                 self._held[message["MessageId"]] = message["ReceiptHandle"]
                 self._seen.add(message["MessageId"])
-            if not new:
+            again = 0 if new else again + len(messages)
+            if again > len(self._held):
                 return
             yield from map(_letter, new)
 

@@ -2,14 +2,20 @@
 
 import json
 import time
+from base64 import b64encode
+from datetime import timedelta
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cli.recover.replay import Replay
-from shared.errors import Unavailable
-from shared.mirror.dead_letters import packed
+from shared.errors import Unavailable, UnreadableEvent
+from shared.mirror.dead_letters import DeadLetterQueue, packed
 from shared.mirror.intake import Intake
+from shared.mirror.rule import Mirror, Outcome
+from shared.stripe.events import SubscriptionEvent
+from shared.stripe.gateway import SubscriptionRead
 from tests.integration.conftest import Aws
 from tests.integration.recovery_world import FAST, World, make_world
 from tests.integration.simulator_fixtures import RunningSimulator
@@ -42,6 +48,17 @@ def event_of(world: World, subscription_id: str) -> dict[str, Any]:
     events = world.simulator.client().v1.events.list({"type": "customer.subscription.created", "limit": 100}).data
     (found,) = (each.to_dict(for_json=True) for each in events if each.data.object["id"] == subscription_id)
     return found
+
+
+def thin_event(subscription_id: str) -> dict[str, Any]:
+    return {
+        "id": f"evt_thin{subscription_id.removeprefix('sub_')}",
+        "object": "v2.core.event",
+        "type": "v1.customer.subscription.updated",
+        "created": "2026-11-01T12:00:00.000Z",
+        "livemode": False,
+        "related_object": {"id": subscription_id, "type": "subscription"},
+    }
 
 
 def test_what_can_be_understood_now_is_brought_in_and_leaves_the_queue(world: World) -> None:
@@ -134,3 +151,98 @@ def test_old_events_do_not_undo_what_came_since(world: World) -> None:
     assert (result.exit_code, world.statuses()) == (0, {known: "unpaid"})
     assert "stale" in result.stdout
     assert kept(world) == []
+
+
+def test_letters_that_come_again_do_not_hide_those_behind_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow run holds a message for less time than it takes: SQS then delivers it again, before others."""
+    monkeypatch.setattr("shared.mirror.dead_letters.HELD_FOR", timedelta(seconds=1))
+    for number in range(12):
+        keep(world, json.dumps({"odd": number}))
+    bodies = []
+    with world.deployment.dead_letter_queue as queue:
+        for letter in queue.letters():
+            bodies.append(letter.body)
+            if len(bodies) == 10:
+                time.sleep(1.1)
+    assert sorted(bodies) == sorted(json.dumps({"odd": number}) for number in range(12))
+
+
+def test_a_letter_that_crashes_the_code_is_passed_and_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda keeps the EventBridge events that its function crashed on, and they may crash it still."""
+    crashing, known = world.subscribe(2)
+    keep(world, json.dumps(event_of(world, crashing)))
+    keep(world, json.dumps(event_of(world, known)))
+    apply = Mirror.apply
+
+    def crash(self: Mirror, event: SubscriptionEvent, **how: Any) -> Outcome:
+        if event.subscription.id == crashing:
+            raise KeyError("secret of the customer")
+        return apply(self, event, **how)
+
+    monkeypatch.setattr(Mirror, "apply", crash)
+    result = world.portal("replay", "--only", "dead-letters", "--apply", *FAST)
+    assert result.exit_code == 1
+    assert world.statuses() == {known: "active"}
+    assert "2 read, 1 applied, 1 failed, 1 left in the queue" in result.stdout
+    assert "internal_error" in result.stdout
+    assert "KeyError" in result.stdout
+    assert "secret of the customer" not in result.stdout
+    assert len(kept(world)) == 1
+
+
+def test_a_letter_about_a_subscription_that_stripe_fails_to_read_is_passed(world: World) -> None:
+    failing, known = world.subscribe(2)
+    keep(world, json.dumps(thin_event(failing)))
+    keep(world, json.dumps(event_of(world, known)))
+    limit = world.limit()
+
+    def read(subscription_id: str) -> SubscriptionRead:
+        raise Unavailable("stripe_unavailable", f"Stripe did not answer about {subscription_id}")
+
+    replay = Replay(Intake(world.deployment.mirror_rule(read), lambda: False), limit, time.time, apply=True)
+    *_, done = replay.dead_letters(world.deployment.dead_letter_queue)
+    assert (done.failed, done.left, world.statuses()) == (1, 1, {known: "active"})
+
+
+def test_three_letters_in_a_row_that_stripe_does_not_answer_end_the_run(world: World) -> None:
+    for subscription_id in world.subscribe(4):
+        keep(world, json.dumps(thin_event(subscription_id)))
+    asked = []
+
+    def read(subscription_id: str) -> SubscriptionRead:
+        asked.append(subscription_id)
+        raise Unavailable("stripe_unavailable", f"Stripe did not answer about {subscription_id}")
+
+    replay = Replay(Intake(world.deployment.mirror_rule(read), lambda: False), world.limit(), time.time, apply=True)
+    with pytest.raises(Unavailable):
+        list(replay.dead_letters(world.deployment.dead_letter_queue))
+    assert len(set(asked)) == 3
+    assert len(kept(world)) == 4
+
+
+def test_a_dry_run_says_that_everything_is_left(world: World) -> None:
+    (known,) = world.subscribe()
+    keep(world, json.dumps(event_of(world, known)))
+    keep(world, '{"odd": true}')
+    assert "2 left in the queue" in world.portal("replay", "--only", "dead-letters", *FAST).stdout
+
+
+def test_an_event_larger_than_a_message_is_kept_by_its_subscription(world: World) -> None:
+    (known,) = world.subscribe()
+    noise = b64encode(Random(1).randbytes(1_500_000)).decode()
+    body = json.dumps(event_of(world, known) | {"padding": noise}).encode()
+    queue = DeadLetterQueue(lambda: world.aws.clients.sqs, world.aws.template.ref("DeadLetterQueue"))
+    queue.keep(body, UnreadableEvent("unreadable_event", "It was not understood then"))
+    assert world.portal("replay", "--only", "dead-letters", "--apply", *FAST).exit_code == 0
+    assert world.statuses() == {known: "active"}
+    assert kept(world) == []
+
+
+def test_a_large_body_that_names_no_subscription_is_kept_by_its_beginning(world: World) -> None:
+    body = b'{"odd": "' + b64encode(Random(1).randbytes(1_500_000)) + b'"}'
+    queue = DeadLetterQueue(lambda: world.aws.clients.sqs, world.aws.template.ref("DeadLetterQueue"))
+    queue.keep(body, UnreadableEvent("unreadable_event", "It was not understood then"))
+    result = world.portal("replay", "--only", "dead-letters", "--apply", *FAST)
+    assert result.exit_code == 1
+    assert "only its beginning was kept" in result.stdout
+    assert kept(world)[0].startswith('{"odd": "')
