@@ -3,10 +3,10 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
@@ -17,14 +17,26 @@ from stripe import StripeClient
 
 from cli.terminal import Language, Rate, day, zone
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
-from shared.i18n import ENGLISH, Message, _, _n, listed, verbatim
-from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase, pause_refusals, phase_on
+from shared.i18n import ENGLISH, Message, _, _n, listed, sentences, verbatim
+from shared.mirror.table import SubscriptionTable
+from shared.portal.pause import (
+    PAUSE_BUTTON_REMOVED_ON,
+    PAUSE_CUTOFF_ON,
+    PauseOrigin,
+    Phase,
+    midnight_of,
+    pause_origin,
+    pause_refusals,
+    phase_on,
+)
 from shared.stripe.gateway import read_from_stripe, stripe_errors
-from shared.stripe.pacing import RateLimit
+from shared.stripe.lists import pages, with_whole_subscriptions
+from shared.stripe.money import MonthlyAmount, add_amounts, monthly_amount, written_amounts
+from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.subscription import Subscription, is_paused, read_subscription
 
 if TYPE_CHECKING:
-    from stripe.params import SubscriptionListParams, SubscriptionPauseParams
+    from stripe.params import SubscriptionPauseParams
 
     from cli.deployment import Deployment
 
@@ -81,6 +93,23 @@ class PauseResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """When a pause began (Unix seconds), as the mirror knows it; then or earlier unless `exact`."""
+
+    since: int | None = None
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The moment (aware), the second from which on the old pause button was gone, and that day."""
+
+    now: datetime
+    removed_at: int
+    removed_on: date
+
+
+@dataclass(frozen=True, slots=True)
 class PausePlan:
     """What to do with a subscription; `refusal` is the reason why nothing can be done."""
 
@@ -90,31 +119,92 @@ class PausePlan:
 
 
 def subscriptions(client: StripeClient, limit: RateLimit, customer_id: str | None = None) -> Iterator[Subscription]:
-    """Yield every readable subscription that is not canceled, or one customer's; 100 for each request."""
-    params: SubscriptionListParams = {"limit": 100}
-    if customer_id:
-        params["customer"] = customer_id
-    while True:
-        limit.wait()
-        with stripe_errors():
-            page = client.v1.subscriptions.list(params)
-        for each in page.data:
+    """Yield every readable subscription that is not canceled, or one customer's, with all its items."""
+    retries = Retries(limit)
+    for page in pages(client, retries, "/v1/subscriptions", {"customer": customer_id} if customer_id else None):
+        for raw in with_whole_subscriptions(client, retries, page).data:
             try:
-                yield read_subscription(each.to_dict(for_json=True))
+                yield read_subscription(raw)
             except UnreadableEvent:  # the audit reports these
                 continue
-        if not page.has_more:
-            return
-        params["starting_after"] = page.data[-1].id
 
 
-def resume_plan(subscription: Subscription, now: datetime) -> PausePlan | None:
-    """Return a plan for a subscription paused as the old portal's button did it, without a date that ends the pause."""
+_NOT_KNOWN = _(
+    "it is not known when the pause began, and so not whether the portal's button started it: find out, then name "
+    "this subscription"
+)
+
+
+def resume_plan(
+    subscription: Subscription, calendar: Calendar, beginning: Beginning, *, named: bool = False
+) -> PausePlan | None:
+    """Return a plan for a pause of the form that the old portal's button gave it: `void`, without an end.
+
+    It is refused unless the dates say that the button can have started it; where they say nothing, whoever `named` the
+    subscription decides.
+    """
     pause = subscription.pause_collection
-    stranded = pause is not None and pause.behavior == "void" and pause.resumes_at is None
-    if not stranded or subscription.pause_kind != "collection" or not is_paused(subscription, now):
+    of_that_form = pause is not None and pause.behavior == "void" and pause.resumes_at is None
+    if not of_that_form or subscription.pause_kind != "collection" or not is_paused(subscription, calendar.now):
         return None
-    return PausePlan(_("resume: unset pause_collection; the next invoice is collected"), _unset)
+    origin = pause_origin(subscription, beginning.since, exact=beginning.exact, removed_at=calendar.removed_at)
+    what = _("resume: unset pause_collection; {charge}", charge=_next_charge(subscription, calendar.now))
+    match origin:
+        case PauseOrigin.BUTTON:
+            return PausePlan(what, _unset)
+        case PauseOrigin.NOT_BUTTON:
+            later = _(
+                "paused on {day} or later, not by the portal's button: the team paused it, and the team resumes it, in "
+                "the Dashboard",
+                day=calendar.removed_on,
+            )
+            return PausePlan(what, _unset, later)
+        case PauseOrigin.UNKNOWN:
+            return PausePlan(what, _unset, None if named else _NOT_KNOWN)
+
+
+def _next_invoice_at(subscription: Subscription) -> int | None:
+    """Return the Unix second of the next invoice; `None` if that is not known.
+
+    Stripe invoices at the end of a period, of the items whose period ends first, and at the end of a trial.
+    """
+    if subscription.status == "trialing" and subscription.trial_end is not None:
+        return subscription.trial_end
+    ends = [item.current_period_end for item in subscription.items if item.current_period_end is not None]
+    return min(ends, default=subscription.current_period_end)
+
+
+def will_be_charged(subscription: Subscription) -> bool:
+    """Whether a resume leads to a charge: not if it ends before its next invoice, nor if there is nothing to pay."""
+    invoice = _next_invoice_at(subscription)
+    ends_at = subscription.cancel_at
+    ends_first = ends_at is not None and invoice is not None and ends_at <= invoice
+    return not (subscription.cancel_at_period_end or ends_first or monthly_amount(subscription).is_zero)
+
+
+def next_charge_on(subscription: Subscription, now: datetime) -> date | None:
+    """Return the day (UTC) of the first invoice that is collected after a resume; `None` if that is not known."""
+    invoice = _next_invoice_at(subscription)
+    return None if invoice is None or invoice <= now.timestamp() else datetime.fromtimestamp(invoice, UTC).date()
+
+
+def _next_charge(subscription: Subscription, now: datetime) -> Message:
+    if not will_be_charged(subscription):
+        return _("nothing will be charged: it ends first, or its price is zero")
+    amount = _monthly(monthly_amount(subscription))
+    first = next_charge_on(subscription, now)
+    if first is None:
+        return _("the next invoice is collected, on a day that is not known; {amount}", amount=amount)
+    return _("the invoice of {day} is collected; {amount}", day=first, amount=amount)
+
+
+def _monthly(monthly: MonthlyAmount) -> Message:
+    known = written_amounts(monthly.amounts)
+    if not known:
+        return _("amount unknown")
+    if monthly.unknown:
+        return _("at least {amounts} a month", amounts=known)
+    return _("{amounts} a month", amounts=known)
 
 
 def convert_plan(subscription: Subscription, now: datetime) -> PausePlan | None:
@@ -208,56 +298,94 @@ def _writing() -> Iterator[None]:
 
 Apply = Annotated[bool, typer.Option("--apply", help="Make the changes. Without this it is a dry run.")]
 OneCustomer = Annotated[str | None, typer.Option("--customer", help="Only the subscriptions of this customer, cus_...")]
-OneSubscription = Annotated[str | None, typer.Option("--subscription", help="Only this subscription, sub_...")]
-_Planner = Callable[[Subscription, datetime], PausePlan | None]
+Named = Annotated[list[str] | None, typer.Argument(help="Only these subscriptions, sub_...")]
+_Planner = Callable[[Subscription], PausePlan | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which subscriptions a command works on; `None` does not narrow them down."""
+    """Which subscriptions a command works on; none named, or no customer, does not narrow them down."""
 
     customer: str | None
-    subscription: str | None
+    named: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A subscription and what to do with it."""
+
+    subscription: Subscription
+    plan: PausePlan
 
 
 @app.command()
 def resume(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
+    named: Named = None,
     *,
     stranded: Annotated[
         bool,
         typer.Option("--stranded", help="The customers who have been unable to resume since the cutoff (required)."),
     ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="With --apply: all whose pause began in the button's time.")
+    ] = False,
+    confirm: Annotated[
+        int | None, typer.Option("--confirm", min=1, help="How many customers will be charged, instead of being asked.")
+    ] = None,
     customer: OneCustomer = None,
-    subscription: OneSubscription = None,
     requests_per_second: Rate = 5,
+    button_removed_on: Annotated[str, typer.Option(help="PAUSE_BUTTON_REMOVED_ON.")] = str(PAUSE_BUTTON_REMOVED_ON),
     cutoff_on: Annotated[str, typer.Option(help="PAUSE_CUTOFF_ON.")] = str(PAUSE_CUTOFF_ON),
     timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
     apply: Apply = False,
     language: Language = ENGLISH,
 ) -> None:
-    """Resume customers who can no longer do so themselves. A dry run unless --apply is given."""
+    """Resume customers whom the old portal's button paused and who can no longer resume by themselves.
+
+    A dry run unless --apply is given, with the subscriptions or --all; it asks before anybody is charged.
+    """
     if not stranded:
         raise InvalidRequest("resume_whom", "Add --stranded to choose the customers to resume")
+    if apply and every == bool(named):
+        raise InvalidRequest(
+            "apply_to_whom",
+            "With --apply, name the subscriptions of the list, or add --all for all that it would resume",
+        )
     deployment: Deployment = context.obj()
-    now = _now(deployment)
-    cutoff = day(cutoff_on)
-    removed = min(PAUSE_BUTTON_REMOVED_ON, cutoff)
-    if phase_on(now.astimezone(zone(timezone)).date(), button_removed_on=removed, cutoff_on=cutoff) != Phase.STRANDED:
+    now, team = _now(deployment), zone(timezone)
+    cutoff, removed = day(cutoff_on), day(button_removed_on)
+    if removed > cutoff:
+        raise InvalidRequest("bad_calendar", "--button-removed-on must not be later than --cutoff-on")
+    if phase_on(now.astimezone(team).date(), button_removed_on=removed, cutoff_on=cutoff) != Phase.STRANDED:
         raise InvalidRequest(
             "not_stranded", f"Until {cutoff} customers can resume by themselves, so nobody is stranded"
         )
     limit = RateLimit(requests_per_second)
-    selection = Selection(customer, subscription)
-    _end_pauses(deployment.stripe, limit, resume_plan, now, selection, apply=apply, language=language)
+    every_one = _selected(deployment.stripe, limit, Selection(customer, named or ()))
+    selected = [each for each in every_one if each.pause_collection]
+    calendar = Calendar(now, midnight_of(removed, team), removed)
+    beginnings = _beginnings(deployment.mirror, Retries(limit), selected)
+
+    def plan(subscription: Subscription) -> PausePlan | None:
+        return resume_plan(subscription, calendar, beginnings.get(subscription.id, Beginning()), named=bool(named))
+
+    planned = _plan(selected, plan)
+    if apply:
+        _show(planned, language)
+        charged = [
+            each.subscription for each in planned if not each.plan.refusal and will_be_charged(each.subscription)
+        ]
+        _confirm(charged, now, confirm, language)
+    _end_pauses(deployment.stripe, limit, planned, apply=apply, language=language)
 
 
 @app.command()
 def convert(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
+    named: Named = None,
     *,
     customer: OneCustomer = None,
-    subscription: OneSubscription = None,
     requests_per_second: Rate = 5,
     apply: Apply = False,
     language: Language = ENGLISH,
@@ -268,56 +396,128 @@ def convert(  # noqa: PLR0913 - each an option of the command
     """
     deployment: Deployment = context.obj()
     limit = RateLimit(requests_per_second)
-    selection = Selection(customer, subscription)
-    _end_pauses(deployment.stripe, limit, convert_plan, _now(deployment), selection, apply=apply, language=language)
+    now = _now(deployment)
+    # Plan all of them first: a change must not affect the list while it is being read.
+    planned = _plan(
+        _selected(deployment.stripe, limit, Selection(customer, named or ())), lambda each: convert_plan(each, now)
+    )
+    _end_pauses(deployment.stripe, limit, planned, apply=apply, language=language)
 
 
-def _end_pauses(  # noqa: PLR0913 - what both commands share
-    client: StripeClient,
-    limit: RateLimit,
-    planner: _Planner,
-    now: datetime,
-    selection: Selection,
-    *,
-    apply: bool,
-    language: str,
+def _plan(subscriptions: Iterable[Subscription], planner: _Planner) -> list[Planned]:
+    return [Planned(each, plan) for each in subscriptions if (plan := planner(each))]
+
+
+def _beginnings(
+    mirror: SubscriptionTable, retries: Retries, subscriptions: Iterable[Subscription]
+) -> dict[str, Beginning]:
+    """Return what the mirror knows of these pauses; nothing if it cannot be read."""
+    keys = [(each.customer_id, each.id) for each in subscriptions]
+    try:
+        held = retries.of(lambda: mirror.get_many(keys))
+    except Unavailable as error:
+        typer.echo(f"The mirror could not be read, so no pause has a known beginning: {error.message}", err=True)
+        return {}
+    # An item of another state says nothing of the present pause.
+    return {
+        each.subscription.id: Beginning(each.paused_since)
+        for each in held.values()
+        if each.subscription.pause_kind == "collection"
+    }
+
+
+def _line(subscription: Subscription, outcome: PauseOutcome, what: Message) -> Message:
+    return _(
+        "{subscription} {customer} {outcome}: {what}",
+        subscription=subscription.id,
+        customer=subscription.customer_id,
+        outcome=outcome.label,
+        what=what,
+    )
+
+
+def _show(planned: Iterable[Planned], language: str) -> None:
+    """Write what would be done, before the question."""
+    for each in planned:
+        outcome = PauseOutcome.SKIPPED if each.plan.refusal else PauseOutcome.WOULD
+        _write(_line(each.subscription, outcome, each.plan.refusal or each.plan.what), language)
+
+
+def charge_question(subscriptions: Sequence[Subscription], now: datetime) -> Message:
+    """Say how many customers will be charged, how much, and when; all of the subscriptions lead to a charge."""
+    days = sorted(filter(None, (next_charge_on(each, now) for each in subscriptions)))
+    if not days:
+        when = _("on days that are not known")
+    elif days[0] == days[-1]:
+        when = _("on {day}", day=days[0])
+    else:
+        when = _("from {first} to {last}", first=days[0], last=days[-1])
+    monthly = [monthly_amount(each) for each in subscriptions]
+    total = MonthlyAmount(
+        add_amounts(each.amounts for each in monthly), tuple(reason for each in monthly for reason in each.unknown)
+    )
+    return sentences(
+        _n(
+            "{n} customer will be charged: {amount}, for the first time {when}.",
+            "{n} customers will be charged: {amount}, for the first time {when}.",
+            len({each.customer_id for each in subscriptions}),
+            amount=_monthly(total),
+            when=when,
+        ),
+        _("Ask your customers first: a charge that nobody expects is disputed."),
+    )
+
+
+def _confirm(subscriptions: Sequence[Subscription], now: datetime, confirm: int | None, language: str) -> None:
+    """Ask for the number of customers who will be charged. Raises `InvalidRequest` unless it is given."""
+    if not subscriptions:
+        return
+    customers = len({each.customer_id for each in subscriptions})
+    _write(charge_question(subscriptions, now), language)
+    if confirm is None:
+        question = _("Type the number of customers to charge").say(language)
+        try:
+            confirm = typer.prompt(question, type=int)
+        except typer.Abort:
+            raise InvalidRequest("not_confirmed", "Nothing was changed: nobody confirmed (see --confirm)") from None
+    if confirm != customers:
+        raise InvalidRequest(
+            "not_confirmed", f"Nothing was changed: {confirm} was confirmed, and {customers} would be charged"
+        )
+
+
+def _end_pauses(
+    client: StripeClient, limit: RateLimit, planned: Sequence[Planned], *, apply: bool, language: str
 ) -> None:
     counts: Counter[PauseOutcome] = Counter()
-    # Plan all of them first: a change must not affect the list while it is being read.
-    planned = [(each, plan) for each in _selected(client, limit, selection) if (plan := planner(each, now))]
     try:
-        for each, plan in planned:
-            result = end_pause(client, limit, each, plan, apply=apply)
+        for each in planned:
+            result = end_pause(client, limit, each.subscription, each.plan, apply=apply)
             counts[result.outcome] += 1
-            line = _(
-                "{subscription} {customer} {outcome}: {what}",
-                subscription=each.id,
-                customer=each.customer_id,
-                outcome=result.outcome.label,
-                what=result.what,
-            )
-            sys.stdout.write(f"{line.say(language)}\n")
-            sys.stdout.flush()
+            _write(_line(each.subscription, result.outcome, result.what), language)
     finally:
         every = listed(outcome.counted(counts[outcome]) for outcome in PauseOutcome if counts[outcome])
-        summary = _("{counts}.", counts=every) if every else _("No paused subscription to change.")
-        sys.stdout.write(f"{summary.say(language)}\n")
+        _write(_("{counts}.", counts=every) if every else _("No paused subscription to change."), language)
     if not apply and counts[PauseOutcome.WOULD]:
-        dry = _("A dry run: nothing was changed. Add --apply to do it.")
-        sys.stdout.write(f"{dry.say(language)}\n")
+        _write(_("A dry run: nothing was changed. Add --apply to do it."), language)
     raise typer.Exit(int(counts[PauseOutcome.FAILED] > 0))
 
 
+def _write(message: Message, language: str) -> None:
+    sys.stdout.write(f"{message.say(language)}\n")
+    sys.stdout.flush()
+
+
 def _selected(client: StripeClient, limit: RateLimit, selection: Selection) -> Iterator[Subscription]:
-    customer, subscription = selection.customer, selection.subscription
-    if subscription is None:
+    customer = selection.customer
+    if not selection.named:
         yield from subscriptions(client, limit, customer)
-        return
-    limit.wait()
-    found = read_from_stripe(client, subscription).subscription
-    if customer not in (None, found.customer_id):
-        raise InvalidRequest("not_the_customers", f"{subscription} does not belong to {customer}")
-    yield found
+    for each in dict.fromkeys(selection.named):
+        limit.wait()
+        found = read_from_stripe(client, each).subscription
+        if customer not in (None, found.customer_id):
+            raise InvalidRequest("not_the_customers", f"{each} does not belong to {customer}")
+        yield found
 
 
 def _now(deployment: "Deployment") -> datetime:

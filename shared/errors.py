@@ -334,8 +334,10 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         # The webhook's own.
         ErrorEntry("bad_signature", InvalidRequest, "not signed by Stripe with the secret", VisitorPage.LINK_BROKEN),
         # The command prints the message, which says what to do.
+        _command("apply_to_whom"),
         _command("ambiguous_configuration"),
         _command("apply_failed"),
+        _command("bad_calendar"),
         _command("bad_country"),
         _command("bad_customer"),
         _command("bad_date"),
@@ -358,6 +360,7 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _command("no_such_configuration"),
         _command("no_such_customer"),
         _command("no_such_folder"),
+        _command("not_confirmed"),
         _command("not_local"),
         _command("not_mirrored"),
         _command("not_stranded"),

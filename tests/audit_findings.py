@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.audit.findings import Finding, PausedSubscription, Severity
 from shared.i18n import verbatim
+from shared.portal.pause import PauseOrigin
 from shared.stripe.money import MonthlyAmount
 
 PAUSED = PausedSubscription(
@@ -21,6 +22,7 @@ PAUSED = PausedSubscription(
     cause=None,
     monthly=MonthlyAmount({"eur": Decimal(1250)}),
     served_free=True,
+    origin=PauseOrigin.BUTTON,
 )
 
 

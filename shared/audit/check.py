@@ -3,7 +3,7 @@
 from array import array
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from hashlib import blake2b
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from shared.audit.findings import SAMPLE, Finding, Severity
 from shared.i18n import Message
 from shared.mirror.drift import ComparisonResult, DriftKind
-from shared.portal.pause import PauseDay, Phase, pause_day
+from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PauseDay, Phase, midnight_of, pause_day
 from shared.stripe.gateway import StripeJson
 from shared.stripe.subscription import Subscription
 
@@ -27,6 +27,7 @@ class AuditDay:
     phase: Phase
     days_left: int
     cutoff_on: date
+    button_removed_on: date
 
     @classmethod
     def at(cls, now: datetime, timezone: ZoneInfo, *, button_removed_on: date, cutoff_on: date) -> Self:
@@ -35,7 +36,7 @@ class AuditDay:
             raise ValueError("`now` must be aware: its day depends on the time zone")
         today = now.astimezone(timezone).date()
         day = pause_day(today, button_removed_on=button_removed_on, cutoff_on=cutoff_on)
-        return cls(now, timezone, day.phase, day.days_left, day.cutoff_on)
+        return cls(now, timezone, day.phase, day.days_left, day.cutoff_on, button_removed_on)
 
     @property
     def today(self) -> date:
@@ -129,6 +130,9 @@ class DriftTotals:
         return sum(self.found.get(kind, 0) for kind in _REPAIRABLE)
 
 
+_UTC = ZoneInfo("UTC")
+
+
 def _no_prices(_product_id: str) -> Sequence[StripeJson]:
     return ()
 
@@ -138,7 +142,8 @@ class AuditContext:
     """What a check may look at besides its subject.
 
     `now` is aware. `paused_since`: subscription id to the Unix second at which, or before which, its collection was
-    paused, as the mirror knows it of those that are looked at. `prices_of`: a product's prices, at the cost of a
+    paused, as the mirror knows it of those that are looked at; `exactly_paused` are the ids of which it is that very
+    second. `prices_of`: a product's prices, at the cost of a
     request. `customers`: those seen before in this run.
     """
 
@@ -149,6 +154,14 @@ class AuditContext:
     paused_since: Mapping[str, int] = field(default_factory=dict)
     prices_of: Callable[[str], Sequence[StripeJson]] = _no_prices
     customers: SeenCustomers = field(default_factory=SeenCustomers)
+    exactly_paused: Collection[str] = ()
+    button_removed_on: date = PAUSE_BUTTON_REMOVED_ON
+    timezone: ZoneInfo = _UTC
+
+    @property
+    def button_removed_at(self) -> int:
+        """The Unix second from which on the old pause button was gone."""
+        return midnight_of(self.button_removed_on, self.timezone)
 
     @property
     def pause_day(self) -> PauseDay:

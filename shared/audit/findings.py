@@ -11,6 +11,7 @@ from typing import Self
 from pydantic import TypeAdapter
 
 from shared.i18n import Message, _
+from shared.portal.pause import PauseOrigin
 from shared.stripe.money import MonthlyAmount, add_amounts, in_major_units
 from shared.stripe.subscription import PauseKind, SubscriptionItem
 
@@ -47,7 +48,8 @@ _LABELS = {
 class PausedSubscription:
     """The facts of one pause; times are aware, UTC.
 
-    `paused_since` is `None` when nobody knows; when it is not exact, the pause began then or earlier. `served_free`:
+    `paused_since` is `None` when nobody knows; when it is not exact, the pause began then or earlier. `origin` is that
+    of a pause of collection. `served_free`:
     the status looks like a paying customer's, something would be due, and it is not collected. From `created` on the
     facts are the subscription's own, for a reader of the list.
     """
@@ -68,6 +70,7 @@ class PausedSubscription:
     trial_end: datetime | None = None
     canceled_at: datetime | None = None
     items: tuple[SubscriptionItem, ...] = ()
+    origin: PauseOrigin | None = None
 
 
 # Check, severity, meaning and action: findings that share them belong together in a rendering.

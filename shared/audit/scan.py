@@ -138,6 +138,8 @@ class Scan:
             day.days_left,
             day.cutoff_on,
             prices_of=Prices(sources.client, self._retries),
+            button_removed_on=day.button_removed_on,
+            timezone=day.timezone,
         )
         self.checks = CheckRun(checks, context, paused)
         self._day = day

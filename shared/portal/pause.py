@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, tzinfo
 from enum import StrEnum
 
 from shared.i18n import Message, _
@@ -49,6 +49,39 @@ def pause_day(
     """Look a day up in the calendar."""
     phase = phase_on(today, button_removed_on=button_removed_on, cutoff_on=cutoff_on)
     return PauseDay(phase, days_until(cutoff_on, today), cutoff_on)
+
+
+class PauseOrigin(StrEnum):
+    """Whether the old portal's pause button can have made a pause of collection."""
+
+    BUTTON = "button"  # it began while the button existed, in the form that the button gave it
+    NOT_BUTTON = "not_button"  # it has another form, or began when the button was gone
+    UNKNOWN = "unknown"
+
+
+def midnight_of(day: date, timezone: tzinfo) -> int:
+    """Return the Unix second at which a day begins in a time zone."""
+    return int(datetime.combine(day, time.min, timezone).timestamp())
+
+
+def pause_origin(subscription: Subscription, since: int | None, *, exact: bool, removed_at: int) -> PauseOrigin:
+    """Tell by its form and its dates whether the button can have made a pause of collection.
+
+    `since`: the Unix second at which it began, or by which it had begun unless `exact`. `removed_at`: the second from
+    which on the button was gone. The button set `void` without an end, and so can the Dashboard and the API: a date
+    proves that it was not the button, or that it can have been.
+    """
+    pause = subscription.pause_collection
+    if pause is None or pause.behavior != "void" or pause.resumes_at is not None:
+        return PauseOrigin.NOT_BUTTON
+    # Collection can be paused by an update only (stripe-python 16.1.0), so never before the subscription was created.
+    if subscription.created is not None and subscription.created >= removed_at:
+        return PauseOrigin.NOT_BUTTON
+    if since is None:
+        return PauseOrigin.UNKNOWN
+    if since < removed_at:
+        return PauseOrigin.BUTTON
+    return PauseOrigin.NOT_BUTTON if exact else PauseOrigin.UNKNOWN
 
 
 # `unpaid` is not on that page, and is left alone to be safe.
@@ -150,7 +183,7 @@ _REDESIGNED = _("It is a real pause (status=paused), and appears only in the red
 
 def moment_of(day: date) -> int:
     """Return the Unix second at which a day of Stripe's calendar begins (UTC)."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+    return midnight_of(day, UTC)
 
 
 def pausing(facts: PortalFacts) -> Answer:

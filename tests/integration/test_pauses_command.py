@@ -15,6 +15,7 @@ from cli.main import app
 from cli.pauses import PauseOutcome, convert_plan, resume_plan
 from shared.errors import InvalidRequest, OperatorError
 from shared.mirror.table import MirroredSubscription, Write
+from shared.portal.pause import midnight_of
 from shared.stripe.gateway import read_from_stripe
 from shared.stripe.pacing import RateLimit
 from shared.stripe.subscription import Subscription
@@ -28,6 +29,16 @@ FLEXIBLE: Any = {"type": "flexible"}
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def stranded_plan(subscription: Subscription, at: datetime) -> pauses.PausePlan | None:
+    """The plan for a pause that the button can have made: its day of removal is still to come."""
+    removed = at.date() + timedelta(days=2)
+    return resume_plan(
+        subscription,
+        pauses.Calendar(at, midnight_of(removed, UTC), removed),
+        pauses.Beginning(int(at.timestamp())),
+    )
 
 
 def limit() -> RateLimit:
@@ -55,14 +66,14 @@ def carry_out(
 def test_a_dry_run_changes_nothing(client: stripe.StripeClient, subscribe: Subscribe) -> None:
     made = subscribe(billing_mode=FLEXIBLE)
     paused = pause_collection(client, made)
-    for plan in (resume_plan, convert_plan):
+    for plan in (stranded_plan, convert_plan):
         assert carry_out(client, paused, plan, apply=False).outcome is PauseOutcome.WOULD
     assert state(client, made) == paused
 
 
 def test_a_stranded_customer_is_resumed(client: stripe.StripeClient, subscribe: Subscribe) -> None:
     made = subscribe()
-    assert carry_out(client, pause_collection(client, made), resume_plan).outcome is PauseOutcome.DONE
+    assert carry_out(client, pause_collection(client, made), stranded_plan).outcome is PauseOutcome.DONE
     assert state(client, made).pause_collection is None
 
 
@@ -72,15 +83,15 @@ def test_a_pause_that_changed_since_it_was_listed_is_left_alone(
     made = subscribe()
     listed = pause_collection(client, made)
     changed = pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400)
-    assert carry_out(client, listed, resume_plan).outcome is PauseOutcome.SKIPPED
+    assert carry_out(client, listed, stranded_plan).outcome is PauseOutcome.SKIPPED
     assert state(client, made).pause_collection == changed.pause_collection
 
 
 def test_a_pause_with_an_end_or_with_drafts_is_not_stranded(client: stripe.StripeClient, subscribe: Subscribe) -> None:
     made = subscribe()
-    assert resume_plan(state(client, made), now()) is None
-    assert resume_plan(pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400), now()) is None
-    assert resume_plan(pause_collection(client, made, behavior="keep_as_draft"), now()) is None
+    assert stranded_plan(state(client, made), now()) is None
+    assert stranded_plan(pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400), now()) is None
+    assert stranded_plan(pause_collection(client, made, behavior="keep_as_draft"), now()) is None
 
 
 def test_paused_collection_becomes_a_real_pause_without_a_bill_or_a_credit(
@@ -173,13 +184,22 @@ def portal(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Call
     """The command, with a deployment whose Stripe is the simulator and whose mirror is true."""
     deployment = SimpleNamespace(
         stripe=simulator.client(),
-        clock=None,
+        clock=(now() + timedelta(days=3)).timestamp(),
         mirror=TrueTable(simulator.client()),
         uncertainty=timedelta(seconds=3),
         retention=timedelta(days=400),
     )
     monkeypatch.setattr(Deployment, "of_stack", lambda _: deployment)
-    return lambda *words: CliRunner().invoke(app, [*words])
+    return lambda *words, answers=None: CliRunner().invoke(app, [*words], input=answers)
+
+
+def stranding() -> tuple[str, ...]:
+    """The command's options with which a pause of today was made in the button's time, seen from three days ahead."""
+    removed = str(now().date() + timedelta(days=2))
+    return ("resume", "--stranded", "--button-removed-on", removed, "--cutoff-on", removed)
+
+
+RATE = ("--requests-per-second", "100")
 
 
 def test_the_commands_do_nothing_until_told_to(
@@ -187,19 +207,28 @@ def test_the_commands_do_nothing_until_told_to(
 ) -> None:
     made = subscribe(billing_mode=FLEXIBLE)
     paused = pause_collection(client, made)
-    rate = ("--requests-per-second", "100")
-    for words in (("resume", "--stranded"), ("convert",)):
-        answer = portal(*words, *rate)
+    for words in (stranding(), ("convert",)):
+        answer = portal(*words, *RATE)
         assert answer.exit_code == 0
         assert f"{made.id} {paused.customer_id} would: " in answer.stdout
         assert "Add --apply to do it." in answer.stdout
     assert state(client, made) == paused
-    assert f"{made.id} {paused.customer_id} done: convert" in portal("convert", "--apply", *rate).stdout
+    assert f"{made.id} {paused.customer_id} done: convert" in portal("convert", "--apply", *RATE).stdout
     assert state(client, made).status == "paused"
-    assert (
-        "No paused subscription to change."
-        in portal("resume", "--stranded", "--customer", paused.customer_id, *rate).stdout
-    )
+    assert "No paused subscription to change." in portal(*stranding(), "--customer", paused.customer_id, *RATE).stdout
+
+
+def test_a_subscription_created_and_paused_today_is_not_stranded_and_never_resumed(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    made = subscribe()
+    paused = pause_collection(client, made)
+    for words in ((), ("--all", "--apply"), (made.id, "--apply"), (made.id, "--apply", "--confirm", "1")):
+        answer = portal("resume", "--stranded", *words, *RATE)
+        assert answer.exit_code == 0
+        assert "not by the portal's button" in answer.stdout
+        assert "1 skipped." in answer.stdout
+    assert state(client, made) == paused
 
 
 def test_they_speak_french(client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]) -> None:
@@ -211,7 +240,8 @@ def test_they_speak_french(client: stripe.StripeClient, subscribe: Subscribe, po
     assert f"{classic.id} {classic.customer_id} ignoré\u00a0: Son billing_mode vaut classic." in would
     assert "1 à modifier, 1 ignoré." in would
     assert "Ajoutez --apply pour exécuter." in would
-    done = portal("resume", "--stranded", "--apply", *french).stdout
+    done = portal(*stranding(), "--apply", "--all", "--confirm", "1", *french).stdout
+    assert "1 client sera débité" in done
     assert f"{paused.id} {paused.customer_id} fait\u00a0: reprise" in done
     assert "2 effectués." in done
 
@@ -222,15 +252,64 @@ def test_one_subscription_is_resumed_and_the_others_are_left_alone(
     one, other = subscribe(), subscribe()
     for each in (one, other):
         pause_collection(client, each)
-    answer = portal("resume", "--stranded", "--subscription", one.id, "--apply", "--requests-per-second", "100")
+    answer = portal(*stranding(), one.id, "--apply", "--confirm", "1", *RATE)
     assert "1 done." in answer.stdout
     assert state(client, one).pause_collection is None
     assert state(client, other).pause_collection
 
 
+def test_nobody_is_charged_before_their_number_is_confirmed(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    other = client.v1.customers.create({"payment_method": "pm_card_visa"})
+    made = [subscribe(), subscribe(), subscribe(customer=other.id)]
+    for each in made:
+        pause_collection(client, each)
+    for words, answers in ((("--all",), ""), (("--all",), "1\n"), (("--all", "--confirm", "3"), "")):
+        answer = portal(*stranding(), "--apply", *words, *RATE, answers=answers)
+        assert isinstance(answer.exception, InvalidRequest)
+        assert answer.exception.code == "not_confirmed"
+        assert "2 customers will be charged" in answer.stdout
+    assert all(state(client, each).pause_collection for each in made)
+    assert "3 done." in portal(*stranding(), "--apply", "--all", *RATE, answers="2\n").stdout
+    assert not any(state(client, each).pause_collection for each in made)
+
+
+def test_to_apply_is_to_name_the_subscriptions_or_to_say_all(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    made = subscribe()
+    paused = pause_collection(client, made)
+    for words in ((), (made.id, "--all")):
+        error = portal(*stranding(), "--apply", "--confirm", "1", *words, *RATE).exception
+        assert isinstance(error, InvalidRequest)
+        assert error.code == "apply_to_whom"
+    assert state(client, made) == paused
+
+
+def test_without_the_mirror_no_beginning_is_known_and_all_resumes_nobody(
+    client: stripe.StripeClient,
+    subscribe: Subscribe,
+    portal: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = subscribe()
+    pause_collection(client, made)
+    monkeypatch.setattr(TrueTable, "get_many", lambda *_: {})
+    answer = portal(*stranding(), "--apply", "--all", *RATE)
+    assert "it is not known when the pause began" in answer.stdout
+    assert state(client, made).pause_collection
+    # Whoever has found out says which, and is asked all the same.
+    assert "1 done." in portal(*stranding(), made.id, "--apply", "--confirm", "1", *RATE).stdout
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
-    [(("resume",), "resume_whom"), (("resume", "--stranded", "--cutoff-on", "2999-01-01"), "not_stranded")],
+    [
+        (("resume",), "resume_whom"),
+        (("resume", "--stranded", "--cutoff-on", "2999-01-01"), "not_stranded"),
+        (("resume", "--stranded", "--button-removed-on", "2024-09-01"), "bad_calendar"),
+    ],
 )
 def test_whom_to_resume_has_to_be_said_and_nobody_is_stranded_before_the_cutoff(
     portal: Callable[..., Result], words: tuple[str, ...], code: str

@@ -8,7 +8,7 @@ import pytest
 from shared.audit.check import AuditContext
 from shared.audit.checks import paused as paused_checks
 from shared.audit.findings import Finding, PausedSubscription, Severity
-from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
+from shared.portal.pause import PAUSE_CUTOFF_ON, PauseOrigin, Phase
 from shared.stripe.money import MonthlyAmount
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 
@@ -63,7 +63,7 @@ def test_an_endless_pause_that_does_not_void_is_no_lost_money(behavior: str) -> 
 
 
 TIMES = {"created": 1, "current_period_end": 2, "trial_end": 3, "canceled_at": 4}
-SHOWN_TIMES = {name: datetime.fromtimestamp(second, UTC) for name, second in TIMES.items()}
+SHOWN_TIMES: dict[str, Any] = {name: datetime.fromtimestamp(second, UTC) for name, second in TIMES.items()}
 
 
 def test_the_facts_of_a_paused_collection_are_the_subscriptions_own() -> None:
@@ -84,6 +84,7 @@ def test_the_facts_of_a_paused_collection_are_the_subscriptions_own() -> None:
         monthly=MonthlyAmount({"eur": Decimal(1250)}),
         served_free=True,
         items=(ITEM,),
+        origin=PauseOrigin.NOT_BUTTON,
         **SHOWN_TIMES,
     )
 
@@ -147,7 +148,8 @@ def test_what_to_do_about_a_real_pause_depends_on_its_cause(reason: str | None, 
 )
 def test_without_an_end_the_customer_is_asked_and_earlier_invoices_are_not_forgotten(behavior: str, words: str) -> None:
     action = collection(PauseCollection(behavior)).action.say("en")
-    assert action.startswith("Ask the customer, then resume collection (Dashboard: ")
+    assert "sk the customer, " in action
+    assert "resume collection (Dashboard: " in action
     assert words in action
     unknown = collection(PauseCollection("teleport")).action.say("en")
     assert unknown.endswith("by pause_collection, not by status.")
@@ -165,10 +167,55 @@ def test_a_customer_who_is_not_served_for_free_is_not_said_to_be(changes: dict[s
     assert words in collection(PauseCollection("void"), **changes).meaning.say("en")
 
 
-def test_it_says_that_nobody_can_know_who_made_a_pause_that_looks_like_the_old_buttons() -> None:
-    for phase in Phase:
-        assert "does not say whether" in collection(PauseCollection("void"), phase).meaning.say("en")
-    assert "does not say whether" not in collection(PauseCollection("keep_as_draft")).meaning.say("en")
+IN_THE_BUTTONS_TIME = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())
+
+
+def void(since: int | None, *, exact: bool = False, **changes: Any) -> Finding:
+    """What is found, after the cutoff, about an endless void that began then."""
+    paused = subscription(pause_collection=PauseCollection("void"), **changes)
+    audit = replace(
+        audit_in(Phase.STRANDED),
+        paused_since={} if since is None else {paused.id: since},
+        exactly_paused=(paused.id,) if exact else (),
+    )
+    (finding,) = paused_checks.find_paused_collection(paused, audit)
+    return finding
+
+
+def test_a_pause_of_the_buttons_time_is_told_from_a_later_one_and_from_one_of_unknown_beginning() -> None:
+    of_the_button = void(IN_THE_BUTTONS_TIME)
+    assert "It began before 29 March 2024, when the portal had its pause button." in of_the_button.meaning.say("en")
+    assert "only the team can" in of_the_button.meaning.say("en")
+    later = void(SECOND - 3600, exact=True)
+    assert "It began when the old portal's pause button was gone (29 March 2024)" in later.meaning.say("en")
+    assert "only the team can" not in later.meaning.say("en")
+    unknown = void(SECOND - 3600)
+    assert "It is not known when the pause began" in unknown.meaning.say("en")
+    assert [each.code for each in (of_the_button, later, unknown)] == [
+        "collection_only_the_team_can_resume",
+        "collection_paused_after_the_button",
+        "collection_only_the_team_can_resume",
+    ]
+
+
+def test_who_paused_on_purpose_is_asked_for_before_anybody_resumes() -> None:
+    for finding in (void(SECOND - 3600, exact=True), void(None), void(None, created=SECOND - 86400)):
+        assert finding.action.say("en").startswith("Find out who started the pause, and why; then ask the customer")
+    assert void(IN_THE_BUTTONS_TIME).action.say("en").startswith("Ask the customer, then resume")
+
+
+def test_a_subscription_of_today_was_not_paused_by_the_button_whatever_the_mirror_saw() -> None:
+    finding = void(SECOND - 6, created=SECOND - 60)
+    assert finding.paused
+    assert finding.paused.origin is PauseOrigin.NOT_BUTTON
+
+
+def test_while_the_button_is_there_every_pause_began_in_its_time() -> None:
+    audit = replace(audit_in(Phase.BUTTON_AVAILABLE), now=datetime(2024, 3, 28, tzinfo=UTC))
+    paused = subscription(pause_collection=PauseCollection("void"))
+    (finding,) = paused_checks.find_paused_collection(paused, audit)
+    assert finding.paused
+    assert finding.paused.origin is PauseOrigin.BUTTON
 
 
 def test_before_the_cutoff_the_days_left_are_counted() -> None:

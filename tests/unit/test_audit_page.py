@@ -15,7 +15,7 @@ from shared.audit.rendering.as_html import BANDS, DARK, LARGEST_HTML, LIGHT, ON_
 from shared.audit.rendering.page import Medium, page_of
 from shared.audit.report import PastNight, ReportView
 from shared.i18n import _, sentences, verbatim
-from shared.portal.pause import Phase
+from shared.portal.pause import PauseOrigin, Phase
 from shared.stripe.money import MonthlyAmount
 from tests.audit_findings import finding
 from tests.fakes import audit_report
@@ -295,8 +295,29 @@ def test_a_kind_of_finding_is_told_even_when_the_rows_are_used_up() -> None:
         (
             {},
             Phase.STRANDED,
-            "Resume or cancel 2 subscriptions: their customers cannot resume without you.",
-            "Reprenez ou résiliez 2 abonnements : sans vous, leurs clients ne peuvent plus reprendre leurs paiements.",
+            "Ask the customers of 2 subscriptions, then resume or cancel: they cannot resume without you.",
+            (
+                "Consultez les clients de 2 abonnements, puis reprenez ou résiliez : ils ne peuvent pas reprendre sans "
+                "vous."
+            ),
+        ),
+        (
+            {"origin": PauseOrigin.UNKNOWN},
+            Phase.STRANDED,
+            "Find out who paused 2 subscriptions, and why: without you the pauses have no end.",
+            "Cherchez qui a suspendu 2 abonnements, et pourquoi : sans vous, les suspensions n'ont pas de fin.",
+        ),
+        (
+            {"origin": PauseOrigin.UNKNOWN},
+            Phase.RESUME_ONLY,
+            "Ask the customers of 2 subscriptions to resume in the portal within 17 days.",
+            "Invitez les clients concernés (2 abonnements) à reprendre leurs paiements dans le portail d'ici 17 jours.",
+        ),
+        (
+            {"origin": PauseOrigin.NOT_BUTTON},
+            Phase.RESUME_ONLY,
+            "Find out who paused 2 subscriptions, and why: without you the pauses have no end.",
+            "Cherchez qui a suspendu 2 abonnements, et pourquoi : sans vous, les suspensions n'ont pas de fin.",
         ),
         (
             {},
@@ -313,8 +334,11 @@ def test_a_kind_of_finding_is_told_even_when_the_rows_are_used_up() -> None:
         (
             {"behavior": "keep_as_draft"},
             Phase.STRANDED,
-            "Resume or cancel 2 subscriptions: without you the pauses have no end.",
-            "Reprenez ou résiliez 2 abonnements : sans vous, les suspensions ne prendront pas fin.",
+            "Ask the customers of 2 subscriptions, then resume or cancel: without you the pauses have no end.",
+            (
+                "Consultez les clients de 2 abonnements, puis reprenez ou résiliez : sans vous, les suspensions n'ont "
+                "pas de fin."
+            ),
         ),
         (
             {"resumes_at": datetime(2026, 12, 1, tzinfo=UTC)},
@@ -350,7 +374,9 @@ def test_a_pause_that_ends_by_itself_waits_for_the_others() -> None:
     by_itself = datetime(2026, 12, 1, tzinfo=UTC)
     one = [finding(number, Severity.WARNING, "By itself.", resumes_at=by_itself) for number in range(5)]
     other = finding(9, Severity.WARNING, "Draft.", behavior="keep_as_draft")
-    assert page(*one, other).to_do == "Resume or cancel 1 subscription: without you the pause has no end."
+    assert page(*one, other).to_do == (
+        "Ask the customer of 1 subscription, then resume or cancel: without you the pause has no end."
+    )
 
 
 def test_any_other_finding_says_itself_what_to_do() -> None:
@@ -394,10 +420,10 @@ def test_a_phone_previews_what_to_do_and_what_changed() -> None:
     shown = page(finding(1), nights=(night(1, 0),), change=ListChange(YESTERDAY, ("sub_1",), 1))
     _, html = mail_bodies(ReportView(audit_report(finding(1)), "en"), Medium.MAIL)
     assert shown.preheader == (
-        "To do today: Resume or cancel 1 subscription: its customer cannot resume without you. "
+        "To do today: Ask the customer of 1 subscription, then resume or cancel: they cannot resume without you. "
         "Since yesterday: +1 customer, +12.50 EUR a month."
     )
-    assert html.index("To do today: Resume") < html.index("Stripe audit")
+    assert html.index("To do today: Ask") < html.index("Stripe audit")
 
 
 # ------------------------------------------------------------------ what changed

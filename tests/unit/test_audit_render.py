@@ -122,6 +122,7 @@ def test_the_json_has_the_documented_shape() -> None:
             "resumes_at": "2026-11-30T23:00:00+00:00",
             "paused_since": "2024-03-01T09:30:00+00:00",
             "paused_since_is_exact": False,
+            "origin": "button",
             "cause": None,
             "served_free": True,
             "monthly": {"eur": "1234.50"},

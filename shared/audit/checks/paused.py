@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from shared.audit.check import AuditContext, Check, at
 from shared.audit.findings import Finding, PausedSubscription, Severity
 from shared.i18n import NOTHING, Message, _, _n, sentences
-from shared.portal.pause import Phase
+from shared.portal.pause import PauseOrigin, Phase, pause_origin
 from shared.stripe.money import monthly_amount
 from shared.stripe.subscription import PauseCollection, Subscription, is_paused
 
@@ -29,10 +29,11 @@ _EARLIER_INVOICES = {
     ),
     "mark_uncollectible": _("Resuming affects new invoices only."),
 }
-_ORIGIN_UNKNOWN = _(
-    "Stripe does not say whether the old portal's pause button, the Dashboard or the API started the pause."
-)
 _NO_END = _("The pause has no end.")
+_LASTS = _("The pause has no end: it lasts until the team ends it.")
+_BEGINNING_UNKNOWN = _(
+    "It is not known when the pause began, and so not whether the old portal's pause button started it."
+)
 _DECIDE = _("Decide about access by pause_collection, not by status.")
 _RESUME_COLLECTION = _("Dashboard: Resume payment collection; API: set pause_collection to empty")
 
@@ -42,15 +43,21 @@ def find_paused_collection(subscription: Subscription, audit: AuditContext) -> I
     pause = subscription.pause_collection
     if pause is None or subscription.pause_kind != "collection" or not is_paused(subscription, audit.now):
         return
-    facts = _collection_facts(subscription, pause, audit)
+    origin = pause_origin(
+        subscription,
+        audit.paused_since.get(subscription.id, int(audit.now.timestamp())),
+        exact=subscription.id in audit.exactly_paused,
+        removed_at=audit.button_removed_at,
+    )
+    facts = _collection_facts(subscription, pause, origin, audit)
     yield Finding(
         PAUSED_COLLECTION_NAME,
         _collection_severity(facts, audit),
         (subscription.id,),
-        sentences(_service(facts), _new_invoices(pause), *_end(pause, audit)),
-        _collection_action(pause),
+        sentences(_service(facts), _new_invoices(pause), *_end(pause, origin, audit)),
+        _collection_action(pause, origin),
         facts,
-        code=_collection_code(pause, audit),
+        code=_collection_code(pause, origin, audit),
     )
 
 
@@ -77,21 +84,32 @@ def _new_invoices(pause: PauseCollection) -> Message:
     return _NEW_INVOICES.get(pause.behavior, unknown)
 
 
-def _end(pause: PauseCollection, audit: AuditContext) -> Iterator[Message]:
-    """Say who can end it. The old portal button made pauses with `void` and no end, and left no other trace."""
+def _end(pause: PauseCollection, origin: PauseOrigin, audit: AuditContext) -> Iterator[Message]:
+    """Say who can end it, and whether the old portal's button can have started it."""
     if pause.resumes_at is not None:
         yield _("Collection starts again by itself at the time shown.")
-    elif pause.behavior != "void":
-        yield _("The pause has no end: it lasts until the team ends it.")
-    elif audit.phase is Phase.STRANDED:
+        return
+    if origin is PauseOrigin.NOT_BUTTON:
+        yield _LASTS
+        if pause.behavior == "void":
+            yield _(
+                "It began when the old portal's pause button was gone ({day}): it was started in the Dashboard or "
+                "through the API.",
+                day=audit.button_removed_on,
+            )
+        return
+    if audit.phase is Phase.STRANDED:
         yield _(
             "The pause has no end, and since {day} the customer cannot resume in Stripe's portal: only the team can.",
             day=audit.cutoff_on,
         )
-        yield _ORIGIN_UNKNOWN
     else:
         yield _NO_END
-        yield _ORIGIN_UNKNOWN
+    if origin is PauseOrigin.BUTTON:
+        yield _("It began before {day}, when the portal had its pause button.", day=audit.button_removed_on)
+    else:
+        yield _BEGINNING_UNKNOWN
+    if audit.phase is not Phase.STRANDED:
         yield _if_from_the_old_button(audit)
 
 
@@ -108,23 +126,32 @@ def _if_from_the_old_button(audit: AuditContext) -> Message:
     )
 
 
-def _collection_action(pause: PauseCollection) -> Message:
+def _collection_action(pause: PauseCollection, origin: PauseOrigin) -> Message:
     if pause.resumes_at is not None:
         first = _("Nothing, if the date is right; otherwise resume collection ({how}).", how=_RESUME_COLLECTION)
+    elif pause.behavior == "void" and origin is not PauseOrigin.BUTTON:
+        first = _(
+            "Find out who started the pause, and why; then ask the customer, and resume collection ({how}) or cancel.",
+            how=_RESUME_COLLECTION,
+        )
     else:
         first = _("Ask the customer, then resume collection ({how}) or cancel.", how=_RESUME_COLLECTION)
     return sentences(first, _DECIDE, _EARLIER_INVOICES.get(pause.behavior, NOTHING))
 
 
-def _collection_code(pause: PauseCollection, audit: AuditContext) -> str:
+def _collection_code(pause: PauseCollection, origin: PauseOrigin, audit: AuditContext) -> str:
     if pause.resumes_at is not None:
         return "collection_resumes_by_itself"
+    if pause.behavior == "void" and origin is PauseOrigin.NOT_BUTTON:
+        return "collection_paused_after_the_button"
     if pause.behavior == "void" and audit.phase is Phase.STRANDED:
         return "collection_only_the_team_can_resume"
     return "collection_paused_without_end"
 
 
-def _collection_facts(subscription: Subscription, pause: PauseCollection, audit: AuditContext) -> PausedSubscription:
+def _collection_facts(
+    subscription: Subscription, pause: PauseCollection, origin: PauseOrigin, audit: AuditContext
+) -> PausedSubscription:
     monthly = monthly_amount(subscription)
     return PausedSubscription(
         subscription.id,
@@ -134,7 +161,7 @@ def _collection_facts(subscription: Subscription, pause: PauseCollection, audit:
         pause.behavior,
         at(pause.resumes_at),
         at(audit.paused_since.get(subscription.id)),
-        paused_since_is_exact=False,
+        paused_since_is_exact=subscription.id in audit.exactly_paused,
         cause=None,
         monthly=monthly,
         served_free=subscription.status in SERVED_STATUSES and not monthly.is_zero,
@@ -143,6 +170,7 @@ def _collection_facts(subscription: Subscription, pause: PauseCollection, audit:
         trial_end=at(subscription.trial_end),
         canceled_at=at(subscription.canceled_at),
         items=subscription.items,
+        origin=origin,
     )
 
 

@@ -68,6 +68,7 @@ def _paused(paused: PausedSubscription, language: str) -> dict[str, Any]:
         "resumes_at": _time(paused.resumes_at),
         "paused_since": _time(paused.paused_since),
         "paused_since_is_exact": paused.paused_since_is_exact,
+        "origin": paused.origin.value if paused.origin else None,
         "cause": paused.cause,
         "served_free": paused.served_free,
         "monthly": _amounts(paused.monthly.amounts),

@@ -10,7 +10,7 @@ from shared.audit.checks.registry import title_of
 from shared.audit.findings import Finding, FindingKind, Severity
 from shared.audit.report import Report
 from shared.i18n import NOTHING, Message, _, _n, first_sentence, sentences
-from shared.portal.pause import Phase
+from shared.portal.pause import PauseOrigin, Phase
 from shared.stripe.money import written_amounts
 
 _NOBODY = _("No customer is served for free.")
@@ -116,7 +116,7 @@ def to_do(groups: Sequence[FindingGroup], report: Report) -> ToDo:
     for group in groups:
         severity = group.example.severity
         if severity is not Severity.INFO and severity is groups[0].example.severity:
-            tasks.setdefault(_task_of(group.example), []).append(group)
+            tasks.setdefault(_task_of(group.example, report.phase), []).append(group)
     if not tasks:
         return ToDo(_NOTHING_TO_DO, NOTHING)
     # A pause that ends by itself comes after the others of its severity.
@@ -127,7 +127,7 @@ def to_do(groups: Sequence[FindingGroup], report: Report) -> ToDo:
     return ToDo(first, _("Then: {rest}.", rest=rest) if rest else NOTHING)
 
 
-def _task_of(finding: Finding) -> _Task | None:
+def _task_of(finding: Finding, phase: Phase) -> _Task | None:
     """Return the task that all findings about such a pause share; `None` for a finding with an action of its own."""
     facts = finding.paused
     if facts is None or finding.check not in (paused_checks.PAUSED_COLLECTION_NAME, paused_checks.PAUSED_STATUS_NAME):
@@ -136,16 +136,19 @@ def _task_of(finding: Finding) -> _Task | None:
         return _ask_for_a_payment_method if facts.cause in _NO_METHOD else _find_out_why
     if facts.resumes_at is not None:
         return _check_the_date
-    return _end_what_the_button_began if facts.behavior == "void" else _end_the_pause
+    if facts.behavior != "void":
+        return _end_the_pause
+    unknown = facts.origin is PauseOrigin.UNKNOWN and phase is Phase.STRANDED
+    return _find_out_who_paused if unknown or facts.origin is PauseOrigin.NOT_BUTTON else _end_what_the_button_began
 
 
 def _end_what_the_button_began(number: int, report: Report) -> Message:
-    """The old button's pauses, and those of the Dashboard and the API that look the same."""
+    """The pauses of the old button's time."""
     match report.phase:
         case Phase.STRANDED:
             return _n(
-                "Resume or cancel {n} subscription: its customer cannot resume without you.",
-                "Resume or cancel {n} subscriptions: their customers cannot resume without you.",
+                "Ask the customer of {n} subscription, then resume or cancel: they cannot resume without you.",
+                "Ask the customers of {n} subscriptions, then resume or cancel: they cannot resume without you.",
                 number,
             )
         case Phase.RESUME_ONLY:
@@ -163,10 +166,18 @@ def _end_what_the_button_began(number: int, report: Report) -> Message:
             )
 
 
+def _find_out_who_paused(number: int, _report: Report) -> Message:
+    return _n(
+        "Find out who paused {n} subscription, and why: without you the pause has no end.",
+        "Find out who paused {n} subscriptions, and why: without you the pauses have no end.",
+        number,
+    )
+
+
 def _end_the_pause(number: int, _report: Report) -> Message:
     return _n(
-        "Resume or cancel {n} subscription: without you the pause has no end.",
-        "Resume or cancel {n} subscriptions: without you the pauses have no end.",
+        "Ask the customer of {n} subscription, then resume or cancel: without you the pause has no end.",
+        "Ask the customers of {n} subscriptions, then resume or cancel: without you the pauses have no end.",
         number,
     )
 
