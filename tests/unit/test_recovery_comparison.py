@@ -10,8 +10,8 @@ from shared.mirror.drift import DriftKind
 from shared.mirror.rule import Outcome
 from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.pacing import RateLimit
+from tests.clock import Clock
 from tests.fakes import FakeTable, subscription
-from tests.unit.test_rate_limit import Clock
 
 NOW = 1_700_000_000
 

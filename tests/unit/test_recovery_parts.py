@@ -15,8 +15,8 @@ from shared.mirror.drift import MOST_RECORDS, ComparisonCounts, Difference, Drif
 from shared.mirror.table import DryRunTable, Write
 from shared.stripe.pacing import LONGEST_PAUSE_SECONDS, TRIES, RateLimit, Retries
 from shared.stripe.subscription import PauseCollection, SubscriptionItem
+from tests.clock import Clock
 from tests.fakes import FakeTable, subscription
-from tests.unit.test_rate_limit import Clock
 
 
 class Failing:
