@@ -1,12 +1,14 @@
 """Other ways to guard a mirror, as public projects have them, and this one's with a part taken out."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
-from shared.mirror.rule import Mirror, Outcome
+from shared.mirror.rule import Defer, Mirror, Outcome
 from shared.mirror.table import MirroredSubscription, Write
 from shared.stripe.events import SubscriptionEvent
-from shared.stripe.gateway import SubscriptionRead
+from shared.stripe.gateway import READ_LAG, SubscriptionRead
 from shared.stripe.subscription import Subscription
 from tests.fakes import FakeTable
 from tests.history_world import RETENTION, UNCERTAINTY, Guard, RemoteTable, World, the_rule
@@ -29,11 +31,11 @@ class OtherGuard:
     def __init__(self, world: World, table: AnyTable) -> None:
         self._world, self._table = world, table
 
-    def apply_notification(self, event_id: str, created: int, subscription_id: str) -> Outcome:
+    def apply_notification(self, event_id: str, created: int, subscription_id: str, **_: object) -> Outcome:
         """Not compared."""
         raise NotImplementedError
 
-    def observe(self, found: SubscriptionRead) -> Outcome:
+    def observe(self, found: SubscriptionRead, *, is_fresh: bool = False) -> Outcome:
         """Not compared."""
         raise NotImplementedError
 
@@ -52,7 +54,7 @@ class OtherGuard:
 class Overwrite(OtherGuard):
     """Writes what the event says."""
 
-    def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:  # noqa: ARG002 - the guards' form
+    def apply(self, event: SubscriptionEvent, **_: object) -> Outcome:
         """One unconditional write."""
         return self._put(event, event.subscription, event.created, lambda _: True)
 
@@ -60,7 +62,7 @@ class Overwrite(OtherGuard):
 class StrictTimestamp(OtherGuard):
     """Writes what the event says if the event is newer than the one written last."""
 
-    def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:  # noqa: ARG002 - the guards' form
+    def apply(self, event: SubscriptionEvent, **_: object) -> Outcome:
         """One write, conditional on the event's time."""
         return self._put(event, event.subscription, event.created, lambda old: old.as_of < event.created)
 
@@ -68,7 +70,7 @@ class StrictTimestamp(OtherGuard):
 class Reread(OtherGuard):
     """Takes the event as a hint, and writes what Stripe has."""
 
-    def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:  # noqa: ARG002 - the guards' form
+    def apply(self, event: SubscriptionEvent, **_: object) -> Outcome:
         """One read, one unconditional write."""
         found = self._world.read(event.subscription.id)
         return self._put(event, found.subscription, found.as_of, lambda _: True)
@@ -77,26 +79,65 @@ class Reread(OtherGuard):
 class RereadStampedAfter(OtherGuard):
     """Writes what Stripe has, unless the mirror was written from a later read; a read's time is that of its answer."""
 
-    def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:  # noqa: ARG002 - the guards' form
+    def apply(self, event: SubscriptionEvent, **_: object) -> Outcome:
         """One read, one write, conditional on the read's time."""
         found = self._world.read(event.subscription.id)
         return self._put(event, found.subscription, found.as_of, lambda old: old.as_of <= found.as_of)
 
 
-class _AnyRead(Mirror):
-    """The rule, with slow reads not refused."""
+class _ReadsAreCurrent(Mirror):
+    """The rule, with reads believed to be as new as their date."""
 
-    @property
-    def _longest_read(self) -> int:
-        return 60
+    def _as_of(self, found: SubscriptionRead) -> int:
+        return found.as_of - math.ceil(found.took)
 
 
-class _UsualRead(Mirror):
-    """The rule whose window may be zero; slow reads are refused as with the usual window."""
+class _SlowReadsAreCurrent(Mirror):
+    """The rule, with a read's time that of its answer, however long it took."""
 
-    @property
-    def _longest_read(self) -> int:
-        return int(UNCERTAINTY.total_seconds()) - 1
+    def _as_of(self, found: SubscriptionRead) -> int:
+        return found.as_of - int(READ_LAG.total_seconds())
+
+
+class _AnyReadSettles(Mirror):
+    """The rule, with no question whether the read has the event's change."""
+
+    def _covers(self, as_of: int, event: SubscriptionEvent, received: float) -> bool:  # noqa: ARG002 - the rule's form
+        return True
+
+
+class _AnyReadIsNewer(Mirror):
+    """The rule, with no question whether the read has all that the item has."""
+
+    def _is_newer(self, subscription: Subscription, as_of: int, old: MirroredSubscription) -> bool:  # noqa: ARG002 - the rule's form
+        return True
+
+
+class _AnyClock(Mirror):
+    """The rule, with no branch for events ahead of our own clock."""
+
+    def apply(
+        self, event: SubscriptionEvent, *, now: float, received: float | None = None, defer: Defer | None = None
+    ) -> Outcome:
+        """Trust the event's time."""
+        return super().apply(event, now=max(now, event.created), received=received, defer=defer)
+
+
+class _TenItems(Mirror):
+    """The rule, with the first ten items of an event taken for all."""
+
+    def apply(
+        self, event: SubscriptionEvent, *, now: float, received: float | None = None, defer: Defer | None = None
+    ) -> Outcome:
+        """Take the event for whole."""
+        return super().apply(replace(event, complete=True), now=now, received=received, defer=defer)
+
+
+class _ShownIsCertain(Mirror):
+    """The rule, with an event that is shown until it is settled taken for settled."""
+
+    def _without_reading(self, event: SubscriptionEvent, old: MirroredSubscription) -> Outcome | None:
+        return super()._without_reading(event, replace(old, settling=None))
 
 
 class _NoRevision(RemoteTable):
@@ -113,11 +154,29 @@ class _NoRevision(RemoteTable):
         return self._call(put)
 
 
+class _EndsAreNotFinal(RemoteTable):
+    """A table that compares times only, whether a subscription has ended or not."""
+
+    def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
+        """Write over what is older."""
+
+        def put() -> MirroredSubscription | None:
+            old = self.table.get(write.subscription.customer_id, write.subscription.id)
+            return old if old and old.as_of >= than else self.table.put_if_unchanged(write, old)
+
+        return self._call(put)
+
+
 def _made(rule: type[Mirror], table: RemoteTable, *, uncertainty: timedelta = UNCERTAINTY) -> Mirror:
     return rule(table, table.world.read, uncertainty=uncertainty, retention=RETENTION)
 
 
 MakeGuard = Callable[[World, AnyTable], Guard]
+
+
+def _rule(rule: type[Mirror]) -> MakeGuard:
+    return lambda world, table: _made(rule, RemoteTable(world, table))
+
 
 GUARDS: dict[str, MakeGuard] = {
     "overwrite from the payload": Overwrite,
@@ -125,9 +184,16 @@ GUARDS: dict[str, MakeGuard] = {
     "read from Stripe, write": Reread,
     "read from Stripe, write if the read's `Date` is not earlier": RereadStampedAfter,
     "this rule with its window zero": lambda world, table: _made(
-        _UsualRead, RemoteTable(world, table), uncertainty=timedelta(0)
+        Mirror, RemoteTable(world, table), uncertainty=timedelta(0)
     ),
+    "this rule, ends not final": lambda world, table: _made(Mirror, _EndsAreNotFinal(world, table)),
+    "this rule, events ahead of our clock trusted": _rule(_AnyClock),
     "this rule without the revision": lambda world, table: _made(Mirror, _NoRevision(world, table)),
-    "this rule, slow reads accepted": lambda world, table: _made(_AnyRead, RemoteTable(world, table)),
+    "this rule, reads taken for current": _rule(_ReadsAreCurrent),
+    "this rule, slow reads dated by their end": _rule(_SlowReadsAreCurrent),
+    "this rule, any read settles an event": _rule(_AnyReadSettles),
+    "this rule, any read newer than the item": _rule(_AnyReadIsNewer),
+    "this rule, what is shown taken for settled": _rule(_ShownIsCertain),
+    "this rule, ten items taken for all": _rule(_TenItems),
     "this rule": the_rule,
 }

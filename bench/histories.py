@@ -14,7 +14,6 @@ from functools import partial
 from random import Random
 
 from bench.guards import GUARDS, AnyTable, MakeGuard
-from shared.stripe.subscription import read_subscription
 from tests.histories import LONGEST_LAG, History, make_history
 from tests.history_world import World
 
@@ -27,7 +26,7 @@ def wrong_guards(history: History) -> list[str]:
 def _ends_as_stripe_is(history: History, make: MakeGuard) -> bool:
     world, table = World(history), AnyTable()
     world.run(make(world, table))
-    return table.only().subscription == read_subscription(history.end)
+    return table.only().subscription == world.end()
 
 
 def _count(numbers: Sequence[int], *, seed: int, lag: float) -> Counter[str]:

@@ -35,6 +35,8 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "bench",
     "AWS_DEFAULT_REGION": "eu-west-1",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/dead",
+    "SETTLE_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/settle",
+    "SETTLE_READS_PER_SECOND": "10",
     "ENDED_RETENTION_DAYS": "400",
     "EVENT_CLOCK_UNCERTAINTY_SECONDS": "3",
     "POWERTOOLS_METRICS_NAMESPACE": "StripePortal",

@@ -50,25 +50,34 @@ def _rows(item: MirroredSubscription) -> Iterator[tuple[str, str]]:
         yield "collection", f"paused: {subscription.pause_collection.behavior}"
         yield "resumes", _time(subscription.pause_collection.resumes_at) or "no date"
     yield "paused because", subscription.paused_reason or ""
-    yield "paused since", _time(item.paused_since)
+    begun = item.beginnings
+    yield "paused since", _since(begun.paused_since, exact=begun.paused_since_exact)
+    yield "past due since", _since(begun.past_due_since, exact=begun.past_due_since_exact)
+    yield "paid through", _time(begun.paid_through)
     yield "period ends", _time(subscription.current_period_end)
     yield (
         "cancels",
         _time(subscription.cancel_at) or ("at the end of the period" if subscription.cancel_at_period_end else ""),
     )
     yield "ended", _time(subscription.ended_at)
-    yield "as of", f"{_time(item.as_of)} (revision {item.revision})"
+    settling = ", not certain yet" if item.settling is not None else ""
+    yield "as of", f"{_time(item.as_of)} (revision {item.revision}{settling})"
 
 
 def _flat(item: MirroredSubscription) -> dict[str, Any]:
     mirrored = asdict(item)
-    subscription = mirrored.pop("subscription")
+    subscription, beginnings = mirrored.pop("subscription"), mirrored.pop("beginnings")
     return {
         "subscription_id": subscription.pop("id"),
         **subscription,
         "pause_kind": item.subscription.pause_kind,
         **mirrored,
+        **beginnings,
     }
+
+
+def _since(seconds: int | None, *, exact: bool) -> str:
+    return _time(seconds) + ("" if exact or seconds is None else " or earlier")
 
 
 def _time(seconds: int | None) -> str:

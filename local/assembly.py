@@ -18,6 +18,7 @@ from stripe import StripeClient
 from local.addresses import HOST, OIDC_AUDIENCE, OIDC_PATH, SENDING_DOMAIN, STARTING, Options
 from local.aws.intrinsics import TemplateError
 from local.aws.lambda_function import LambdaFunction
+from local.aws.queue_poller import polling, queue_pollers
 from local.aws.resources import AwsClients, create_resources
 from local.aws.template import Template
 from local.gateway.api import Gateway
@@ -177,7 +178,8 @@ def assembled(options: Options, signals: StopSignals) -> Iterator[threading.Thre
         gateway = Gateway(backend.template.routes(), backend.functions, cors=cors, otherwise=_site(options, backend))
         signals.check()
         gate = ReadyGate(gateway, backend.template.outputs()["WebhookUrl"])
-        with serving(LocalGuard(gate, cors.get("AllowOrigins", ())), addresses.port) as thread:
+        queues = queue_pollers(backend.template, backend.aws.sqs, backend.functions)
+        with serving(LocalGuard(gate, cors.get("AllowOrigins", ())), addresses.port) as thread, polling(queues):
             if seed:
                 seed.make_history()
                 clock.return_to_present()

@@ -64,7 +64,14 @@ class OperatorError(PortalError):
 
 
 class Unavailable(PortalError):
-    """Raised when Stripe or AWS failed for now; nothing was changed and a later try may succeed."""
+    """Raised when Stripe or AWS failed for now; nothing was changed and a later try may succeed.
+
+    `retry_after`: for how many seconds Stripe asked to be left alone.
+    """
+
+    def __init__(self, code: str, message: str, *, retry_after: float = 0) -> None:
+        super().__init__(code, message)
+        self.retry_after = retry_after
 
 
 class UnreadableEvent(PortalError):
@@ -300,7 +307,6 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         # What may pass by itself.
         _failure("stripe_unavailable", _STRIPE_FAILED, portal_link=True),
         _failure("stripe_without_date", _STRIPE_FAILED),
-        _failure("slow_read", _STRIPE_FAILED),
         _failure(
             "customer_not_found_yet",
             "a user's customer is being made; see [portal-link.md](portal-link.md)",
@@ -316,7 +322,10 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         ),
         _failure("secret_unreadable", _AWS_FAILED, portal_link=True),
         _failure("mirror_unavailable", _AWS_FAILED),
+        _failure("stripe_rate_limited", "Stripe's rate limit (429): tried again later", portal_link=True),
+        _failure("unsettled", "Stripe's answer may be older than the event: tried again from the queue"),
         _failure("mirror_contended", "one subscription changed again and again while it was read"),
+        _failure("settle_queue_unavailable", _AWS_FAILED),
         _failure("dead_letters_unavailable", _AWS_FAILED),
         _failure("mail_unavailable", _AWS_FAILED),
         _failure("nights_unavailable", _AWS_FAILED),

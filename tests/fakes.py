@@ -1,7 +1,7 @@
 """Stand-ins with state; each passes the same tests as what it stands for."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 from shared.audit.findings import Finding, PausedFindings
 from shared.audit.report import Report
 from shared.errors import Unavailable
-from shared.mirror.table import MirroredSubscription, TablePage, Write, blocks_write, item_key
+from shared.mirror.table import Beginnings, MirroredSubscription, TablePage, Write, blocks_write, item_key
 from shared.portal.pause import Phase
 from shared.stripe.gateway import SubscriptionRead
-from shared.stripe.subscription import Subscription
+from shared.stripe.subscription import Subscription, is_collected
 
 
 @dataclass
@@ -72,19 +72,49 @@ class FakeTable:
     def _old(self, write: Write) -> MirroredSubscription | None:
         return self.items.get((write.subscription.customer_id, write.subscription.id))
 
+    def add_beginnings(self, to: MirroredSubscription, beginnings: Beginnings) -> bool:
+        self._request()
+        key = (to.subscription.customer_id, to.subscription.id)
+        old = self.items.get(key)
+        if old is None or old.revision != to.revision:
+            return False
+        known = {name: value for name, value in asdict(beginnings).items() if value}
+        self.items[key] = replace(old, revision=old.revision + 1, beginnings=replace(old.beginnings, **known))
+        return True
+
     def _put(self, write: Write, old: MirroredSubscription | None) -> None:
         key = (write.subscription.customer_id, write.subscription.id)
-        paused_since = write.paused_since
-        if paused_since is None:
-            paused_since = write.as_of if old is None or old.paused_since is None else old.paused_since
         self.items[key] = MirroredSubscription(
             write.subscription,
             write.as_of,
             (old.revision if old else 0) + 1,
             write.event_id,
-            paused_since if write.subscription.pause_kind else None,
+            _beginnings(write, old.beginnings if old else Beginnings()),
+            write.settling,
+            write.account or (old.account if old else None),
         )
         self.expires_at[key] = write.expires_at
+
+
+def _beginnings(write: Write, old: Beginnings) -> Beginnings:
+    if write.settling is not None:
+        return old
+    state, new = write.subscription, write.beginnings
+    since = {"paused_since": state.is_pause_running(write.as_of), "past_due_since": state.is_past_due}
+    known: dict[str, int | bool | None] = {}
+    for name, goes_on in since.items():
+        exact = f"{name}_exact"
+        if getattr(new, name) is not None:
+            known |= {name: getattr(new, name), exact: getattr(new, exact)}
+        elif goes_on and getattr(old, name) is not None:
+            known |= {name: getattr(old, name), exact: getattr(old, exact)}
+        elif goes_on:
+            known |= {name: write.seen_since(name), exact: False}
+    if is_collected(state, at=write.as_of):
+        known["paid_through"] = state.current_period_end
+    else:
+        known["paid_through"] = old.paid_through if new.paid_through is None else new.paid_through
+    return Beginnings(**known)  # type: ignore[arg-type]  # each name has its own type
 
 
 @dataclass

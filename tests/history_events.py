@@ -1,6 +1,7 @@
 """What a history's events look like on the wire, and what a receiver needs beside the mirror to take them."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import SecretStr
 from shared.errors import UnreadableEvent
 from shared.mirror.dead_letters import DeadLetterQueue
 from shared.secret_store import SecretStore, WebhookSecret
-from tests.histories import Delivery, History
+from tests.histories import Delivery, History, begun_at
 
 SIGNING = "whsec_history_0123456789"
 
@@ -41,8 +42,8 @@ class NoDeadLetters(DeadLetterQueue):
 
 def event_body(history: History, delivery: Delivery, start: int) -> bytes:
     """The event as Stripe sends it, whole or thin."""
-    after = history.changes[delivery.change].snapshot
-    before = history.changes[delivery.change - 1].snapshot if delivery.change else after
+    after = _rendered(begun_at(start, history.changes[delivery.change].snapshot))
+    before = _rendered(begun_at(start, history.changes[delivery.change - 1].snapshot)) if delivery.change else after
     created = start + delivery.created
     event: dict[str, Any] = {
         "id": delivery.event_id,
@@ -59,6 +60,12 @@ def event_body(history: History, delivery: Delivery, start: int) -> bytes:
         event |= {"object": "v2.core.event", "type": f"v1.{event['type']}", "created": _rfc3339(created)}
         event |= {"data": None, "related_object": {"id": after["id"], "type": "subscription"}}
     return json.dumps(event).encode()
+
+
+def _rendered(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """As Stripe embeds it in an event: the first ten of its items."""
+    items = snapshot["items"]["data"]
+    return {**snapshot, "items": {"data": items[:10], "has_more": len(items) > 10}}
 
 
 def _rfc3339(seconds: int) -> str:

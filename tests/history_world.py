@@ -6,7 +6,7 @@ remote calls can happen, and happens alike each time.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from heapq import heappop, heappush
@@ -16,27 +16,29 @@ from typing import Any, Protocol
 from stripe import WebhookSignature
 
 from functions.webhook.receive import Receiver
+from functions.webhook.settle import Settler
 from shared.errors import PortalError, Unavailable
 from shared.mirror.intake import EventMirror, Intake
 from shared.mirror.rule import Mirror, Outcome
-from shared.mirror.table import MirroredSubscription, WritableTable, Write
+from shared.mirror.settle_queue import QueuedEvent, SettleQueue
+from shared.mirror.table import Beginnings, MirroredSubscription, WritableTable, Write
 from shared.stripe.gateway import SubscriptionRead
-from shared.stripe.subscription import read_subscription
-from tests.histories import Call, Delivery, History
+from shared.stripe.subscription import Subscription, read_subscription
+from tests.histories import Call, Delivery, History, begun_at
 from tests.history_events import SIGNING, KnownSecrets, NoDeadLetters, event_body
 
 UNCERTAINTY = timedelta(seconds=3)
 RETENTION = timedelta(days=400)
 
 _CALM = Call()
-_MOST_STEPS = 20_000
+_MOST_STEPS = 50_000
 
 
 class Guard(EventMirror, Protocol):
     """What brings states into the table: the mirror, or a rule to compare it with."""
 
-    def observe(self, found: SubscriptionRead) -> Outcome:
-        """Bring in what was read without an event."""
+    def observe(self, found: SubscriptionRead, *, is_fresh: bool = False) -> Outcome:
+        """Apply what was read without an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class World:
     start: int = field(default_factory=lambda: int(time.time()))
     now: float = 0.0
     answers: list[Answer] = field(default_factory=list)
+    lag: float = 0.0
     _replayed: int = 0
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
@@ -78,6 +81,13 @@ class World:
             self.now, _, act = heappop(self._agenda)
             act()
         raise AssertionError("The deliveries never end")
+
+    def end(self) -> Subscription:
+        """What Stripe has at last."""
+        return read_subscription(begun_at(self.start, self.history.end))
+
+    def _state_at(self, at: float) -> Subscription:
+        return read_subscription(begun_at(self.start, self.history.state_at(at)))
 
     def at(self, when: float, act: Callable[[], None]) -> None:
         """Act at that time, after what was planned before for the same time."""
@@ -98,8 +108,8 @@ class World:
         return answer
 
     def read(self, _subscription_id: str) -> SubscriptionRead:
-        """Stripe's answer: the state of when the read took effect, dated when the answer ends."""
-        answer = self.call(lambda: read_subscription(self.history.state_at(self.now)))
+        """Stripe's answer: the state of when the read took effect, or of a little earlier, dated when it ends."""
+        answer = self.call(lambda: self._state_at(max(0.0, self.now - self.lag)))
         return SubscriptionRead(answer.value, self.start + int(answer.at), answer.at - answer.sent)
 
 
@@ -119,9 +129,26 @@ class RemoteTable:
     def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
         return self._call(lambda: self.table.put_if_unchanged(write, since))
 
+    def add_beginnings(self, to: MirroredSubscription, beginnings: Beginnings) -> bool:
+        added: bool = self.world.call(lambda: self.table.add_beginnings(to, beginnings)).value
+        return added
+
     def _call(self, effect: Callable[[], MirroredSubscription | None]) -> MirroredSubscription | None:
         found: MirroredSubscription | None = self.world.call(effect).value
         return found
+
+
+class RemoteQueue(SettleQueue):
+    """The settle queue, as the world carries its messages."""
+
+    def __init__(self, world: World, enqueue: Callable[[bytes, int], None]) -> None:
+        self._world, self._enqueue = world, enqueue
+
+    def keep(self, body: bytes, delay_seconds: int) -> None:
+        self._world.call(lambda: self._enqueue(body, delay_seconds))
+
+    def retry_later(self, event: QueuedEvent, *, at_least: float = 0) -> None:
+        """The world says when it comes again."""
 
 
 def the_rule(world: World, table: WritableTable, *, uncertainty: timedelta = UNCERTAINTY) -> Mirror:
@@ -129,29 +156,31 @@ def the_rule(world: World, table: WritableTable, *, uncertainty: timedelta = UNC
     return Mirror(RemoteTable(world, table), world.read, uncertainty=uncertainty, retention=RETENTION)
 
 
-class Attempts:
-    """One delivery, from its arrival to its 2xx."""
+class Running:
+    """Code under test that runs until it has succeeded, through every call that the world makes go wrong."""
 
-    def __init__(self, world: World, guard: Guard, delivery: Delivery) -> None:
-        secrets = KnownSecrets()
-        intake = Intake(guard, lambda: secrets.get().livemode)
-        self._receiver = Receiver(secrets, intake, NoDeadLetters(), lambda: self._clock)
-        self._world, self._guard, self._delivery = world, guard, delivery
-        self._body = event_body(world.history, delivery, world.start)
-        self._calls = iter(delivery.calls)
+    def __init__(self, world: World, calls: Iterable[Call], *, clock_error: float, retry_after: float) -> None:
+        self._world, self._calls = world, iter(calls)
+        self._clock_error, self._retry_after = clock_error, retry_after
 
     def begin(self) -> None:
-        """The event arrives, signed anew."""
-        signature = WebhookSignature.generate_signature_header(self._body.decode(), SIGNING, int(time.time()))
-        self._headers = {"stripe-signature": signature}
-        self._clock = self._world.start + self._world.now + self._delivery.clock_error
+        """Run it from its start."""
+        self._clock = self._world.start + self._world.now + self._clock_error
         self._answers: list[Answer] = []
         self._go_on()
+
+    def run(self) -> object:
+        """The code; it raises `Unavailable` or `UnreadableEvent` to be run again."""
+        raise NotImplementedError
+
+    def clock(self) -> float:
+        """The clock of the machine that runs it."""
+        return self._clock
 
     def _go_on(self) -> None:
         self._world.replay(self._answers)
         try:
-            outcome = self._run()
+            outcome = self.run()
         except Suspended as waiting:
             self._send(waiting.effect)
         except Unavailable:
@@ -159,30 +188,86 @@ class Attempts:
         else:
             assert isinstance(outcome, Outcome), outcome
 
-    def _run(self) -> str:
-        if self._delivery.kind == "sweep":
-            return self._guard.observe(self._world.read("sub_1"))
-        return self._receiver.receive(self._body, self._headers).outcome
-
     def _send(self, effect: Callable[[], Any]) -> None:
         world, call = self._world, next(self._calls, _CALM)
         sent, results = world.now, list[Any]()
         learnt = sent + call.after if call.late else sent + call.before + call.after
         works = learnt + call.before if call.late else sent + call.before
+
+        def work() -> None:
+            world.lag = call.lag
+            results.append(_result(effect))
+
         for when in (works, max(works, learnt))[: call.effects]:
-            world.at(when, lambda: results.append(_result(effect)))
+            world.at(when, work)
         world.at(learnt, lambda: self._learn(call, results, sent))
 
     def _learn(self, call: Call, results: list[Any], sent: float) -> None:
         if call.result == "crashed":
             self._again()
             return
-        value = results[-1] if call.result == "answered" else Unavailable("stripe_unavailable", "The call failed")
+        value = results[-1] if call.result == "answered" else Unavailable("mirror_unavailable", "The call failed")
         self._answers.append(Answer(value, sent, self._world.now))
         self._go_on()
 
     def _again(self) -> None:
-        self._world.at(self._world.now + self._delivery.retry_after, self.begin)
+        self._world.at(self._world.now + self._retry_after, self.begin)
+
+
+class Attempts(Running):
+    """One delivery, from its arrival to its 2xx."""
+
+    def __init__(self, world: World, guard: Guard, delivery: Delivery) -> None:
+        super().__init__(world, delivery.calls, clock_error=delivery.clock_error, retry_after=delivery.retry_after)
+        self._guard, self._delivery = guard, delivery
+        self._body = event_body(world.history, delivery, world.start)
+        self._receiver = Receiver(
+            KnownSecrets(),
+            Intake(guard, lambda: False),
+            RemoteQueue(world, self._enqueue),
+            NoDeadLetters(),
+            self.clock,
+        )
+
+    def begin(self) -> None:
+        """The event arrives, signed anew."""
+        signature = WebhookSignature.generate_signature_header(self._body.decode(), SIGNING, int(time.time()))
+        self._headers = {"stripe-signature": signature}
+        super().begin()
+
+    def run(self) -> object:
+        if self._delivery.kind == "sweep":
+            return self._guard.observe(self._page())
+        return self._receiver.receive(self._body, self._headers).outcome
+
+    def _page(self) -> SubscriptionRead:
+        """What a list says, which may lag much longer than a read of one subscription."""
+        return self._world.read("sub_1")
+
+    def _enqueue(self, body: bytes, delay_seconds: int) -> None:
+        world, delivery = self._world, self._delivery
+        settling = Settling(world, self._guard, delivery, body, sent=world.start + world.now)
+        world.at(world.now + delay_seconds + delivery.queue_delay, settling.begin)
+
+
+class Settling(Running):
+    """One message of the settle queue, until it has left the queue."""
+
+    def __init__(self, world: World, guard: Guard, delivery: Delivery, body: bytes, *, sent: float) -> None:
+        super().__init__(
+            world, delivery.settle_calls, clock_error=delivery.clock_error, retry_after=delivery.retry_after
+        )
+        self._settler = Settler(
+            Intake(guard, lambda: False), RemoteQueue(world, lambda *_: None), NoDeadLetters(), self.clock
+        )
+        self._record = {
+            "body": body.decode(),
+            "receiptHandle": "",
+            "attributes": {"SentTimestamp": str(int(sent * 1000)), "ApproximateReceiveCount": "1"},
+        }
+
+    def run(self) -> object:
+        return self._settler.settle(self._record).outcome
 
 
 def _result(effect: Callable[[], Any]) -> Any:

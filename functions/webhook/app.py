@@ -1,30 +1,41 @@
 """Adapts API Gateway's event to the webhook, and the outcome to a response for Stripe."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.webhook.receive import DeadLetterResult, metric_of
+from functions.webhook.receive import FAILED, RETRIED, DeadLetterResult, metric_of
 from functions.webhook.wiring import wire
-from shared.errors import OperatorError, PortalError
+from shared.errors import OperatorError, PortalError, Unavailable, UnreadableEvent
 from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of
 from shared.mirror.intake import EventResult
 from shared.stripe.events import is_from_event_bus
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 logger = Logger(service="webhook")
 metrics = Metrics(service="webhook")
 
 _wire = cache(wire)
+# A read of Stripe with its retry, and two requests of DynamoDB.
+LEAST_MILLISECONDS = 10_000
 
 
 @logger.inject_lambda_context(log_event=False, clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Receive an event from API Gateway or EventBridge; to EventBridge a failure means: send it again."""
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Receive an event from API Gateway or EventBridge, or settle those of the queue.
+
+    To EventBridge a failure means: send it again. To the queue the answer names the messages that stay in it.
+    """
+    if is_from_settle_queue(event):
+        return _settle(event, context)
     logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
     try:
         result = _receive(event)
@@ -34,10 +45,59 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - a fault of our own: no event gets lost, and nothing of it is logged
         log_failure(logger, error)
         return _refused(event, OperatorError("internal_error", "A fault of the bundle's own; see the log"))
-    logger.info("event", extra=result.for_log())
-    metrics.add_metric(metric_of(result.outcome), MetricUnit.Count, 1)
+    _count(result)
     body = json.dumps({"outcome": result.outcome})
     return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": body}
+
+
+def is_from_settle_queue(event: Mapping[str, Any]) -> bool:
+    """Whether Lambda polled these messages from SQS; nobody else can invoke the function with such an event."""
+    records = event.get("Records") or [{}]
+    return "requestContext" not in event and records[0].get("eventSource") == "aws:sqs"
+
+
+def _settle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Settle each message by itself: one that fails stays in the queue, and the others leave it."""
+    # Most environments receive requests only.
+    from aws_lambda_powertools.utilities.batch import (  # noqa: PLC0415
+        BatchProcessor,
+        EventType,
+        process_partial_response,
+    )
+
+    def settle(record: "SQSRecord") -> None:
+        # What is begun too late would be cut off, and the messages before it would come again.
+        if context.get_remaining_time_in_millis() < LEAST_MILLISECONDS:
+            metrics.add_metric(RETRIED, MetricUnit.Count, 1)
+            raise TimeoutError
+        _settle_one(record.raw_event)
+
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return dict(process_partial_response(event, settle, processor, context))
+
+
+def _settle_one(record: dict[str, Any]) -> None:
+    """Settle a message; what is raised keeps it in the queue."""
+    try:
+        result = _wire().settler.settle(record)
+    except (Unavailable, UnreadableEvent) as error:
+        logger.info(error.message, extra={"code": error.code})
+        metrics.add_metric(RETRIED, MetricUnit.Count, 1)
+        raise
+    except PortalError as error:
+        log_problem(logger, error)
+        metrics.add_metric(metric_of(error), MetricUnit.Count, 1)
+        raise
+    except Exception as error:
+        log_failure(logger, error)
+        metrics.add_metric(FAILED, MetricUnit.Count, 1)
+        raise
+    _count(result)
+
+
+def _count(result: EventResult | DeadLetterResult) -> None:
+    logger.info("event", extra=result.for_log())
+    metrics.add_metric(metric_of(result.outcome), MetricUnit.Count, 1)
 
 
 def _refused(event: dict[str, Any], error: PortalError) -> dict[str, Any]:
@@ -51,5 +111,5 @@ def _refused(event: dict[str, Any], error: PortalError) -> dict[str, Any]:
 
 def _receive(event: dict[str, Any]) -> EventResult | DeadLetterResult:
     if is_from_event_bus(event):
-        return _wire().receive_trusted(json.dumps(event["detail"]).encode())
-    return _wire().receive(body_of(event), event.get("headers") or {})
+        return _wire().receiver.receive_trusted(json.dumps(event["detail"]).encode())
+    return _wire().receiver.receive(body_of(event), event.get("headers") or {})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from functions.webhook.signature import verify_signature
@@ -9,7 +10,11 @@ from shared.errors import InvalidRequest, PortalError, UnreadableEvent
 from shared.mirror.dead_letters import DeadLetterQueue
 from shared.mirror.intake import EventResult, Ignored, Intake
 from shared.mirror.rule import Outcome
+from shared.mirror.settle_queue import SettleQueue
 from shared.secret_store import SecretStore, WebhookSecret
+
+FAILED = "EventFailed"
+RETRIED = "EventRetried"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ def metric_of(result: Outcome | Ignored | Literal["dead_letter"] | PortalError) 
     if isinstance(result, InvalidRequest):
         return "EventRefused"
     if isinstance(result, PortalError):
-        return "EventFailed"
+        return FAILED
     return f"Event{result.title().replace('_', '')}"
 
 
@@ -40,6 +45,7 @@ class Receiver:
 
     secrets: SecretStore[WebhookSecret]
     intake: Intake
+    settle_queue: SettleQueue
     dead_letters: DeadLetterQueue
     clock: Callable[[], float]
 
@@ -55,7 +61,7 @@ class Receiver:
     def receive_trusted(self, body: bytes) -> EventResult | DeadLetterResult:
         """Receive an event that is known to be Stripe's. Raises `Unavailable` and `OperatorError`."""
         try:
-            return self.intake.apply_event(body, now=self.clock())
+            return self.intake.apply_event(body, now=self.clock(), defer=partial(self.settle_queue.keep, body))
         except UnreadableEvent as reason:
             self.dead_letters.keep(body, reason)
             return DeadLetterResult(reason.code, reason.message)

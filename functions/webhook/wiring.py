@@ -1,6 +1,8 @@
 """Makes what the webhook needs, once per execution environment."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import boto3
@@ -8,32 +10,60 @@ from botocore.config import Config
 
 from functions.webhook.receive import Receiver
 from functions.webhook.settings import WebhookSettings
+from functions.webhook.settle import Settler
 from shared.aws import AWS_CONFIG
 from shared.mirror.dead_letters import DeadLetterQueue
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror
+from shared.mirror.settle_queue import SettleQueue
 from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore, WebhookSecret
-from shared.stripe.gateway import read_from_stripe, stripe_client
+from shared.stripe.gateway import SubscriptionRead, read_from_stripe, stripe_client
+from shared.stripe.pacing import RateLimit
 
 # What is written was checked by pydantic, and is checked by DynamoDB: botocore's own check of each value, and the user
 # agent that it makes anew for each request, are more than a third of an `update_item`'s CPU (`bench.webhook_cpu`).
 MIRROR_CONFIG = AWS_CONFIG.merge(Config(parameter_validation=False, user_agent="stripe-portal-webhook"))
 
 
-def wire() -> Receiver:
+# As many environments settle at a time (MaximumConcurrency of template.yaml), and share the rate.
+SETTLING_ENVIRONMENTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """What the function does with a request or an event of the bus, and with a message of the settle queue."""
+
+    receiver: Receiver
+    settler: Settler
+
+
+def wire() -> Webhook:
     """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong."""
     settings = WebhookSettings.from_environment()
     secrets = SecretStore(
         "SECRET_ID", settings.secret_id, WebhookSecret, boto3.client("secretsmanager", config=AWS_CONFIG)
     )
-    mirror = Mirror(
-        MirrorTable(boto3.client("dynamodb", config=MIRROR_CONFIG), settings.table_name),
-        lambda id_: read_from_stripe(stripe_client(secrets.get().api_key, settings.stripe_api_base), id_),
-        uncertainty=settings.uncertainty,
-        retention=settings.retention,
-    )
-    # Almost no event needs it, so no first request waits for it.
+    table = MirrorTable(boto3.client("dynamodb", config=MIRROR_CONFIG), settings.table_name)
+
+    def read(subscription_id: str) -> SubscriptionRead:
+        return read_from_stripe(stripe_client(secrets.get().api_key, settings.stripe_api_base), subscription_id)
+
+    limit = cache(lambda: RateLimit(settings.settle_reads_per_second / SETTLING_ENVIRONMENTS))
+
+    def limited_read(subscription_id: str) -> SubscriptionRead:
+        limit().wait()
+        return read(subscription_id)
+
+    def intake(read: Callable[[str], SubscriptionRead]) -> Intake:
+        mirror = Mirror(table, read, uncertainty=settings.uncertainty, retention=settings.retention)
+        return Intake(mirror, lambda: secrets.get().livemode)
+
+    # Most events need none of these, so no first request waits for them.
     sqs = cache(lambda: boto3.client("sqs", config=AWS_CONFIG))
     dead_letters = DeadLetterQueue(sqs, settings.dead_letter_queue_url)
-    return Receiver(secrets, Intake(mirror, lambda: secrets.get().livemode), dead_letters, clock=time.time)
+    settle_queue = SettleQueue(sqs, settings.settle_queue_url)
+    return Webhook(
+        Receiver(secrets, intake(read), settle_queue, dead_letters, clock=time.time),
+        Settler(intake(limited_read), settle_queue, dead_letters, clock=time.time),
+    )

@@ -80,6 +80,10 @@ class Template:
         """Return the local value of `!Ref logical_id`."""
         return str(self._ref(logical_id))
 
+    def arns(self, kind: str) -> dict[str, str]:
+        """Return the logical ids of all resources of a type by their ARNs."""
+        return {self._get_att(logical_id, "Arn"): logical_id for logical_id in self.resources(kind)}
+
     def functions(self) -> dict[str, Function]:
         """Return the functions by logical id, the template's globals applied."""
         defaults = self._function_globals()
@@ -105,7 +109,7 @@ class Template:
 
     def routes(self) -> list[Route]:
         """Return the HTTP API's routes. Raises `TemplateError` for an integration that the gateway does not support."""
-        functions = {self._get_att(logical_id, "Arn"): logical_id for logical_id in self.resources(FUNCTION)}
+        functions = self.arns(FUNCTION)
         function_ids: dict[str, str] = {}
         for logical_id, integration in self.resources("AWS::ApiGatewayV2::Integration").items():
             form = (integration["IntegrationType"], integration.get("PayloadFormatVersion"))

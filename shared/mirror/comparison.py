@@ -4,13 +4,14 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
 from shared.errors import Unavailable, UnreadableEvent
-from shared.mirror.drift import ComparisonCounts, Drift, DriftKind, Failure, differences, is_expired, is_newer, is_older
+from shared.mirror.drift import ComparisonCounts, Difference, Drift, DriftKind, Failure, differences, is_expired
 from shared.mirror.rule import Outcome
 from shared.mirror.table import MirroredSubscription, SubscriptionTable
 from shared.stripe.gateway import SubscriptionRead
@@ -19,11 +20,12 @@ from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.subscription import read_subscription
 
 # `Unavailable` with these codes concerns one subscription; with any other, nothing will work for now.
-_CONCERNS_ONE = frozenset({"mirror_contended", "slow_read"})
+_CONCERNS_ONE = frozenset({"mirror_contended", "unsettled"})
 # Numbers are sorted a chunk at a time: Python's own list of them is five times as large as an array.
 CHUNK = 100_000
-# Each costs a minute and more of retries. After so many in a row this comparison repairs nothing else.
-MOST_SLOW = 3
+# Confirmed and repaired side by side: fewer than the connections that boto3 keeps.
+WORKERS = 8
+BATCH = 1000
 
 _Result = TypeVar("_Result")
 
@@ -31,7 +33,7 @@ _Result = TypeVar("_Result")
 class Observer(Protocol):
     """What applies reads of Stripe to the table: `shared.mirror.rule.Mirror`."""
 
-    def observe(self, found: SubscriptionRead) -> Outcome:
+    def observe(self, found: SubscriptionRead, *, is_fresh: bool = False) -> Outcome:
         """Apply what was read from Stripe without any event."""
 
 
@@ -106,6 +108,14 @@ def _digest(key: tuple[str, str]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class _Confirmed:
+    """What a second look found: a drift, if there still is one, and what became of its repair."""
+
+    drift: Drift | None
+    outcome: Outcome | Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Unconfirmed:
     """A difference, and when it was first seen (seconds of the rate limit's clock)."""
 
@@ -116,6 +126,10 @@ class _Unconfirmed:
 def key_of(found: SubscriptionRead) -> tuple[str, str]:
     """Return the table's key of what was read."""
     return found.subscription.customer_id, found.subscription.id
+
+
+def _drift(kind: DriftKind, found: SubscriptionRead, unlike: tuple[Difference, ...] = ()) -> Drift:
+    return Drift(kind, found.subscription.id, found.subscription.customer_id, unlike)
 
 
 class Comparison:
@@ -138,7 +152,6 @@ class Comparison:
         self._now, self._retention, self._uncertainty = now, retention, uncertainty
         # In the order in which they were found; at most what is listed within the uncertainty.
         self._unconfirmed: deque[_Unconfirmed] = deque()
-        self._slow = 0
 
     def compare_page(self, page: ListPage) -> None:
         """Compare a page of Stripe's list with the table."""
@@ -183,14 +196,23 @@ class Comparison:
 
     def confirm(self, *, wait: bool = False) -> None:
         """Confirm the differences that have waited long enough; with `wait`, wait for the others too."""
-        while self._unconfirmed:
-            left = self._unconfirmed[0].seen_at + self._uncertainty.total_seconds() - self._limit.seconds()
-            if left > 0:
-                if not wait:
-                    return
-                self._limit.sleep(left)
-            else:
-                self._confirm_one(self._unconfirmed.popleft().found)
+        while due := self._due():
+            with ThreadPoolExecutor(min(WORKERS, len(due))) as pool:
+                for confirmed in pool.map(self._confirm_one, due):
+                    self._count(confirmed)
+        if wait and self._unconfirmed:
+            self._limit.sleep(self._seconds_left())
+            self.confirm(wait=True)
+
+    def _due(self) -> list[SubscriptionRead]:
+        """Take the differences that have waited long enough, a batch of them."""
+        due: list[SubscriptionRead] = []
+        while self._unconfirmed and len(due) < BATCH and self._seconds_left() <= 0:
+            due.append(self._unconfirmed.popleft().found)
+        return due
+
+    def _seconds_left(self) -> float:
+        return self._unconfirmed[0].seen_at + self._uncertainty.total_seconds() - self._limit.seconds()
 
     def _compare_one(self, found: SubscriptionRead, held: MirroredSubscription | None) -> None:
         if held is None:
@@ -199,46 +221,44 @@ class Comparison:
                 return
         elif not differences(held.subscription, found.subscription):
             return
-        elif is_newer(held, found, uncertainty=self._uncertainty):
+        elif held.as_of > found.as_of:
+            # Written since the list was read.
             self.counts.in_flight += 1
             return
         self._unconfirmed.append(_Unconfirmed(found, self._limit.seconds()))
 
-    def _confirm_one(self, seen: SubscriptionRead) -> None:
-        held, found = self._held(seen), seen
-        if held and not is_older(held, found, uncertainty=self._uncertainty):
-            # Written since, or too close in time to say which is newer.
-            again = self._read_one(found.subscription.id)
-            if not isinstance(again, SubscriptionRead):
-                gone = Failure(found.subscription.id, "subscription_missing", "Deleted while comparing")
-                self.counts.fail(again or gone)
-                return
-            found = again
-        unlike = differences(held.subscription, found.subscription) if held else ()
-        if held and not (unlike and is_older(held, found, uncertainty=self._uncertainty)):
-            self.counts.in_flight += 1
-            return
-        kind = DriftKind.DIFFERENT if held else DriftKind.ABSENT
-        drift = Drift(kind, found.subscription.id, found.subscription.customer_id, unlike)
-        self.counts.add(drift, repaired=self._repair(found, held))
-
-    def _repair(self, found: SubscriptionRead, held: MirroredSubscription | None) -> bool:
-        if self._mirror is None:
-            return False
-        observe = self._mirror.observe
-        outcome: Outcome | Failure = Failure(
-            found.subscription.id, "slow_read", "Stripe was too slow for the repairs before"
-        )
-        if self._slow < MOST_SLOW:
-            outcome = attempt(found.subscription.id, lambda: observe(found), self.retries)
-            self._slow = self._slow + 1 if isinstance(outcome, Failure) and outcome.code == "slow_read" else 0
-        if outcome is Outcome.STALE and held and held.subscription.ended and not found.subscription.ended:
+    def _confirm_one(self, listed: SubscriptionRead) -> _Confirmed:
+        """Look at a difference again. A list may lag: where the mirror has something, Stripe is read once more."""
+        held = self._held(listed)
+        if held is None:
+            return _Confirmed(_drift(DriftKind.ABSENT, listed), self._repair(listed, is_fresh=False))
+        fresh = self._read_one(listed.subscription.id)
+        if not isinstance(fresh, SubscriptionRead):
+            gone = Failure(listed.subscription.id, "subscription_missing", "Deleted while comparing")
+            return _Confirmed(None, fresh or gone)
+        unlike = differences(held.subscription, fresh.subscription)
+        if not unlike or held.settling is not None or held.as_of >= fresh.certain_as_of:
+            return _Confirmed(None)
+        if held.subscription.ended and not fresh.subscription.ended:
             reason = "The mirror says that it ended, which no read overrides: delete the item, then repair"
-            outcome = Failure(found.subscription.id, "ended_in_mirror", reason)
+            ended = Failure(fresh.subscription.id, "ended_in_mirror", reason) if self._mirror else None
+            return _Confirmed(_drift(DriftKind.DIFFERENT, fresh, unlike), ended)
+        return _Confirmed(_drift(DriftKind.DIFFERENT, fresh, unlike), self._repair(fresh, is_fresh=True))
+
+    def _repair(self, found: SubscriptionRead, *, is_fresh: bool) -> Outcome | Failure | None:
+        if self._mirror is None:
+            return None
+        observe = self._mirror.observe
+        return attempt(found.subscription.id, lambda: observe(found, is_fresh=is_fresh), self.retries)
+
+    def _count(self, confirmed: _Confirmed) -> None:
+        drift, outcome = confirmed.drift, confirmed.outcome
         if isinstance(outcome, Failure):
             self.counts.fail(outcome)
-            return False
-        return True
+        if drift and outcome not in {Outcome.UNCHANGED, Outcome.STALE}:
+            self.counts.add(drift, repaired=outcome is Outcome.APPLIED)
+        elif not isinstance(outcome, Failure):
+            self.counts.in_flight += 1
 
     def _held(self, found: SubscriptionRead) -> MirroredSubscription | None:
         wanted = found.subscription

@@ -7,8 +7,6 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from shared.mirror.table import MirroredSubscription
-from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.subscription import Subscription
 
 MOST_RECORDS = 1000
@@ -63,16 +61,6 @@ def is_expired(subscription: Subscription, *, now: float, retention: timedelta) 
     """Whether it ended so long ago that the mirror no longer keeps it; `now` in Unix seconds."""
     ended_at = subscription.ended_at
     return subscription.ended and ended_at is not None and ended_at + retention.total_seconds() <= now
-
-
-def is_older(held: MirroredSubscription | None, found: SubscriptionRead, *, uncertainty: timedelta) -> bool:
-    """Whether the mirror's state is older than what was read, beyond the uncertainty of their times."""
-    return held is None or held.as_of + uncertainty.total_seconds() < found.as_of - found.took
-
-
-def is_newer(held: MirroredSubscription, found: SubscriptionRead, *, uncertainty: timedelta) -> bool:
-    """Whether the mirror's state is newer than what was read, beyond the uncertainty of their times."""
-    return held.as_of > found.as_of + uncertainty.total_seconds()
 
 
 def _flat(subscription: Subscription) -> Iterator[tuple[str, Any]]:

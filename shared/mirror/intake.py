@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from shared.errors import UnreadableEvent
-from shared.mirror.rule import Outcome
+from shared.mirror.rule import Defer, Outcome
 from shared.stripe.events import (
     PREFIX,
     SnapshotEvent,
@@ -40,12 +40,16 @@ class EventResult:
 
 
 class EventMirror(Protocol):
-    """What applies events to the table."""
+    """What applies events to the table: `shared.mirror.rule.Mirror`."""
 
-    def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:
+    def apply(
+        self, event: SubscriptionEvent, *, now: float, received: float | None = None, defer: Defer | None = None
+    ) -> Outcome:
         """Apply the snapshot of an event."""
 
-    def apply_notification(self, event_id: str, created: int, subscription_id: str) -> Outcome:
+    def apply_notification(
+        self, event_id: str, created: int, subscription_id: str, *, received: float, defer: Defer | None = None
+    ) -> Outcome:
         """Apply what Stripe has now."""
 
 
@@ -56,14 +60,17 @@ class Intake:
     mirror: EventMirror
     livemode: Callable[[], bool]
 
-    def apply_event(self, body: bytes, *, now: float) -> EventResult:
-        """Apply a genuine event, as Stripe wrote it; `now` is our clock in Unix seconds.
+    def apply_event(
+        self, body: bytes, *, now: float, received: float | None = None, defer: Defer | None = None
+    ) -> EventResult:
+        """Apply a genuine event, as Stripe wrote it; `now`, and when it `received` it, are our clock's Unix seconds.
 
-        Raises `UnreadableEvent` when it cannot be read and has to be kept, `Unavailable` when Stripe has to send it
-        again.
+        With `defer` an event that cannot be ordered yet is left for later, as `Mirror.apply` says. Raises
+        `UnreadableEvent` when it cannot be read and has to be kept, `Unavailable` when it has to come again.
         """
         event = read_event(body)
-        return EventResult(self._ignored(event) or self._apply(event, now), event.id, event.type)
+        outcome = self._ignored(event) or self._apply(event, now, now if received is None else received, defer)
+        return EventResult(outcome, event.id, event.type)
 
     def _ignored(self, event: StripeEvent) -> Ignored | None:
         if not event.type.removeprefix("v1.").startswith(PREFIX):
@@ -72,10 +79,11 @@ class Intake:
             return Ignored.OTHER_ACCOUNT
         return None if event.livemode == self.livemode() else Ignored.OTHER_MODE
 
-    def _apply(self, event: StripeEvent, now: float) -> Outcome:
+    def _apply(self, event: StripeEvent, now: float, received: float, defer: Defer | None) -> Outcome:
         if isinstance(event, SnapshotEvent):
-            return self.mirror.apply(subscription_event(event), now=now)
-        return self.mirror.apply_notification(event.id, int(event.created.timestamp()), _subject(event))
+            return self.mirror.apply(subscription_event(event), now=now, received=received, defer=defer)
+        created = int(event.created.timestamp())
+        return self.mirror.apply_notification(event.id, created, _subject(event), received=received, defer=defer)
 
 
 def _subject(event: ThinEvent) -> str:

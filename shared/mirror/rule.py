@@ -1,29 +1,44 @@
-"""The rule that keeps the mirror true in every order of arrival (docs/explanation/mirror.md has its reasons)."""
+"""The rule that keeps the mirror true in every order of arrival (docs/explanation/mirror.md has its reasons).
 
+Every item carries `as_of`: its state includes every change before that time. An event whose place is certain from its
+time alone is written at once. Every other event is settled by a read of Stripe that is certain to be newer than the
+event and the item: later, from a queue, because a read made at once may come from a copy that lags behind.
+"""
+
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 
-from shared.errors import Unavailable
-from shared.mirror.table import MirroredSubscription, WritableTable, Write
+from shared.errors import Unavailable, UnreadableEvent
+from shared.mirror.beginnings import beginnings_of
+from shared.mirror.table import Beginnings, MirroredSubscription, WritableTable, Write
 from shared.stripe.events import SubscriptionEvent
-from shared.stripe.gateway import SubscriptionRead
+from shared.stripe.gateway import READ_LAG, SubscriptionRead
 from shared.stripe.subscription import Subscription
 
 ATTEMPTS = 5
+# `created` and `Date` are in whole seconds, and a read takes part of one.
+_ROUNDING_SECONDS = 2
+# SQS delays a message by 15 minutes at most.
+LONGEST_DELAY_SECONDS = 900
+
+Defer = Callable[[int], None]
 
 
 class Outcome(StrEnum):
-    """What became of a state that was applied to the mirror."""
+    """What became of a state that was given to the mirror."""
 
     APPLIED = "applied"
     STALE = "stale"
     DUPLICATE = "duplicate"
     UNCHANGED = "unchanged"
+    QUEUED = "queued"
 
 
 class Mirror:
-    """Brings states into the table so that it ends as Stripe is, in whatever order and however often they come."""
+    """Writes states into the table so that it ends as Stripe is, in whatever order and however often they come."""
 
     def __init__(
         self,
@@ -32,105 +47,181 @@ class Mirror:
         *,
         uncertainty: timedelta,
         retention: timedelta,
+        account: str | None = None,
     ) -> None:
+        """`read` reads a subscription from Stripe; event times closer than `uncertainty` cannot be ordered.
+
+        `account` is the Stripe account that the subscriptions belong to, if known; each item names it.
+        """
         self._table = table
         self._read = read
         self._uncertainty = int(uncertainty.total_seconds())
         self._retention = int(retention.total_seconds())
+        self._account = account
 
-    def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:
-        """Bring in the snapshot of an event.
+    def apply(
+        self, event: SubscriptionEvent, *, now: float, received: float | None = None, defer: Defer | None = None
+    ) -> Outcome:
+        """Apply an event that has a snapshot; `now` and `received` (when it first arrived) are our clock's seconds.
 
-        `now` is our own clock: an event ahead of it has a time that cannot be trusted to order anything. Raises
-        `Unavailable` when nothing was written and the event has to come again.
+        An event that cannot be ordered is settled by a read of Stripe. With `defer` that is left for later: `defer` is
+        called with the seconds to wait, and has to keep the event durably; the mirror then shows the event's state
+        meanwhile if it is likely to be the latest. Raises `Unavailable` when the event has to come again.
         """
-        return self._bring(event, event.created if event.created <= now else None)
-
-    def apply_notification(self, event_id: str, created: int, subscription_id: str) -> Outcome:
-        """Bring in what Stripe has now, because an event without a snapshot (a thin event) said that it changed."""
-        found = self._read_in_time(subscription_id)
-        return self._bring(SubscriptionEvent(event_id, created, found.subscription), found.as_of)
-
-    def observe(self, found: SubscriptionRead) -> Outcome:
-        """Bring in what was read from Stripe without any event; a read that took too long is done again."""
-        if found.took > self._longest_read:
-            found = self._read_in_time(found.subscription.id)
-        return self._bring(SubscriptionEvent(None, found.as_of, found.subscription), found.as_of)
-
-    def _bring(self, event: SubscriptionEvent, as_of: int | None) -> Outcome:
-        """`as_of`: when the event's state was Stripe's; `None` when that is not known."""
-        if as_of is None:
-            old = self._table.get(event.subscription.customer_id, event.subscription.id)
+        if event.complete and (event.created <= now or event.subscription.ended):
+            write = self._write(event.subscription, min(event.created, int(now)), event, None)
+            old = self._table.put_if_older(write, than=write.as_of - self._uncertainty)
+            if old is None:
+                return Outcome.APPLIED
         else:
-            write = self._write(event.subscription, as_of, event, None)
-            old = self._table.put_if_older(write, than=as_of - self._uncertainty)
-            if old is None:
-                return Outcome.APPLIED
-        for _ in range(ATTEMPTS):
-            if old and (settled := self._settled(event, old)):
-                return settled
-            old = self._write_what_stripe_has(event, old)
-            if old is None:
-                return Outcome.APPLIED
-        raise Unavailable("mirror_contended", f"{event.subscription.id} changed {ATTEMPTS} times while it was read")
+            old = self._table.get(event.subscription.customer_id, event.subscription.id)
+        if old and (outcome := self._without_reading(event, old)):
+            return outcome
+        if defer is None:
+            return self._settle(event, old, now if received is None else received)
+        defer(self._delay(event.created, now))
+        self._show(event, old)
+        return Outcome.QUEUED
 
-    def _settled(self, event: SubscriptionEvent, old: MirroredSubscription) -> Outcome | None:
-        """What can be said without asking Stripe."""
-        if event.id is None and old.subscription == event.subscription:
+    def apply_notification(
+        self,
+        event_id: str,
+        created: int,
+        subscription_id: str,
+        *,
+        received: float,
+        defer: Defer | None = None,
+    ) -> Outcome:
+        """Apply what Stripe has now, because an event without a snapshot (a thin event) said that it changed.
+
+        `defer` is as for `apply`. Raises `Unavailable` when the event has to come again.
+        """
+        try:
+            found = self._read(subscription_id)
+        except (Unavailable, UnreadableEvent):
+            # A new subscription may not be in every copy yet; from the queue it is read again.
+            if defer is None:
+                raise
+            defer(self._delay(created, received))
+            return Outcome.QUEUED
+        event, as_of = SubscriptionEvent(event_id, created, found.subscription), self._as_of(found)
+        if not self._covers(as_of, event, received):
+            self._defer(defer, event, received)
+            self._table.put_if_older(self._write(found.subscription, as_of, None, None), than=as_of)
+            return Outcome.QUEUED
+        old = self._table.put_if_older(self._write(found.subscription, as_of, event, None), than=as_of)
+        if old is None:
+            return Outcome.APPLIED
+        if outcome := self._without_reading(event, old):
+            return outcome
+        self._defer(defer, event, received)
+        return Outcome.QUEUED
+
+    def observe(self, found: SubscriptionRead, *, is_fresh: bool = False) -> Outcome:
+        """Apply what was read from Stripe without any event.
+
+        A list may lag far behind, so a page of one only fills in what the mirror does not have; where they differ, the
+        subscription is read once more. With `is_fresh` this is what was just read by itself.
+        """
+        old = self._table.put_if_unchanged(self._write(found.subscription, self._as_of(found), None, None), None)
+        if old is None:
+            return Outcome.APPLIED
+        if old.subscription == found.subscription:
             return Outcome.UNCHANGED
-        if event.id is not None and old.event_id == event.id:
+        for _ in range(ATTEMPTS):
+            fresh = found if is_fresh else self._read(found.subscription.id)
+            is_fresh = False
+            if old.subscription == fresh.subscription:
+                return Outcome.UNCHANGED
+            as_of = self._as_of(fresh)
+            is_pending = old.settling is not None and as_of <= old.settling + self._uncertainty
+            if is_pending or not self._is_newer(fresh.subscription, as_of, old):
+                return Outcome.STALE
+            old = self._table.put_if_unchanged(self._write(fresh.subscription, as_of, None, old), old)
+            if old is None:
+                return Outcome.APPLIED
+        raise Unavailable("mirror_contended", f"{found.subscription.id} changed {ATTEMPTS} times while it was read")
+
+    def _without_reading(self, event: SubscriptionEvent, old: MirroredSubscription) -> Outcome | None:
+        """Return the outcome of an event that can be ordered against the item; `None` if Stripe has to be read."""
+        if old.event_id == event.id and old.settling is None:
             return Outcome.DUPLICATE
         if old.subscription.ended != event.subscription.ended:
             return Outcome.STALE if old.subscription.ended else None
-        return Outcome.STALE if old.as_of > event.created + self._uncertainty else None
+        if old.as_of <= event.created + self._uncertainty:
+            return None
+        missed = beginnings_of(event, old.subscription, old.beginnings, at=old.as_of)
+        if missed and not self._table.add_beginnings(old, missed):
+            return None
+        return Outcome.STALE
 
-    def _write_what_stripe_has(
-        self,
-        event: SubscriptionEvent,
-        old: MirroredSubscription | None,
-    ) -> MirroredSubscription | None:
-        """The order is not known: ask Stripe, and write its answer if nobody wrote meanwhile."""
-        found = self._read_in_time(event.subscription.id)
-        as_of = max(found.as_of, old.as_of) if old else found.as_of
-        return self._table.put_if_unchanged(self._write(found.subscription, as_of, event, old), old)
+    def _settle(self, event: SubscriptionEvent, old: MirroredSubscription | None, received: float) -> Outcome:
+        """Write what Stripe has, unless the read may be older than the event or the item."""
+        for _ in range(ATTEMPTS):
+            found = self._read(event.subscription.id)
+            as_of = self._as_of(found)
+            if (
+                not self._covers(as_of, event, received)
+                or (event.subscription.ended and not found.subscription.ended)
+                or (old and not self._is_newer(found.subscription, as_of, old))
+            ):
+                raise Unavailable("unsettled", f"Stripe's answer about {event.subscription.id} may be out of date")
+            old = self._table.put_if_unchanged(self._write(found.subscription, as_of, event, old), old)
+            if old is None:
+                return Outcome.APPLIED
+            if outcome := self._without_reading(event, old):
+                return outcome
+        raise Unavailable("mirror_contended", f"{event.subscription.id} changed {ATTEMPTS} times while it was read")
 
-    @property
-    def _longest_read(self) -> int:
-        """Beyond this a read's own time is no better known than an event's: its state may be older than its `Date`.
+    def _show(self, event: SubscriptionEvent, old: MirroredSubscription | None) -> None:
+        """Write the event's own state until it is settled, if its time is not before that of the state shown now.
 
-        A second less than the uncertainty, because `Date` is in whole seconds.
+        `as_of` stays: nothing is certain yet. The event is in the queue already, so a failure here loses nothing.
         """
-        return max(0, self._uncertainty - 1)
+        shown = 0 if old is None else old.as_of if old.settling is None else old.settling
+        if not event.complete or event.created < shown:
+            return
+        write = self._write(event.subscription, old.as_of if old else 0, event, old, settling=event.created)
+        with suppress(Unavailable):
+            self._table.put_if_unchanged(write, old)
 
-    def _read_in_time(self, subscription_id: str) -> SubscriptionRead:
-        found = self._read(subscription_id)
-        if found.took > self._longest_read:
-            raise Unavailable(
-                "slow_read", f"Stripe took {found.took:.1f} s to answer, too long to tell its state's time"
-            )
-        return found
+    def _defer(self, defer: Defer | None, event: SubscriptionEvent, now: float) -> None:
+        if defer is None:
+            raise Unavailable("unsettled", f"Stripe's answer about {event.subscription.id} may be out of date")
+        defer(self._delay(event.created, now))
+
+    def _delay(self, created: int, now: float) -> int:
+        """Return after how many seconds one read settles the event, and every other within the uncertainty of it."""
+        ready = min(created, now) + self._uncertainty + READ_LAG.total_seconds() + _ROUNDING_SECONDS
+        return min(max(0, math.ceil(ready - now)), LONGEST_DELAY_SECONDS)
+
+    def _as_of(self, found: SubscriptionRead) -> int:
+        return found.certain_as_of
+
+    def _covers(self, as_of: int, event: SubscriptionEvent, received: float) -> bool:
+        """Whether a read as of then has the event's change, which happened before `created` and before it arrived."""
+        return as_of > min(event.created, int(received) + 1)
+
+    def _is_newer(self, subscription: Subscription, as_of: int, old: MirroredSubscription) -> bool:
+        """Whether a read is certain to have all that the item has; an end is never undone."""
+        return as_of > old.as_of and (subscription.ended or not old.subscription.ended)
 
     def _write(
         self,
         subscription: Subscription,
         as_of: int,
-        event: SubscriptionEvent,
+        event: SubscriptionEvent | None,
         old: MirroredSubscription | None,
+        *,
+        settling: int | None = None,
     ) -> Write:
-        """`paused_since`: Stripe's own time for a real pause; else the event that began it; else as it stood.
-
-        An event whose order against the item is not known never moves the beginning of a pause to a later time.
-        """
-        paused_since = subscription.paused_at
-        if paused_since is None and event.starts_pause:
-            paused_since = event.created
-            if old and old.paused_since is not None and old.subscription.pause_kind == subscription.pause_kind:
-                paused_since = min(paused_since, old.paused_since)
         ended_at = (subscription.ended_at or as_of) if subscription.ended else None
         return Write(
             subscription,
             as_of,
-            event.id,
-            paused_since,
-            None if ended_at is None else ended_at + self._retention,
+            event.id if event else None,
+            beginnings_of(event, subscription, old.beginnings if old else Beginnings(), at=as_of),
+            expires_at=None if ended_at is None else ended_at + self._retention,
+            settling=settling,
+            account=self._account,
         )

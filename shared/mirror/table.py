@@ -12,7 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.aws import code_of, serialize
 from shared.errors import Unavailable
-from shared.stripe.subscription import ENDED_STATUSES, PauseCollection, PauseKind, Subscription, SubscriptionItem
+from shared.stripe.subscription import (
+    ENDED_STATUSES,
+    PauseCollection,
+    Subscription,
+    SubscriptionItem,
+    is_collected,
+)
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -34,34 +40,71 @@ NAMES = {"#items": "items", "#status": "status"}
 
 _deserialize = TypeDeserializer().deserialize
 
-BY_PAUSE = "by_pause"
 ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Beginnings:
+    """When what a subscription is in began: facts that its state alone does not tell.
+
+    A time is exact if the event that began it was seen, or Stripe's state names it; else it began then or earlier.
+    `paid_through` is the end of the last period before a pause; without a pause, that of the present one.
+    """
+
+    paused_since: int | None = None
+    paused_since_exact: bool = False
+    past_due_since: int | None = None
+    past_due_since_exact: bool = False
+    paid_through: int | None = None
+
+    def __bool__(self) -> bool:
+        """Whether it says anything."""
+        return self != _NOTHING
+
+
+_NOTHING = Beginnings()
+_BEGINNINGS = tuple(field.name for field in fields(Beginnings))
 
 
 @dataclass(frozen=True, slots=True)
 class MirroredSubscription:
     """A subscription as the mirror holds it; times are Unix seconds of Stripe's clock.
 
-    `as_of`: the state is at least as new as this. `revision`: how often it was written. `event_id`: the event written
-    last. `paused_since`: when the present pause began, as early as the mirror knows.
+    `as_of`: every change before this is in it. `revision`: how often it was written. `event_id`: the event written
+    last. `settling`: the time of the event that is shown although its order is not certain yet. `account`: Stripe's,
+    if known.
     """
 
     subscription: Subscription
     as_of: int
     revision: int
     event_id: str | None = None
-    paused_since: int | None = None
+    beginnings: Beginnings = _NOTHING
+    settling: int | None = None
+    account: str | None = None
+
+    @property
+    def paused_since(self) -> int | None:
+        """When the present pause began, as early as the mirror knows."""
+        return self.beginnings.paused_since
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What to write: the state, its time, the event that brought it, and when its pause began if that is known."""
+    """What to write: the state, its time, the event that brought it, and the beginnings that are known with it."""
 
     subscription: Subscription
     as_of: int
     event_id: str | None
-    paused_since: int | None = None
+    beginnings: Beginnings = _NOTHING
     expires_at: int | None = None
+    settling: int | None = None
+    account: str | None = None
+
+    def seen_since(self, beginning: str) -> int:
+        """Return the time for a beginning of which nothing is known but that it was then or earlier."""
+        paused_at = self.subscription.paused_at
+        return self.as_of if beginning != "paused_since" or paused_at is None else paused_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +129,26 @@ def blocks_write(old: MirroredSubscription, write: Write, than: int) -> bool:
 def update_expression(write: Write) -> tuple[str, dict[str, Any]]:
     """Build the update: its expression, which names attributes as `NAMES` says, and its values in DynamoDB's types.
 
-    Known values are set, the others removed, and the revision counts up.
+    Known values are set, the others removed, and the revision counts up. Beginnings that the write does not know stay
+    as they are for as long as what began goes on.
     """
     attributes = _attributes(write)
     values = {f":{name}": serialize(value) for name, value in attributes.items() if value is not None}
     unknown = tuple(name for name, value in attributes.items() if value is None)
-    return _expression(tuple(attributes), unknown), {**values, ":zero": {"N": "0"}, ":one": {"N": "1"}}
+    # What is only shown for now neither begins nor ends anything.
+    kept = () if write.settling is not None else tuple(name for name in _started(write) if name not in attributes)
+    values |= {":zero": {"N": "0"}, ":one": {"N": "1"}}
+    values |= {f":{name}": serialize(write.seen_since(name)) for name in kept}
+    return _expression(tuple(attributes), unknown, kept), values
 
 
 @lru_cache
-def _expression(names: tuple[str, ...], unknown: tuple[str, ...]) -> str:
+def _expression(names: tuple[str, ...], unknown: tuple[str, ...], kept: tuple[str, ...]) -> str:
     """Subscriptions differ little in which values are known, so almost every event finds its expression cached."""
     assignments = [f"{_alias(name)} = :{name}" for name in names if name not in unknown]
-    removed = [_alias(name) for name in unknown]
-    if "paused_since" in removed and "pause_kind" not in removed:
-        # This write does not know when the pause began: it began earlier, or is first seen now.
-        removed.remove("paused_since")
-        assignments.append("paused_since = if_not_exists(paused_since, :as_of)")
+    assignments += [f"{name} = if_not_exists({name}, :{name})" for name in kept]
     assignments.append("revision = if_not_exists(revision, :zero) + :one")
-    remove = f" REMOVE {', '.join(removed)}" if removed else ""
+    remove = f" REMOVE {', '.join(map(_alias, unknown))}" if unknown else ""
     return f"SET {', '.join(assignments)}{remove}"
 
 
@@ -113,20 +157,48 @@ def _alias(name: str) -> str:
 
 
 def _attributes(write: Write) -> dict[str, Any]:
+    """Return the attributes to set, and as `None` those to remove; what is to stay as it is is not among them."""
     subscription = write.subscription
-    pause, pause_kind = subscription.pause_collection, subscription.pause_kind
-    return dict(zip(_PLAIN, _plain(subscription), strict=True)) | {
-        "pause_collection": asdict(pause) if pause else None,
-        "items": [
-            {name: value for name, value in zip(_ITEM_FIELDS, _item_values(item), strict=True) if value is not None}
-            for item in subscription.items
-        ],
-        "pause_kind": pause_kind,
-        "paused_since": write.paused_since if pause_kind else None,
-        "as_of": write.as_of,
-        "event_id": write.event_id,
-        "expires_at": write.expires_at,
-    }
+    pause = subscription.pause_collection
+    return (
+        dict(zip(_PLAIN, _plain(subscription), strict=True))
+        | {
+            "pause_collection": asdict(pause) if pause else None,
+            "items": [
+                {name: value for name, value in zip(_ITEM_FIELDS, _item_values(item), strict=True) if value is not None}
+                for item in subscription.items
+            ],
+            "pause_kind": subscription.pause_kind,
+            "as_of": write.as_of,
+            "event_id": write.event_id,
+            "expires_at": write.expires_at,
+            "settling": write.settling,
+        }
+        | ({"account": write.account} if write.account else {})
+        | (_beginnings(write) if write.settling is None else {})
+    )
+
+
+def _beginnings(write: Write) -> dict[str, Any]:
+    known = write.beginnings
+    attributes: dict[str, Any] = {}
+    started = _started(write)
+    for name in ("paused_since", "past_due_since"):
+        value = getattr(known, name)
+        if value is not None or name not in started:
+            attributes |= {name: value, f"{name}_exact": getattr(known, f"{name}_exact") or None}
+    if is_collected(write.subscription, at=write.as_of):
+        attributes["paid_through"] = write.subscription.current_period_end
+    elif known.paid_through is not None:
+        attributes["paid_through"] = known.paid_through
+    return attributes
+
+
+def _started(write: Write) -> tuple[str, ...]:
+    """Name the attributes whose time runs in this state."""
+    subscription = write.subscription
+    paused = ("paused_since",) if subscription.is_pause_running(write.as_of) else ()
+    return (*paused, "past_due_since") if subscription.is_past_due else paused
 
 
 def item_key(customer_id: str, subscription_id: str) -> dict[str, Any]:
@@ -146,7 +218,9 @@ def read_item(item: Mapping[str, Any]) -> MirroredSubscription:
         plain["as_of"],
         plain["revision"],
         plain.get("event_id"),
-        plain.get("paused_since"),
+        Beginnings(**{name: plain[name] for name in _BEGINNINGS if name in plain}),
+        plain.get("settling"),
+        plain.get("account"),
     )
 
 
@@ -178,6 +252,9 @@ class WritableTable(Protocol):
 
     def put_if_unchanged(self, write: Write, since: MirroredSubscription | None) -> MirroredSubscription | None:
         """Write if nobody wrote since `since` was read."""
+
+    def add_beginnings(self, to: MirroredSubscription, beginnings: Beginnings) -> bool:
+        """Write the beginnings alone, if nobody wrote since `to` was read; return whether that was so."""
 
 
 class SubscriptionTable(WritableTable, Protocol):
@@ -236,12 +313,17 @@ class MirrorTable:
 
     def of_customer(self, customer_id: str) -> Iterator[MirroredSubscription]:
         """Read all subscriptions of a customer, consistently."""
-        condition = {":id": customer_id}
-        return self._query(None, "customer_id = :id", condition, consistent=True)
-
-    def paused(self, kind: PauseKind) -> Iterator[MirroredSubscription]:
-        """Read all that are paused in this way, longest pause first, from the sparse index (eventually consistent)."""
-        return self._query(BY_PAUSE, "pause_kind = :kind", {":kind": kind}, consistent=False)
+        query: dict[str, Any] = {
+            "TableName": self._table_name,
+            "KeyConditionExpression": "customer_id = :id",
+            "ExpressionAttributeValues": {":id": serialize(customer_id)},
+            "ConsistentRead": True,
+        }
+        try:
+            for page in self._client.get_paginator("query").paginate(**query):
+                yield from map(read_item, page["Items"])
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
 
     def all(self) -> Iterator[MirroredSubscription]:
         """Read the whole table, consistently, a page at a time; what is written meanwhile may come or not."""
@@ -288,6 +370,25 @@ class MirrorTable:
             return self._written_or_blocked(write, "attribute_not_exists(revision)", {})
         return self._written_or_blocked(write, "revision = :revision", {":revision": since.revision})
 
+    def add_beginnings(self, to: MirroredSubscription, beginnings: Beginnings) -> bool:
+        """Write the beginnings alone, if nobody wrote since `to` was read; return whether that was so."""
+        known = {name: value for name in _BEGINNINGS if (value := getattr(beginnings, name))}
+        assignments = ", ".join(f"{name} = :{name}" for name in known)
+        values = {f":{name}": serialize(value) for name, value in known.items()}
+        try:
+            self._client.update_item(
+                TableName=self._table_name,
+                Key=item_key(to.subscription.customer_id, to.subscription.id),
+                UpdateExpression=f"SET {assignments}, revision = revision + :one",
+                ConditionExpression="revision = :revision",
+                ExpressionAttributeValues=values | {":one": {"N": "1"}, ":revision": serialize(to.revision)},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+        return True
+
     def _written_or_blocked(
         self, write: Write, condition: str, values: Mapping[str, Any]
     ) -> MirroredSubscription | None:
@@ -319,28 +420,6 @@ class MirrorTable:
             raise _unavailable(error) from error
         return None
 
-    def _query(
-        self,
-        index: str | None,
-        condition: str,
-        values: Mapping[str, Any],
-        *,
-        consistent: bool,
-    ) -> Iterator[MirroredSubscription]:
-        query: dict[str, Any] = {
-            "TableName": self._table_name,
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeValues": {name: serialize(value) for name, value in values.items()},
-            "ConsistentRead": consistent,
-        }
-        if index:
-            query["IndexName"] = index
-        try:
-            for page in self._client.get_paginator("query").paginate(**query):
-                yield from map(read_item, page["Items"])
-        except (ClientError, BotoCoreError) as error:
-            raise _unavailable(error) from error
-
 
 def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
     code = code_of(error)
@@ -368,6 +447,12 @@ class DryRunTable:
         """Return the item that would block the write, or `None`."""
         old = self._old(write)
         return old if (old and old.revision) != (since and since.revision) else None
+
+    def add_beginnings(self, to: MirroredSubscription, beginnings: Beginnings) -> bool:
+        """Return whether the item is still as it was read."""
+        del beginnings
+        now = self._table.get(to.subscription.customer_id, to.subscription.id)
+        return (now and now.revision) == to.revision
 
     def _old(self, write: Write) -> MirroredSubscription | None:
         return self._table.get(write.subscription.customer_id, write.subscription.id)

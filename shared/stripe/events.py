@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field,
 from pydantic_core import from_json
 
 from shared.errors import UnreadableEvent
-from shared.stripe.subscription import Seconds, Subscription, read_subscription
+from shared.stripe.subscription import Seconds, Subscription, has_more_items, is_collected, read_subscription
 
 PREFIX = "customer.subscription."
 
@@ -19,13 +19,17 @@ EventId = Annotated[str, Field(pattern=r"^evt_\w+$", max_length=255)]
 class SubscriptionEvent:
     """A subscription's state and the event that brought it; `created` is Stripe's clock in Unix seconds.
 
-    `id` is `None` for a state that no event brought: it was read from Stripe.
+    `id` is `None` for a state that no event brought: it was read from Stripe. `paid_through` is the end of the period
+    that was current when this event began a pause. Without `complete` the state has the first of its items only.
     """
 
     id: str | None
     created: int
     subscription: Subscription
     starts_pause: bool = False
+    starts_past_due: bool = False
+    paid_through: int | None = None
+    complete: bool = True
 
 
 class _Form(BaseModel):
@@ -111,13 +115,44 @@ def read_event(body: bytes) -> StripeEvent:
 
 def subscription_event(event: SnapshotEvent) -> SubscriptionEvent:
     """Return what the event says of its subscription. Raises `UnreadableEvent`."""
-    subscription = read_subscription(event.data.object)
-    before = event.data.previous_attributes or {}
-    match subscription.pause_kind:
-        case "collection":
-            starts_pause = "pause_collection" in before and before["pause_collection"] is None
-        case "subscription":
-            starts_pause = "status" in before or event.type == f"{PREFIX}paused"
-        case _:
-            starts_pause = False
-    return SubscriptionEvent(event.id, event.created, subscription, starts_pause)
+    raw = event.data.object
+    subscription = read_subscription(raw)
+    before = _before(event) if subscription.pause_kind or subscription.is_past_due else None
+    starts_pause = event.type == f"{PREFIX}paused" and subscription.pause_collection is None
+    paid_through = None
+    if before and subscription.is_pause_running(event.created):
+        starts_pause = is_collected(before, at=event.created)
+        paid_through = before.current_period_end if starts_pause else None
+    return SubscriptionEvent(
+        event.id,
+        event.created,
+        subscription,
+        starts_pause,
+        subscription.is_past_due and before is not None and not before.is_past_due,
+        paid_through,
+        complete=not has_more_items(raw),
+    )
+
+
+def _before(event: SnapshotEvent) -> Subscription | None:
+    """Return the subscription before the event, if the event changed its status or its pause."""
+    previous = event.data.previous_attributes or {}
+    if not previous.keys() & {"status", "pause_collection"}:
+        return None
+    try:
+        return read_subscription(_merged(event.data.object, previous))
+    except UnreadableEvent:
+        return None
+
+
+def _merged(now: Mapping[str, Any], previous: Mapping[str, Any]) -> dict[str, Any]:
+    """Put back what changed: of objects, `previous_attributes` has the changed fields only; lists are whole."""
+    return {
+        **now,
+        **{
+            name: _merged(now[name], value)
+            if isinstance(value, Mapping) and isinstance(now.get(name), Mapping)
+            else value
+            for name, value in previous.items()
+        },
+    }

@@ -1,11 +1,13 @@
 """The client of Stripe: it retries, times out early enough, and fails with the bundle's own errors."""
 
 import logging
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -15,7 +17,7 @@ import stripe
 from stripe import StripeClient, StripeResponse
 
 from shared.errors import OperatorError, Unavailable, UnreadableEvent
-from shared.stripe.subscription import Subscription, read_subscription
+from shared.stripe.subscription import Subscription, has_more_items, read_subscription
 
 StripeJson = Mapping[str, Any]
 
@@ -29,6 +31,8 @@ TIMEOUT_SECONDS = 4
 RETRIES = 1
 # Readers of whole lists can wait, and a page of 100 large subscriptions may take Stripe some seconds.
 PATIENT_TIMEOUT_SECONDS = 20
+# How far the answer to a read of one object may be behind Stripe's own state.
+READ_LAG = timedelta(seconds=2)
 ITEMS_PAGE = 100
 
 # How Stripe's refusal names it: the 'rak_customer_portal_write' permission would allow the request.
@@ -66,11 +70,23 @@ def stripe_errors() -> Iterator[None]:
         ) from error
     except stripe.PermissionError as error:
         raise OperatorError("stripe_key_lacks_permission", _lacking(error)) from error
-    except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
+    except stripe.RateLimitError as error:
+        raise Unavailable(
+            "stripe_rate_limited",
+            f"Stripe's rate limit is reached. Request: {error.request_id}",
+            retry_after=_retry_after(error),
+        ) from error
+    except (stripe.APIConnectionError, stripe.APIError) as error:
         raise Unavailable(
             "stripe_unavailable",
             f"Stripe did not answer ({type(error).__name__}, {error.http_status}). Request: {error.request_id}",
         ) from error
+
+
+def _retry_after(error: stripe.StripeError) -> float:
+    """Read `Retry-After` in seconds: Stripe sends none today, and may begin to."""
+    value = {name.lower(): value for name, value in (error.headers or {}).items()}.get("retry-after", "")
+    return float(value) if value.isdecimal() else 0
 
 
 def _code_of(error: stripe.StripeError) -> str | None:
@@ -88,19 +104,18 @@ def _lacking(error: stripe.PermissionError) -> str:
 class SubscriptionRead:
     """A subscription as Stripe has it.
 
-    The state is of some time between `as_of` (the answer's `Date`, Stripe's clock in Unix seconds) and `took` seconds
-    before it: the header is written when the answer ends.
+    `as_of` is the answer's `Date` (Stripe's clock in Unix seconds), which is written when the answer ends, `took`
+    seconds after the request was made.
     """
 
     subscription: Subscription
     as_of: int
     took: float
 
-
-def has_more_items(raw: StripeJson) -> bool:
-    """Whether a subscription's JSON holds the first of its items only: Stripe embeds ten."""
-    items = raw.get("items")
-    return isinstance(items, Mapping) and bool(items.get("has_more"))
+    @property
+    def certain_as_of(self) -> int:
+        """The time before which every change is in it, though it may come from a copy that lags behind."""
+        return self.as_of - math.ceil(self.took + READ_LAG.total_seconds())
 
 
 def with_all_items(client: StripeClient, raw: StripeJson) -> StripeJson:

@@ -11,8 +11,9 @@ from typing import Any
 from stripe import StripeClient
 
 from shared.errors import Unavailable
-from shared.stripe.gateway import date_of, has_more_items, with_all_items
+from shared.stripe.gateway import date_of, with_all_items
 from shared.stripe.pacing import RateLimit, Retries
+from shared.stripe.subscription import has_more_items
 
 PAGE = 100
 # A window is divided only while it seems to hold more pages than this: each division costs part of a page.

@@ -12,6 +12,7 @@ from shared.errors import UnreadableEvent
 
 PauseKind = Literal["collection", "subscription"]
 
+PAST_DUE_STATUSES = frozenset({"past_due", "unpaid"})
 ENDED_STATUSES = frozenset({"canceled", "incomplete_expired"})
 # Whoever has one of these counts as subscribed (docs.stripe.com/payments/checkout/limit-subscriptions), and so does a
 # trial, which becomes one of them.
@@ -73,6 +74,15 @@ class Subscription:
     def ended(self) -> bool:
         """Whether it is over for good: Stripe never revives these statuses."""
         return self.status in ENDED_STATUSES
+
+    @property
+    def is_past_due(self) -> bool:
+        """Whether an invoice was not paid in time, whether or not Stripe still tries to collect it."""
+        return self.status in PAST_DUE_STATUSES
+
+    def is_pause_running(self, at: float) -> bool:
+        """Whether it is paused, and not over, at that time (Unix seconds)."""
+        return not self.ended and not is_collected(self, at=at)
 
     @property
     def pause_kind(self) -> PauseKind | None:
@@ -187,7 +197,8 @@ class _Subscription(_Shape):
     livemode: bool
     created: Seconds | None = None
     currency: Word | None = None
-    collection_method: Word | None = None
+    # Called `billing` before 2019-10-17.
+    collection_method: Word | None = Field(None, validation_alias=AliasChoices("collection_method", "billing"))
     billing_mode: Annotated[str | None, BeforeValidator(_kind_of)] = None
     schedule: Id | None = None
     cancel_at: Seconds | None = None
@@ -203,6 +214,12 @@ class _Subscription(_Shape):
     paused_at: Seconds | None = Field(None, validation_alias=AliasPath("status_details", "paused", "transitioned_at"))
     current_period_end: Seconds | None = None
     items: Annotated[tuple[_Item, ...], Field(max_length=500)] = Field((), validation_alias=AliasPath("items", "data"))
+
+
+def has_more_items(raw: Mapping[str, Any]) -> bool:
+    """Whether a subscription's JSON holds the first of its items only: Stripe embeds ten."""
+    items = raw.get("items")
+    return isinstance(items, Mapping) and bool(items.get("has_more"))
 
 
 def read_subscription(raw: Mapping[str, Any]) -> Subscription:
@@ -237,6 +254,14 @@ def read_subscription(raw: Mapping[str, Any]) -> Subscription:
 def _item(item: _Item, period_end: int | None) -> SubscriptionItem:
     """Before 2025-03-31.basil the period was the subscription's, and so that of every item."""
     return SubscriptionItem(**(vars(item) | {"current_period_end": item.current_period_end or period_end}))
+
+
+def is_collected(subscription: Subscription, *, at: float) -> bool:
+    """Whether Stripe collects its invoices at that time (Unix seconds): it is paused in neither of the two ways."""
+    if subscription.status == "paused":
+        return False
+    pause = subscription.pause_collection
+    return pause is None or (pause.resumes_at is not None and pause.resumes_at <= at)
 
 
 def is_paused(subscription: Subscription, now: datetime) -> bool:

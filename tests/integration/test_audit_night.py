@@ -23,13 +23,13 @@ from functions.nightly_audit.audits_table import AuditsTable
 from functions.nightly_audit.mail import Mailer
 from local.aws.lambda_function import ExecutionFailed, run_durably
 from shared.errors import OperatorError, Unavailable
-from shared.mirror.table import MirrorTable, Write
+from shared.mirror.table import Beginnings, MirrorTable, Write
 from shared.stripe.gateway import TIMEOUT_SECONDS, stripe_client
 from shared.stripe.pacing import RateLimit
 from shared.stripe.subscription import read_subscription
-from tests.clock import Clock
 from tests.integration.audit_account import Account, serve, subscription
 from tests.integration.conftest import SENDER, Aws
+from tests.unit.test_rate_limit import Clock
 
 READER = "team@shop.example"
 SECRET_KEY = "sk_test_1"
@@ -119,7 +119,7 @@ def test_every_pause_reaches_the_team_as_text_html_and_csv(aws: Aws, account: Ac
         subscription(202, pause_collection=None, status="paused"),
     ]
     mirrored = read_subscription(account.subscriptions[0])
-    table.put_if_older(Write(mirrored, PAUSED_SINCE, "evt_1", PAUSED_SINCE), than=PAUSED_SINCE)
+    table.put_if_older(Write(mirrored, PAUSED_SINCE, "evt_1", Beginnings(PAUSED_SINCE)), than=PAUSED_SINCE)
 
     counts = run()
 

@@ -23,6 +23,7 @@ from local.aws.server import HOST, make_aws_server
 from shared.errors import Unavailable
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror
+from shared.mirror.settle_queue import SettleQueue
 from shared.stripe.gateway import read_from_stripe, stripe_client
 from shared.stripe.subscription import read_subscription
 from tests.history_events import SIGNING, KnownSecrets, NoDeadLetters
@@ -138,7 +139,18 @@ class Deployment:
     def receiver(self) -> Receiver:
         read = partial(read_from_stripe, stripe_client("sk_test_1", self.stripe_url))
         mirror = Mirror(self.subscriptions.table(), read, uncertainty=UNCERTAINTY, retention=RETENTION)
-        return Receiver(KnownSecrets(), Intake(mirror, lambda: False), NoDeadLetters(), time.time)
+        return Receiver(KnownSecrets(), Intake(mirror, lambda: False), Queue(), NoDeadLetters(), time.time)
+
+
+class Queue(SettleQueue):
+    """A settle queue in this thread: the events that it keeps, and when they came."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[bytes, float]] = []
+
+    def keep(self, body: bytes, delay_seconds: int) -> None:
+        assert 0 <= delay_seconds <= 8
+        self.kept.append((body, time.time()))
 
 
 def deliver(deployment: Deployment, bodies: list[bytes]) -> int:
@@ -156,8 +168,28 @@ def until_taken(receiver: Receiver, body: bytes) -> int:
         except Unavailable:
             time.sleep(0.1)
         else:
+            until_settled(receiver)
             return failures
     raise AssertionError("The event was never taken")
+
+
+def until_settled(receiver: Receiver) -> None:
+    """What the queue's consumer does with the events that the receiver put there."""
+    assert isinstance(receiver.settle_queue, Queue)
+    while receiver.settle_queue.kept:
+        try:
+            body, received = receiver.settle_queue.kept.pop()
+        except IndexError:
+            return  # another thread has it
+        for _ in range(100):
+            try:
+                receiver.intake.apply_event(body, now=time.time(), received=received)
+            except Unavailable:
+                time.sleep(0.2)
+            else:
+                break
+        else:
+            raise AssertionError("The event was never settled")
 
 
 def changes(client: stripe.StripeClient, ids: list[str], random: Random) -> None:

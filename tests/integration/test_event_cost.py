@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import stripe
 
-from shared.mirror.rule import Mirror, Outcome
+from shared.mirror.rule import Defer, Mirror, Outcome
 from shared.mirror.table import MirrorTable
 from shared.stripe.events import SubscriptionEvent
 from shared.stripe.gateway import read_from_stripe, stripe_client
@@ -42,10 +42,10 @@ class Meter:
     def _count(self, request: Any, **_: object) -> None:
         self.sent.append(request.headers["X-Amz-Target"].decode())
 
-    def cost(self, id_: str, seconds_ago: int) -> tuple[Outcome, int, int]:
+    def cost(self, id_: str, seconds_ago: int, defer: Defer | None = None) -> tuple[Outcome, int, int]:
         """The outcome of an event, and its requests to DynamoDB and to Stripe."""
         event = SubscriptionEvent(id_, self.now - seconds_ago, self.subscription)
-        outcome = self.mirror.apply(event, now=self.now)
+        outcome = self.mirror.apply(event, now=self.now, defer=defer)
         cost = (len(self.sent), sum(self.simulator.admin("GET", "requests").values()))
         self.sent.clear()
         self.simulator.admin("DELETE", "requests")
@@ -78,5 +78,15 @@ def test_an_event_inside_the_window_costs_two_and_one(meter: Meter, seconds_ago:
     assert meter.cost("evt_2", seconds_ago) == (Outcome.APPLIED, 2, 1)
 
 
-def test_an_event_ahead_of_our_clock_costs_two_and_one(meter: Meter) -> None:
-    assert meter.cost("evt_1", -1) == (Outcome.APPLIED, 2, 1)
+def test_an_event_of_a_burst_that_one_read_has_settled_costs_one_and_none(meter: Meter) -> None:
+    meter.cost("evt_1", 100)
+    meter.cost("evt_2", 100)
+    assert [meter.cost(f"evt_{number}", 100) for number in range(3, 9)] == [(Outcome.STALE, 1, 0)] * 6
+
+
+def test_with_a_queue_an_event_inside_the_window_costs_two_and_none_until_it_is_settled(meter: Meter) -> None:
+    meter.cost("evt_1", 100)
+    delays: list[int] = []
+    assert meter.cost("evt_2", 100, defer=delays.append) == (Outcome.QUEUED, 2, 0)
+    assert delays == [0]
+    assert meter.cost("evt_2", 100) == (Outcome.APPLIED, 2, 1)

@@ -4,7 +4,6 @@ from random import Random
 
 import pytest
 
-from shared.stripe.subscription import read_subscription
 from tests.histories import make_history
 from tests.history_world import World, the_rule
 from tests.integration.dynamodb_fixtures import Subscriptions
@@ -20,7 +19,7 @@ def test_after_the_last_delivery_the_table_is_as_stripe_is(subscriptions: Subscr
         world.run(the_rule(world, table))
         found = table.get("cus_1", "sub_1")
         assert found
-        assert found.subscription == read_subscription(history.end)
+        assert found.subscription == world.end()
         assert (found.paused_since is None) == (found.subscription.pause_kind is None)
         key = {"customer_id": {"S": "cus_1"}, "subscription_id": {"S": "sub_1"}}
         client.delete_item(TableName=subscriptions.name, Key=key)

@@ -9,7 +9,7 @@ from botocore.config import Config
 from functions.webhook.wiring import MIRROR_CONFIG
 from shared.aws import AWS_CONFIG
 from shared.errors import Unavailable
-from shared.mirror.table import MirroredSubscription, MirrorTable, TablePage, WritableTable, Write, item_key
+from shared.mirror.table import Beginnings, MirroredSubscription, MirrorTable, TablePage, WritableTable, Write, item_key
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import FakeTable, subscription
 from tests.integration.dynamodb_fixtures import Subscriptions
@@ -44,6 +44,9 @@ WHOLE = Subscription(
 )
 
 
+BEGUN = Beginnings(9, paused_since_exact=True, paid_through=8)
+
+
 @pytest.fixture
 def real(subscriptions: Subscriptions) -> MirrorTable:
     return subscriptions.table()
@@ -63,15 +66,15 @@ def test_an_unknown_subscription_is_none(table: WritableTable) -> None:
 
 
 def test_what_is_written_is_read_whole(table: WritableTable) -> None:
-    assert table.put_if_older(Write(WHOLE, 10, "evt_1", paused_since=9, expires_at=20), than=7) is None
-    assert table.get("cus_1", "sub_1") == MirroredSubscription(WHOLE, 10, 1, "evt_1", 9)
+    assert table.put_if_older(Write(WHOLE, 10, "evt_1", BEGUN, 20, None, "acct_1"), than=7) is None
+    assert table.get("cus_1", "sub_1") == MirroredSubscription(WHOLE, 10, 1, "evt_1", BEGUN, None, "acct_1")
 
 
 def test_what_is_no_longer_so_is_removed(table: WritableTable) -> None:
-    table.put_if_older(Write(WHOLE, 10, "evt_1", paused_since=9), than=7)
+    table.put_if_older(Write(WHOLE, 10, "evt_1", BEGUN), than=7)
     bare = subscription("active")
     assert table.put_if_older(Write(bare, 20, "evt_2"), than=17) is None
-    assert table.get("cus_1", "sub_1") == MirroredSubscription(bare, 20, 2, "evt_2", None)
+    assert table.get("cus_1", "sub_1") == MirroredSubscription(bare, 20, 2, "evt_2", Beginnings())
 
 
 @pytest.mark.parametrize(("than", "written"), [(9, False), (10, False), (11, True)])
@@ -119,30 +122,79 @@ def test_an_item_that_came_since_there_was_none_blocks_a_write(table: WritableTa
     assert old.subscription.status == "active"
 
 
-def test_a_pause_keeps_its_beginning_until_it_ends(table: WritableTable) -> None:
-    pause = PauseCollection("void")
-    table.put_if_older(write(10, pause_collection=pause), than=7)
-    table.put_if_older(write(20, event_id="evt_2", pause_collection=pause), than=17)
+PAUSE = PauseCollection("void")
+
+
+def beginnings(table: WritableTable) -> Beginnings:
     found = table.get("cus_1", "sub_1")
     assert found
-    assert found.paused_since == 10
+    return found.beginnings
 
 
-def test_the_index_holds_paused_subscriptions_only_longest_first(real: MirrorTable) -> None:
-    for number, status in enumerate(["active", "paused", "paused", "canceled"]):
-        state = replace(subscription(status), id=f"sub_{number}")
-        real.put_if_older(Write(state, 100, "evt_1", paused_since=50 - number), than=97)
-    collection = replace(subscription(pause_collection=PauseCollection("void")), id="sub_9")
-    real.put_if_older(Write(collection, 100, "evt_1"), than=97)
-    assert [item.subscription.id for item in real.paused("subscription")] == ["sub_2", "sub_1"]
-    assert [item.subscription.id for item in real.paused("collection")] == ["sub_9"]
-    assert len(list(real.of_customer("cus_1"))) == 5
+def test_a_beginning_that_is_seen_replaces_an_estimate_and_stays_until_the_end(table: WritableTable) -> None:
+    table.put_if_older(write(10, pause_collection=PAUSE), than=7)
+    assert beginnings(table) == Beginnings(paused_since=10)
+    table.put_if_older(Write(subscription(pause_collection=PAUSE), 20, "evt_2", Beginnings(15, True)), than=17)
+    table.put_if_older(write(30, event_id="evt_3", pause_collection=PAUSE), than=27)
+    assert beginnings(table) == Beginnings(15, paused_since_exact=True)
+    table.put_if_older(write(40), than=37)
+    assert beginnings(table) == Beginnings()
 
 
-def test_a_resumed_subscription_leaves_the_index(real: MirrorTable) -> None:
-    real.put_if_older(write(10, "paused"), than=7)
-    real.put_if_older(write(20, "active", "evt_2"), than=17)
-    assert list(real.paused("subscription")) == []
+def test_what_is_paid_for_moves_with_the_period_and_is_frozen_by_a_pause(table: WritableTable) -> None:
+    table.put_if_older(write(10, current_period_end=100), than=7)
+    assert beginnings(table) == Beginnings(paid_through=100)
+    table.put_if_older(write(20, current_period_end=200, pause_collection=PAUSE), than=17)
+    assert beginnings(table) == Beginnings(20, paid_through=100)
+    begun = Beginnings(15, True, paid_through=150)
+    table.put_if_older(Write(subscription(current_period_end=200, pause_collection=PAUSE), 30, "evt_3", begun), than=27)
+    table.put_if_older(write(40, current_period_end=300, pause_collection=PAUSE), than=37)
+    assert beginnings(table) == begun
+    table.put_if_older(write(50, current_period_end=300), than=47)
+    assert beginnings(table) == Beginnings(paid_through=300)
+
+
+def test_a_pause_that_is_over_by_its_own_date_freezes_nothing(table: WritableTable) -> None:
+    over = PauseCollection("void", resumes_at=15)
+    table.put_if_older(write(20, current_period_end=200, pause_collection=over), than=17)
+    assert beginnings(table).paid_through == 200
+
+
+def test_payments_are_overdue_since_the_first_such_state(table: WritableTable) -> None:
+    table.put_if_older(write(10, "past_due"), than=7)
+    table.put_if_older(write(20, "unpaid"), than=17)
+    assert beginnings(table) == Beginnings(past_due_since=10)
+    table.put_if_older(Write(subscription("past_due"), 30, "evt_3", Beginnings(None, False, 25, True)), than=27)
+    assert beginnings(table) == Beginnings(past_due_since=25, past_due_since_exact=True)
+    table.put_if_older(write(40, "active"), than=37)
+    assert beginnings(table) == Beginnings()
+
+
+def test_beginnings_are_added_alone_unless_somebody_wrote_meanwhile(table: WritableTable) -> None:
+    table.put_if_older(write(10, pause_collection=PAUSE), than=7)
+    old = table.get("cus_1", "sub_1")
+    assert old
+    assert table.add_beginnings(old, Beginnings(5, True, paid_through=8))
+    assert not table.add_beginnings(old, Beginnings(6, True))
+    found = table.get("cus_1", "sub_1")
+    assert found
+    assert (found.beginnings, found.revision, found.as_of) == (Beginnings(5, True, None, False, 8), 2, 10)
+
+
+def test_a_state_that_is_shown_before_it_is_certain_says_so_and_begins_and_ends_nothing(table: WritableTable) -> None:
+    begun = Beginnings(5, True, None, False, 8)
+    table.put_if_unchanged(Write(subscription(pause_collection=PAUSE), 10, "evt_1", begun), None)
+    old = table.get("cus_1", "sub_1")
+    for number, status in enumerate(("past_due", "active")):
+        shown = Write(subscription(status, current_period_end=99), 10, "evt_2", Beginnings(11, True), settling=13)
+        assert table.put_if_unchanged(shown, old) is None
+        old = table.get("cus_1", "sub_1")
+        assert old
+        assert (old.settling, old.beginnings, old.revision) == (13, begun, number + 2)
+    table.put_if_unchanged(write(20, current_period_end=99), old)
+    old = table.get("cus_1", "sub_1")
+    assert old
+    assert (old.settling, old.beginnings) == (None, Beginnings(paid_through=99))
 
 
 def test_only_an_ended_item_has_a_time_to_live(real: MirrorTable, subscriptions: Subscriptions) -> None:
@@ -223,7 +275,7 @@ def test_a_table_that_does_not_answer_is_unavailable(subscriptions: Subscription
         lambda: missing.get("cus_1", "sub_1"),
         lambda: missing.put_if_older(write(10), than=7),
         lambda: missing.put_if_unchanged(write(10), None),
-        lambda: list(missing.paused("collection")),
+        lambda: list(missing.of_customer("cus_1")),
         lambda: missing.get_many([("cus_1", "sub_1")]),
         lambda: missing.page(None),
     ):

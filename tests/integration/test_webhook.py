@@ -9,12 +9,15 @@ import time
 import traceback
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import stripe
 import uvicorn
 
+from functions.webhook import app as webhook_app
 from local.aws.lambda_function import LambdaFunction
+from local.aws.queue_poller import queue_pollers
 from local.gateway.api import Gateway
 from shared.errors import OperatorError, Unavailable
 from shared.mirror.dead_letters import unpacked
@@ -64,6 +67,16 @@ class World:
             QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=0
         )
         return list(map(dict, found.get("Messages", [])))
+
+    def settle(self, *, delete_visibility: bool = False) -> int:
+        """Poll the settle queue once, as Lambda does; optionally the messages that failed are visible again at once."""
+        sqs, url = self.aws.clients.sqs, self.aws.template.ref("SettleQueue")
+        (poller,) = queue_pollers(self.aws.template, sqs, self.api._functions)
+        count = poller.poll()
+        if delete_visibility:
+            for handle in poller.failed:
+                sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+        return count
 
 
 @pytest.fixture
@@ -231,18 +244,10 @@ def test_a_thin_event_about_a_subscription_that_stripe_does_not_have_is_kept(wor
         "livemode": False,
         "related_object": {"id": "sub_unknown"},
     }
-    assert world.post(thin) == (200, {"outcome": "dead_letter"})
+    assert world.post(thin) == (200, {"outcome": "queued"})
+    for _ in range(5):
+        world.settle(delete_visibility=True)
     assert world.dead_letters()[0]["MessageAttributes"]["code"]["StringValue"] == "subscription_missing"
-
-
-def test_a_read_that_stripe_refuses_is_kept_with_its_reason(world: World, simulator: RunningSimulator) -> None:
-    made = subscribed(simulator)
-    facts = {"id": made.id, "customer": made.customer}
-    at = int(time.time()) - 60
-    world.post(event(id="evt_a", created=at, snapshot=facts))
-    simulator.admin("POST", "faults", {"fail": [{"status": 400, "times": 1}]})
-    assert world.post(event(id="evt_b", created=at, snapshot=facts)) == (200, {"outcome": "dead_letter"})
-    assert world.dead_letters()[0]["MessageAttributes"]["code"]["StringValue"] == "subscription_refused"
 
 
 @pytest.mark.parametrize("entrance", ["https", "event bus"])
@@ -270,47 +275,124 @@ def test_a_fault_of_our_own_is_counted_and_told_without_what_was_sent(
     assert "ada@" not in logged
 
 
-def test_of_two_events_in_one_second_the_mirror_takes_stripes_word(world: World, simulator: RunningSimulator) -> None:
+# ------------------------------------------------------------------ the settle queue
+def two_events(world: World, simulator: RunningSimulator) -> stripe.Subscription:
+    """Two events of one second, of a subscription that Stripe says is active; the second one waits in the queue."""
     made = subscribed(simulator)
     at = int(time.time()) - 60
     facts = {"id": made.id, "customer": made.customer}
-    world.post(event(id="evt_a", created=at, snapshot=facts | {"status": "trialing"}))
+    assert world.post(event(id="evt_a", created=at, snapshot=facts | {"status": "trialing"}))[1]["outcome"] == "applied"
     simulator.admin("DELETE", "requests")
-    assert world.post(event(id="evt_b", created=at, snapshot=facts | {"status": "past_due"}))[1] == {
-        "outcome": "applied"
-    }
-    item = world.table.get(str(made.customer), made.id)
-    assert item
-    assert item.subscription.status == "active"
+    assert world.post(event(id="evt_b", created=at, snapshot=facts | {"status": "past_due"}))[1]["outcome"] == "queued"
+    assert simulator.admin("GET", "requests") == {}
+    return made
+
+
+def test_of_two_events_in_one_second_the_later_is_shown_until_a_read_settles_them(
+    world: World, simulator: RunningSimulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = two_events(world, simulator)
+    shown = world.table.get(str(made.customer), made.id)
+    assert shown
+    assert (shown.subscription.status, shown.settling is None) == ("past_due", False)
+    assert world.settle() == 1
+    settled = world.table.get(str(made.customer), made.id)
+    assert settled
+    assert (settled.subscription.status, settled.settling) == ("active", None)
+    assert simulator.admin("GET", "requests") == {"GET /v1/subscriptions/{id}": 1}
+    assert world.settle() == 0
+    counted = capsys.readouterr().out
+    assert '"EventQueued"' in counted
+    assert '"EventFailed"' not in counted
+
+
+def test_ten_events_of_one_second_cost_one_read(world: World, simulator: RunningSimulator) -> None:
+    made = two_events(world, simulator)
+    at = int(time.time()) - 60
+    for number in range(8):
+        snapshot = {"id": made.id, "customer": made.customer, "status": "past_due"}
+        assert world.post(event(id=f"evt_{number}", created=at, snapshot=snapshot))[0] == 200
+    assert world.settle() == 9
     assert simulator.admin("GET", "requests") == {"GET /v1/subscriptions/{id}": 1}
 
 
-def test_when_stripe_does_not_answer_the_event_has_to_come_again(world: World, simulator: RunningSimulator) -> None:
-    made = subscribed(simulator)
-    at = int(time.time()) - 60
-    facts = {"id": made.id, "customer": made.customer}
-    world.post(event(id="evt_a", created=at, snapshot=facts))
-    simulator.admin("POST", "faults", {"fail": [{"status": 429, "times": 1}]})
-    second = event(id="evt_b", created=at, snapshot=facts | {"status": "past_due"})
-    status, answer = world.post(second)
-    assert (status, answer["code"]) == (503, "stripe_unavailable")
-    assert world.post(second) == (200, {"outcome": "applied"})
+@pytest.mark.parametrize("status", [429, 500, 404, 400, 401])
+def test_what_cannot_be_settled_yet_stays_in_the_queue(
+    world: World, simulator: RunningSimulator, status: int, log: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = two_events(world, simulator)
+    simulator.admin("POST", "faults", {"fail": [{"status": status, "times": 2 if status == 500 else 1}]})
+    assert world.settle(delete_visibility=True) == 1
+    assert world.dead_letters() == []
+    counted = capsys.readouterr().out
+    assert ('"EventFailed"' if status == 401 else '"EventRetried"') in counted
+    assert ("put a new one into stripe_api_key" in log.getvalue()) is (status == 401)
+    assert world.settle() == 1
+    item = world.table.get(str(made.customer), made.id)
+    assert item
+    assert item.subscription.status == "active"
 
 
-def test_a_key_that_stripe_refuses_is_the_operators_to_mend(
-    world: World, simulator: RunningSimulator, log: io.StringIO
+@pytest.mark.parametrize(("status", "code"), [(404, "subscription_missing"), (400, "subscription_refused")])
+def test_a_read_that_stripe_goes_on_refusing_is_a_dead_letter(
+    world: World, simulator: RunningSimulator, status: int, code: str
+) -> None:
+    two_events(world, simulator)
+    simulator.admin("POST", "faults", {"fail": [{"status": status, "times": 9}]})
+    for _ in range(4):
+        assert world.settle(delete_visibility=True) == 1
+        assert world.dead_letters() == []
+    assert world.settle(delete_visibility=True) == 1
+    assert world.dead_letters()[0]["MessageAttributes"]["code"]["StringValue"] == code
+    assert world.settle() == 0
+
+
+def test_one_message_that_fails_keeps_no_other_in_the_queue(world: World, simulator: RunningSimulator) -> None:
+    made = two_events(world, simulator)
+    broken = {"object": "event", "id": "evt_broken"}
+    world.aws.clients.sqs.send_message(QueueUrl=world.aws.template.ref("SettleQueue"), MessageBody=json.dumps(broken))
+    world.settle()
+    assert [letter["Body"] for letter in world.dead_letters()] == [json.dumps(broken)]
+    item = world.table.get(str(made.customer), made.id)
+    assert item
+    assert item.settling is None
+    assert world.settle() == 0
+
+
+def test_a_batch_that_runs_out_of_time_leaves_the_rest_in_the_queue(world: World, simulator: RunningSimulator) -> None:
+    two_events(world, simulator)
+    late = Mock(get_remaining_time_in_millis=lambda: 9_999, function_name="f", memory_limit_in_mb=1)
+    record = {"messageId": "m_1", "eventSource": "aws:sqs", "body": "{}", "attributes": {}, "receiptHandle": "r"}
+    assert webhook_app.handler({"Records": [record]}, late) == {"batchItemFailures": [{"itemIdentifier": "m_1"}]}
+
+
+def test_a_thin_event_that_stripe_limits_is_queued_and_no_failure(
+    world: World, simulator: RunningSimulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = subscribed(simulator)
-    facts = {"id": made.id, "customer": made.customer}
-    world.post(event(id="evt_a", snapshot=facts))
-    for status, code, mend in (
-        (401, "stripe_key_invalid", "put a new one into stripe_api_key"),
-        (403, "stripe_key_lacks_permission", "Give the restricted key"),
-    ):
-        simulator.admin("POST", "faults", {"fail": [{"status": status, "times": 1}]})
-        answered, answer = world.post(event(id="evt_b", snapshot=facts))
-        assert (answered, answer["code"]) == (500, code)
-        assert mend in log.getvalue()
+    simulator.admin("POST", "faults", {"fail": [{"status": 429, "times": 1}]})
+    thin = {
+        "id": "evt_test_1",
+        "object": "v2.core.event",
+        "type": "v1.customer.subscription.created",
+        "created": "2026-10-30T12:00:00Z",
+        "livemode": False,
+        "related_object": {"id": made.id},
+    }
+    assert world.post(thin) == (200, {"outcome": "queued"})
+    assert '"EventFailed"' not in capsys.readouterr().out
+    assert world.settle() == 1
+    assert world.table.get(str(made.customer), made.id)
+
+
+def test_an_event_that_the_settle_queue_did_not_take_is_sent_again(world: World, simulator: RunningSimulator) -> None:
+    world.aws.clients.sqs.delete_queue(QueueUrl=world.aws.template.ref("SettleQueue"))
+    at = int(time.time()) - 60
+    world.post(event(created=at))
+    before = world.item()
+    status, answer = world.post(event(id="evt_2", created=at, snapshot={"status": "past_due"}))
+    assert (status, answer["code"], world.item()) == (503, "settle_queue_unavailable", before)
+    assert simulator.admin("GET", "requests").get("GET /v1/subscriptions/{id}") is None
 
 
 def envelope(detail: Any, source: str = "aws.partner/stripe.com/ed_test_1") -> dict[str, Any]:

@@ -15,15 +15,15 @@ from shared.audit.report import Report
 from shared.audit.scan import Sources, run_audit
 from shared.errors import OperatorError, Unavailable, UnreadableEvent
 from shared.i18n import verbatim
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.table import Beginnings, MirroredSubscription
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
 from shared.stripe.gateway import StripeJson
 from shared.stripe.pacing import RateLimit
 from shared.stripe.subscription import Subscription, read_subscription
-from tests.clock import Clock
 from tests.fakes import FakeTable
 from tests.raw_subscription import VOID
 from tests.raw_subscription import raw_subscription as subscription
+from tests.unit.test_rate_limit import Clock
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 SECOND = int(NOW.timestamp())
@@ -99,7 +99,9 @@ class FakeAccount(stripe.HTTPClient):
             except UnreadableEvent:
                 continue
             since = (paused_since or {}).get(read.id)
-            table.items[read.customer_id, read.id] = MirroredSubscription(read, SECOND - 60, 1, "evt_1", since)
+            table.items[read.customer_id, read.id] = MirroredSubscription(
+                read, SECOND - 60, 1, "evt_1", Beginnings(since)
+            )
         return table
 
     def close(self) -> None:

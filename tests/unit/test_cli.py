@@ -23,14 +23,18 @@ from cli.terminal import duration
 from shared.audit.findings import Finding, Severity
 from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.i18n import verbatim
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.table import Beginnings, MirroredSubscription
 from shared.stripe.money import MonthlyAmount
 from shared.stripe.subscription import PauseCollection
 from tests.audit_findings import finding
 from tests.fakes import audit_report, subscription
 
 HELD = MirroredSubscription(
-    subscription(pause_collection=PauseCollection("void", 1_800_000_000)), 1_790_000_000, 3, "evt_1", 1_700_000_000
+    subscription(pause_collection=PauseCollection("void", 1_800_000_000)),
+    1_790_000_000,
+    3,
+    "evt_1",
+    Beginnings(1_700_000_000),
 )
 
 

@@ -15,8 +15,8 @@ from shared.mirror.drift import MOST_RECORDS, ComparisonCounts, Difference, Drif
 from shared.mirror.table import DryRunTable, Write
 from shared.stripe.pacing import LONGEST_PAUSE_SECONDS, TRIES, RateLimit, Retries
 from shared.stripe.subscription import PauseCollection, SubscriptionItem
-from tests.clock import Clock
 from tests.fakes import FakeTable, subscription
+from tests.unit.test_rate_limit import Clock
 
 
 class Failing:
@@ -106,7 +106,7 @@ def test_a_refused_key_stops_at_once() -> None:
     assert act.calls == 1
 
 
-@pytest.mark.parametrize("code", ["slow_read", "mirror_contended"])
+@pytest.mark.parametrize("code", ["unsettled", "mirror_contended"])
 def test_what_concerns_one_subscription_is_a_failure_of_it(code: str) -> None:
     retries, _ = patient()
     assert attempt("sub_1", Failing(Unavailable(code, "why"), 99), retries) == Failure("sub_1", code, "why")

@@ -25,6 +25,8 @@ COMMON = {"SECRET_ID": "secret", "STRIPE_API_BASE": "https://api.stripe.com"}
 WEBHOOK = COMMON | {
     "TABLE_NAME": "Subscriptions",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/1",
+    "SETTLE_QUEUE_URL": "https://sqs.example/2",
+    "SETTLE_READS_PER_SECOND": "10",
     "EVENT_CLOCK_UNCERTAINTY_SECONDS": "3",
     "ENDED_RETENTION_DAYS": "400",
 }

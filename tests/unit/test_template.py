@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from functions.webhook.wiring import SETTLING_ENVIRONMENTS
 from local.aws.intrinsics import TemplateLoader
 
 TEMPLATE: dict[str, Any] = yaml.load((Path(__file__).parents[2] / "template.yaml").read_text(), TemplateLoader)
@@ -19,6 +20,10 @@ RIGHTS = {
         "dynamodb:GetItem",
         "dynamodb:UpdateItem",
         "sqs:SendMessage",
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
     },
     "NightlyAuditFunction": {
         "secretsmanager:GetSecretValue",
@@ -97,7 +102,8 @@ def test_the_access_log_has_no_query_string_and_no_header() -> None:
 
 def test_dead_letters_are_kept_for_as_long_as_sqs_can_and_encrypted() -> None:
     queues = {name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == "AWS::SQS::Queue"}
-    assert queues == {key: {"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": True} for key in queues}
+    kept = {"MessageRetentionPeriod": 1209600, "SqsManagedSseEnabled": True}
+    assert [key for key, properties in queues.items() if not properties.items() >= kept.items()] == []
     assert queues
 
 
@@ -116,3 +122,10 @@ def test_every_route_has_its_own_throttle_and_the_webhook_has_its_own_limits() -
     webhook = settings.pop("POST /webhooks/stripe")
     for limit in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
         assert {each[limit]["Ref"] for each in settings.values()}.isdisjoint({webhook[limit]["Ref"]})
+
+
+def test_the_settle_queue_is_read_by_the_webhook_within_its_rate_and_its_time() -> None:
+    mapping, queue = RESOURCES["SettleQueueMapping"]["Properties"], RESOURCES["SettleQueue"]["Properties"]
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] == SETTLING_ENVIRONMENTS
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert queue["VisibilityTimeout"] >= 6 * TEMPLATE["Globals"]["Function"]["Timeout"]

@@ -15,7 +15,7 @@ from stripe import WebhookSignature
 from functions.webhook.receive import Receiver, metric_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.mirror.intake import Ignored, Intake
-from shared.mirror.rule import Outcome
+from shared.mirror.rule import Defer, Outcome
 from shared.secret_store import WebhookSecret
 from shared.stripe.events import SubscriptionEvent, is_from_event_bus
 
@@ -51,15 +51,26 @@ class FakeMirror:
     events: list[SubscriptionEvent] = field(default_factory=list)
     notifications: list[tuple[str, int, str]] = field(default_factory=list)
     fails: bool = False
+    queues: bool = False
 
-    def apply(self, event: SubscriptionEvent, *, now: float) -> Outcome:
+    def apply(
+        self, event: SubscriptionEvent, *, now: float, received: float | None = None, defer: Defer | None = None
+    ) -> Outcome:
+        assert received == now
+        if self.queues and defer:
+            defer(7)
+            return Outcome.QUEUED
         if self.fails:
             raise Unavailable("mirror_unavailable", "down")
         assert now == pytest.approx(time.time(), abs=5)
         self.events.append(event)
         return Outcome.APPLIED
 
-    def apply_notification(self, event_id: str, created: int, subscription_id: str) -> Outcome:
+    def apply_notification(
+        self, event_id: str, created: int, subscription_id: str, *, received: float, defer: Defer | None = None
+    ) -> Outcome:
+        assert received == pytest.approx(time.time(), abs=5)
+        assert defer
         self.notifications.append((event_id, created, subscription_id))
         return Outcome.APPLIED
 
@@ -75,17 +86,28 @@ class FakeDeadLetters:
 
 
 @dataclass
+class FakeSettleQueue:
+    """Remembers what it was given, and for how long."""
+
+    kept: list[tuple[bytes, int]] = field(default_factory=list)
+
+    def keep(self, body: bytes, delay_seconds: int) -> None:
+        self.kept.append((body, delay_seconds))
+
+
+@dataclass
 class World:
     """A receiver and all it stands on."""
 
     secrets: FakeSecrets = field(default_factory=FakeSecrets)
     mirror: FakeMirror = field(default_factory=FakeMirror)
+    queue: FakeSettleQueue = field(default_factory=FakeSettleQueue)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     clock: Callable[[], float] = time.time
 
     def receive(self, body: bytes, header: str | None = None) -> Any:
         intake = Intake(self.mirror, lambda: self.secrets.get().livemode)
-        receiver = Receiver(self.secrets, intake, self.dead_letters, self.clock)  # type: ignore[arg-type]
+        receiver = Receiver(self.secrets, intake, self.queue, self.dead_letters, self.clock)  # type: ignore[arg-type]
         return receiver.receive(body, {"stripe-signature": signed(body) if header is None else header})
 
 
@@ -291,6 +313,13 @@ def test_a_genuine_event_that_cannot_be_understood_is_kept(world: World, body: b
     assert world.dead_letters.kept == [(body, code)]
 
 
+def test_an_event_whose_order_is_not_certain_is_kept_whole(world: World) -> None:
+    world.mirror.queues = True
+    body = event()
+    assert world.receive(body).outcome is Outcome.QUEUED
+    assert (world.queue.kept, world.dead_letters.kept) == ([(body, 7)], [])
+
+
 def test_an_event_that_the_mirror_did_not_take_is_stripes_to_send_again(world: World) -> None:
     world.mirror.fails = True
     with pytest.raises(Unavailable):
@@ -338,6 +367,7 @@ def test_every_result_has_its_own_metric() -> None:
         "EventStale",
         "EventDuplicate",
         "EventUnchanged",
+        "EventQueued",
         "EventIgnoredType",
         "EventIgnoredAccount",
         "EventIgnoredLivemode",

@@ -1,4 +1,4 @@
-"""Who the caller is: what the claims of a token or a user stand for, and the one customer that a user gets."""
+"""One user gets one customer, whatever Stripe answers to the first try and whoever asks twice."""
 
 import json
 from collections.abc import Mapping

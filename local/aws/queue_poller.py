@@ -1,0 +1,105 @@
+"""Lambda's event source mappings in this process: polls queues and invokes functions with their messages."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.aws.lambda_function import LambdaFunction
+from local.aws.template import Template
+
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
+    from types_boto3_sqs.type_defs import MessageTypeDef
+
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePoller:
+    """One queue and the function that takes its messages."""
+
+    sqs: "SQSClient"
+    queue_url: str
+    function: LambdaFunction
+    batch_size: int
+    failed: set[str] = field(default_factory=set)
+    """The receipt handles of the messages that the last batch left in the queue."""
+
+    def poll(self) -> int:
+        """Receive one batch, and delete what the function took; return how many messages there were."""
+        messages = self.sqs.receive_message(
+            QueueUrl=self.queue_url,
+            MaxNumberOfMessages=self.batch_size,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["All"],
+        ).get("Messages", [])
+        if not messages:
+            return 0
+        answer = self.function.invoke({"Records": [record_of(message) for message in messages]})
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        self.failed.clear()
+        for message in messages:
+            if message["MessageId"] in failed:
+                self.failed.add(message["ReceiptHandle"])
+            else:
+                self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return len(messages)
+
+
+def record_of(message: "MessageTypeDef") -> dict[str, Any]:
+    """Return a message in the form in which Lambda passes it to a function."""
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": dict(message.get("Attributes", {})),
+        "messageAttributes": {
+            name: {"stringValue": value.get("StringValue", ""), "dataType": value["DataType"]}
+            for name, value in message.get("MessageAttributes", {}).items()
+        },
+        "eventSource": "aws:sqs",
+    }
+
+
+def queue_pollers(
+    template: Template, sqs: "SQSClient", functions: Mapping[str, LambdaFunction]
+) -> tuple[QueuePoller, ...]:
+    """Return a poller for each of the template's event source mappings."""
+    arns = template.arns("AWS::Serverless::Function")
+    queues = template.arns("AWS::SQS::Queue")
+    return tuple(
+        QueuePoller(
+            sqs,
+            template.ref(queues[mapping["EventSourceArn"]]),
+            functions[arns[mapping["FunctionName"]]],
+            int(mapping["BatchSize"]),
+        )
+        for mapping in template.resources("AWS::Lambda::EventSourceMapping").values()
+    )
+
+
+@contextmanager
+def polling(pollers: tuple[QueuePoller, ...]) -> Iterator[None]:
+    """Poll while the `with` block runs."""
+    stop = threading.Event()
+
+    def poll() -> None:
+        while not stop.is_set():
+            try:
+                busy = sum(poller.poll() for poller in pollers)
+            except (BotoCoreError, ClientError):
+                busy = 0  # AWS is starting or stopping
+            if not busy:
+                stop.wait(POLL_SECONDS)
+
+    thread = threading.Thread(target=poll, name="queues", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(5)
