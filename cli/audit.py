@@ -124,6 +124,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
                 deployment.uncertainty,
                 deployment.retention,
                 repair=False,
+                allow_verified_email=deployment.allow_verified_email,
             ),
             AuditDay.at(now, team, button_removed_on=day(button_removed_on), cutoff_on=day(cutoff_on)),
             webhook_url=webhook_url,

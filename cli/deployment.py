@@ -162,6 +162,11 @@ class Deployment:
         return dict(json.loads(self.parameters.get("PortalConfigurations") or "{}"))
 
     @property
+    def allow_verified_email(self) -> bool:
+        """Whether the deployment finds signed-in users' customers by their addresses; no if the stack does not say."""
+        return self.parameters.get("AllowVerifiedEmail") == "true"
+
+    @property
     def allowed_return_origins(self) -> tuple[str, ...]:
         """The origins that a return URL may have; empty if the stack does not list them."""
         listed = (self.parameters.get("AllowedReturnOrigins") or "").split(",")

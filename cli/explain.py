@@ -184,7 +184,9 @@ def explain(  # noqa: PLR0913 - each an option of the command
     deployment: Deployment = context.obj()
     moment = noon(as_of, zone("UTC")) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC)
     choice = ConfigurationChoice(deployment.portal_configurations, group, configuration, country)
-    found = explained(deployment.stripe, subscription, moment, choice)
+    found = explained(
+        deployment.stripe, subscription, moment, choice, allow_verified_email=deployment.allow_verified_email
+    )
     if format == "json":
         sys.stdout.write(explained_as_json(found, language) + "\n")
     else:

@@ -206,7 +206,7 @@ _CANCEL = {
     "cancellation_reason": {"enabled": True, "options": ["too_expensive", "unused", "missing_features", "other"]},
 }
 _FEATURES: Mapping[str, Any] = {
-    "customer_update": {"enabled": True, "allowed_updates": ["email", "address", "phone"]},
+    "customer_update": {"enabled": True, "allowed_updates": ["address", "phone"]},
     "invoice_history": {"enabled": True},
     "payment_method_update": {"enabled": True},
     "subscription_cancel": _CANCEL,

@@ -85,6 +85,7 @@ class VisitorPage(StrEnum):
     LINK_EXPIRED = "link_expired"
     NOT_OFFERED = "not_offered"
     OUR_FAULT = "our_fault"
+    SEVERAL_CUSTOMERS = "several_customers"
     TRY_AGAIN = "try_again"
 
 
@@ -184,7 +185,11 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _identity("bad_token", "not a valid link token"),
         _identity("expired_token", "ask for a new link", VisitorPage.LINK_EXPIRED),
         _ownership("no_customer", "the user belongs to no customer"),
-        _ownership("several_customers", "several customers have the user's address, and none is bound to the user"),
+        _ownership(
+            "several_customers",
+            "several customers have the user's address, and none is bound to the user",
+            VisitorPage.SEVERAL_CUSTOMERS,
+        ),
         _ownership("not_your_customer", "that customer is not among the caller's"),
         _ownership(
             "not_your_subscription", "somebody else's, or nobody's: the answer is the same", VisitorPage.NOT_OFFERED

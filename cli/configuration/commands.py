@@ -38,12 +38,16 @@ _PER_SECOND = 10
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An account, and the groups of the running deployment (`None` if unknown); `clock` is a local stack's time."""
+    """An account, and the groups of the running deployment (`None` if unknown); `clock` is a local stack's time.
+
+    `allow_verified_email` is the deployment's setting; `False` if there is no deployment yet.
+    """
 
     client: StripeClient
     livemode: bool
     deployed: Mapping[str, str] | None
     clock: float | None = None
+    allow_verified_email: bool = False
 
     @classmethod
     def from_context(cls, context: typer.Context) -> "Source":
@@ -52,7 +56,13 @@ class Source:
         if key and not context.find_root().params.get("local"):
             return cls(stripe_client(key, STRIPE_API_BASE), key.startswith(("sk_live_", "rk_live_")), None)
         deployment: Deployment = context.obj()
-        return cls(deployment.stripe, deployment.livemode, deployment.portal_configurations, deployment.clock)
+        return cls(
+            deployment.stripe,
+            deployment.livemode,
+            deployment.portal_configurations,
+            deployment.clock,
+            deployment.allow_verified_email,
+        )
 
     def account(self, version: str) -> PortalAccount:
         """Return the account at an API version."""
@@ -102,7 +112,7 @@ class PlanRun:
         account = found.account(loaded.portal.api_version)
         configurations = account.configurations()
         steps = make_plan(loaded.portal, configurations, options)
-        problems = lint_portal(loaded, found.today, account.price)
+        problems = lint_portal(loaded, found.today, account.price, allow_verified_email=found.allow_verified_email)
         return cls(file, found, account, loaded.portal, problems, steps, {each["id"]: each for each in configurations})
 
     @property
@@ -200,7 +210,15 @@ def lint_command(  # noqa: PLR0913 - each an option of the command
     file: File = FILE,
     *,
     account: Annotated[
-        bool, typer.Option("--account", help="Look up the products and prices in the account too.")
+        bool,
+        typer.Option(
+            "--account",
+            help="Look up the products and prices in the account too, and AllowVerifiedEmail in the deployment.",
+        ),
+    ] = False,
+    allow_verified_email: Annotated[
+        bool,
+        typer.Option("--allow-verified-email", help="Check for a deployment with AllowVerifiedEmail."),
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     form: Format = "text",
@@ -208,10 +226,10 @@ def lint_command(  # noqa: PLR0913 - each an option of the command
 ) -> None:
     """Check a portal.yaml, without an account."""
     loaded = load(file)
-    price_of = (
-        Source.from_context(context).account(loaded.portal.api_version).price if account and loaded.portal else None
-    )
-    problems = lint_portal(loaded, _today(as_of), price_of)
+    source = Source.from_context(context) if account and loaded.portal else None
+    price_of = source.account(loaded.portal.api_version).price if source and loaded.portal else None
+    verified_email = allow_verified_email or (source is not None and source.allow_verified_email)
+    problems = lint_portal(loaded, _today(as_of), price_of, allow_verified_email=verified_email)
     if form == "json":
         sys.stdout.write(json.dumps([view.problem_json(each) for each in problems], indent=2) + "\n")
     else:
@@ -289,7 +307,8 @@ def import_(
         return
     output.write_text(text, "utf-8")
     sys.stdout.write(f"{output}: {len(kept)} written, {len(every) - len(kept)} inactive left out.\n")
-    print_problems(lint_portal(load(output), source.today), output)
+    problems = lint_portal(load(output), source.today, allow_verified_email=source.allow_verified_email)
+    print_problems(problems, output)
 
 
 def _prices(account: "PortalAccount") -> "Any":

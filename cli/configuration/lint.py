@@ -38,10 +38,13 @@ class _Unplaced:
     severity: Severity = Severity.ERROR
 
 
-def lint_portal(loaded: Loaded, today: date, price_of: PriceOf | None = None) -> list[FileProblem]:
+def lint_portal(
+    loaded: Loaded, today: date, price_of: PriceOf | None = None, *, allow_verified_email: bool = False
+) -> list[FileProblem]:
     """Return everything that is wrong with a file, in its order.
 
     With `price_of`, which reads a price of the account, the products and prices on offer are checked too.
+    `allow_verified_email` is the setting of the deployment that opens these portals; `False` if it is not known.
     """
     portal = loaded.portal
     found: list[_Unplaced] = []
@@ -53,7 +56,11 @@ def lint_portal(loaded: Loaded, today: date, price_of: PriceOf | None = None) ->
             checked = price_of is not None and entry.active and entry.features.subscription_update.enabled
             if price_of and checked:
                 found += _of_prices(entry, price_of, at)
-            found += _of_configuration(entry.with_prices(price_of) if price_of and checked else entry, today, at)
+            whole = entry.with_prices(price_of) if price_of and checked else entry
+            found += (
+                _Unplaced(each.code, (*at, *each.path), each.message.say(ENGLISH), each.fix.say(ENGLISH), each.severity)
+                for each in find_problems(whole, pause_day(today), allow_verified_email=allow_verified_email)
+            )
     placed = (
         FileProblem(each.code, each.severity, each.path, each.message, each.fix, loaded.document.line(each.path))
         for each in found
@@ -64,11 +71,6 @@ def lint_portal(loaded: Loaded, today: date, price_of: PriceOf | None = None) ->
 def errors(problems: Iterable[FileProblem]) -> list[FileProblem]:
     """Return the problems that are errors."""
     return [each for each in problems if each.severity is Severity.ERROR]
-
-
-def _of_configuration(entry: Entry, today: date, path: Path) -> Iterator[_Unplaced]:
-    for each in find_problems(entry, pause_day(today)):
-        yield _Unplaced(each.code, (*path, *each.path), each.message.say(ENGLISH), each.fix.say(ENGLISH), each.severity)
 
 
 def _of_file(portal: Portal) -> Iterator[_Unplaced]:

@@ -176,13 +176,15 @@ def _redirect(url: str, *cookies: Cookie) -> Response[str]:
 
 
 def _error_response(error: PortalError) -> Response[str]:
-    """Return a page for a person who followed a link, and problem+json for programs."""
+    """Return a page where a browser shows the response to a person, and problem+json to programs."""
     event = app.current_event
     headers = {name: event.headers.get(name) for name in ("accept", "accept-language")}
     status = status_of(type(error)).value
-    if event.http_method != "GET" or "text/html" not in (headers["accept"] or ""):
+    if event.http_method not in {"GET", "POST"} or "text/html" not in (headers["accept"] or ""):
         return Response(status, CONTENT_TYPE, problem(error), _HEADERS)
     has_token = "token" in event.query_string_parameters
-    visitor = Visitor(headers["accept-language"], has_token, _request_id(event.raw_event))
+    visitor = Visitor(
+        headers["accept-language"], has_token, _request_id(event.raw_event), followed_link=event.http_method == "GET"
+    )
     page_headers = _HEADERS | _PAGE_HEADERS | {"Content-Language": visitor.language}
     return Response(status, "text/html; charset=utf-8", visitor_page(error, visitor), page_headers)

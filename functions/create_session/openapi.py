@@ -173,7 +173,7 @@ def _post_portal_sessions() -> Schema:
         "requestBody": {"required": False, "content": content},
         "responses": {
             "201": response("The session's address", {"application/json": {"schema": made}}),
-            **refusals(400, 401, 403, 500, 503, has_page=False),
+            **refusals(400, 401, 403, 500, 503, has_page=True),
         },
     }
 

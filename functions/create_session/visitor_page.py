@@ -1,4 +1,4 @@
-"""The page that a person sees who followed a portal link that did not open, in the person's language."""
+"""The page that a person sees for whom the portal did not open, in the person's language."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,6 +37,13 @@ _TEXTS: Mapping[VisitorPage, _PageText] = {
             "link was made."
         ),
     ),
+    VisitorPage.SEVERAL_CUSTOMERS: _PageText(
+        _("We cannot tell which account is yours"),
+        _(
+            "Several accounts have your e-mail address. Please write to us: we can connect the right one to your "
+            "sign-in. Until then none of them opens."
+        ),
+    ),
     VisitorPage.OUR_FAULT: _PageText(
         _("Your account cannot be opened just now"),
         _(
@@ -49,6 +56,8 @@ _TEXTS: Mapping[VisitorPage, _PageText] = {
         _("A service that we rely on did not answer in time. Nothing has changed in your account."),
     ),
 }
+
+_WITH_REFERENCE = {VisitorPage.OUR_FAULT, VisitorPage.SEVERAL_CUSTOMERS, VisitorPage.TRY_AGAIN}
 
 _PAGE = """<!doctype html>
 <html lang="{language}">
@@ -87,11 +96,13 @@ class Visitor:
     """What the page depends on besides the error.
 
     `reference` is API Gateway's id of the request, by which its access log and the function's log have it.
+    `followed_link`: the page's address can be opened again.
     """
 
     accept_language: str | None
     has_token: bool
     reference: str
+    followed_link: bool = True
 
     @property
     def language(self) -> str:
@@ -105,11 +116,11 @@ def visitor_page(error: PortalError, visitor: Visitor) -> str:
     page = error.entry.page
     said = _TEXTS[page]
     rest = []
-    if page is VisitorPage.TRY_AGAIN:
+    if page is VisitorPage.TRY_AGAIN and visitor.followed_link:
         rest.append(f'<p><a href="">{escape(_AGAIN.say(language))}</a></p>')
     elif visitor.has_token and error.entry.login_page_helps:
         rest.append(f'<p><a href="?">{escape(_SIGN_IN.say(language))}</a></p>')
-    if page in {VisitorPage.OUR_FAULT, VisitorPage.TRY_AGAIN}:
+    if page in _WITH_REFERENCE:
         rest.append(f"<p><small>{escape(_REFERENCE.say(language))}<br>{escape(visitor.reference)}</small></p>")
     return _PAGE.format(
         language=language,

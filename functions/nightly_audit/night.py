@@ -153,6 +153,7 @@ class NightlyAudit:
             settings.uncertainty,
             settings.retention,
             repair=True,
+            allow_verified_email=settings.allow_verified_email,
         )
         scan = Scan(sources, self._day(run), CHECKS, paused.add, seen, state.drift)
         scan.load(state.checks)

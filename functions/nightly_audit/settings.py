@@ -38,6 +38,7 @@ class NightlyAuditSettings(FunctionSettings, MirrorSettings):
     audit_requests_per_second: Annotated[float, Field(ge=1, le=25)]
     audit_language: Annotated[str, AfterValidator(_language)]
     audit_all_clear: Literal["mail", "silence"]
+    allow_verified_email: bool
     webhook_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     audit_email_from: str
     audit_email_to: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1, max_length=50)]

@@ -143,8 +143,8 @@ class AuditContext:
 
     `now` is aware. `paused_since`: subscription id to the Unix second at which, or before which, its collection was
     paused, as the mirror knows it of those that are looked at; `exactly_paused` are the ids of which it is that very
-    second. `prices_of`: a product's prices, at the cost of a
-    request. `customers`: those seen before in this run.
+    second. `prices_of`: a product's prices, at the cost of a request. `allow_verified_email`: the deployment's setting.
+    `customers`: those seen before in this run.
     """
 
     now: datetime
@@ -153,6 +153,7 @@ class AuditContext:
     cutoff_on: date
     paused_since: Mapping[str, int] = field(default_factory=dict)
     prices_of: Callable[[str], Sequence[StripeJson]] = _no_prices
+    allow_verified_email: bool = False
     customers: SeenCustomers = field(default_factory=SeenCustomers)
     exactly_paused: Collection[str] = ()
     button_removed_on: date = PAUSE_BUTTON_REMOVED_ON

@@ -41,7 +41,10 @@ MOST_ASKED = 5000
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where an audit reads, and within which rate; `repair` writes what differs in the mirror."""
+    """Where an audit reads, and within which rate; `repair` writes what differs in the mirror.
+
+    `allow_verified_email` is the setting of the deployment that is audited.
+    """
 
     client: StripeClient
     table: SubscriptionTable
@@ -49,6 +52,7 @@ class Sources:
     uncertainty: timedelta
     retention: timedelta
     repair: bool
+    allow_verified_email: bool = False
     streams: int = 8
 
     def comparison(self, day: AuditDay, seen: SeenSubscriptions) -> Comparison:
@@ -138,6 +142,7 @@ class Scan:
             day.days_left,
             day.cutoff_on,
             prices_of=Prices(sources.client, self._retries),
+            allow_verified_email=sources.allow_verified_email,
             button_removed_on=day.button_removed_on,
             timezone=day.timezone,
         )

@@ -123,9 +123,16 @@ class _Reader:
 
 
 def explain(
-    client: StripeClient, subscription_id: str, now: datetime, choice: ConfigurationChoice
+    client: StripeClient,
+    subscription_id: str,
+    now: datetime,
+    choice: ConfigurationChoice,
+    *,
+    allow_verified_email: bool = False,
 ) -> ExplainedSubscription:
     """Explain what the portal does with a subscription at `now` (aware), in six requests and one for each product.
+
+    `allow_verified_email` is the deployment's setting, for the problems of the configuration.
 
     Raises `InvalidRequest` for what does not exist, and `OperatorError` without a default configuration.
     """
@@ -152,7 +159,7 @@ def explain(
     )
     country = choice.country or reader.permitted("Account", lambda: client.v1.accounts.retrieve_current().country)
     priced = configuration.with_prices({str(each["id"]): each for each in prices or ()}.get)
-    problems = find_problems(priced, pause_day(now.astimezone(UTC).date()))
+    problems = find_problems(priced, pause_day(now.astimezone(UTC).date()), allow_verified_email=allow_verified_email)
     return ExplainedSubscription(
         Explanation(facts, country), str(raw_configuration["id"]), tuple(problems), group, tuple(reader.unread)
     )

@@ -23,8 +23,9 @@ Path = tuple[str | int, ...]
 class Severity(StrEnum):
     """How much a problem matters.
 
-    error: Stripe refuses the configuration, or the portal cannot work with it. warning: it works, but not as its owner
-    will expect. info: advice. What Stripe accepts and the portal does is never an error.
+    error: Stripe refuses the configuration, the portal cannot work with it, or a customer can get at another's account
+    with it. warning: it works, but not as its owner will expect. info: advice. Nothing else that Stripe accepts is an
+    error.
     """
 
     ERROR = "error"
@@ -70,6 +71,7 @@ class Rule:
     """A rule. It has several `severities`, the worst first, only if the day decides.
 
     `compares_prices`: it needs the interval and the currency of each price (`Configuration.with_prices`).
+    `about_verified_email`: it applies only to a deployment with `AllowVerifiedEmail`.
     """
 
     code: str
@@ -77,17 +79,29 @@ class Rule:
     title: Message
     find: Callable[[Configuration, PauseDay], Iterable[Fault]]
     compares_prices: bool = False
+    about_verified_email: bool = False
 
-    def problems(self, configuration: Configuration, day: PauseDay) -> Iterator[Problem]:
-        """Return every place where a configuration breaks the rule."""
+    def problems(
+        self, configuration: Configuration, day: PauseDay, *, allow_verified_email: bool = False
+    ) -> Iterator[Problem]:
+        """Return every place where a configuration breaks the rule.
+
+        `allow_verified_email` is the setting of the deployment that opens this portal; `False` if it is not known.
+        """
+        if self.about_verified_email and not allow_verified_email:
+            return
         for fault in self.find(configuration, day):
             severity = fault.severity or self.severities[0]
             yield Problem(self.code, severity, fault.path, fault.message, fault.fix)
 
 
-def find_problems(configuration: Configuration, day: PauseDay) -> list[Problem]:
-    """Return everything that is wrong with a configuration on a day."""
-    return [problem for rule in RULES for problem in rule.problems(configuration, day)]
+def find_problems(configuration: Configuration, day: PauseDay, *, allow_verified_email: bool = False) -> list[Problem]:
+    """Return everything that is wrong with a configuration on a day, in a deployment with or without the setting."""
+    return [
+        problem
+        for rule in RULES
+        for problem in rule.problems(configuration, day, allow_verified_email=allow_verified_email)
+    ]
 
 
 _CANCEL: Path = ("features", "subscription_cancel")
@@ -312,6 +326,20 @@ def _empty_list(path: Path, name: str) -> Fault:
         _("{feature} is on, but {name} is empty: customers can change nothing.", feature=feature, name=name),
         _("List what they can change in {name}.", name=name),
     )
+
+
+def _editable_email(configuration: Configuration, _day: PauseDay) -> Iterator[Fault]:
+    customer = configuration.features.customer_update
+    if configuration.active and customer.enabled and "email" in (customer.allowed_updates or ()):
+        yield Fault(
+            ("features", "customer_update", "allowed_updates"),
+            _(
+                "Customers can change their e-mail address in the portal, and AllowVerifiedEmail finds a signed-in "
+                "user's customer by that address: whoever enters another user's address there can take over that "
+                "user's sign-in."
+            ),
+            _("Remove email from allowed_updates, or deploy with AllowVerifiedEmail=false."),
+        )
 
 
 def _update_without_payment_method(configuration: Configuration, _day: PauseDay) -> Iterator[Fault]:
@@ -576,6 +604,13 @@ RULES = (
         _WARNING,
         _("A feature that changes nothing"),
         _nothing_to_update,
+    ),
+    Rule(
+        "editable_email",
+        _ERROR,
+        _("E-mail addresses that customers can change"),
+        _editable_email,
+        about_verified_email=True,
     ),
     Rule(
         "update_without_payment_method",

@@ -36,7 +36,9 @@ CHANGES, CREATES = "POST /v1/billing_portal/configurations/{id}", "POST /v1/bill
 @pytest.fixture
 def deployment(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A deployment without groups, whose Stripe is the simulator."""
-    made = SimpleNamespace(stripe=simulator.client(), livemode=False, portal_configurations={}, clock=None)
+    made = SimpleNamespace(
+        stripe=simulator.client(), livemode=False, portal_configurations={}, clock=None, allow_verified_email=False
+    )
     monkeypatch.setattr(Deployment, "of_stack", lambda _: made)
     monkeypatch.setattr(configuration_commands, "_PER_SECOND", 100)
     return made
@@ -352,6 +354,20 @@ def test_errors_of_the_file_stop_apply_before_stripe_is_asked_to_change_anything
     assert linted.exit_code == 1
     assert "[same_interval]" in linted.stdout
     assert portal("lint").exit_code == 0
+
+
+def test_an_editable_address_is_an_error_where_the_deployment_finds_users_by_it(
+    portal: Portal, deployment: SimpleNamespace, client: stripe.StripeClient
+) -> None:
+    write(team={**LINKS, "features": {"customer_update": {**ON, "allowed_updates": ["email"]}}})
+    assert portal("lint", "--account").exit_code == 0
+    without = portal("lint", "--allow-verified-email")
+    assert without.exit_code == 1
+    assert "[editable_email]" in without.stdout
+    deployment.allow_verified_email = True
+    assert "[editable_email]" in portal("lint", "--account").stdout
+    assert error(portal("apply", "--yes")).code == "lint_errors"
+    assert all_of(client) == {}
 
 
 def test_an_error_in_what_stays_as_it_is_stops_nothing(

@@ -294,6 +294,21 @@ def test_of_several_customers_with_one_email_none_is_opened(world: World, monkey
     assert world.last()["customer"] == newer
 
 
+def test_a_browser_gets_a_page_that_says_what_to_do_about_several_customers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allow_email(monkeypatch)
+    world.subscriber("ada@example.com")
+    headers = {"accept": "text/html,*/*;q=0.8", "accept-language": "fr"}
+    answer = world.api.send("POST /portal/sessions", headers=headers, claims=ADA)
+    assert (answer.status, header(answer, "content-type")) == (403, "text/html; charset=utf-8")
+    page = answer.body.decode()
+    assert "Nous ne savons pas quel compte est le vôtre" in page
+    assert "\u00c9crivez-nous" in page
+    # The page answers a POST: its address cannot be opened again.
+    assert "<a " not in page
+
+
 def test_a_group_decides_the_configuration(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     configuration = world.stripe.v1.billing_portal.configurations.create({"features": FEATURES})
     configure(monkeypatch, PORTAL_CONFIGURATIONS=json.dumps({"business": configuration.id}))

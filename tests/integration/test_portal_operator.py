@@ -346,5 +346,7 @@ def test_programs_get_problem_json_in_english_whatever_language_they_speak(world
         answer = world.api.send("GET /portal", query="token=x", headers={"accept": accept, "accept-language": "fr"})
         assert header(answer, "content-type") == "application/problem+json"
         assert json.loads(answer.body)["detail"].startswith("Not a valid link token")
-    answer = world.api.send("POST /portal/sessions", headers={"accept": "text/html", "accept-language": "fr"})
-    assert code(answer) == (401, "no_token")
+    for accept in ("*/*", "application/json", "application/json, text/plain, */*"):
+        answer = world.api.send("POST /portal/sessions", headers={"accept": accept, "accept-language": "fr"})
+        assert header(answer, "content-type") == "application/problem+json"
+        assert code(answer) == (401, "no_token")

@@ -12,6 +12,7 @@ GOOD = {
     "TABLE_NAME": "Subscriptions",
     "AUDITS_TABLE_NAME": "Audits",
     "AUDIT_BUCKET": "audit-reports",
+    "ALLOW_VERIFIED_EMAIL": "false",
     "AUDIT_REQUESTS_PER_SECOND": "10",
     "AUDIT_LANGUAGE": "fr",
     "AUDIT_ALL_CLEAR": "mail",

@@ -87,6 +87,10 @@ BROKEN: dict[str, tuple[dict[str, Any], Severity]] = {
     ),
     "no_reasons": (features(subscription_cancel={**ON, "cancellation_reason": ON}), Severity.WARNING),
     "nothing_to_update": (update(products=[]), Severity.WARNING),
+    "editable_email": (
+        features(customer_update={**ON, "allowed_updates": ["email", "phone"]}),
+        Severity.ERROR,
+    ),
     "update_without_payment_method": (
         features(subscription_update=update()["features"]["subscription_update"]),
         Severity.ERROR,
@@ -123,12 +127,14 @@ WELL = {
 }
 
 
-def lint(entry: dict[str, Any], file: Path, today: date = TODAY) -> set[tuple[str, Severity]]:
+def lint(
+    entry: dict[str, Any], file: Path, today: date = TODAY, *, verified_email: bool = True
+) -> set[tuple[str, Severity]]:
     """What `portal lint` says of an entry of a file."""
     file.write_text(yaml.safe_dump({"configurations": {"team": entry}}))
     loaded = load(file)
     assert loaded.problems == ()
-    return {(each.code, each.severity) for each in lint_portal(loaded, today)}
+    return {(each.code, each.severity) for each in lint_portal(loaded, today, allow_verified_email=verified_email)}
 
 
 def shown(entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
@@ -147,7 +153,7 @@ def shown(entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[dict[st
     return raw, prices
 
 
-def findings(entry: dict[str, Any], today: date = TODAY) -> tuple[Finding, ...]:
+def findings(entry: dict[str, Any], today: date = TODAY, *, verified_email: bool = True) -> tuple[Finding, ...]:
     """What the whole audit says of the same configuration in an account."""
     raw, prices = shown(entry)
     day = pause_day(today)
@@ -157,6 +163,7 @@ def findings(entry: dict[str, Any], today: date = TODAY) -> tuple[Finding, ...]:
         day.days_left,
         PAUSE_CUTOFF_ON,
         prices_of=lambda product: prices[product],
+        allow_verified_email=verified_email,
     )
     run = CheckRun(CHECKS, context, lambda _: None)
     run.check_configuration(raw)
@@ -164,10 +171,10 @@ def findings(entry: dict[str, Any], today: date = TODAY) -> tuple[Finding, ...]:
     return run.findings()
 
 
-def audit(entry: dict[str, Any], today: date = TODAY) -> set[tuple[str, Severity]]:
+def audit(entry: dict[str, Any], today: date = TODAY, *, verified_email: bool = True) -> set[tuple[str, Severity]]:
     """The same, with the severities of the rules, without what only an account can have wrong."""
     word = {critical: error for error, critical in SEVERITIES.items()}
-    found = {(each.check, word[each.severity]) for each in findings(entry, today)}
+    found = {(each.check, word[each.severity]) for each in findings(entry, today, verified_email=verified_email)}
     return {(code, severity) for code, severity in found if code not in {"default_configuration", "portal_pause"}}
 
 
@@ -194,6 +201,21 @@ def test_they_agree_about_the_old_pause_on_every_day(today: date, tmp_path: Path
 @pytest.mark.parametrize("name", WELL)
 def test_neither_has_anything_to_say_of_what_is_right(name: str, tmp_path: Path) -> None:
     assert lint(WELL[name], tmp_path / "portal.yaml") == audit(WELL[name]) == set()
+
+
+def test_customers_may_change_their_address_where_nobody_is_found_by_it(tmp_path: Path) -> None:
+    entry, _ = BROKEN["editable_email"]
+    assert lint(entry, tmp_path / "portal.yaml", verified_email=False) == set()
+    assert audit(entry, verified_email=False) == set()
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [{**ON, "allowed_updates": ["address", "phone"]}, {"enabled": False, "allowed_updates": ["email"]}],
+)
+def test_an_address_that_customers_cannot_change_is_no_problem(feature: dict[str, Any], tmp_path: Path) -> None:
+    entry = features(customer_update=feature)
+    assert lint(entry, tmp_path / "portal.yaml") == audit(entry) == set()
 
 
 def test_everything_wrong_at_once_is_said_by_both(tmp_path: Path) -> None:

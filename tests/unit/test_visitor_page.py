@@ -13,6 +13,7 @@ ERRORS = [
     Unauthenticated("bad_token", "m"),
     InvalidRequest("flow_refused", "m"),
     Forbidden("no_customer", "m"),
+    Forbidden("several_customers", "m"),
     OperatorError("wrong_mode", "m"),
     Unavailable("stripe_unavailable", "m"),
 ]

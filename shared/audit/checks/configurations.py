@@ -28,7 +28,7 @@ def find_problems(rule: Rule, raw: StripeJson, audit: AuditContext) -> Iterator[
     is_used = configuration.active or configuration.default
     if rule.compares_prices and is_used:
         configuration = _with_prices(configuration, audit)
-    for problem in rule.problems(configuration, audit.pause_day):
+    for problem in rule.problems(configuration, audit.pause_day, allow_verified_email=audit.allow_verified_email):
         if is_used or problem.severity is rules.Severity.INFO:
             severity = SEVERITIES[problem.severity]
             yield Finding(rule.code, severity, (str(raw["id"]),), problem.message, problem.fix)
