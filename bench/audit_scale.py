@@ -43,7 +43,7 @@ class TrueMirror:
     """A table that has every subscription as Stripe has it: DynamoDB's own answer, with other ids in it."""
 
     def __init__(self, table: MirrorTable, raw: Callable[[], Mapping[str, Any]], count: int, first: StripeJson) -> None:
-        """`raw` answers the item that `table` was given last; `first` is the account's newest subscription."""
+        """`raw` returns the item that `table` was given last; `first` is the account's newest subscription."""
         self._count, self._newest = count, int(first["created"]) - 1
         self._items, now = [], int(time.time())
         for pause in (None, {"behavior": "void", "resumes_at": None}):
@@ -91,7 +91,7 @@ def running(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def account_of(count: int, latency: float, limit: int) -> Iterator[str]:
-    """Run a simulator with so many subscriptions; answers its address."""
+    """Run a simulator with so many subscriptions; yields its address."""
     with running("bench.large_account", str(count), str(latency), str(limit)) as process:
         assert process.stdout  # noqa: S101 - it was asked for
         yield process.stdout.readline().decode().strip()
@@ -99,7 +99,7 @@ def account_of(count: int, latency: float, limit: int) -> Iterator[str]:
 
 @contextmanager
 def amazon() -> Iterator[str]:
-    """Run what stands for AWS; answers its address."""
+    """Run what stands for AWS; yields its address."""
     with socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -141,7 +141,7 @@ def night(stripe: str, aws: str, count: int, rate: float) -> NightlyAudit:
 
 
 def one_night(count: int, latency: float, limit: int, rate: float) -> dict[str, float]:
-    """Run a night, and answer what it took: seconds, requests of the list, CPU and the peak of memory in MB."""
+    """Run a night and return what it took: seconds, requests of the list, CPU and the peak of memory in MB."""
     with account_of(count, latency, limit) as stripe, amazon() as aws:
         os.environ |= {"AWS_ENDPOINT_URL": aws, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         os.environ["AWS_DEFAULT_REGION"] = REGION

@@ -118,7 +118,7 @@ def timed(script: str, argument: str, environment: dict[str, str]) -> float:
 
 
 def environments(url: str, stripe_url: str) -> dict[str, dict[str, str]]:
-    """Fill the local services, and answer what leads each function to them."""
+    """Fill the local services and return the settings that lead each function to them."""
     template = Template.load(parameters=PARAMETERS, names=PhysicalNames(aws_url=url))
     secrets = {
         "Secret": {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING]},

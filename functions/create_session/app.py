@@ -1,6 +1,6 @@
 """Adapts API Gateway's events to the portal link, and the portal link's results and errors to HTTP responses.
 
-A visitor who is sent to Checkout is recognised on the way back by a cookie. The address that Checkout leads back to
+A visitor who is sent to Checkout is recognised on return by a cookie. The address that Checkout leads back to
 holds no proof: Stripe sends a Checkout session's addresses to every webhook endpoint, and whoever pays sees the last
 one. The cookie stays in the one browser that followed the link.
 """

@@ -1,4 +1,4 @@
-"""The requests that open the portal: a followed link, the way back from Checkout, and a call for a session."""
+"""The requests that open the portal: a followed link, the return from Checkout, and a call for a session."""
 
 import time
 from collections.abc import Callable, Mapping

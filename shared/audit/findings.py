@@ -172,7 +172,7 @@ CREATE TABLE paused (
 class PausedFindings:
     """One finding for each paused subscription.
 
-    Iterating answers the worst first, of these the ones served for free, of these the largest amount a month; amounts
+    Iteration yields the worst first, of these the ones served for free, of these the largest amount a month; amounts
     of different currencies are compared as numbers. SQLite deletes its temporary file with the object; it belongs to
     the thread that made it.
     """

@@ -1,4 +1,4 @@
-"""What only the team can mend: a code, a mend in the log, a count, and a calm page that says none of it."""
+"""What only the operator can fix: a code, the fix in the log, a metric, and a visitor page that shows none of it."""
 
 import io
 import json
@@ -40,7 +40,7 @@ class Fault:
 
     code: str
     metric: str
-    mend: str
+    fix: str
     failure: dict[str, Any]
 
 
@@ -154,7 +154,7 @@ def errors(log: io.StringIO) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, log.getvalue().splitlines()) if line["level"] == "ERROR"]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.code}-{fault.mend[:12]}")
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.code}-{fault.fix[:12]}")
 def test_each_fault_has_its_code_mend_and_count_and_one_calm_page(
     world: World, log: io.StringIO, capsys: pytest.CaptureFixture[str], fault: Fault
 ) -> None:
@@ -164,14 +164,14 @@ def test_each_fault_has_its_code_mend_and_count_and_one_calm_page(
     assert counted(capsys.readouterr().out) == {"PortalMisconfigured": 1, fault.metric: 1}
     (line,) = errors(log)
     assert line["code"] == fault.code
-    assert fault.mend in line["message"]
+    assert fault.fix in line["message"]
     assert "abcd" not in log.getvalue()
 
     problem = json.loads(world.post(world.token()).body)
     assert problem["detail"].startswith("Something is not set up right on our side.")
     page = visit(world.api, token=world.token())
     assert (page.status, header(page, "content-type")) == (500, "text/html; charset=utf-8")
-    assert_calm(page.body.decode(), fault.mend, fault.code, fault.failure["message"])
+    assert_calm(page.body.decode(), fault.fix, fault.code, fault.failure["message"])
     line = errors(log)[-1]
     assert line["correlation_id"] in page.body.decode()
     assert line["raised_at"].startswith(("portal_session._portal_url:", "gateway.stripe_errors:"))

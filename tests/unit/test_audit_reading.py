@@ -1,4 +1,4 @@
-"""The way back, from the mirror to Stripe: what it may cost, and how it goes on after an interruption."""
+"""The comparison of the mirror with Stripe: what it may cost, and how it continues after an interruption."""
 
 from zoneinfo import ZoneInfo
 

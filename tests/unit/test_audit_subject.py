@@ -15,7 +15,7 @@ from tests.audit_findings import finding
 from tests.fakes import audit_report
 
 YESTERDAY = date(2026, 11, 21)
-OTHER = Finding("webhook_endpoints", Severity.WARNING, ("we_1",), verbatim("Deaf."), verbatim("Mend."))
+OTHER = Finding("webhook_endpoints", Severity.WARNING, ("we_1",), verbatim("Not subscribed."), verbatim("Fix it."))
 CRASH = Finding("crashed_check", Severity.CRITICAL, (), verbatim("Crashed."), verbatim("Look."))
 
 
@@ -51,7 +51,7 @@ def of(*findings: Finding, language: str = "en", before: int | None = None, **fa
             "Audit Stripe : 2 avertissements, aucun client servi gratuitement",
         ),
         (
-            (Finding("webhook_endpoints", Severity.CRITICAL, ("we_1",), verbatim("Off."), verbatim("Mend.")),),
+            (Finding("webhook_endpoints", Severity.CRITICAL, ("we_1",), verbatim("Off."), verbatim("Fix it.")),),
             "Stripe audit: 1 critical finding, nobody served for free",
             "Audit Stripe : 1 constat critique, aucun client servi gratuitement",
         ),

@@ -199,7 +199,7 @@ def _warnings(features: StripeObject, subscription: StripeObject) -> Iterator[st
 
 
 # Pauses. The old button, of configurations without a duration, suspended the collection of payments; it went in two
-# steps, the button first and then the way back. Today's feature is a real pause, of the whole subscription.
+# steps, the button first and then resuming. Today's feature is a real pause, of the whole subscription.
 
 _RESUME_WITHDRAWN = "Since 1 August 2024 suspended payments cannot be resumed in the portal."
 
