@@ -136,10 +136,15 @@ class Deployment:
         """How long the mirror keeps an ended subscription."""
         return timedelta(days=int(self._parameter("EndedRetentionDays")))
 
+    @property
+    def account(self) -> str | None:
+        """The Stripe account that is mirrored, where the deployment names it."""
+        return self.parameters.get("StripeAccountId") or None
+
     def mirror_rule(self, read: Callable[[str], SubscriptionRead], *, dry_run: bool = False) -> Mirror:
         """Return the mirror with its rule; `read` reads one subscription from Stripe. A dry run writes nothing."""
         table = DryRunTable(self.mirror) if dry_run else self.mirror
-        return Mirror(table, read, uncertainty=self.uncertainty, retention=self.retention)
+        return Mirror(table, read, uncertainty=self.uncertainty, retention=self.retention, account=self.account)
 
     @property
     def dead_letter_queue(self) -> DeadLetterReader:

@@ -35,6 +35,7 @@ class MirrorSettings(BaseModel):
     table_name: Annotated[str, Field(min_length=1)]
     event_clock_uncertainty_seconds: Annotated[int, Field(ge=2, le=60)]
     ended_retention_days: Annotated[int, Field(ge=60)]
+    stripe_account_id: Annotated[str | None, Field(pattern=r"^acct_\w+$")] = None
 
     @property
     def uncertainty(self) -> timedelta:

@@ -248,7 +248,7 @@ def _fill(
 def _replay(deployment: "Deployment", limit: RateLimit, *, apply: bool) -> Replay:
     rule = deployment.mirror_rule(limited_reads(deployment.stripe, limit), dry_run=not apply)
     livemode = deployment.livemode
-    return Replay(Intake(rule, lambda: livemode), limit, deployment.ticking_clock(), apply)
+    return Replay(Intake(rule, lambda: livemode, deployment.account), limit, deployment.ticking_clock(), apply)
 
 
 def _follow(name: str, steps: Iterator[ReplayProgress]) -> int:

@@ -154,6 +154,7 @@ class NightlyAudit:
             settings.retention,
             repair=True,
             allow_verified_email=settings.allow_verified_email,
+            account=settings.stripe_account_id,
         )
         scan = Scan(sources, self._day(run), CHECKS, paused.add, seen, state.drift)
         scan.load(state.checks)

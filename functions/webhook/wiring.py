@@ -56,8 +56,9 @@ def wire() -> Webhook:
         return read(subscription_id)
 
     def intake(read: Callable[[str], SubscriptionRead]) -> Intake:
-        mirror = Mirror(table, read, uncertainty=settings.uncertainty, retention=settings.retention)
-        return Intake(mirror, lambda: secrets.get().livemode)
+        account = settings.stripe_account_id
+        mirror = Mirror(table, read, uncertainty=settings.uncertainty, retention=settings.retention, account=account)
+        return Intake(mirror, lambda: secrets.get().livemode, account)
 
     # Most events need none of these, so no first request waits for them.
     sqs = cache(lambda: boto3.client("sqs", config=AWS_CONFIG))

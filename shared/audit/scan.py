@@ -54,13 +54,16 @@ class Sources:
     repair: bool
     allow_verified_email: bool = False
     streams: int = 8
+    account: str | None = None
 
     def comparison(self, day: AuditDay, seen: SeenSubscriptions) -> Comparison:
         """Start a comparison of the mirror with Stripe."""
         read = limited_reads(self.client, self.limit)
-        rule = Mirror(self.table, read, uncertainty=self.uncertainty, retention=self.retention) if self.repair else None
+        rule = Mirror(self.table, read, uncertainty=self.uncertainty, retention=self.retention, account=self.account)
         now = day.now.timestamp()
-        return Comparison(self.table, rule, read, now, self.retention, self.uncertainty, self.limit, seen)
+        return Comparison(
+            self.table, rule if self.repair else None, read, now, self.retention, self.uncertainty, self.limit, seen
+        )
 
 
 def all_configurations(client: StripeClient, retries: Retries) -> Iterator[StripeJson]:

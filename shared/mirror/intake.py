@@ -13,6 +13,7 @@ from shared.stripe.events import (
     StripeEvent,
     SubscriptionEvent,
     ThinEvent,
+    account_of,
     read_event,
     subscription_event,
 )
@@ -55,10 +56,14 @@ class EventMirror(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Applies those events that are mirrored; `livemode` says of which mode: that of the API key."""
+    """Applies those events that are mirrored.
+
+    `livemode` says of which mode: that of the API key. `account` is the account that is mirrored, where events name it.
+    """
 
     mirror: EventMirror
     livemode: Callable[[], bool]
+    account: str | None = None
 
     def apply_event(
         self, body: bytes, *, now: float, received: float | None = None, defer: Defer | None = None
@@ -75,7 +80,7 @@ class Intake:
     def _ignored(self, event: StripeEvent) -> Ignored | None:
         if not event.type.removeprefix("v1.").startswith(PREFIX):
             return Ignored.OTHER_TYPE
-        if isinstance(event, SnapshotEvent) and event.account:
+        if account_of(event) not in {None, self.account}:
             return Ignored.OTHER_ACCOUNT
         return None if event.livemode == self.livemode() else Ignored.OTHER_MODE
 

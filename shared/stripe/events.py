@@ -46,7 +46,8 @@ class EventData(_Form):
 class SnapshotEvent(_Form):
     """An event with the object as it was then (docs.stripe.com/api/events/object).
 
-    `account` comes with Connect only: the connected account that it happened in.
+    `account` comes with Connect and names the connected account; `context` comes with an Organization's destination,
+    and is a path whose last part is the account.
     """
 
     id: EventId
@@ -55,6 +56,7 @@ class SnapshotEvent(_Form):
     created: Seconds
     livemode: bool
     account: str | None = None
+    context: str | None = None
     data: EventData
 
 
@@ -72,10 +74,20 @@ class ThinEvent(_Form):
     type: Annotated[str, Field(max_length=255)]
     created: AwareDatetime
     livemode: bool
+    account: str | None = None
+    context: str | None = None
     related_object: RelatedObject | None = None
 
 
 StripeEvent = SnapshotEvent | ThinEvent
+
+
+def account_of(event: StripeEvent) -> str | None:
+    """Return the account that the event happened in; `None` for that of the destination itself.
+
+    Source: docs.stripe.com/changelog/basil/2025-04-30/additional-context-organization-events
+    """
+    return event.account or (event.context.rsplit("/", 1)[-1] if event.context else None)
 
 
 def _form_of(value: Any) -> str | None:
@@ -115,7 +127,8 @@ def read_event(body: bytes) -> StripeEvent:
 
 def subscription_event(event: SnapshotEvent) -> SubscriptionEvent:
     """Return what the event says of its subscription. Raises `UnreadableEvent`."""
-    raw = event.data.object
+    # The event always says its mode; objects of old versions may not.
+    raw = {"livemode": event.livemode} | event.data.object
     subscription = read_subscription(raw)
     before = _before(event) if subscription.pause_kind or subscription.is_past_due else None
     starts_pause = event.type == f"{PREFIX}paused" and subscription.pause_collection is None
@@ -140,7 +153,7 @@ def _before(event: SnapshotEvent) -> Subscription | None:
     if not previous.keys() & {"status", "pause_collection"}:
         return None
     try:
-        return read_subscription(_merged(event.data.object, previous))
+        return read_subscription(_merged({"livemode": event.livemode} | event.data.object, previous))
     except UnreadableEvent:
         return None
 

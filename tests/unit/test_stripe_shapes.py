@@ -139,6 +139,11 @@ def test_a_real_pause_carries_its_cause_and_time() -> None:
     assert (found.pause_kind, found.paused_reason, found.paused_at) == ("subscription", "pause_requested", 77)
 
 
+def test_collection_method_was_called_billing_before_october_2019() -> None:
+    old = {name: value for name, value in TODAY.items() if name != "collection_method"} | {"billing": "send_invoice"}
+    assert read_subscription(old).collection_method == "send_invoice"
+
+
 def test_a_customer_account_stands_in_for_a_customer() -> None:
     assert read_subscription(TODAY | {"customer": None, "customer_account": "acct_1"}).customer_id == "acct_1"
 

@@ -104,9 +104,10 @@ class World:
     queue: FakeSettleQueue = field(default_factory=FakeSettleQueue)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     clock: Callable[[], float] = time.time
+    account: str | None = None
 
     def receive(self, body: bytes, header: str | None = None) -> Any:
-        intake = Intake(self.mirror, lambda: self.secrets.get().livemode)
+        intake = Intake(self.mirror, lambda: self.secrets.get().livemode, self.account)
         receiver = Receiver(self.secrets, intake, self.queue, self.dead_letters, self.clock)  # type: ignore[arg-type]
         return receiver.receive(body, {"stripe-signature": signed(body) if header is None else header})
 
@@ -160,6 +161,8 @@ def test_a_thin_event_makes_the_mirror_ask_stripe(world: World) -> None:
     [
         ({"type": "v1.billing.meter.error_report_triggered"}, Ignored.OTHER_TYPE),
         ({"livemode": True}, Ignored.OTHER_MODE),
+        ({"context": "org_1/acct_1"}, Ignored.OTHER_ACCOUNT),
+        ({"context": "org_1/acct_1", "related_object": None}, Ignored.OTHER_ACCOUNT),
     ],
 )
 def test_a_thin_event_that_is_not_ours_is_ignored(world: World, change: dict[str, Any], outcome: Ignored) -> None:
@@ -277,12 +280,32 @@ def test_no_secret_at_all_lets_nothing_in(world: World) -> None:
         ({"type": "invoice.paid"}, Ignored.OTHER_TYPE),
         ({"type": "customer.updated"}, Ignored.OTHER_TYPE),
         ({"account": "acct_1"}, Ignored.OTHER_ACCOUNT),
+        ({"context": "acct_1"}, Ignored.OTHER_ACCOUNT),
+        ({"context": "org_1/acct_1"}, Ignored.OTHER_ACCOUNT),
         ({"livemode": True}, Ignored.OTHER_MODE),
     ],
 )
 def test_what_is_not_ours_is_ignored(world: World, change: dict[str, Any], outcome: Ignored) -> None:
     assert world.receive(event(**change)).outcome is outcome
     assert (world.mirror.events, world.dead_letters.kept) == ([], [])
+
+
+@pytest.mark.parametrize("where", [{"account": "acct_mine"}, {"context": "acct_mine"}, {"context": "org_1/acct_mine"}])
+def test_events_of_the_account_that_is_mirrored_are_ours_however_they_name_it(
+    world: World, where: dict[str, Any]
+) -> None:
+    world.account = "acct_mine"
+    assert world.receive(event(**where)).outcome is Outcome.APPLIED
+    assert world.receive(thin(**where)).outcome is Outcome.APPLIED
+    assert world.receive(event()).outcome is Outcome.APPLIED
+    assert world.receive(event(account="acct_1")).outcome is Ignored.OTHER_ACCOUNT
+
+
+def test_the_mode_is_the_events_where_the_object_does_not_say(world: World) -> None:
+    whole = json.loads(event())
+    del whole["data"]["object"]["livemode"]
+    assert world.receive(json.dumps(whole).encode()).outcome is Outcome.APPLIED
+    assert world.mirror.events[0].subscription.livemode is False
 
 
 def test_a_live_key_takes_live_events_only(world: World) -> None:
