@@ -41,6 +41,21 @@ async def clock(request: Request) -> Response:
     return JSONResponse({"now": simulator.clock.now(), "offset": simulator.clock.offset})
 
 
+async def reset(request: Request) -> Response:
+    """Forget everything, return the clock to its first time, and create the objects of the seed file again."""
+    simulator = _simulator(request)
+    simulator.reset()
+    if request.app.state.seed:
+        request.app.state.seed.apply(simulator)
+    return JSONResponse({"now": simulator.clock.now()})
+
+
+async def webhook_endpoints(request: Request) -> Response:
+    """Return every webhook endpoint with its signing secret, which the API shows only once."""
+    endpoints = _simulator(request).store.webhook_endpoints
+    return JSONResponse({"data": [endpoints.get(name) for _, _, name in endpoints.positions()]})
+
+
 async def faults(request: Request) -> Response:
     """Return the faults in force, after replacing or clearing them."""
     simulator = _simulator(request)
@@ -132,6 +147,8 @@ async def change_subscription(request: Request) -> Response:
 
 ROUTES = [
     Route("/_simulator/clock", clock, methods=["GET", "POST"]),
+    Route("/_simulator/reset", reset, methods=["POST"]),
+    Route("/_simulator/webhook_endpoints", webhook_endpoints, methods=["GET"]),
     Route("/_simulator/faults", faults, methods=["GET", "POST", "DELETE"]),
     Route("/_simulator/deliveries", deliveries, methods=["GET"]),
     Route("/_simulator/deliveries/retry", retry, methods=["POST"]),

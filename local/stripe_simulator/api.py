@@ -22,7 +22,7 @@ from local.stripe_simulator.answers import expand
 from local.stripe_simulator.errors import ApiError, unrecognized
 from local.stripe_simulator.implemented import check_implemented
 from local.stripe_simulator.limits import check_limits
-from local.stripe_simulator.parameters import Tree, decode
+from local.stripe_simulator.parameters import Tree, decode, from_json
 from local.stripe_simulator.portal import configurations as portal_configurations
 from local.stripe_simulator.portal import sessions as portal_sessions
 from local.stripe_simulator.resources import (
@@ -219,6 +219,15 @@ def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
     if route.method == "POST":
         check_limits(params, route.collection)
     return expand(route.handler(replace(call, params=params)), params.get("expand", ()), call.store)
+
+
+def perform(simulator: Simulator, method: str, path: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Carry out a request without HTTP, with JSON parameters; raises `ApiError`."""
+    found = find(method, path)
+    if found is None:
+        raise unrecognized(method, path)
+    advance(simulator)
+    return _result(Call(simulator, ids=found.ids), found.route, from_json(params))
 
 
 _ANCHORED = {"POST /v1/subscriptions/{id}", "POST /v1/subscriptions/{id}/resume"}

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,7 +21,9 @@ from local.stripe_simulator.guard import Guard
 from local.stripe_simulator.parameters import CURRENT
 from local.stripe_simulator.portal import login
 from local.stripe_simulator.portal import page as portal_page
+from local.stripe_simulator.seed import Seed
 from local.stripe_simulator.simulator import Simulator
+from local.stripe_simulator.state import restore, save
 from local.stripe_simulator.store import new_id
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -56,16 +60,35 @@ async def _unrecognized(request: Request) -> Response:
     return JSONResponse(error.body(request.state.request_id), error.status)
 
 
-def create_app(*, public_url: str, now: float | None = None, retry_seconds: float = 2.0) -> Starlette:
-    """Return a new simulator; `public_url` is where browsers reach its pages, `now` its first time (Unix seconds)."""
+def create_app(  # noqa: PLR0913 - the options of the command
+    *,
+    public_url: str,
+    now: float | None = None,
+    retry_seconds: float = 2.0,
+    host: str = "127.0.0.1",
+    seed: Seed | None = None,
+    state_file: Path | None = None,
+) -> Starlette:
+    """Return a new simulator; `public_url` is where browsers reach its pages, `now` its first time (Unix seconds).
+
+    It serves requests to `host`, to the host of `public_url` and to this machine's own names. Its first objects are
+    those of `state_file` if that exists, else those of `seed`. The file is written at the end of the ASGI lifespan.
+    """
     simulator = Simulator(public_url=public_url, now=now, retry_seconds=retry_seconds)
+    if state_file and state_file.exists():
+        restore(simulator, state_file)
+    elif seed:
+        seed.apply(simulator)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         simulator.deliveries.start()
         yield
         simulator.deliveries.close()
+        if state_file:
+            save(simulator, state_file)
 
+    hosts = {host, urlsplit(public_url).hostname or host}
     application = Starlette(
         routes=[
             Route("/v1/{path:path}", simulator_api.endpoint, methods=_METHODS),
@@ -75,8 +98,9 @@ def create_app(*, public_url: str, now: float | None = None, retry_seconds: floa
             *checkout_sessions.ROUTES,
             Route("/{path:path}", _unrecognized, methods=_METHODS),
         ],
-        middleware=[Middleware(Guard), Middleware(StripeHeaders, simulator=simulator)],
+        middleware=[Middleware(Guard, hosts=hosts), Middleware(StripeHeaders, simulator=simulator)],
         lifespan=lifespan,
     )
     application.state.simulator = simulator
+    application.state.seed = seed
     return application

@@ -73,6 +73,8 @@ class Deliveries:
         self._closed = False
         self._numbers = itertools.count()
         self._undelivered: dict[str, set[str]] = {}
+        # What an attempt belongs to: one that ends after a reset leaves no trace.
+        self._resets = 0
         self.attempts: deque[dict[str, Any]] = deque(maxlen=_KEPT_ATTEMPTS)
         self._threads: list[threading.Thread] = []
 
@@ -90,6 +92,21 @@ class Deliveries:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+
+    def reset(self) -> None:
+        """Drop everything that is queued or held, and the record of attempts."""
+        with self._changed:
+            self._resets += 1
+            self._jobs.clear()
+            self._held.clear()
+            self._undelivered.clear()
+            self.attempts.clear()
+            self._changed.notify_all()
+
+    def undelivered(self) -> dict[str, list[str]]:
+        """Return the endpoints that have not accepted an event, by the event's id."""
+        with self._changed:
+            return {event_id: sorted(names) for event_id, names in self._undelivered.items() if names}
 
     def send(self, event: StripeObject, endpoints: list[StripeObject]) -> None:
         """Queue an event for every endpoint, through the faults in force."""
@@ -176,7 +193,10 @@ class Deliveries:
         if delivery.endpoint["status"] == "disabled":
             self._again(delivery)
             return
+        resets = self._resets
         outcome = post_event(delivery.event, delivery.endpoint, self._clock.now())
+        if resets != self._resets:
+            return
         again = not outcome.is_accepted and not delivery.is_copy and delivery.attempt < _MOST_ATTEMPTS
         self.attempts.append(self._record(delivery, outcome, again=again))
         if again:

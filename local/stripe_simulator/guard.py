@@ -5,41 +5,49 @@ there (DNS rebinding). Stripe's API needs a key, but the hosted pages and `/_sim
 libraries send no `Origin`. Browsers also send `Sec-Fetch-*`, which says where a request without `Origin` comes from.
 """
 
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_HOSTS = frozenset({"127.0.0.1", "localhost"})
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Guard:
-    """ASGI middleware: 403 for other hosts and for other origins; links to hosted pages may be followed."""
+    """ASGI middleware: 403 for other hosts and for other origins; links to hosted pages may be followed.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `hosts` are the names beside those of this machine at which the simulator may be reached.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
         self._app = app
+        self._hosts = _LOOPBACK | set(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request or a web socket, or pass it on."""
-        if scope["type"] not in {"http", "websocket"} or _is_allowed(scope.get("method", "GET"), Headers(scope=scope)):
+        if scope["type"] not in {"http", "websocket"} or self._is_allowed(scope):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            text = "The simulator answers only at 127.0.0.1 and localhost, and no web pages of another origin.\n"
+            text = (
+                f"The simulator serves only requests to {', '.join(sorted(self._hosts))}, and no web pages of another "
+                "origin. --host and --public-url add to these names.\n"
+            )
             await PlainTextResponse(text, 403)(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-
-def _is_allowed(method: str, headers: Headers) -> bool:
-    host = headers.get("host", "")
-    if _hostname(host) not in _HOSTS:
-        return False
-    if "origin" in headers:
-        return headers["origin"] == f"http://{host}"
-    if headers.get("sec-fetch-site", "none") in {"none", "same-origin"}:
-        return True
-    return method in {"GET", "HEAD"} and headers.get("sec-fetch-dest") == "document"
+    def _is_allowed(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if _hostname(host) not in self._hosts:
+            return False
+        if "origin" in headers:
+            return headers["origin"] == f"http://{host}"
+        if headers.get("sec-fetch-site", "none") in {"none", "same-origin"}:
+            return True
+        return scope.get("method", "GET") in {"GET", "HEAD"} and headers.get("sec-fetch-dest") == "document"
 
 
 def _hostname(host: str) -> str | None:

@@ -16,13 +16,17 @@ class Simulator:
 
     def __init__(self, *, public_url: str, now: float | None = None, retry_seconds: float = 2.0) -> None:
         self.public_url = public_url.rstrip("/")
+        self._first_time = now
         self.clock = Clock(now)
+        self.deliveries = Deliveries(self.clock, lambda: self.faults, retry_seconds)
+        self._begin()
+
+    def _begin(self) -> None:
         self.store = Store()
         self.faults = Faults()
         self.rate_limit = RateLimit()
         self.idempotency_keys = IdempotencyKeys()
         self.request_counts: Counter[str] = Counter()
-        self.deliveries = Deliveries(self.clock, lambda: self.faults, retry_seconds)
         # Subscription id to the time at which a pause made in the portal for a fixed term ends.
         self.pause_ends: dict[str, int] = {}
         # Subscription id to the time at which the next phase of its schedule begins.
@@ -32,6 +36,12 @@ class Simulator:
         self.checkout_params: dict[str, dict[str, Any]] = {}
         self.visits: dict[str, PortalVisit] = {}
         self.login_codes: list[dict[str, Any]] = []
+
+    def reset(self) -> None:
+        """Forget everything, and return the clock to its first time."""
+        self.clock.set(self._first_time)
+        self.deliveries.reset()
+        self._begin()
 
 
 @dataclass

@@ -26,6 +26,10 @@ class Clock:
         """Jump to `now` (unix seconds), or back to real time."""
         self._offset = 0.0 if now is None else now - time.time()
 
+    def move(self, offset: float) -> None:
+        """Run `offset` seconds ahead of real time."""
+        self._offset = offset
+
     @property
     def offset(self) -> float:
         """Seconds between the simulator's time and real time."""

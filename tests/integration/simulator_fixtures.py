@@ -1,92 +1,19 @@
 """A running simulator and a receiver of its deliveries, for every test a fresh one."""
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-import requests
 import stripe
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from local.stripe_simulator.app import create_app
+from local.stripe_simulator.testing import RunningSimulator, Server
+
+__all__ = ["RunningSimulator", "Server"]
 
 NEW = "2026-10-28.endive"
-
-
-@dataclass
-class RunningSimulator:
-    """Where it listens, and how tests speak to it."""
-
-    url: str
-    session: requests.Session
-
-    def client(self, key: str = "sk_test_simulator", **options: Any) -> stripe.StripeClient:
-        """The official library, pointed here."""
-        transport = stripe.RequestsClient(session=self.session)
-        return stripe.StripeClient(key, base_addresses={"api": self.url}, http_client=transport, **options)
-
-    def admin(self, method: str, path: str, body: Any = None) -> Any:
-        """One of the `/_simulator` endpoints; the answer must be good."""
-        answer = self.session.request(method, f"{self.url}/_simulator/{path}", json=body, timeout=10)
-        answer.raise_for_status()
-        return answer.json()
-
-    def settle(self) -> list[dict[str, Any]]:
-        """Wait until deliveries are idle; returns the attempts."""
-        assert self.admin("GET", "idle?timeout=5") == {"idle": True}
-        attempts: list[dict[str, Any]] = self.admin("GET", "deliveries")["data"]
-        return attempts
-
-    def event_types(self) -> list[str]:
-        """The types of all events, oldest first."""
-        events = self.client().v1.events.list({"limit": 100})
-        return [event.type for event in reversed(events.data)]
-
-
-class Server:
-    """One uvicorn for many simulators, because starting it is what takes time."""
-
-    def __init__(self) -> None:
-        self.app: ASGIApp | None = None
-        self._listener = socket.socket(proto=socket.IPPROTO_TCP)
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen()
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        settings: Any = {
-            "interface": "asgi3",
-            "lifespan": "off",
-            "date_header": False,
-            "server_header": False,
-            "ws": "none",
-        }
-        self._server = uvicorn.Server(uvicorn.Config(self._answer, log_level="warning", **settings))
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]})
-        self._thread.start()
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert self.app is not None
-        await self.app(scope, receive, send)
-
-    def close(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-
-    @contextmanager
-    def simulator(self, **options: Any) -> Iterator[RunningSimulator]:
-        """A fresh simulator, and nothing left of the one before."""
-        app = create_app(public_url=self.url, **options)
-        self.app, deliveries = app, app.state.simulator.deliveries
-        deliveries.start()
-        with requests.Session() as session:
-            session.trust_env = False
-            yield RunningSimulator(self.url, session)
-        deliveries.close()
 
 
 @pytest.fixture(scope="module")

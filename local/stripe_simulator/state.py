@@ -1,0 +1,70 @@
+"""The state of a simulator in a file, so that it goes on after a restart.
+
+Not kept: idempotency keys, faults, and the counts and record of requests and deliveries.
+"""
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from local.stripe_simulator.simulator import PortalVisit, Simulator
+
+_FORMAT = 1
+# Attributes of the simulator that are JSON as they are.
+_PLAIN = ("pause_ends", "phase_starts", "deleted_customers", "checkout_params", "login_codes")
+
+
+class StateError(Exception):
+    """A state file that this version of the simulator cannot read."""
+
+
+def save(simulator: Simulator, file: Path) -> None:
+    """Write the state; the file is replaced as a whole."""
+    store = simulator.store
+    kinds = {field.name: getattr(store, field.name) for field in fields(store)}
+    content: dict[str, Any] = {
+        "format": _FORMAT,
+        "clock_offset": simulator.clock.offset,
+        "objects": {name: [kind.get(key) for _, _, key in kind.positions()] for name, kind in kinds.items()},
+        "visits": {key: asdict(visit) for key, visit in simulator.visits.items()},
+        "undelivered": simulator.deliveries.undelivered(),
+        **{name: getattr(simulator, name) for name in _PLAIN},
+    }
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(json.dumps(content))
+    # Signing secrets are in it.
+    part.chmod(0o600)
+    part.replace(file)
+
+
+def restore(simulator: Simulator, file: Path) -> None:
+    """Give a new simulator the state of a file; deliveries that were not accepted are made again."""
+    try:
+        content = json.loads(file.read_text())
+        if content["format"] != _FORMAT:
+            raise StateError(f"{file}: the state of another version of the simulator. Delete the file to begin anew.")
+        _restore(simulator, content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(f"{file}: not a state file of the simulator ({type(error).__name__}: {error}).") from error
+
+
+def _restore(simulator: Simulator, content: dict[str, Any]) -> None:
+    store = simulator.store
+    simulator.clock.move(content["clock_offset"])
+    for name, objects in content["objects"].items():
+        for one in objects:
+            getattr(store, name).add(one)
+    for name in _PLAIN:
+        # In place, because the queue of due changes reads the same hashes.
+        own = getattr(simulator, name)
+        own.extend(content[name]) if isinstance(own, list) else own.update(content[name])
+    for key, visit in content["visits"].items():
+        session = store.portal_sessions.find(visit["session"]["id"]) or visit["session"]
+        simulator.visits[key] = PortalVisit(**{**visit, "session": session})
+    for _, _, key in store.subscriptions.positions():
+        simulator.due_changes.add(store.subscriptions.get(key))
+    for event_id, names in content["undelivered"].items():
+        event, endpoints = store.events.find(event_id), [store.webhook_endpoints.find(name) for name in names]
+        if event:
+            simulator.deliveries.send(event, [endpoint for endpoint in endpoints if endpoint])
