@@ -241,7 +241,8 @@ def _begin(wire: _Wire) -> dict[str, str]:
 
 
 def _read(wire: _Wire, run: AuditRun, number: int, windows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    return [astuple(each) for each in wire().read_subscriptions(run, number, [Window(*each) for each in windows])]
+    begun = [Window(gte, lt, tuple(after)) for gte, lt, after in windows]
+    return [astuple(each) for each in wire().read_subscriptions(run, number, begun)]
 
 
 def _compare(

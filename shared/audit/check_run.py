@@ -13,12 +13,13 @@ from shared.audit.check import AccountFacts, AuditContext, Check, KnownCustomers
 from shared.audit.findings import (
     CRASHED_CHECK,
     MISSING_PERMISSION,
+    UNREADABLE_LIST,
     UNREADABLE_SUBSCRIPTION,
     Finding,
     Findings,
     Severity,
 )
-from shared.errors import OperatorError, PortalError
+from shared.errors import PortalError
 from shared.i18n import _, sentences
 from shared.mirror.drift import Failure
 from shared.stripe.gateway import SubscriptionRead
@@ -105,12 +106,8 @@ class CheckRun:
         try:
             for finding in check():
                 (self._paused if finding.paused else self._found.add)(finding)
-        except OperatorError as error:
-            if not is_refused(error):
-                raise
-            self.add_own_finding(missing_permission(error, "Prices"))
-        except PortalError:  # Stripe does not answer: no fault of the check
-            raise
+        except PortalError as error:  # no fault of the check; prices are all that checks read by themselves
+            self.add_own_finding(not_read(error, "Prices"))
         except Exception as error:  # the one boundary: whatever a check does, the others run
             crash = (name, type(error).__name__)
             if crash not in self._crashed:
@@ -145,13 +142,25 @@ def _unreadable(failure: Failure) -> Finding:
     )
 
 
-def is_refused(error: OperatorError) -> bool:
-    """Whether the key is good, and only lacks a permission."""
-    return isinstance(error.__cause__, stripe.PermissionError)
+def not_read(error: PortalError, permission: str) -> Finding:
+    """Report a list that was not read, or not to its end, by the name that the Dashboard has for its permission."""
+    if isinstance(error.__cause__, stripe.PermissionError):
+        return _missing_permission(error, permission)
+    logger.warning("The audit goes on without the whole list of %s: %s", permission, error.message)
+    return Finding(
+        UNREADABLE_LIST,
+        Severity.WARNING,
+        (),
+        sentences(
+            _("Could not be read, or not to the end: {name}.", name=permission),
+            _("The checks that need it may have found nothing."),
+        ),
+        _("Nothing, if the next audit can read it; otherwise find the error in the audit's log."),
+    )
 
 
-def missing_permission(error: OperatorError, permission: str) -> Finding:
-    """Name the permission: as Stripe itself does in its refusal, or else as the Dashboard calls it."""
+def _missing_permission(error: PortalError, permission: str) -> Finding:
+    """Name the permission as Stripe itself does in its refusal, too."""
     named = re.search(r"rak_\w+", str(error.__cause__))
     name = f"{permission} ({named[0]})" if named else permission
     return Finding(
@@ -163,12 +172,10 @@ def missing_permission(error: OperatorError, permission: str) -> Finding:
     )
 
 
-def read_if_permitted(read: Callable[[], _Result], permission: str, add: Callable[[Finding], None]) -> _Result | None:
-    """Read, or add a finding when Stripe answers 403. Raises every other failure."""
+def read_optional(read: Callable[[], _Result], permission: str, add: Callable[[Finding], None]) -> _Result | None:
+    """Read, or add a finding when Stripe refuses or does not answer: one list is not worth the whole report."""
     try:
         return read()
-    except OperatorError as error:
-        if not is_refused(error):
-            raise
-        add(missing_permission(error, permission))
+    except PortalError as error:
+        add(not_read(error, permission))
         return None

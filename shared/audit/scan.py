@@ -1,6 +1,7 @@
 """Reads the account and the mirror for an audit, in one go or in steps, and shows every object to the checks."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,11 +12,11 @@ from typing import Any, TypeVar
 from stripe import StripeClient
 
 from shared.audit.check import AccountFacts, AuditContext, AuditDay, Check, DriftTotals
-from shared.audit.check_run import CheckRun, CheckRunState, read_if_permitted
+from shared.audit.check_run import CheckRun, CheckRunState, read_optional
 from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import MIRROR_UNREADABLE, Finding, PausedFindings, Severity
 from shared.audit.report import Report
-from shared.errors import Unavailable
+from shared.errors import PortalError, Unavailable
 from shared.i18n import _, sentences
 from shared.mirror.comparison import Comparison, SeenSubscriptions, key_of, read_subscriptions
 from shared.mirror.rule import Mirror
@@ -32,6 +33,8 @@ _Result = TypeVar("_Result")
 MOST_EVENTS = 1000
 # A delivery that is still under way is no fault.
 TIME_TO_DELIVER = timedelta(hours=1)
+# Each list besides the subscriptions has this long. With the last request of each, all of them fit in one invocation.
+LIST_SECONDS = 100
 # Requests for the prices of products, of all configurations together.
 MOST_PRODUCTS_READ = 50
 # What the mirror has and Stripe's list has not costs a request each. Usually that is little, of test clocks or of lost
@@ -97,15 +100,19 @@ class Prices:
         self._client = client
         self._retries = retries
         self._known: dict[str, Sequence[StripeJson]] = {}
+        self._failed = False
 
     def __call__(self, product_id: str) -> Sequence[StripeJson]:
-        """Return a product's first 100 prices; nothing once the requests are used up."""
+        """Return a product's first 100 prices; nothing once the requests are used up, or one of them has failed."""
         if product_id not in self._known:
-            if len(self._known) >= MOST_PRODUCTS_READ:
+            if self._failed or len(self._known) >= MOST_PRODUCTS_READ:
                 return ()
-            self._known[product_id] = next(
-                pages(self._client, self._retries, "/v1/prices", {"product": product_id})
-            ).data
+            try:
+                page = next(pages(self._client, self._retries, "/v1/prices", {"product": product_id}))
+            except PortalError:
+                self._failed = True
+                raise
+            self._known[product_id] = page.data
         return self._known[product_id]
 
 
@@ -138,7 +145,8 @@ class Scan:
     ) -> None:
         """Pass each finding about a paused subscription to `paused`; add to `seen` and to `drift`."""
         self._sources = sources
-        self._retries = Retries(sources.limit)
+        self._retries = Retries(sources.limit, more=self._time_is_left)
+        self._list_until = math.inf
         context = AuditContext(
             day.now,
             day.phase,
@@ -196,7 +204,10 @@ class Scan:
         return start
 
     def check_account(self, webhook_url: str | None) -> None:
-        """Read what an account has only once or a few of, and show it to the checks, with the drift."""
+        """Read what an account has only once or a few of, and show it to the checks, with the drift.
+
+        A list that cannot be read, or not within `LIST_SECONDS`, is a finding.
+        """
         client, checks = self._sources.client, self.checks
         kept: list[StripeJson] = []
 
@@ -210,18 +221,26 @@ class Scan:
 
         endpoints = partial(webhook_endpoints, client, self._retries)
         undelivered = partial(undelivered_events, client, self._retries, self._day.now)
-        events = read_if_permitted(undelivered, "Events", checks.add_own_finding)
+        events = self._read_list(undelivered, "Events")
         checks.check_account(
             AccountFacts(
                 checks.subscriptions_read,
-                read_if_permitted(configurations, "Customer portal", checks.add_own_finding),
-                read_if_permitted(endpoints, "Webhook Endpoints", checks.add_own_finding),
+                self._read_list(configurations, "Customer portal"),
+                self._read_list(endpoints, "Webhook Endpoints"),
                 None if events is None else events[:MOST_EVENTS],
                 undelivered_whole=events is None or len(events) <= MOST_EVENTS,
                 webhook_url=webhook_url,
                 drift=self.drift(),
             )
         )
+
+    def _read_list(self, read: Callable[[], _Result], permission: str) -> _Result | None:
+        """Read a list for `LIST_SECONDS` at most; one that cannot be read is a finding."""
+        self._list_until = self._sources.limit.seconds() + LIST_SECONDS
+        return read_optional(read, permission, self.checks.add_own_finding)
+
+    def _time_is_left(self) -> bool:
+        return self._sources.limit.seconds() < self._list_until
 
     def drift(self) -> DriftTotals:
         """Return the drift seen so far; the youngest differences are waited for."""
@@ -283,8 +302,8 @@ def run_audit(
     read.
     Reads all subscriptions that are not canceled, what the mirror has of them, and the few other lists that the checks
     need. Raises `OperatorError` when Stripe refuses the key or its reading of subscriptions, and `Unavailable` when it
-    does not answer: half an audit is none. A key that may not read another list is a finding, and so is a mirror that
-    does not answer.
+    does not answer there: half an audit is none. Any other list that cannot be read is a finding, and so is a mirror
+    that does not answer.
     """
     paused = PausedFindings()
     scan = Scan(sources, day, checks, paused.add, SeenSubscriptions(), DriftTotals())

@@ -2,15 +2,16 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import stripe
 from stripe import StripeClient
 
-from shared.errors import Unavailable
+from shared.errors import OperatorError, Unavailable
 from shared.stripe.gateway import date_of, with_all_items
 from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.subscription import has_more_items
@@ -48,6 +49,11 @@ class ListPage:
         """Where the next page starts after."""
         return str(self.data[-1]["id"])
 
+    @property
+    def cursors(self) -> tuple[str, ...]:
+        """The page's ids, the last one first: the next page starts after the first of them that is still listed."""
+        return tuple(str(each["id"]) for each in reversed(self.data))
+
 
 def subscription_pages(
     client: StripeClient, retries: Retries, *, starting_after: str | None = None
@@ -81,13 +87,40 @@ def pages(
 ) -> Iterator[ListPage]:
     """Read a list to its end, or as far as is asked for; at least one page. Raises as `Retries.of_stripe` does."""
     wanted = {"limit": PAGE, **(params or {})}
+    cursors: tuple[str, ...] = (starting_after,) if starting_after else ()
     while True:
-        asked = wanted | _after(starting_after)
-        page = retries.of_stripe(partial(read_page, client, path, asked))
+        page = _page_after(retries, partial(read_page, client, path), wanted, cursors)
         yield page
         if not page.has_more or not page.data:
             return
-        starting_after = page.last_id
+        cursors = page.cursors
+
+
+def _page_after(
+    retries: Retries, ask: Callable[[Mapping[str, Any]], ListPage], params: Mapping[str, Any], cursors: Sequence[str]
+) -> ListPage:
+    """Ask for the page after the first of `cursors` that Stripe still lists; for the first page without any.
+
+    Stripe answers 400 when the object of `starting_after` has been deleted since, and also when the list no longer has
+    it: a subscription that was just canceled, in the list of those that are not (stripe-node issue 2368). Raises as
+    `Retries.of_stripe` does.
+    """
+    for number, cursor in enumerate(cursors, 1):
+        try:
+            return retries.of_stripe(partial(ask, {**params, "starting_after": cursor}))
+        except OperatorError as error:
+            if not _is_missing_cursor(error) or number == len(cursors):
+                raise
+    return retries.of_stripe(partial(ask, params))
+
+
+def _is_missing_cursor(error: OperatorError) -> bool:
+    cause = error.__cause__
+    return (
+        isinstance(cause, stripe.InvalidRequestError)
+        and cause.code == "resource_missing"
+        and cause.param == "starting_after"
+    )
 
 
 def undelivered_events(
@@ -138,21 +171,22 @@ def read_page(client: StripeClient, path: str, params: Mapping[str, Any]) -> Lis
 class Window:
     """Subscriptions with `gte <= created < lt` (Unix seconds), of these the ones that Stripe lists after `after`.
 
-    Stripe lists the newest first. `lt=None` has no end; `after=None` has no beginning.
+    Stripe lists the newest first. `lt=None` has no end; `after` has the ids of the page before, the last one first: the
+    first of them that is still listed counts. Without any there is no beginning.
     """
 
     gte: int = 0
     lt: int | None = None
-    after: str | None = None
+    after: tuple[str, ...] = ()
 
     def params(self) -> dict[str, Any]:
-        """Return the parameters of `GET /v1/subscriptions`; without a `status` it lists all that are not canceled."""
+        """Return the range for `GET /v1/subscriptions`; without a `status` it lists all that are not canceled."""
         created = {"gte": self.gte} | ({} if self.lt is None else {"lt": self.lt})
-        return {"limit": PAGE, "created": created} | ({"starting_after": self.after} if self.after else {})
+        return {"limit": PAGE, "created": created}
 
     def rest(self, page: ListPage) -> "Window | None":
         """What is left of it after a page of it; the cursor alone says where, should times be a little out of order."""
-        return Window(self.gte, self.lt, page.last_id) if page.has_more else None
+        return Window(self.gte, self.lt, page.cursors) if page.has_more else None
 
     def divided(self, page: ListPage) -> tuple["Window", "Window"] | None:
         """Divide what is left after `page`, the newer half first; `None` when that seems not worth a request."""
@@ -163,7 +197,7 @@ class Window:
         if (oldest - self.gte) * len(times) < FEWEST_PAGES * PAGE * (newest - oldest + 1):
             return None
         middle = (self.gte + oldest + 1) // 2
-        newer, older = Window(middle, self.lt, page.last_id), Window(self.gte, middle)
+        newer, older = Window(middle, self.lt, page.cursors), Window(self.gte, middle)
         return (newer, older) if self.gte < middle <= oldest else None
 
 
@@ -210,11 +244,11 @@ class WindowReader:
             self._waiting.appendleft(rest)
 
     def _read(self, window: Window) -> ListPage:
-        page = self._retries.of_stripe(lambda: self._ask(window))
+        page = _page_after(self._retries, self._ask, window.params(), window.after)
         return with_whole_subscriptions(self._client, self._retries, page)
 
-    def _ask(self, window: Window) -> ListPage:
-        page = read_page(self._client, "/v1/subscriptions", window.params())
+    def _ask(self, params: Mapping[str, Any]) -> ListPage:
+        page = read_page(self._client, "/v1/subscriptions", params)
         if page.has_more and not page.data:
             raise Unavailable("stripe_unavailable", "Stripe's list broke off: an empty page, and more to come")
         return page

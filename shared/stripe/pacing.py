@@ -79,21 +79,31 @@ def refusals() -> Iterator[None]:
 class Retries:
     """Tries up to 8 times, for about a minute in all; pauses double, and their upper half is left to chance.
 
-    stripe-python itself does not try again after a plain 429, and knows nothing of the rate limit.
+    stripe-python itself does not try again after a plain 429, and knows nothing of the rate limit. Once `more` returns
+    false no request begins, and no try is repeated.
     """
 
-    def __init__(self, limit: RateLimit, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        limit: RateLimit,
+        chance: Callable[[], float] = random.random,
+        *,
+        more: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._limit = limit
         self._chance = chance
+        self._more = more
 
     def of_stripe(self, ask: Callable[[], _Result]) -> _Result:
         """Ask Stripe one thing, each try within the rate limit.
 
-        Raises `Unavailable` when the last try failed as well, `OperatorError` when Stripe refuses the key or the
-        request.
+        Raises `Unavailable` when the last try failed as well or no time is left, `OperatorError` when Stripe refuses
+        the key or the request.
         """
 
         def ask_once() -> _Result:
+            if not self._more():
+                raise Unavailable("stripe_unavailable", "The time for these requests to Stripe is used up")
             self._limit.wait()
             with stripe_errors():
                 return ask()
@@ -107,6 +117,8 @@ class Retries:
             try:
                 return act()
             except Unavailable:
+                if not self._more():
+                    raise
                 pause = min(FIRST_PAUSE_SECONDS * 2**failed, LONGEST_PAUSE_SECONDS)
                 self._limit.sleep(pause * (1 + self._chance()) / 2)
         return act()

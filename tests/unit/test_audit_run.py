@@ -41,6 +41,16 @@ DEFAULT = {
     "features": {},
 }
 
+# Offers a product with two prices, which have to be read.
+SEVERAL_PRICES: dict[str, Any] = {
+    "subscription_update": {
+        "enabled": True,
+        "default_allowed_updates": ["price"],
+        "products": [{"product": "prod_1", "prices": ["price_1", "price_2"]}],
+    },
+    "payment_method_update": {"enabled": True},
+}
+
 
 class FakeAccount(stripe.HTTPClient):
     """Two of Stripe's lists, paged as Stripe pages them; `status` other than 200 makes every request fail."""
@@ -54,9 +64,11 @@ class FakeAccount(stripe.HTTPClient):
             "/v1/billing_portal/configurations": configurations if configurations is not None else [DEFAULT],
             "/v1/webhook_endpoints": [],
             "/v1/events": [],
+            "/v1/prices": [],
         }
         self.canceled: list[Any] = []
         self.refused: set[str] = set()
+        self.failing: dict[str, int] = {}
         self.status = 200
         self.requests: list[str] = []
 
@@ -71,6 +83,8 @@ class FakeAccount(stripe.HTTPClient):
         if self.status != 200:
             return json.dumps({"error": {"type": "invalid_request_error", "message": "no"}}), self.status, DATED
         parts = urlsplit(url)
+        if parts.path in self.failing:
+            return json.dumps({"error": {"type": "invalid_request_error"}}), self.failing[parts.path], DATED
         if parts.path in self.refused:
             message = "Having the 'rak_some_read' permission would allow this request to continue."
             return json.dumps({"error": {"type": "invalid_request_error", "message": message}}), 403, DATED
@@ -284,6 +298,54 @@ def test_a_list_that_the_key_may_not_read_is_a_finding_that_names_the_permission
     assert paused.check == "paused_collection"
 
 
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/billing_portal/configurations", "Customer portal"),
+        ("/v1/webhook_endpoints", "Webhook Endpoints"),
+        ("/v1/events", "Events"),
+        ("/v1/prices", "Prices"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_a_finding_and_the_rest_is_reported(path: str, name: str, status: int) -> None:
+    account = FakeAccount([subscription(1, pause_collection=VOID)], [{**DEFAULT, "features": SEVERAL_PRICES}])
+    account.failing = {path: status}
+    unread, paused = audit(account).every_finding()
+    assert (unread.check, unread.severity) == ("unreadable_list", Severity.WARNING)
+    assert f"Could not be read, or not to the end: {name}." in unread.meaning.say("en")
+    assert paused.check == "paused_collection"
+
+
+def test_prices_are_not_asked_for_again_once_a_request_for_them_has_failed() -> None:
+    products = [{"product": f"prod_{number}", "prices": ["price_1", "price_2"]} for number in range(3)]
+    features = {
+        **SEVERAL_PRICES,
+        "subscription_update": {**SEVERAL_PRICES["subscription_update"], "products": products},
+    }
+    account = FakeAccount([subscription(1)], [{**DEFAULT, "features": features}])
+    account.failing = {"/v1/prices": 400}
+    audit(account)
+    assert len([url for url in account.requests if "/v1/prices" in url]) == 1
+
+
+def test_a_list_without_end_is_given_up_after_a_while() -> None:
+    class Endless(FakeAccount):
+        def request(  # type: ignore[override]
+            self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+        ) -> tuple[str, int, dict[str, str]]:
+            if "/v1/billing_portal/configurations" not in url:
+                return super().request(method, url, headers, post_data)
+            self.requests.append(url)
+            page = {"object": "list", "data": [DEFAULT | {"id": f"bpc_{len(self.requests)}"}], "has_more": True}
+            return json.dumps(page), 200, DATED
+
+    account = Endless([subscription(1, pause_collection=VOID)])
+    unread, paused = audit(account).every_finding()
+    assert (unread.check, paused.check) == ("unreadable_list", "paused_collection")
+    assert "Customer portal" in unread.meaning.say("en")
+
+
 def test_subscriptions_that_the_key_may_not_read_fail_the_audit() -> None:
     account = FakeAccount([subscription(1)])
     account.refused = {"/v1/subscriptions"}
@@ -292,12 +354,7 @@ def test_subscriptions_that_the_key_may_not_read_fail_the_audit() -> None:
 
 
 def test_prices_that_the_key_may_not_read_are_a_finding_too() -> None:
-    products = [{"product": "prod_1", "prices": ["price_1", "price_2"]}]
-    features = {
-        "subscription_update": {"enabled": True, "default_allowed_updates": ["price"], "products": products},
-        "payment_method_update": {"enabled": True},
-    }
-    account = FakeAccount([subscription(1)], [{**DEFAULT, "features": features}])
+    account = FakeAccount([subscription(1)], [{**DEFAULT, "features": SEVERAL_PRICES}])
     account.refused = {"/v1/prices"}
     (missing,) = audit(account).findings
     assert missing.check == "missing_permission"

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import OperatorError, Unavailable
-from shared.stripe.lists import ListPage, Window, WindowReader
-from shared.stripe.pacing import RateLimit
+from shared.stripe.lists import ListPage, Window, WindowReader, pages
+from shared.stripe.pacing import RateLimit, Retries
 from tests.unit.test_rate_limit import Clock
 
 DATED = {"Date": "Tue, 24 Nov 2026 06:00:00 GMT"}
@@ -48,7 +48,11 @@ class FakeList(stripe.HTTPClient):
                 return json.dumps({"object": "list", "data": [], "has_more": True}), 200, DATED
         gte, lt = int(query["created[gte]"][0]), int(query.get("created[lt]", ["99999999999"])[0])
         after = query.get("starting_after", [""])[0]
-        start = [each["id"] for each in self.all].index(after) + 1 if after else 0
+        listed = [each["id"] for each in self.all]
+        if after and after not in listed:
+            missing = {"type": "invalid_request_error", "code": "resource_missing", "param": "starting_after"}
+            return json.dumps({"error": missing}), 400, DATED
+        start = listed.index(after) + 1 if after else 0
         found = [each for each in self.all[start:] if gte <= int(str(each["created"])) < lt]
         body = {"object": "list", "data": found[:100], "has_more": len(found) > 100}
         return json.dumps(body), 200, DATED
@@ -145,4 +149,35 @@ def test_subscriptions_that_do_not_say_when_they_were_created_are_read_one_page_
     page = ListPage(tuple({"id": each["id"], "created": None} for each in stripe_list.all[:100]), True, 0, 0)
     assert Window(lt=1_700_000_000).divided(page) is None
     assert Window().divided(page) is None
-    assert Window().rest(page) == Window(after=page.last_id)
+    assert Window().rest(page) == Window(after=page.cursors)
+
+
+@pytest.mark.parametrize("gone", [1, 3, 99])
+def test_a_cursor_that_is_no_longer_listed_is_replaced_by_the_one_before(gone: int) -> None:
+    stripe_list = FakeList(SPREAD[:250])
+    everything = [str(each["id"]) for each in stripe_list.all]
+    first = reader(stripe_list)
+    found = ids(first, more=lambda: not stripe_list.queries)
+    del stripe_list.all[100 - gone : 100]
+    found += ids(reader(stripe_list, *first.left))
+    assert sorted(found) == sorted(everything)
+
+
+def test_a_cursor_of_any_list_may_be_deleted() -> None:
+    stripe_list = FakeList(SPREAD[:250])
+    limit = RateLimit(100, clock=(clock := Clock()), sleep=clock.sleep)
+    client = stripe.StripeClient("sk_test_audit", http_client=stripe_list)
+    found = []
+    for page in pages(client, Retries(limit), "/v1/subscriptions", {"created": {"gte": 0}}):
+        found += [str(each["id"]) for each in page.data]
+        stripe_list.all = [each for each in stripe_list.all if each["id"] != page.last_id]
+    assert len(found) == len(set(found)) == 250
+
+
+def test_a_page_of_which_nothing_is_listed_any_more_is_a_failure() -> None:
+    stripe_list = FakeList(SPREAD[:250])
+    first = reader(stripe_list)
+    ids(first, more=lambda: not stripe_list.queries)
+    del stripe_list.all[:100]
+    with pytest.raises(OperatorError):
+        ids(reader(stripe_list, *first.left))

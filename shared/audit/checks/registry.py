@@ -5,7 +5,13 @@ from shared.audit.checks import configurations as configuration_checks
 from shared.audit.checks import mirror as mirror_checks
 from shared.audit.checks import paused as paused_checks
 from shared.audit.checks import subscriptions as subscription_checks
-from shared.audit.findings import CRASHED_CHECK, MIRROR_UNREADABLE, MISSING_PERMISSION, UNREADABLE_SUBSCRIPTION
+from shared.audit.findings import (
+    CRASHED_CHECK,
+    MIRROR_UNREADABLE,
+    MISSING_PERMISSION,
+    UNREADABLE_LIST,
+    UNREADABLE_SUBSCRIPTION,
+)
 from shared.i18n import Message, _, verbatim
 
 CHECKS: tuple[Check, ...] = (
@@ -26,6 +32,7 @@ OWN_TITLES = {
     CRASHED_CHECK: _("A check crashed"),
     MIRROR_UNREADABLE: _("The mirror could not be read"),
     MISSING_PERMISSION: _("A permission is missing"),
+    UNREADABLE_LIST: _("Not everything could be read"),
     UNREADABLE_SUBSCRIPTION: _("A subscription could not be read"),
 }
 _TITLES = OWN_TITLES | {check.name: check.title for check in CHECKS}
