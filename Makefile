@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL = $(if $(ARGS),,--numprocesses auto --dist loadfile --no-loadscope-reorder)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check format lint types validate lock lock-check reference messages catalogues build bench mutants
+.PHONY: help dev test test-dynoxide check format lint types validate lock lock-check reference messages catalogues build bench mutants
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,28 @@ dev: $(BIN)/portal catalogues ## start everything on this machine (ARGS="--as-of
 test: $(BIN)/portal catalogues ## run all tests (ARGS="tests/unit -k mirror" runs some)
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
+# Dynoxide is a second DynamoDB engine, from npm (docs/decisions/0007-second-database-engine.md).
+DYNOXIDE := build/dynoxide/node_modules/@dynoxide/linux-x64/dynoxide
+DYNOXIDE_TESTS := mirror_table histories concurrency event_cost webhook recovery_backfill recovery_reconcile recovery_replay
+HAS_DYNOXIDE := $(and $(filter x86_64,$(shell uname -m)),$(filter Linux,$(shell uname -s)),$(shell command -v npm 2>/dev/null))
+
+test-dynoxide: $(BIN)/portal catalogues $(if $(HAS_DYNOXIDE),$(DYNOXIDE)) ## run the mirror's tests on a second database engine
+ifdef HAS_DYNOXIDE
+	DYNOXIDE=$(DYNOXIDE) $(BIN)/python -m pytest $(PARALLEL) $(DYNOXIDE_TESTS:%=tests/integration/test_%.py)
+else
+	@echo "Dynoxide needs npm, and Linux on x86-64: the mirror's tests ran on moto only."
+endif
+
+$(DYNOXIDE): tests/dynoxide/package.json tests/dynoxide/package-lock.json
+	@echo "Installing $$(sed -n 's/.*"\(@dynoxide[^"]*\)": "\([^"]*\)".*/\1 \2/p' $<) into build/dynoxide, from npm's registry (4 MB, once)"
+	@mkdir -p build/dynoxide
+	@cp $^ build/dynoxide/
+	@cd build/dynoxide && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 check: lint types validate lock-check build ## what CI runs
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-dynoxide
 
 format: $(BIN)/portal ## format the code, and fix what the linter can
 	$(BIN)/ruff format .

@@ -3,7 +3,8 @@
 import io
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from local.aws.resources import AwsClients, create_resources
 from local.aws.server import make_aws_server
 from local.aws.template import Template
 from local.gateway.event import HttpRequest, HttpResponse, event_of, response_of
+from tests.integration.dynamodb_fixtures import DynamoDb, create_table
 from tests.integration.simulator_fixtures import RunningSimulator
 
 SENDER = "audit@shop.example"
@@ -31,6 +33,13 @@ class Aws:
     url: str
     clients: AwsClients
     template: Template
+
+    def create_table(self, logical_id: str) -> None:
+        """Create one of the template's tables, empty, where an earlier test may have left it."""
+        name = self.template.ref(logical_id)
+        with suppress(self.clients.dynamodb.exceptions.ResourceNotFoundException):
+            self.clients.dynamodb.delete_table(TableName=name)
+        create_table(self.clients.dynamodb, name, self.template.resources("AWS::DynamoDB::Table")[logical_id])
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +59,7 @@ def aws_clients(aws_server: str) -> AwsClients:
 
 
 @pytest.fixture
-def aws(aws_server: str, aws_clients: AwsClients, monkeypatch: pytest.MonkeyPatch) -> Aws:
+def aws(aws_server: str, aws_clients: AwsClients, dynoxide: DynamoDb | None, monkeypatch: pytest.MonkeyPatch) -> Aws:
     """Fresh resources, and the environment that leads every client to them."""
     requests.post(f"{aws_server}/moto-api/reset", timeout=10).raise_for_status()
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws_server)
@@ -66,7 +75,13 @@ def aws(aws_server: str, aws_clients: AwsClients, monkeypatch: pytest.MonkeyPatc
         "LinkSecrets": {"1": LINK_SECRET},
     }
     create_resources(template, aws_clients, sender=SENDER, secrets=secrets)
-    return Aws(aws_server, aws_clients, template)
+    if dynoxide is None:
+        return Aws(aws_server, aws_clients, template)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynoxide.url)
+    made = Aws(aws_server, replace(aws_clients, dynamodb=dynoxide.client()), template)
+    for logical_id in template.resources("AWS::DynamoDB::Table"):
+        made.create_table(logical_id)
+    return made
 
 
 class Api:

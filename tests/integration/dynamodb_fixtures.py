@@ -1,6 +1,13 @@
-"""The table `Subscriptions`, fresh for each test, at the endpoint in DYNAMODB_ENDPOINT, else in the locked moto."""
+"""The table `Subscriptions`, fresh for each test, in one of three engines.
+
+With DYNAMODB_ENDPOINT at that endpoint, with DYNOXIDE in a Dynoxide that is started here (DYNOXIDE is the path of the
+program), else in the locked moto. docs/decisions/0007-second-database-engine.md says what each of them proves.
+"""
 
 import os
+import socket
+import subprocess
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -69,10 +76,47 @@ class Subscriptions:
 
 
 @pytest.fixture(scope="session")
-def dynamodb(request: pytest.FixtureRequest) -> DynamoDb:
+def dynoxide() -> Iterator[DynamoDb | None]:
+    """An empty Dynoxide of this process's own, in memory; `None` unless DYNOXIDE names the program."""
+    program = os.environ.get("DYNOXIDE")
+    if program is None:
+        yield None
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen([program, "--host", "127.0.0.1", "--port", str(port)], stdout=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(process, port)
+            yield DynamoDb(f"http://127.0.0.1:{port}", "eu-west-1", "test", "test")
+        finally:
+            process.terminate()
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
+    for _ in range(100):
+        assert process.poll() is None, "Dynoxide ended"
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError("Dynoxide did not start within 10 s")
+
+
+@pytest.fixture(scope="session")
+def dynamodb(request: pytest.FixtureRequest, dynoxide: DynamoDb | None) -> DynamoDb:
     if url := os.environ.get("DYNAMODB_ENDPOINT"):
         return DynamoDb.named_by_the_environment(url)
-    return DynamoDb(request.getfixturevalue("aws_server"), "eu-west-1", "test", "test")
+    return dynoxide or DynamoDb(request.getfixturevalue("aws_server"), "eu-west-1", "test", "test")
+
+
+def create_table(client: "DynamoDBClient", name: str, properties: Mapping[str, Any]) -> None:
+    """Create a table as the template says, without point-in-time recovery, which not every engine has."""
+    create: Any = {key: value for key, value in properties.items() if key not in _AFTERWARDS}
+    client.create_table(TableName=name, **create)
+    client.get_waiter("table_exists").wait(TableName=name)
+    if time_to_live := properties.get("TimeToLiveSpecification"):
+        client.update_time_to_live(TableName=name, TimeToLiveSpecification=time_to_live)
 
 
 @pytest.fixture
@@ -83,11 +127,8 @@ def subscriptions(dynamodb: DynamoDb) -> Iterator[Subscriptions]:
         "AWS::DynamoDB::Table"
     )["Subscriptions"]
     name = f"Subscriptions-test-{uuid.uuid4().hex[:12]}"
-    create: Any = {key: value for key, value in properties.items() if key not in _AFTERWARDS}
-    client.create_table(TableName=name, **create)
     try:
-        client.get_waiter("table_exists").wait(TableName=name)
-        client.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
+        create_table(client, name, properties)
         yield Subscriptions(dynamodb, name)
     finally:
         client.delete_table(TableName=name)

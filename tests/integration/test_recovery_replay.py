@@ -117,7 +117,7 @@ def test_a_message_stays_while_the_mirror_cannot_be_written(world: World) -> Non
     replay = Replay(Intake(world.rule(limit), lambda: False), limit, time.time, apply=True)
     with pytest.raises(Unavailable):
         list(replay.dead_letters(world.deployment.dead_letter_queue))
-    world.aws.template.create_table(world.aws.clients.dynamodb, "Subscriptions")
+    world.aws.create_table("Subscriptions")
     assert world.portal("replay", "--only", "dead-letters", "--apply", *FAST).exit_code == 0
     assert world.statuses() == {known: "active"}
     assert kept(world) == []

@@ -494,7 +494,7 @@ def test_when_the_database_refuses_the_next_delivery_heals_the_mirror(
     attempts = [each for each in simulator.settle() if each["type"].startswith("customer.subscription")]
     assert [each["status_code"] for each in attempts] == [503]
 
-    world.aws.template.create_table(world.aws.clients.dynamodb, "Subscriptions")
+    world.aws.create_table("Subscriptions")
     simulator.admin("POST", "deliveries/retry")
     simulator.settle()
     item = world.table.get(str(made.customer), made.id)
