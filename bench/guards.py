@@ -1,6 +1,5 @@
 """Other ways to guard a mirror, as public projects have them, and this one's with a part taken out."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -89,14 +88,14 @@ class _ReadsAreCurrent(Mirror):
     """The rule, with reads believed to be as new as their date."""
 
     def _as_of(self, found: SubscriptionRead) -> int:
-        return found.as_of - math.ceil(found.took)
+        return replace(found, lag=timedelta(0)).certain_as_of
 
 
 class _SlowReadsAreCurrent(Mirror):
     """The rule, with a read's time that of its answer, however long it took."""
 
     def _as_of(self, found: SubscriptionRead) -> int:
-        return found.as_of - int(READ_LAG.total_seconds())
+        return replace(found, took=0).certain_as_of
 
 
 class _AnyReadSettles(Mirror):
@@ -111,6 +110,14 @@ class _AnyReadIsNewer(Mirror):
 
     def _is_newer(self, subscription: Subscription, as_of: int, old: MirroredSubscription) -> bool:  # noqa: ARG002 - the rule's form
         return True
+
+
+class _ListsAreCurrent(Mirror):
+    """The rule, with a list written as if it were a read of the subscription."""
+
+    def observe(self, found: SubscriptionRead, *, is_fresh: bool = False) -> Outcome:  # noqa: ARG002 - the rule's form
+        """Write what the list says."""
+        return super().observe(replace(found, lag=READ_LAG), is_fresh=True)
 
 
 class _AnyClock(Mirror):
@@ -193,6 +200,7 @@ GUARDS: dict[str, MakeGuard] = {
     "this rule, slow reads dated by their end": _rule(_SlowReadsAreCurrent),
     "this rule, any read settles an event": _rule(_AnyReadSettles),
     "this rule, any read newer than the item": _rule(_AnyReadIsNewer),
+    "this rule, lists taken for current": _rule(_ListsAreCurrent),
     "this rule, what is shown taken for settled": _rule(_ShownIsCertain),
     "this rule, ten items taken for all": _rule(_TenItems),
     "this rule": the_rule,

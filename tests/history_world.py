@@ -7,7 +7,7 @@ remote calls can happen, and happens alike each time.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from heapq import heappop, heappush
 from itertools import count
@@ -22,7 +22,7 @@ from shared.mirror.intake import EventMirror, Intake
 from shared.mirror.rule import Mirror, Outcome
 from shared.mirror.settle_queue import QueuedEvent, SettleQueue
 from shared.mirror.table import Beginnings, MirroredSubscription, WritableTable, Write
-from shared.stripe.gateway import SubscriptionRead
+from shared.stripe.gateway import LIST_LAG, READ_LAG, SubscriptionRead
 from shared.stripe.subscription import Subscription, read_subscription
 from tests.histories import Call, Delivery, History, begun_at
 from tests.history_events import SIGNING, KnownSecrets, NoDeadLetters, event_body
@@ -32,6 +32,8 @@ RETENTION = timedelta(days=400)
 
 _CALM = Call()
 _MOST_STEPS = 50_000
+# A list's copy lags so many times longer than that of a read.
+_LIST_LAG = LIST_LAG / READ_LAG
 
 
 class Guard(EventMirror, Protocol):
@@ -107,9 +109,9 @@ class World:
             raise answer.value
         return answer
 
-    def read(self, _subscription_id: str) -> SubscriptionRead:
+    def read(self, _subscription_id: str, times: float = 1) -> SubscriptionRead:
         """Stripe's answer: the state of when the read took effect, or of a little earlier, dated when it ends."""
-        answer = self.call(lambda: self._state_at(max(0.0, self.now - self.lag)))
+        answer = self.call(lambda: self._state_at(max(0.0, self.now - times * self.lag)))
         return SubscriptionRead(answer.value, self.start + int(answer.at), answer.at - answer.sent)
 
 
@@ -242,7 +244,7 @@ class Attempts(Running):
 
     def _page(self) -> SubscriptionRead:
         """What a list says, which may lag much longer than a read of one subscription."""
-        return self._world.read("sub_1")
+        return replace(self._world.read("sub_1", times=_LIST_LAG), lag=LIST_LAG)
 
     def _enqueue(self, body: bytes, delay_seconds: int) -> None:
         world, delivery = self._world, self._delivery

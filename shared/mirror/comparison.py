@@ -14,7 +14,7 @@ from shared.errors import Unavailable, UnreadableEvent
 from shared.mirror.drift import ComparisonCounts, Difference, Drift, DriftKind, Failure, differences, is_expired
 from shared.mirror.rule import Outcome
 from shared.mirror.table import MirroredSubscription, SubscriptionTable
-from shared.stripe.gateway import SubscriptionRead
+from shared.stripe.gateway import LIST_LAG, SubscriptionRead
 from shared.stripe.lists import ListPage
 from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.subscription import read_subscription
@@ -59,7 +59,7 @@ def read_subscriptions(page: ListPage) -> list[SubscriptionRead | Failure]:
 
 def _read_one(raw: Mapping[str, Any], page: ListPage) -> SubscriptionRead | Failure:
     try:
-        return SubscriptionRead(read_subscription(raw), page.as_of, page.took)
+        return SubscriptionRead(read_subscription(raw), page.as_of, page.took, LIST_LAG)
     except UnreadableEvent as error:
         return Failure(str(raw.get("id")), error.code, error.message)
 

@@ -31,8 +31,9 @@ TIMEOUT_SECONDS = 4
 RETRIES = 1
 # Readers of whole lists can wait, and a page of 100 large subscriptions may take Stripe some seconds.
 PATIENT_TIMEOUT_SECONDS = 20
-# How far the answer to a read of one object may be behind Stripe's own state.
+# How far the answer to a read of one object, and that to a list, may be behind Stripe's own state.
 READ_LAG = timedelta(seconds=2)
+LIST_LAG = timedelta(seconds=10)
 ITEMS_PAGE = 100
 
 # How Stripe's refusal names it: the 'rak_customer_portal_write' permission would allow the request.
@@ -105,17 +106,18 @@ class SubscriptionRead:
     """A subscription as Stripe has it.
 
     `as_of` is the answer's `Date` (Stripe's clock in Unix seconds), which is written when the answer ends, `took`
-    seconds after the request was made.
+    seconds after the request was made. `lag` is how far the copy that answered may have been behind.
     """
 
     subscription: Subscription
     as_of: int
     took: float
+    lag: timedelta = READ_LAG
 
     @property
     def certain_as_of(self) -> int:
         """The time before which every change is in it, though it may come from a copy that lags behind."""
-        return self.as_of - math.ceil(self.took + READ_LAG.total_seconds())
+        return self.as_of - math.ceil(self.took + self.lag.total_seconds())
 
 
 def with_all_items(client: StripeClient, raw: StripeJson) -> StripeJson:
