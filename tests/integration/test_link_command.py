@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -169,10 +170,11 @@ def test_no_address_can_be_named(
     ["", "ada", "ada@example.com, eve@example.com", "Ada <ada@example.com>", "ada@example.com\nBcc: eve@example.com"],
 )
 def test_what_is_not_one_plain_address_gets_no_mail(
-    run: Run, client: stripe.StripeClient, address: str, outbox: Callable[[], list[OutboxMail]]
+    run: Run, ada: str, address: str, outbox: Callable[[], list[OutboxMail]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    customer = client.v1.customers.create({"email": address}).id
-    error = run(customer, "--email").exception
+    # The simulator refuses such addresses; that no customer of Stripe has one is not documented.
+    monkeypatch.setattr(stripe.CustomerService, "retrieve", lambda *_: SimpleNamespace(email=address))
+    error = run(ada, "--email").exception
     assert isinstance(error, InvalidRequest)
     assert error.code == "no_email"
     assert outbox() == []

@@ -347,7 +347,10 @@ def test_errors_of_the_file_stop_apply_before_stripe_is_asked_to_change_anything
     for words in (("plan",), ("apply", "--yes")):
         answer = portal(*words)
         assert error(answer).code == "lint_errors"
-        assert f"{shop.monthly.id} and {twin.id} of the product {shop.monthly.product} are both billed" in answer.stderr
+        assert (
+            f"{shop.monthly.id} and {twin.id} of the product {shop.monthly.product} have the same interval"
+            in answer.stderr
+        )
     assert all_of(client) == {}
     assert CREATES not in simulator.admin("GET", "requests")
     linted = portal("lint", "--account")
