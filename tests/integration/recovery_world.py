@@ -13,9 +13,9 @@ from shared.mirror.rule import Mirror
 from shared.mirror.table import MirroredSubscription, MirrorTable
 from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.pacing import RateLimit, limited_reads
+from tests.clock import Clock
 from tests.integration.conftest import Aws
 from tests.integration.simulator_fixtures import RunningSimulator
-from tests.unit.test_rate_limit import Clock
 
 HOUR = 3600
 FAST = ("--requests-per-second", "100")

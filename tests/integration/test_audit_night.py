@@ -27,9 +27,9 @@ from shared.mirror.table import Beginnings, MirrorTable, Write
 from shared.stripe.gateway import TIMEOUT_SECONDS, stripe_client
 from shared.stripe.pacing import RateLimit
 from shared.stripe.subscription import read_subscription
+from tests.clock import Clock
 from tests.integration.audit_account import Account, serve, subscription
 from tests.integration.conftest import SENDER, Aws
-from tests.unit.test_rate_limit import Clock
 
 READER = "team@shop.example"
 SECRET_KEY = "sk_test_1"

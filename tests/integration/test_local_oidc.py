@@ -19,8 +19,8 @@ from local.gateway.api import Gateway
 from local.site.sign_in import OidcIssuer
 from tests.end_to_end.stack_fixture import free_port
 from tests.integration.conftest import LINK_SECRET, Api, Aws
+from tests.integration.portal_world import World
 from tests.integration.simulator_fixtures import RunningSimulator
-from tests.integration.test_portal_link import World
 
 AUDIENCE = "shop"
 

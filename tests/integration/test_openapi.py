@@ -22,8 +22,8 @@ from local.aws.lambda_function import LambdaFunction
 from local.gateway.api import Gateway
 from tests.end_to_end.stack_fixture import free_port
 from tests.integration.conftest import Api, Aws
+from tests.integration.portal_world import World
 from tests.integration.simulator_fixtures import RunningSimulator
-from tests.integration.test_portal_link import World
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = schemathesis.openapi.from_dict(document())

@@ -13,8 +13,8 @@ import pytest
 from local.gateway.event import HttpRequest, event_of
 from shared import secret_store
 from tests.integration.conftest import Api, Aws
+from tests.integration.portal_world import World, code, configure, header
 from tests.integration.simulator_fixtures import RunningSimulator
-from tests.integration.test_portal_link import World, code, configure, header
 
 POST = "POST /portal/sessions"
 

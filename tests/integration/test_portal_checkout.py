@@ -13,8 +13,8 @@ import requests
 from functions.create_session.checkout import MARK
 from local.gateway.event import HttpRequest, event_of
 from tests.integration.conftest import LINK_SECRET, Api
+from tests.integration.portal_world import FEATURES, World, code, configure, header
 from tests.integration.simulator_fixtures import RunningSimulator
-from tests.integration.test_portal_link import FEATURES, World, code, configure, header
 
 NAME = "__Host-portal-return"
 

@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from tests.integration.conftest import LINK_SECRET, Api
+from tests.integration.portal_world import World, code, configure, header
 from tests.integration.simulator_fixtures import RunningSimulator
-from tests.integration.test_portal_link import World, code, configure, header
 
 
 class Plans(World):

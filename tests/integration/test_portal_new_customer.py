@@ -9,9 +9,8 @@ import pytest
 
 from functions.create_session import app as create_session_app
 from tests.integration.conftest import Api
+from tests.integration.portal_world import World, code, configure, errors
 from tests.integration.simulator_fixtures import RunningSimulator
-from tests.integration.test_portal_link import World, code, configure
-from tests.integration.test_portal_operator import errors
 
 CLAIMS = {"iss": "https://id.example", "sub": "user-1", "email": "grace@example.com", "email_verified": "true"}
 

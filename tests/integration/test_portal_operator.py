@@ -14,8 +14,8 @@ from functions.create_session import app as create_session_app
 from functions.create_session.portal_link import PortalLink
 from shared.i18n import languages
 from tests.integration.conftest import Api
+from tests.integration.portal_world import FEATURES, World, code, configure, errors, header
 from tests.integration.simulator_fixtures import RunningSimulator
-from tests.integration.test_portal_link import FEATURES, World, code, configure, header
 
 SESSIONS = "/v1/billing_portal/sessions"
 CONFIGURATIONS = "/v1/billing_portal/configurations"
@@ -148,10 +148,6 @@ def counted(text: str) -> dict[str, float]:
     lines = [json.loads(line) for line in text.splitlines() if line.startswith('{"_aws"')]
     names = [metric["Name"] for line in lines for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]]
     return {name: names.count(name) for name in names}
-
-
-def errors(log: io.StringIO) -> list[dict[str, Any]]:
-    return [line for line in map(json.loads, log.getvalue().splitlines()) if line["level"] == "ERROR"]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.code}-{fault.fix[:12]}")

@@ -20,10 +20,10 @@ from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
 from shared.stripe.gateway import StripeJson
 from shared.stripe.pacing import RateLimit
 from shared.stripe.subscription import Subscription, read_subscription
+from tests.clock import Clock
 from tests.fakes import FakeTable
 from tests.raw_subscription import VOID
 from tests.raw_subscription import raw_subscription as subscription
-from tests.unit.test_rate_limit import Clock
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 SECOND = int(NOW.timestamp())

@@ -2,7 +2,6 @@
 
 import math
 import threading
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
@@ -10,26 +9,7 @@ from hypothesis import strategies as st
 
 from shared.errors import InvalidRequest
 from shared.stripe.pacing import RateLimit
-
-SECOND = 1_000_000_000
-
-
-@dataclass
-class Clock:
-    """Time that passes only while somebody sleeps or works; a sleep may last longer than it was asked to."""
-
-    now: int = 0
-    late: list[int] = field(default_factory=list)
-    sleeps: int = 0
-
-    def __call__(self) -> int:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds > 0
-        self.sleeps += 1
-        self.now += math.ceil(seconds * SECOND) + (self.late.pop() if self.late else 0)
-
+from tests.clock import SECOND, Clock
 
 rates = st.floats(min_value=0.1, max_value=100)
 spans = st.lists(st.integers(0, 3 * SECOND), min_size=1, max_size=60)

@@ -1,4 +1,4 @@
-"""One user gets one customer, whatever Stripe answers to the first try and whoever asks twice."""
+"""Who the caller is: what the claims of a token or a user stand for, and the one customer that a user gets."""
 
 import json
 from collections.abc import Mapping
@@ -182,7 +182,7 @@ def test_it_gives_up_after_three_keys() -> None:
         # The same key with another address, while the search does not know the first customer yet.
         (failed(400, type="idempotency_error"), Unavailable, "customer_not_found_yet"),
         (failed(409, type="invalid_request_error", code="idempotency_key_in_use"), Unavailable, "stripe_unavailable"),
-        (failed(429, type="invalid_request_error"), Unavailable, "stripe_unavailable"),
+        (failed(429, type="invalid_request_error"), Unavailable, "stripe_rate_limited"),
         (failed(400, type="invalid_request_error", code="email_invalid", param="email"), Forbidden, "no_customer"),
         (failed(400, type="invalid_request_error", message="What?"), OperatorError, "stripe_refused"),
         (failed(401, type="invalid_request_error"), OperatorError, "stripe_key_invalid"),

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from local.aws.intrinsics import TemplateError
+from local.aws.template import Route
+from local.gateway.api import RouteMatch, RouteTable
+from local.gateway.authorizer import as_text
 from local.gateway.event import HttpRequest, MalformedResponse, event_of, response_of
 
 
@@ -132,3 +136,64 @@ def test_an_answer_without_a_status_code_is_the_body_of_a_200(answer: Any, body:
 def test_an_answer_that_api_gateway_would_not_pass_on_is_refused(answer: Any) -> None:
     with pytest.raises(MalformedResponse):
         response_of(answer)
+
+
+# ------------------------------------------------------------------ which route a request takes
+KEYS = [
+    "$default",
+    "ANY /{proxy+}",
+    "GET /items/{id}",
+    "GET /items/special",
+    "ANY /items/{id}",
+    "HEAD /portal",
+    "GET /portal",
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "parameters"),
+    [
+        ("GET", "/items/special", "GET /items/special", {}),
+        ("GET", "/items/7", "GET /items/{id}", {"id": "7"}),
+        ("POST", "/items/7", "ANY /items/{id}", {"id": "7"}),
+        ("GET", "/items/7/more", "ANY /{proxy+}", {"proxy": "items/7/more"}),
+        ("GET", "/", "$default", {}),
+        ("HEAD", "/portal", "HEAD /portal", {}),
+    ],
+)
+def test_the_most_specific_route_wins(method: str, path: str, key: str, parameters: dict[str, str]) -> None:
+    table = RouteTable(Route(each, "F") for each in KEYS)
+    assert table.find(method, path) == RouteMatch(Route(key, "F"), parameters)
+
+
+def test_head_is_a_method_of_its_own() -> None:
+    table = RouteTable([Route("GET /portal", "F")])
+    assert table.find("HEAD", "/portal") is None
+    assert table.has_path("/portal")
+    assert not table.has_path("/portal/")
+
+
+def test_what_is_no_route_key_is_named() -> None:
+    with pytest.raises(TemplateError, match="GETportal"):
+        RouteTable([Route("GETportal", "F")])
+
+
+# ------------------------------------------------------------------ claims are text by the time that a function sees th
+@pytest.mark.parametrize(
+    ("claim", "text"),
+    [
+        ("cus_1", "cus_1"),
+        (["cus_1", "cus_2"], "[cus_1 cus_2]"),
+        (["cus_1"], "[cus_1]"),
+        ([], "[]"),
+        ([["cus_1"]], "[[cus_1]]"),
+        (True, "true"),
+        (False, "false"),
+        (7, "7"),
+        (None, "<nil>"),
+        ({"id": "cus_1", "a": [1]}, "map[a:[1] id:cus_1]"),
+        ("[cus_1 cus_2]", "[cus_1 cus_2]"),
+    ],
+)
+def test_every_claim_becomes_text(claim: Any, text: str) -> None:
+    assert as_text(claim) == text
