@@ -27,7 +27,7 @@ from local.processes import NotRunning
 from local.seed import Seed
 from local.site.app import make_site
 from local.site.backend import Backend
-from local.stack_clock import StackClock
+from local.stack_clock import FOLLOW_PATH, ClockFollower, StackClock
 from local.stop_signals import StopSignals
 
 if TYPE_CHECKING:
@@ -179,11 +179,13 @@ def assembled(options: Options, signals: StopSignals) -> Iterator[threading.Thre
         signals.check()
         gate = ReadyGate(gateway, backend.template.outputs()["WebhookUrl"])
         queues = queue_pollers(backend.template, backend.aws.sqs, backend.functions)
-        with serving(LocalGuard(gate, cors.get("AllowOrigins", ())), addresses.port) as thread, polling(queues):
+        application = LocalGuard(ClockFollower(gate, clock), cors.get("AllowOrigins", ()))
+        with serving(application, addresses.port) as thread, polling(queues):
             if seed:
                 seed.make_history()
                 clock.return_to_present()
                 seed.wait_until_idle()
+                clock.be_followed_at(f"{addresses.site_url}{FOLLOW_PATH}")
             gate.open()
             yield thread
     finally:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import fields
 from typing import Any
 
+import requests
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -32,13 +33,51 @@ def _refused(message: str) -> Response:
     return JSONResponse({"error": {"message": message}}, 400)
 
 
+_CLOCK_FIELDS = {"now", "receiver_now", "follower"}
+
+
 async def clock(request: Request) -> Response:
-    """Return the clock, after setting it to `now` (null: real time) on POST."""
+    """Return the clocks; POST sets the simulator's to `now`, the receivers' to `receiver_now` (null: real time).
+
+    `follower` is the address to which changes of `receiver_now` are sent from then on, in the same form.
+    """
     simulator = _simulator(request)
-    if request.method == "POST":
-        simulator.clock.set((await request.json())["now"])
+    body = await request.json() if request.method == "POST" else {}
+    if not isinstance(body, dict) or not body.keys() <= _CLOCK_FIELDS:
+        return _refused(f"The fields are {', '.join(sorted(_CLOCK_FIELDS))}.")
+    if not all(body.get(name) is None or type(body[name]) in {int, float} for name in ("now", "receiver_now")):
+        return _refused("`now` and `receiver_now` are Unix seconds, or null for real time.")
+    if "receiver_now" in body:
+        simulator.receiver_clock.set(body["receiver_now"])
+        if simulator.clock_follower:
+            problem = await asyncio.to_thread(_tell_follower, simulator.clock_follower, body["receiver_now"])
+            if problem:
+                return _refused(problem)
+    if "now" in body:
+        simulator.clock.set(body["now"])
         advance(simulator)
-    return JSONResponse({"now": simulator.clock.now(), "offset": simulator.clock.offset})
+    simulator.clock_follower = body.get("follower", simulator.clock_follower)
+    own, receivers = simulator.clock, simulator.receiver_clock
+    return JSONResponse(
+        {
+            "now": own.now(),
+            "offset": own.offset,
+            "receiver_now": receivers.now(),
+            "receiver_offset": receivers.offset,
+            "follower": simulator.clock_follower,
+        }
+    )
+
+
+def _tell_follower(address: str, now: float | None) -> str | None:
+    """Send the receivers' time to those who keep it; returns what went wrong."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            session.post(address, json={"now": now}, timeout=5, allow_redirects=False).raise_for_status()
+    except requests.RequestException as error:
+        return f"The follower {address} did not take over the time: {type(error).__name__}."
+    return None
 
 
 async def reset(request: Request) -> Response:
@@ -89,7 +128,7 @@ async def idle(request: Request) -> Response:
     return JSONResponse({"idle": is_idle}, 200 if is_idle else 503)
 
 
-async def requests(request: Request) -> Response:
+async def request_counts(request: Request) -> Response:
     """Return the number of requests by API operation; DELETE sets all to 0."""
     counts = _simulator(request).request_counts
     if request.method == "DELETE":
@@ -153,7 +192,7 @@ ROUTES = [
     Route("/_simulator/deliveries", deliveries, methods=["GET"]),
     Route("/_simulator/deliveries/retry", retry, methods=["POST"]),
     Route("/_simulator/idle", idle, methods=["GET"]),
-    Route("/_simulator/requests", requests, methods=["GET", "DELETE"]),
+    Route("/_simulator/requests", request_counts, methods=["GET", "DELETE"]),
     Route("/_simulator/login_codes", login_codes, methods=["GET"]),
     Route("/_simulator/default_configuration", default_configuration, methods=["POST"]),
     Route("/_simulator/configurations", configurations, methods=["POST"]),

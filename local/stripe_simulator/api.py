@@ -14,7 +14,7 @@ import stripe.params as api
 from starlette.requests import Request
 from starlette.responses import Response
 from stripe.params import billing_portal as portal
-from stripe.params import checkout
+from stripe.params import checkout, test_helpers
 
 from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator import parameters
@@ -34,6 +34,7 @@ from local.stripe_simulator.resources import (
     subscription_changes,
     subscription_schedules,
     subscriptions,
+    test_clocks,
     webhook_endpoints,
 )
 from local.stripe_simulator.resources.passing_time import advance
@@ -131,6 +132,11 @@ ROUTES = [
     ApiRoute("GET", "checkout/sessions", checkout_sessions.list_sessions, checkout.SessionListParams),
     ApiRoute("GET", "checkout/sessions/{id}", checkout_sessions.retrieve, checkout.SessionRetrieveParams),
     ApiRoute("POST", "checkout/sessions/{id}/expire", checkout_sessions.expire, checkout.SessionExpireParams),
+    ApiRoute("POST", "test_helpers/test_clocks", test_clocks.create, test_helpers.TestClockCreateParams),
+    ApiRoute("GET", "test_helpers/test_clocks", test_clocks.list_clocks, test_helpers.TestClockListParams),
+    ApiRoute("GET", "test_helpers/test_clocks/{id}", test_clocks.retrieve, test_helpers.TestClockRetrieveParams),
+    ApiRoute("DELETE", "test_helpers/test_clocks/{id}", test_clocks.delete, test_helpers.TestClockDeleteParams),
+    ApiRoute("POST", "test_helpers/test_clocks/{id}/advance", test_clocks.advance, test_helpers.TestClockAdvanceParams),
     ApiRoute("GET", "events", events.list_events, api.EventListParams),
     ApiRoute("GET", "events/{id}", events.retrieve, api.EventRetrieveParams),
     ApiRoute("POST", "webhook_endpoints", webhook_endpoints.create, api.WebhookEndpointCreateParams),
@@ -218,7 +224,10 @@ def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
     check_implemented(params, route.name)
     if route.method == "POST":
         check_limits(params, route.collection)
-    return expand(route.handler(replace(call, params=params)), params.get("expand", ()), call.store)
+    call = replace(call, params=params)
+    if not route.path.startswith(_HOSTED):
+        call = _at_test_clock(call)
+    return expand(route.handler(call), params.get("expand", ()), call.store)
 
 
 def perform(simulator: Simulator, method: str, path: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -228,6 +237,18 @@ def perform(simulator: Simulator, method: str, path: str, params: dict[str, Any]
         raise unrecognized(method, path)
     advance(simulator)
     return _result(Call(simulator, ids=found.ids), found.route, from_json(params))
+
+
+# Sessions of hosted pages expire by the simulator's time, whosesoever they are.
+_HOSTED = ("billing_portal/", "checkout/")
+
+
+def _at_test_clock(call: Call) -> Call:
+    """Return a call at the time of the test clock of the customer that it is about, if there is one."""
+    clock = call.store.test_clocks.find(str(call.params.get("test_clock", "")))
+    for name in (call.ids.get("id"), call.params.get("customer"), call.params.get("from_subscription")):
+        clock = clock or call.store.test_clock_of(name or "")
+    return replace(call, moment=clock["frozen_time"]) if clock else call
 
 
 _ANCHORED = {"POST /v1/subscriptions/{id}", "POST /v1/subscriptions/{id}/resume"}

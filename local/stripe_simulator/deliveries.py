@@ -64,8 +64,9 @@ class _Job:
 class Deliveries:
     """The queue of deliveries, its worker threads and the record of attempts."""
 
-    def __init__(self, clock: Clock, faults: Callable[[], Faults], retry_seconds: float) -> None:
-        self._clock, self._faults, self._retry_seconds = clock, faults, retry_seconds
+    def __init__(self, clock: Clock, receiver_clock: Clock, faults: Callable[[], Faults], retry_seconds: float) -> None:
+        self._clock, self._receiver_clock = clock, receiver_clock
+        self._faults, self._retry_seconds = faults, retry_seconds
         self._changed = threading.Condition()
         self._jobs: list[_Job] = []
         self._held: list[Delivery] = []
@@ -194,7 +195,7 @@ class Deliveries:
             self._again(delivery)
             return
         resets = self._resets
-        outcome = post_event(delivery.event, delivery.endpoint, self._clock.now())
+        outcome = post_event(delivery.event, delivery.endpoint, self._receiver_clock.now())
         if resets != self._resets:
             return
         again = not outcome.is_accepted and not delivery.is_copy and delivery.attempt < _MOST_ATTEMPTS

@@ -31,8 +31,8 @@ _CONFIGURATION = "business_profile default_return_url features login_page metada
 
 # By operation, separated by blanks; `a.b` is field b of a, in lists too, and `a` alone is a with all of its fields.
 PARAMETERS = {
-    "POST /v1/customers": f"{_CUSTOMER} payment_method source",
-    "GET /v1/customers": f"{_PAGE} created email",
+    "POST /v1/customers": f"{_CUSTOMER} payment_method source test_clock",
+    "GET /v1/customers": f"{_PAGE} created email test_clock",
     "GET /v1/customers/search": "limit query",
     "POST /v1/customers/{id}": _CUSTOMER,
     "GET /v1/customers/{id}/payment_methods": f"{_PAGE} type",
@@ -59,7 +59,7 @@ PARAMETERS = {
     "GET /v1/coupons": f"{_PAGE} created",
     "POST /v1/promotion_codes": "active code customer metadata promotion",
     "POST /v1/subscriptions": f"{_SUBSCRIPTION} backdate_start_date billing_mode currency customer trial_period_days",
-    "GET /v1/subscriptions": f"{_PAGE} collection_method created customer price status",
+    "GET /v1/subscriptions": f"{_PAGE} collection_method created customer price status test_clock",
     "POST /v1/subscriptions/{id}": f"""
         {_SUBSCRIPTION} billing_cycle_anchor cancellation_details items.deleted items.id pause_collection
     """,
@@ -85,6 +85,9 @@ PARAMETERS = {
         subscription_data.trial_settings success_url
     """,
     "GET /v1/checkout/sessions": f"{_PAGE} created customer status subscription",
+    "POST /v1/test_helpers/test_clocks": "frozen_time name",
+    "GET /v1/test_helpers/test_clocks": _PAGE,
+    "POST /v1/test_helpers/test_clocks/{id}/advance": "frozen_time",
     "GET /v1/events": f"{_PAGE} created delivery_success type types",
     "POST /v1/webhook_endpoints": "api_version description enabled_events metadata url",
     "GET /v1/webhook_endpoints": _PAGE,

@@ -121,8 +121,8 @@ _LEAST = {
 }
 _AMOUNTS = {"amount_off", "unit_amount"}
 _TIMESTAMPS = {
-    *("backdate_start_date", "billing_cycle_anchor", "cancel_at", "end_date", "expires_at", "proration_date"),
-    *("redeem_by", "resumes_at", "start_date", "timestamp", "trial_end"),
+    *("backdate_start_date", "billing_cycle_anchor", "cancel_at", "end_date", "expires_at", "frozen_time"),
+    *("proration_date", "redeem_by", "resumes_at", "start_date", "timestamp", "trial_end"),
 }
 
 

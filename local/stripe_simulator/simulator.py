@@ -18,7 +18,12 @@ class Simulator:
         self.public_url = public_url.rstrip("/")
         self._first_time = now
         self.clock = Clock(now)
-        self.deliveries = Deliveries(self.clock, lambda: self.faults, retry_seconds)
+        # The time of those who receive deliveries and check their signatures. A jump of the simulator's time moves it
+        # only if asked to.
+        self.receiver_clock = Clock()
+        # Where those who keep the receivers' time are told of its changes.
+        self.clock_follower: str | None = None
+        self.deliveries = Deliveries(self.clock, self.receiver_clock, lambda: self.faults, retry_seconds)
         self._begin()
 
     def _begin(self) -> None:
@@ -75,7 +80,7 @@ class Call:
 
     @property
     def now(self) -> int:
-        """The simulator's time in Unix seconds, or the time at which a page is previewed."""
+        """The simulator's time in Unix seconds, or that of a test clock, or the time at which a page is previewed."""
         return self.simulator.clock.now() if self.moment is None else self.moment
 
     def about(self, object_id: str, **params: Any) -> "Call":

@@ -150,6 +150,7 @@ class Store:
     promotion_codes: StoredObjects = field(default_factory=lambda: StoredObjects("promotion code"))
     discounts: StoredObjects = field(default_factory=lambda: StoredObjects("discount"))
     webhook_endpoints: StoredObjects = field(default_factory=lambda: StoredObjects("webhook endpoint"))
+    test_clocks: StoredObjects = field(default_factory=lambda: StoredObjects("test clock"))
     events: StoredObjects = field(default_factory=lambda: StoredObjects("event"))
 
     def by_prefix(self, prefix: str) -> StoredObjects | None:
@@ -162,7 +163,15 @@ class Store:
             "sub": self.subscriptions,
             "bpc": self.configurations,
             "di": self.discounts,
+            "clock": self.test_clocks,
         }.get(prefix)
+
+    def test_clock_of(self, object_id: str) -> StripeObject | None:
+        """Return the test clock of a customer, or of something that is a customer's."""
+        owned = (self.subscriptions, self.subscription_schedules, self.payment_methods)
+        found = next((one for kind in owned if (one := kind.find(object_id))), None)
+        customer = self.customers.find(found["customer"] or "" if found else object_id)
+        return self.test_clocks.find(customer["test_clock"]) if customer and customer["test_clock"] else None
 
 
 _BILLED = {"active", "past_due", "unpaid", "trialing"}

@@ -54,7 +54,7 @@ def test_a_failed_delivery_is_tried_again_with_a_fresh_signature_until_it_heals(
     event = client.v1.events.list({"delivery_success": False}).data[0]
     assert event.pending_webhooks == 1
 
-    simulator.admin("POST", "clock", {"now": start + 1000})
+    simulator.admin("POST", "clock", {"now": start + 1000, "receiver_now": time.time() + 1000})
     assert simulator.admin("POST", "deliveries/retry") == {"retried": 1}
     second = simulator.settle()[-1]
     assert (second["status_code"], second["attempt"], second["next_retry"] - second["time"]) == (302, 2, 4)

@@ -78,6 +78,7 @@ SAMPLES: dict[str, dict[str, Params]] = {
         "name": {"name": "Ada"},
         "next_invoice_sequence": {"next_invoice_sequence": "7"},
         "phone": {"phone": "123"},
+        "test_clock": {"test_clock": "{clock}"},
         "preferred_locales": {"preferred_locales[0]": "fr"},
         "shipping": {"shipping[name]": "Ada", "shipping[address][line1]": "1 Main St"},
         "tax_exempt": {"tax_exempt": "exempt"},
@@ -196,6 +197,7 @@ def response_to(path: str, params: Params) -> str:
     simulator.call("POST", f"payment_methods/{names['card']}/attach", {"customer": customer})
     created = simulator.call("POST", "subscriptions", {"customer": customer, "items[0][price]": names["monthly"]}).body
     names |= {"subscription": created["id"], "item": created["items"]["data"][0]["id"]}
+    names["clock"] = simulator.create("test_helpers/test_clocks", {"frozen_time": str(NOW)})
     simulator.app.state.simulator.clock.set(NOW + 2 * DAY)
     answer = simulator.call(
         "POST", path.format(**names), {name: value.format(**names) for name, value in params.items()}

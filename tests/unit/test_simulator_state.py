@@ -142,7 +142,7 @@ def test_the_rate_limit_is_off_at_zero() -> None:
 
 
 def test_deliveries_wait_for_their_workers() -> None:
-    deliveries = Deliveries(Clock(), Faults, 2.0)
+    deliveries = Deliveries(Clock(), Clock(), Faults, 2.0)
     event: dict[str, Any] = {"id": "evt_1"}
     deliveries.send(event, [{"id": "we_1"}, {"id": "we_2"}])
     assert event["pending_webhooks"] == 2

@@ -50,6 +50,8 @@ def _blank(call: Call) -> StripeObject:
 def create(call: Call) -> StripeObject:
     """`POST /v1/customers`; `payment_method` and `source` give it a card at once."""
     customer = _blank(call)
+    if "test_clock" in call.params:
+        customer["test_clock"] = call.store.test_clocks.get(call.params["test_clock"], "test_clock")["id"]
     apply_fields(customer, call.params, _FIELDS)
     call.store.customers.add(customer)
     settings = dict(call.params.get("invoice_settings", {}))
@@ -89,9 +91,13 @@ def retrieve(call: Call) -> StripeObject:
 
 
 def list_customers(call: Call) -> StripeObject:
-    """`GET /v1/customers`, by exact e-mail address and time."""
-    email = call.params.get("email")
-    return list_page(call.store.customers, call.params, "/v1/customers", lambda one: email in {None, one["email"]})
+    """`GET /v1/customers`, by exact e-mail address and time; those of a test clock only when it is named."""
+    email, clock = call.params.get("email"), call.params.get("test_clock")
+
+    def keep(one: StripeObject) -> bool:
+        return email in {None, one["email"]} and one["test_clock"] == clock
+
+    return list_page(call.store.customers, call.params, "/v1/customers", keep)
 
 
 def search_customers(call: Call) -> StripeObject:

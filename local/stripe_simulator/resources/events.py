@@ -34,20 +34,22 @@ def changes(before: StripeObject, after: StripeObject) -> StripeObject:
 def emit(call: Call, kind: str, subject: StripeObject, previous: StripeObject | None = None) -> StripeObject:
     """Record an event and send it to every endpoint that subscribed to its type."""
     simulator, data = call.simulator, {"object": snapshot(subject)}
+    # Not the time of a test clock: people who use them report that events carry real time.
+    now = simulator.clock.now()
     if previous is not None:
         data["previous_attributes"] = previous
     event = {
         "id": new_id("evt"),
         "object": "event",
         "api_version": CURRENT,
-        "created": call.now + simulator.faults.lag,
+        "created": now + simulator.faults.lag,
         "data": data,
         "livemode": False,
         "pending_webhooks": 0,
         "request": {"id": call.request_id, "idempotency_key": call.idempotency_key},
         "type": kind,
     }
-    simulator.store.events.remove_before(call.now - _KEPT_SECONDS)
+    simulator.store.events.remove_before(now - _KEPT_SECONDS)
     simulator.store.events.add(event)
     if subject["object"] == "subscription":
         simulator.due_changes.add(subject)

@@ -13,9 +13,25 @@ def advance(simulator: Simulator) -> None:
     call = Call(simulator)
     while (subscription_id := simulator.due_changes.pop_due(call.now)) is not None:
         subscription = simulator.store.subscriptions.find(subscription_id)
-        due = simulator.due_changes.due_at(subscription) if subscription else None
-        if subscription and due is not None and due <= call.now:
+        if subscription is None or subscription["test_clock"]:
+            continue
+        due = simulator.due_changes.due_at(subscription)
+        if due is not None and due <= call.now:
             _carry_out(call, subscription)
+
+
+def advance_test_clock(simulator: Simulator, clock: StripeObject, target: int) -> None:
+    """Move a test clock to `target`, and carry out everything on the way at the time at which it is due."""
+    stored = simulator.store.subscriptions
+    every = [stored.get(name) for _, _, name in stored.positions()]
+    own = [subscription for subscription in every if subscription["test_clock"] == clock["id"]]
+    while dues := [(due, one) for one in own if (due := simulator.due_changes.due_at(one)) is not None]:
+        due, subscription = min(dues, key=lambda pair: pair[0])
+        if due > target:
+            break
+        clock["frozen_time"] = max(due, clock["frozen_time"])
+        _carry_out(Call(simulator, moment=clock["frozen_time"]), subscription)
+    clock["frozen_time"] = target
 
 
 def _carry_out(call: Call, subscription: StripeObject) -> None:

@@ -30,6 +30,7 @@ def create(call: Call) -> StripeObject:
             raise missing(name)
     customer = call.store.customers.get(params["customer"], "customer")
     subscription = blank_subscription(call)
+    subscription["test_clock"] = customer["test_clock"]
     _apply_billing(call, subscription)
     _apply_trial(call, subscription)
     entries = enumerate(params["items"])
@@ -137,7 +138,10 @@ def retrieve(call: Call) -> StripeObject:
 
 
 def list_subscriptions(call: Call) -> StripeObject:
-    """`GET /v1/subscriptions`; without `status` everything that is not canceled."""
+    """`GET /v1/subscriptions`; without `status` everything that is not canceled.
+
+    Those of a test clock are listed only when it or their customer is named.
+    """
     params = call.params
     customer = params.get("customer")
     if customer and customer not in call.simulator.deleted_customers:
@@ -149,6 +153,7 @@ def list_subscriptions(call: Call) -> StripeObject:
             _status_matches(one["status"], params.get("status"))
             and params.get("collection_method") in {None, one["collection_method"]}
             and ("price" not in params or params["price"] in prices)
+            and (one["test_clock"] == params.get("test_clock") or (bool(customer) and "test_clock" not in params))
         )
 
     return list_page(call.store.subscriptions, params, "/v1/subscriptions", keep, customer)
