@@ -70,6 +70,8 @@ class TrueMirror:
 class PlainSteps:
     """Runs steps one after the other, and measures the whole."""
 
+    failures: tuple[type[Exception], ...] = ()
+
     def step(self, _name: str, act: Callable[[], _Answer]) -> _Answer:
         """Act, and hand on what JSON would carry."""
         answer: _Answer = json.loads(json.dumps(act()))
@@ -147,7 +149,7 @@ def one_night(count: int, latency: float, limit: int, rate: float) -> dict[str, 
         os.environ["AWS_DEFAULT_REGION"] = REGION
         made = night(stripe, aws, count, rate)
         began, cpu = time.monotonic(), time.process_time()
-        answer = run_steps(lambda: made, PlainSteps(), again=False)
+        answer = run_steps(lambda: made, PlainSteps(), lambda _: None, again=False)
         took, cpu = time.monotonic() - began, time.process_time() - cpu
         asked = requests.get(f"{stripe}/_simulator/requests", timeout=60).json()
     if answer["subscriptions_read"] != count or answer["subscriptions_paused"] != (count - 1) // PAUSED_EVERY:

@@ -36,14 +36,15 @@ metrics = Metrics(service="nightly_audit")
 
 _Result = TypeVar("_Result")
 
-# A temporary failure of Stripe or AWS is retried for about two hours; what only the operator can fix is not.
+# A temporary failure of Stripe or AWS is retried for 13 hours, longer than Lambda lets an execution run; what only the
+# operator can fix is not.
 _PATIENCE = StepConfig(
     retry_strategy=create_retry_strategy(
         RetryStrategyConfig(
-            max_attempts=14,
+            max_attempts=60,
             initial_delay=Duration.from_seconds(30),
             max_delay=Duration.from_minutes(15),
-            # Jitter would halve the two hours, and no other run competes.
+            # Jitter would halve that time, and no other run competes.
             jitter_strategy=JitterStrategy.NONE,
             retryable_error_types=[Unavailable],
         )
@@ -56,6 +57,8 @@ _wire = cache(wire)
 
 class _Steps:
     """Runs the steps of a night under Lambda's durable execution."""
+
+    failures: tuple[type[Exception], ...] = (PortalError, StepError)
 
     def __init__(self, context: DurableContext) -> None:
         self._context = context
@@ -83,14 +86,18 @@ def _is_to_send_again(event: Any) -> bool:
     return isinstance(event, Mapping) and event.get("send_again") is True
 
 
+def _count_failures(number: int) -> None:
+    metrics.add_metric(AuditMetric.AUDIT_FAILURES, MetricUnit.Count, number)
+
+
 @durable_execution
 def _run(event: Any, context: DurableContext) -> dict[str, Any]:
     if not context.is_replaying():
         metrics.add_metric(AuditMetric.AUDIT_RUNS, MetricUnit.Count, 1)
     try:
-        counts = run_steps(_wire, _Steps(context), again=_is_to_send_again(event))
-    except (PortalError, StepError):
-        metrics.add_metric(AuditMetric.AUDIT_FAILURES, MetricUnit.Count, 1)
+        counts = run_steps(_wire, _Steps(context), _count_failures, again=_is_to_send_again(event))
+    except _Steps.failures:
+        _count_failures(1)
         raise
     metrics.add_metric(AuditMetric.AUDIT_REPORTS, MetricUnit.Count, 1)
     metrics.add_metric(AuditMetric.AUDIT_MAILS, MetricUnit.Count, int(counts["mail"] == "sent"))

@@ -1,6 +1,7 @@
 """The DynamoDB table `Audits`: one item a night, with what was found and whether the mail went out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 REMEMBERED_NIGHTS = 29
 KEPT_FOR = timedelta(days=400)
+# Lambda ends a run after this time (`ExecutionTimeout` in template.yaml), without another word.
+LONGEST_RUN = timedelta(hours=12)
 # A run that claimed the mail longer ago than this has died.
 SENDING_TAKES = timedelta(minutes=15)
 
@@ -37,6 +40,14 @@ class MailStatus(StrEnum):
     REFUSED = "refused"
 
 
+@dataclass(frozen=True, slots=True)
+class NightWithoutMail:
+    """A night whose run failed or reached its time limit. `counted`: whether `AuditFailures` has it already."""
+
+    night: date
+    counted: bool
+
+
 class AuditsTable:
     """Stores each night's totals, and lets one run a night send the mail."""
 
@@ -49,6 +60,35 @@ class AuditsTable:
 
         Raises `Unavailable`.
         """
+        return tuple(_past_night(item) for item in self._earlier_items(night) if "complete" in item)
+
+    def begin(self, night: date, *, now: datetime) -> None:
+        """Record that a run of this night has begun. Raises `Unavailable`."""
+        expires_at = int((now + KEPT_FOR).timestamp())
+        begun = {":begun_at": int(now.timestamp()), ":failed": False, ":expires_at": expires_at}
+        self._update(night, begun)
+
+    def record_failure(self, night: date) -> None:
+        """Record that the night's run has failed and was counted. Raises `Unavailable`."""
+        self._update(night, {":failed": True})
+
+    def nights_without_mail(self, night: date, *, now: datetime) -> tuple[NightWithoutMail, ...]:
+        """Return the nights since the last mail whose run has ended without one, the oldest first.
+
+        Raises `Unavailable`.
+        """
+        found: list[NightWithoutMail] = []
+        for item in reversed(self._earlier_items(night)):
+            if item.get("mail", {}).get("S") in (MailStatus.SENT, MailStatus.SILENT):
+                break
+            failed = item.get("failed", {}).get("BOOL", False)
+            begun_at = int(item["begun_at"]["N"]) if "begun_at" in item else 0
+            if failed or begun_at < (now - LONGEST_RUN).timestamp():
+                found.append(NightWithoutMail(date.fromisoformat(item["night"]["S"]), failed))
+        return tuple(reversed(found))
+
+    def _earlier_items(self, night: date) -> list[Mapping[str, Any]]:
+        """Return the items of the 29 nights before this one, the oldest first."""
         keys = [_key(night - timedelta(days=days)) for days in range(1, REMEMBERED_NIGHTS + 1)]
         try:
             answer = self._client.batch_get_item(RequestItems={self._table_name: {"Keys": keys}})
@@ -56,8 +96,8 @@ class AuditsTable:
             raise _failure(error) from error
         if answer.get("UnprocessedKeys"):
             raise Unavailable("nights_unavailable", "The table of nights left out keys")
-        nights = map(_past_night, answer["Responses"].get(self._table_name, []))
-        return tuple(sorted(nights, key=lambda each: each.night))
+        items: list[Mapping[str, Any]] = list(answer["Responses"].get(self._table_name, []))
+        return sorted(items, key=lambda item: str(item["night"]["S"]))
 
     def claim(self, night: date, run: str, report: Report, *, now: datetime, again: bool) -> bool:
         """Claim the night's mail for this run and store the night's totals; return whether it was claimed.

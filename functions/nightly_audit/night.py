@@ -17,12 +17,13 @@ from functions.nightly_audit.mail import Mailer
 from functions.nightly_audit.settings import NightlyAuditSettings
 from shared.audit.check import AuditDay
 from shared.audit.checks.registry import CHECKS
-from shared.audit.findings import ListChange, PausedFindings
+from shared.audit.findings import NIGHT_WITHOUT_MAIL, Finding, ListChange, PausedFindings, Severity
 from shared.audit.rendering.as_csv import write_csv
 from shared.audit.rendering.summary import is_all_clear
 from shared.audit.report import ListLink, PastNight, Report, ReportView
 from shared.audit.scan import Scan, Sources
-from shared.errors import OperatorError, Unavailable
+from shared.errors import OperatorError, PortalError, Unavailable
+from shared.i18n import _, _n, listed
 from shared.mirror.comparison import SeenSubscriptions
 from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore, StripeSecret
@@ -57,9 +58,24 @@ class NightlyAudit:
     clock: Callable[[], float] = time.time
     step_seconds: float = 120
 
-    def begin(self) -> AuditRun:
-        """Name the run and its time, once."""
-        return AuditRun(uuid4().hex, datetime.fromtimestamp(self.clock(), UTC))
+    def begin(self, count_failures: Callable[[int], None]) -> AuditRun:
+        """Name the run and its time, once, and record that it has begun.
+
+        An earlier run that Lambda ended at its time limit could not count its own failure: that is done here.
+        """
+        run = AuditRun(uuid4().hex, datetime.fromtimestamp(self.clock(), UTC))
+        night = self._day(run).today
+        ended = self.audits.nights_without_mail(night, now=run.as_of)
+        if uncounted := [each.night for each in ended if not each.counted]:
+            count_failures(len(uncounted))
+            for earlier in uncounted:
+                self.audits.record_failure(earlier)
+        self.audits.begin(night, now=run.as_of)
+        return run
+
+    def record_failure(self, run: AuditRun) -> None:
+        """Record that the run has failed, for the next night's mail. Raises `Unavailable`."""
+        self.audits.record_failure(self._day(run).today)
 
     def read_subscriptions(self, run: AuditRun, number: int, windows: Sequence[Window]) -> tuple[Window, ...]:
         """Read subscriptions from Stripe and compare each with the mirror; return the windows that are left.
@@ -93,6 +109,9 @@ class NightlyAudit:
         """Send the report, unless the night's mail was sent before; return the counts and what became of the mail."""
         paused = PausedFindings.of(self.bucket.findings(run.name, steps))
         scan = self._resume_scan(run, number, paused, SeenSubscriptions())
+        ended = self.audits.nights_without_mail(self._day(run).today, now=run.as_of)
+        if ended:
+            scan.checks.add_own_finding(_without_mail([each.night for each in ended]))
         report = scan.report(paused)
         return self._counts(report) | {"mail": self._send(run, report, again=again)}
 
@@ -187,12 +206,32 @@ class NightlyAudit:
         }
 
 
+def _without_mail(nights: Sequence[date]) -> Finding:
+    return Finding(
+        NIGHT_WITHOUT_MAIL,
+        Severity.WARNING,
+        (),
+        _n(
+            "No mail was sent for the audit of {nights}: it failed, or reached its time limit.",
+            "No mail was sent for the audits of {nights}: they failed, or reached their time limit.",
+            len(nights),
+            nights=listed(nights),
+        ),
+        _("Find the cause in the audit's log of that time; if it is still there, it will stop the next audits too."),
+    )
+
+
 _Result = TypeVar("_Result")
 _Wire = Callable[[], NightlyAudit]
 
 
 class Steps(Protocol):
-    """Runs a step once and remembers its result; the code between steps runs again after every interruption."""
+    """Runs a step once and remembers its result; the code between steps runs again after every interruption.
+
+    `failures` are what `step` raises when a step has failed for good.
+    """
+
+    failures: tuple[type[Exception], ...]
 
     def step(self, name: str, act: Callable[[], _Result]) -> _Result:
         """Act once; after an interruption, return the recorded result."""
@@ -201,10 +240,25 @@ class Steps(Protocol):
         """End this invocation and continue in another."""
 
 
-def run_steps(wire: _Wire, steps: Steps, *, again: bool) -> dict[str, Any]:
-    """Run a night and return its counts. Raises what `Steps.step` raises; no mail was sent then."""
-    begun = steps.step("begin", partial(_begin, wire))
+def run_steps(wire: _Wire, steps: Steps, count_failures: Callable[[int], None], *, again: bool) -> dict[str, Any]:
+    """Run a night and return its counts.
+
+    `count_failures` is called with the number of earlier runs that ended uncounted. Raises what `Steps.step` raises; no
+    mail was sent then.
+    """
+    begun = steps.step("begin", partial(_begin, wire, count_failures))
     run = AuditRun(begun["name"], datetime.fromisoformat(begun["as_of"]))
+    try:
+        return _report(wire, steps, run, again=again)
+    except steps.failures:
+        try:
+            wire().record_failure(run)
+        except PortalError as error:
+            logger.warning("The failure was not recorded, and will be counted twice: %s", error.message)
+        raise
+
+
+def _report(wire: _Wire, steps: Steps, run: AuditRun, *, again: bool) -> dict[str, Any]:
     read = _read_all(wire, steps, run)
     number = _compare_all(wire, steps, run, read)
     steps.step("check-account", lambda: wire().check_account(run, number))
@@ -235,8 +289,8 @@ def _compare_all(wire: _Wire, steps: Steps, run: AuditRun, read: int) -> int:
         steps.rest(f"rest-{number}")
 
 
-def _begin(wire: _Wire) -> dict[str, str]:
-    run = wire().begin()
+def _begin(wire: _Wire, count_failures: Callable[[int], None]) -> dict[str, str]:
+    run = wire().begin(count_failures)
     return {"name": run.name, "as_of": run.as_of.isoformat()}
 
 

@@ -19,6 +19,7 @@ from shared.stripe.subscription import PauseKind, SubscriptionItem
 CRASHED_CHECK = "crashed_check"
 MIRROR_UNREADABLE = "mirror_unreadable"
 MISSING_PERMISSION = "missing_permission"
+NIGHT_WITHOUT_MAIL = "night_without_mail"
 UNREADABLE_LIST = "unreadable_list"
 UNREADABLE_SUBSCRIPTION = "unreadable_subscription"
 # So many subjects of a sampled finding are kept.

@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from functions.nightly_audit import app, night, wiring
-from functions.nightly_audit.audits_table import AuditsTable
+from functions.nightly_audit.audits_table import LONGEST_RUN, AuditsTable
 from functions.nightly_audit.mail import Mailer
 from local.aws.lambda_function import ExecutionFailed, run_durably
 from shared.errors import OperatorError, Unavailable
@@ -195,6 +195,49 @@ def test_no_mail_at_all_goes_out_when_stripe_cannot_be_read(  # noqa: PLR0913, P
     assert '"AuditFailures"' in output
     assert '"AuditReports"' not in output
     assert code in output
+
+
+def test_an_outage_of_more_than_two_hours_is_waited_for(account: Account) -> None:
+    account.subscriptions = [subscription(1)]
+    # Eight tries at each of 20 attempts, which together last more than three hours.
+    account.status, account.failures = 503, 8 * 20
+    assert run()["mail"] == "sent"
+
+
+def test_the_next_mail_names_a_night_whose_run_failed_once(
+    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.status = 401
+    with pytest.raises(ExecutionFailed):
+        run()
+    account.status = 200
+    for day in (1, 2):
+        later(monkeypatch, days=day)
+        assert run()["mail"] == "sent"
+    first, second = (body(mail, "plain") for mail in sent(aws))
+    assert "No mail was sent for the audit of" in first
+    assert "No mail was sent for the audit of" not in second
+
+
+def test_a_run_that_lambda_ended_at_its_limit_is_counted_and_named_by_the_next(
+    aws: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limit = aws.template.resources("AWS::Serverless::Function")["NightlyAuditFunction"]["DurableConfig"]
+    assert limit["ExecutionTimeout"] == LONGEST_RUN.total_seconds()
+    begun = replace(wiring.wire(), clock=lambda: time.time() - 86_400)
+    begun.begin(lambda _: None)
+    run()
+    assert "reached its time limit" in body(only_mail(aws), "plain")
+    counted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert [line["AuditFailures"] for line in counted if "AuditFailures" in line] == [[1.0]]
+
+
+def test_a_run_that_may_still_send_its_mail_is_not_named(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    later(monkeypatch, days=1)
+    monkeypatch.setattr("functions.nightly_audit.audits_table.LONGEST_RUN", timedelta(days=2))
+    wiring.wire().begin(lambda _: None)
+    run()
+    assert only_mail(aws)["Subject"] == "Stripe audit: all clear"
 
 
 def test_a_second_run_of_a_night_sends_nothing_unless_it_is_told_to(aws: Aws, account: Account) -> None:
@@ -395,14 +438,14 @@ def test_what_stripe_says_of_a_key_stays_out_of_the_log(account: Account, caplog
     assert "cdef" not in caplog.text
 
 
-def test_what_aws_or_stripe_refuse_for_now_is_tried_again_for_two_hours() -> None:
+def test_what_aws_or_stripe_refuse_for_now_is_tried_again_until_lambda_ends_the_run() -> None:
     delays, attempts = [], 1
     strategy = app._PATIENCE.retry_strategy
     assert strategy
     while (decision := strategy(Unavailable("stripe_unavailable", "down"), attempts)).should_retry:
         delays.append(decision.delay_seconds)
         attempts += 1
-    assert 2 * 3600 <= sum(delays) <= 3 * 3600
+    assert sum(delays) > LONGEST_RUN.total_seconds()
     assert not strategy(OperatorError("reports_refused", "no"), 1).should_retry
 
 

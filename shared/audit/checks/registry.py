@@ -9,6 +9,7 @@ from shared.audit.findings import (
     CRASHED_CHECK,
     MIRROR_UNREADABLE,
     MISSING_PERMISSION,
+    NIGHT_WITHOUT_MAIL,
     UNREADABLE_LIST,
     UNREADABLE_SUBSCRIPTION,
 )
@@ -32,6 +33,7 @@ OWN_TITLES = {
     CRASHED_CHECK: _("A check crashed"),
     MIRROR_UNREADABLE: _("The mirror could not be read"),
     MISSING_PERMISSION: _("A permission is missing"),
+    NIGHT_WITHOUT_MAIL: _("A night without a mail"),
     UNREADABLE_LIST: _("Not everything could be read"),
     UNREADABLE_SUBSCRIPTION: _("A subscription could not be read"),
 }
