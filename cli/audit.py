@@ -19,7 +19,7 @@ from shared.audit.rendering.as_csv import write_csv
 from shared.audit.rendering.as_html import to_html
 from shared.audit.rendering.as_json import to_json
 from shared.audit.rendering.page import and_more, calendar, left_out, subscriptions_read
-from shared.audit.rendering.summary import FindingGroup, groups_of, headline
+from shared.audit.rendering.summary import FindingGroup, bounded, groups_of, headline
 from shared.audit.report import Report
 from shared.audit.scan import Sources, run_audit
 from shared.i18n import ENGLISH, NOTHING, Message, _, _n, sentences
@@ -89,7 +89,12 @@ def _paused(paused: PausedSubscription, report: Report, language: str) -> tuple[
     if paused.paused_since:
         day = paused.paused_since.astimezone(report.timezone).date()
         since = _("since {day}", day=day)
-    amount = written_amounts(paused.monthly.amounts) or _UNKNOWN_AMOUNT
+    monthly = paused.monthly
+    amount = (
+        bounded(written_amounts(monthly.amounts), low=bool(monthly.unknown), high=bool(monthly.at_most))
+        if monthly.amounts
+        else _UNKNOWN_AMOUNT
+    )
     ids = f"{escape(paused.subscription_id)}\n{escape(paused.customer_id)}"
     return ids, amount.say(language), since.say(language)
 

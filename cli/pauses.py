@@ -420,7 +420,7 @@ def _beginnings(
         return {}
     # An item of another state says nothing of the present pause.
     return {
-        each.subscription.id: Beginning(each.paused_since)
+        each.subscription.id: Beginning(each.beginnings.paused_since, each.beginnings.paused_since_exact)
         for each in held.values()
         if each.subscription.pause_kind == "collection"
     }

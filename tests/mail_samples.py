@@ -40,7 +40,15 @@ def paused(  # noqa: PLR0913 - each a fact that a sample shows
 ) -> Subscription:
     """A subscription whose collection is paused."""
     item = SubscriptionItem(
-        f"si_{number}", "price_1Plan", "prod_1Plan", 1, amount, currency, "month", usage_type="licensed"
+        f"si_{number}",
+        "price_1Plan",
+        "prod_1Plan",
+        1,
+        amount,
+        currency,
+        "month",
+        usage_type="licensed",
+        current_period_end=1_796_500_000,
     )
     return Subscription(
         f"sub_1QkW7eL{number:017d}",

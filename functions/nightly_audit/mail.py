@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shared.audit.rendering.as_csv import write_csv
 from shared.audit.rendering.as_html import mail_bodies
 from shared.audit.rendering.page import Medium
-from shared.audit.rendering.summary import groups_of, is_all_clear, urgent
+from shared.audit.rendering.summary import bounded, groups_of, is_all_clear, urgent
 from shared.audit.rendering.trend import what_changed
 from shared.audit.report import Report, ReportView
 from shared.i18n import Message, _, _n, signed
@@ -54,6 +54,8 @@ def _subject(edition: ReportView) -> Message:
 def _incomplete(report: Report) -> Message:
     if not report.served_free_count:
         return _("Stripe audit incomplete, please check")
+    if not report.free_is_certain:
+        return _("Stripe audit incomplete, please check")
     return _n(
         "Stripe audit incomplete: at least {n} customer served for free",
         "Stripe audit incomplete: at least {n} customers served for free",
@@ -64,7 +66,11 @@ def _incomplete(report: Report) -> Message:
 def _served_free(edition: ReportView) -> Message:
     report = edition.report
     number = report.customers_served_free
-    customers = _n("{n} customer served for free", "{n} customers served for free", number)
+    customers = bounded(
+        _n("{n} customer served for free", "{n} customers served for free", number),
+        low=False,
+        high=not report.free_is_certain,
+    )
     changed = what_changed(edition)
     if changed is None or not changed.customers:
         return _with_money(customers, report)
@@ -77,7 +83,7 @@ def _served_free(edition: ReportView) -> Message:
     short = _n(
         "{n} customer ({change}) served for free", "{n} customers ({change}) served for free", number, change=change
     )
-    return _with_money(short, report)
+    return _with_money(bounded(short, low=False, high=not report.free_is_certain), report)
 
 
 def _with_money(customers: Message, report: Report) -> Message:
@@ -90,8 +96,7 @@ def _with_money(customers: Message, report: Report) -> Message:
         amounts = _n(
             "{amount} and {n} other currency", "{amount} and {n} other currencies", len(totals) - 1, amount=first
         )
-    if report.unknown_amounts:
-        return _("{customers}, at least {amounts} a month", customers=customers, amounts=amounts)
+    amounts = bounded(amounts, low=bool(report.unknown_amounts), high=report.totals_are_highest)
     return _("{customers}, {amounts} a month", customers=customers, amounts=amounts)
 
 

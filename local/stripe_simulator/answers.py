@@ -158,14 +158,15 @@ def _expand(node: Any, parts: list[str], store: Store) -> None:
             f"This property cannot be expanded ({name}).", code="property_cannot_be_expanded", param="expand"
         )
     if isinstance(node.get(name), str):
-        node[name] = _named(node[name], store)
+        node[name] = _named(node[name], store, name)
     elif isinstance(node.get(name), list):
-        node[name] = [_named(one, store) if isinstance(one, str) else one for one in node[name]]
+        node[name] = [_named(one, store, name) if isinstance(one, str) else one for one in node[name]]
     _expand(node.get(name), rest, store)
 
 
-def _named(object_id: str, store: Store) -> Any:
-    collection = store.by_prefix(object_id.split("_", 1)[0])
+def _named(object_id: str, store: Store, field: str) -> Any:
+    # The id of a coupon has no prefix, and may be any word.
+    collection = store.coupons if field == "coupon" else store.by_prefix(object_id.split("_", 1)[0])
     found = collection.find(object_id) if collection else None
     return object_id if found is None else copy.deepcopy(found)
 

@@ -143,8 +143,9 @@ class AuditContext:
 
     `now` is aware. `paused_since`: subscription id to the Unix second at which, or before which, its collection was
     paused, as the mirror knows it of those that are looked at; `exactly_paused` are the ids of which it is that very
-    second. `prices_of`: a product's prices, at the cost of a request. `allow_verified_email`: the deployment's setting.
-    `customers`: those seen before in this run.
+    second. `paid_through`: the end of the last period that was seen before the pause. `listed`: the subscriptions as
+    Stripe's JSON. `prices_of`: a product's prices, at the cost of a request. `allow_verified_email`: the deployment's
+    setting. `customers`: those seen before in this run.
     """
 
     now: datetime
@@ -156,6 +157,8 @@ class AuditContext:
     allow_verified_email: bool = False
     customers: SeenCustomers = field(default_factory=SeenCustomers)
     exactly_paused: Collection[str] = ()
+    paid_through: Mapping[str, int] = field(default_factory=dict)
+    listed: Mapping[str, StripeJson] = field(default_factory=dict)
     button_removed_on: date = PAUSE_BUTTON_REMOVED_ON
     timezone: ZoneInfo = _UTC
 

@@ -22,7 +22,8 @@ from shared.audit.findings import (
 from shared.errors import PortalError
 from shared.i18n import _, sentences
 from shared.mirror.drift import Failure
-from shared.stripe.gateway import SubscriptionRead
+from shared.mirror.table import Beginnings
+from shared.stripe.gateway import StripeJson, SubscriptionRead
 
 _Result = TypeVar("_Result")
 
@@ -54,9 +55,20 @@ class CheckRun:
         self.subscriptions_read = 0
         self.livemode: bool | None = None
 
-    def check_subscriptions(self, read: Iterable[SubscriptionRead | Failure], paused_since: Mapping[str, int]) -> None:
-        """Run the checks on subscriptions; `paused_since` is as in `AuditContext`."""
-        context = replace(self._context, paused_since=paused_since)
+    def check_subscriptions(
+        self,
+        read: Iterable[SubscriptionRead | Failure],
+        beginnings: Mapping[str, Beginnings],
+        listed: Mapping[str, StripeJson],
+    ) -> None:
+        """Run the checks on subscriptions; `beginnings` is what the mirror knows by id, `listed` is Stripe's JSON."""
+        context = replace(
+            self._context,
+            paused_since={key: each.paused_since for key, each in beginnings.items() if each.paused_since is not None},
+            exactly_paused=[key for key, each in beginnings.items() if each.paused_since_exact],
+            paid_through={key: each.paid_through for key, each in beginnings.items() if each.paid_through is not None},
+            listed=listed,
+        )
         for each in read:
             self.subscriptions_read += 1
             if isinstance(each, Failure):

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from shared.i18n import Message, _
 from shared.portal.pause import PauseOrigin
-from shared.stripe.money import MonthlyAmount, add_amounts, in_major_units
+from shared.stripe.money import MissedAmount, MonthlyAmount, add_amounts, in_major_units
 from shared.stripe.subscription import PauseKind, SubscriptionItem
 
 # What the audit finds about itself.
@@ -51,9 +51,11 @@ class PausedSubscription:
     """The facts of one pause; times are aware, UTC.
 
     `paused_since` is `None` when nobody knows; when it is not exact, the pause began then or earlier. `origin` is that
-    of a pause of collection. `served_free`:
-    the status looks like a paying customer's, something would be due, and it is not collected. From `created` on the
-    facts are the subscription's own, for a reader of the list.
+    of a pause of collection. `served_free`: the status looks like a paying customer's, something would be due, it is
+    not collected, and what was paid before has run out, or may have unless `free_is_certain`. `free_since`: since when,
+    or earlier unless exact. `paid_until`: what was paid has not run out yet. `ends_at`: it is set to cancel then.
+    `missed`: what the invoices since the pause began would have brought. From `created` to `items` the facts are the
+    subscription's own, for a reader of the list.
     """
 
     subscription_id: str
@@ -73,6 +75,17 @@ class PausedSubscription:
     canceled_at: datetime | None = None
     items: tuple[SubscriptionItem, ...] = ()
     origin: PauseOrigin | None = None
+    free_is_certain: bool = True
+    free_since: datetime | None = None
+    free_since_is_exact: bool = False
+    paid_until: datetime | None = None
+    ends_at: datetime | None = None
+    missed: MissedAmount | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether what is not collected is lost, and not only put off: its invoices are voided."""
+        return self.behavior == "void"
 
 
 # Check, severity, meaning and action: findings that share them belong together in a rendering.
@@ -162,11 +175,30 @@ class ListChange:
 
 FINDING = TypeAdapter(Finding)
 
+
+class MissedSum:
+    """The sum of what invoices would have brought; `at_least` and `at_most` are as in `MissedAmount`."""
+
+    def __init__(self) -> None:
+        self.amounts: dict[str, Decimal] = {}
+        self.at_least = False
+        self.at_most = False
+
+    def add(self, missed: MissedAmount | None) -> None:
+        """Add an amount; one that is not known makes the sum a lower bound."""
+        if missed is None:
+            self.at_least = True
+            return
+        self.amounts = add_amounts((self.amounts, missed.amounts))
+        self.at_least |= missed.at_least
+        self.at_most |= missed.at_most
+
+
 _MILDEST_FIRST = tuple(Severity)
 _TABLE = """
 CREATE TABLE paused (
-    subscription TEXT PRIMARY KEY, customer TEXT, severity INTEGER, served_free INTEGER, unknown INTEGER, amount REAL,
-    finding BLOB
+    subscription TEXT PRIMARY KEY, customer TEXT, severity INTEGER, served_free INTEGER, certain INTEGER,
+    unknown INTEGER, at_most INTEGER, amount REAL, finding BLOB
 )
 """
 
@@ -187,6 +219,7 @@ class PausedFindings:
         self._database.execute("PRAGMA page_size = 8192")
         self._database.execute(_TABLE)
         self.totals: dict[str, Decimal] = {}
+        self.gone, self.recoverable = MissedSum(), MissedSum()
         self._kinds: dict[FindingKind, tuple[Finding, int]] = {}
 
     @classmethod
@@ -207,17 +240,21 @@ class PausedFindings:
             facts.customer_id,
             _MILDEST_FIRST.index(finding.severity),
             facts.served_free,
+            facts.free_is_certain,
             bool(facts.monthly.unknown),
+            bool(facts.monthly.at_most),
             float(_size(facts)),
             FINDING.dump_json(finding),
         )
-        added = self._database.execute("INSERT OR IGNORE INTO paused VALUES (?, ?, ?, ?, ?, ?, ?)", row).rowcount
+        added = self._database.execute("INSERT OR IGNORE INTO paused VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row).rowcount
         if not added:
             return
         example, size = self._kinds.get(finding.kind, (finding, 0))
         self._kinds[finding.kind] = example, size + 1
         if facts.served_free:
             self.totals = add_amounts((self.totals, facts.monthly.amounts))
+            kept = self.gone if facts.is_gone else self.recoverable
+            kept.add(facts.missed)
 
     def __len__(self) -> int:
         return self._number("SELECT COUNT(*) FROM paused")
@@ -242,6 +279,16 @@ class PausedFindings:
     def unknown_amounts(self) -> int:
         """How many of those served for free are not, or not wholly, in `totals`."""
         return self._number("SELECT COUNT(*) FROM paused WHERE served_free AND unknown")
+
+    @property
+    def uncertain(self) -> int:
+        """How many of those served for free may not be: what they paid may not have run out."""
+        return self._number("SELECT COUNT(*) FROM paused WHERE served_free AND NOT certain")
+
+    @property
+    def highest_amounts(self) -> int:
+        """How many of those served for free have an amount in `totals` that may be less."""
+        return self._number("SELECT COUNT(*) FROM paused WHERE served_free AND at_most")
 
     def kinds(self) -> tuple[tuple[Finding, int], ...]:
         """One finding of each kind, and how many say the same; a few dozens at most, in the order of their coming."""

@@ -78,6 +78,16 @@ class Report:
         """How many of those served for free are not, or not wholly, in `totals`."""
         return self.paused.unknown_amounts
 
+    @property
+    def free_is_certain(self) -> bool:
+        """Whether every one that counts as served for free is known to be."""
+        return not self.paused.uncertain
+
+    @property
+    def totals_are_highest(self) -> bool:
+        """Whether `totals` may be less: a discount or the end of what was paid is not known."""
+        return bool(self.paused.uncertain or self.paused.highest_amounts)
+
 
 @dataclass(frozen=True, slots=True)
 class ListLink:

@@ -267,8 +267,8 @@ class Scan:
         read = [each for each in every if isinstance(each, SubscriptionRead)]
         table = self._sources.table
         held = self._compare(lambda comparison: comparison.retries.of(lambda: table.get_many(map(key_of, read)))) or {}
-        since = {each.subscription.id: each.paused_since for each in held.values() if each.paused_since is not None}
-        self.checks.check_subscriptions(every, since)
+        beginnings = {each.subscription.id: each.beginnings for each in held.values()}
+        self.checks.check_subscriptions(every, beginnings, {str(raw.get("id")): raw for raw in page.data})
         self._compare(lambda comparison: comparison.compare(read, held))
         if not self._compares:
             self._seen.add(map(key_of, read))

@@ -1,5 +1,6 @@
 """Reads Stripe's lists whole: page by page, or in windows of `created` side by side; each page with its time."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from shared.errors import OperatorError, Unavailable
 from shared.stripe.gateway import date_of, with_all_items
 from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.subscription import has_more_items
+
+logger = logging.getLogger(__name__)
 
 PAGE = 100
 # A window is divided only while it seems to hold more pages than this: each division costs part of a page.
@@ -33,6 +36,11 @@ EVENT_TYPES = tuple(
         "updated",
     )
 )
+
+
+# What a list of subscriptions leaves out unless it is asked for, as far as four levels reach: the terms of a discount
+# (docs.stripe.com/api/expanding_objects).
+EXPANDED = ("data.discounts.source.coupon",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +216,9 @@ class WindowReader:
         """Keep up to `streams` requests running."""
         self._client = client
         self._retries = Retries(limit)
+        self._limit = limit
         self._streams = streams
+        self._expands = True
         self._waiting = deque(windows)
 
     @property
@@ -248,7 +258,23 @@ class WindowReader:
         return with_whole_subscriptions(self._client, self._retries, page)
 
     def _ask(self, params: Mapping[str, Any]) -> ListPage:
-        page = read_page(self._client, "/v1/subscriptions", params)
+        page = self._page(params)
         if page.has_more and not page.data:
             raise Unavailable("stripe_unavailable", "Stripe's list broke off: an empty page, and more to come")
+        return page
+
+    def _page(self, params: Mapping[str, Any]) -> ListPage:
+        """Read a page with the terms of its discounts, or without them where Stripe refuses just that."""
+        if self._expands:
+            try:
+                return read_page(self._client, "/v1/subscriptions", {**params, "expand": list(EXPANDED)})
+            except (stripe.InvalidRequestError, stripe.PermissionError) as error:
+                if getattr(error, "param", None) == "starting_after":
+                    raise
+                refusal = error
+            self._limit.wait()
+        page = read_page(self._client, "/v1/subscriptions", params)
+        if self._expands:
+            logger.warning("The terms of discounts cannot be read: %s", type(refusal).__name__)
+            self._expands = False
         return page

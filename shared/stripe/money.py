@@ -53,7 +53,7 @@ class MonthlyAmount:
 
 @dataclass(frozen=True, slots=True)
 class Discount:
-    """A discount of a whole subscription: a share or an amount of each invoice, for one or for some months, or forever."""
+    """A discount of a whole subscription: a share or an amount of each invoice, of one or some months, or of all."""
 
     duration: str | None
     percent_off: Decimal | None = None

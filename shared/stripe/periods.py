@@ -1,11 +1,12 @@
-"""The billing periods of a subscription's item: when each began, counted back from the end of the present one."""
+"""The billing periods of a subscription, counted back from the present one, and until when it was paid."""
 
 from calendar import monthrange
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count, takewhile
 
-from shared.stripe.subscription import SubscriptionItem
+from shared.stripe.subscription import Subscription, SubscriptionItem
 
 _DAYS = {"day": 1, "week": 7}
 _MONTHS = {"month": 1, "year": 12}
@@ -37,3 +38,53 @@ def _months_before(end: datetime, months: int, day: int) -> datetime:
         return end
     year, month = divmod(end.year * 12 + end.month - 1 - months, 12)
     return end.replace(year=year, month=month + 1, day=min(day, monthrange(year, month + 1)[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class PaidUntil:
+    """When the time that was paid before a pause ended, or will end (Unix seconds).
+
+    It is not before `earliest` and not after `latest`; `None` is unknown.
+    """
+
+    earliest: int | None
+    latest: int | None
+
+
+def paid_until(
+    subscription: Subscription, paid_through: int | None, since: int, *, exact: bool, anchor: int | None = None
+) -> PaidUntil:
+    """Tell until when a subscription with paused collection was paid.
+
+    The pause began at `since`, or earlier unless `exact`, and not before the subscription was created. `paid_through`:
+    the end of the last period that was seen before the pause, if there is one; of an exact pause that is the answer.
+    Otherwise it is counted back from today's period. A `past_due` subscription has an unpaid invoice of the time
+    before the pause: nothing says how long it was paid.
+    """
+    earliest: int | None
+    latest: int | None
+    if exact and paid_through is not None:
+        earliest = latest = paid_through
+    else:
+        latest = _end_after(subscription, since, anchor)
+        if exact:
+            earliest = latest
+        elif paid_through is not None:
+            earliest = paid_through
+        else:
+            earliest = None if subscription.created is None else _end_after(subscription, subscription.created, anchor)
+    if subscription.status == "past_due":
+        earliest = None
+    return PaidUntil(earliest, latest)
+
+
+def _end_after(subscription: Subscription, moment: int, anchor: int | None) -> int | None:
+    """Return the first end of a period after a moment; of items with different periods, of the one that ends last."""
+    items = [item for item in subscription.items if item.current_period_end is not None]
+    if not items:
+        return None
+    item = max(items, key=lambda each: each.current_period_end or 0)
+    trial = subscription.trial_end
+    return min(
+        period_ends(item, after=moment if trial is None else max(moment, trial - 1), anchor=anchor), default=None
+    )

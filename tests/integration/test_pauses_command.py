@@ -187,6 +187,7 @@ def portal(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Call
         clock=(now() + timedelta(days=3)).timestamp(),
         mirror=TrueTable(simulator.client()),
         uncertainty=timedelta(seconds=3),
+        allow_verified_email=False,
         retention=timedelta(days=400),
     )
     monkeypatch.setattr(Deployment, "of_stack", lambda _: deployment)
@@ -328,9 +329,31 @@ def test_the_audit_fails_a_build_on_the_severity_that_was_named(
     exit_code: int,
 ) -> None:
     pause_collection(client, subscribe())
-    answer = portal("audit", "--language", "fr", *(("--fail-on", fail_on) if fail_on else ()))
+    # The period that was paid has ended by then.
+    later = str(now().date() + timedelta(days=40))
+    answer = portal("audit", "--as-of", later, "--language", "fr", *(("--fail-on", fail_on) if fail_on else ()))
     assert answer.exit_code == exit_code
     assert "1 client bénéficie du service gratuitement" in answer.stdout
+
+
+def test_the_audit_says_of_a_pause_within_a_paid_period_that_nobody_is_served_for_free_yet(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    pause_collection(client, subscribe())
+    answer = portal("audit", "--fail-on", "critical")
+    assert answer.exit_code == 0
+    assert "No customer is served for free." in answer.stdout
+
+
+def test_the_audit_takes_a_discount_off(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    coupon = client.v1.coupons.create({"percent_off": 100, "duration": "forever"})
+    paused, full = subscribe(), subscribe(discounts=[{"coupon": coupon.id}])
+    for each in (paused, full):
+        pause_collection(client, each)
+    answer = portal("audit", "--as-of", str(now().date() + timedelta(days=40)))
+    assert "1 customer is served for free: 12.00 EUR a month not collected." in answer.stdout
 
 
 def test_the_audit_passes_a_build_on_what_is_milder_than_named(

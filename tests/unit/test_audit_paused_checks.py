@@ -12,7 +12,7 @@ from shared.audit.check import AuditContext
 from shared.audit.checks import paused as paused_checks
 from shared.audit.findings import Finding, PausedSubscription, Severity
 from shared.portal.pause import PAUSE_CUTOFF_ON, PauseOrigin, Phase
-from shared.stripe.money import MonthlyAmount
+from shared.stripe.money import MissedAmount, MonthlyAmount
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.raw_subscription import VOID, raw_subscription
 from tests.unit.test_audit_run import FakeAccount, audit
@@ -20,6 +20,9 @@ from tests.unit.test_audit_run import FakeAccount, audit
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 SECOND = int(NOW.timestamp())
 ITEM = SubscriptionItem(id="si_1", quantity=1, unit_amount_decimal="1250", currency="eur", interval="month")
+# Its period began on 5 November, and ends on 5 December.
+CURRENT = replace(ITEM, current_period_end=int(datetime(2026, 12, 5, 9, tzinfo=UTC).timestamp()))
+LAST_MONTH = int(datetime(2026, 10, 20, tzinfo=UTC).timestamp())
 
 
 def audit_in(phase: Phase, days_left: int = 0) -> AuditContext:
@@ -51,7 +54,7 @@ def status_paused(**changes: Any) -> Finding:
 
 
 def test_after_the_cutoff_an_endless_void_is_lost_money_that_only_the_team_can_stop() -> None:
-    finding = collection(PauseCollection("void"))
+    finding = void(LAST_MONTH, items=(CURRENT,))
     assert finding.severity is Severity.CRITICAL
     assert "only the team can" in finding.meaning.say("en")
     assert "since 1 August 2024" in finding.meaning.say("en")
@@ -90,6 +93,8 @@ def test_the_facts_of_a_paused_collection_are_the_subscriptions_own() -> None:
         served_free=True,
         items=(ITEM,),
         origin=PauseOrigin.NOT_BUTTON,
+        free_is_certain=False,
+        missed=MissedAmount({"eur": Decimal(0)}, at_least=True),
         **SHOWN_TIMES,
     )
 
@@ -164,7 +169,7 @@ def test_without_an_end_the_customer_is_asked_and_earlier_invoices_are_not_forgo
     ("changes", "words"),
     [
         ({"status": "trialing"}, "paused during a trial: nothing is due yet"),
-        ({"items": (replace(ITEM, unit_amount_decimal="0"),)}, "paused on a price of zero"),
+        ({"items": (replace(ITEM, unit_amount_decimal="0"),)}, "there is nothing to collect"),
         ({"status": "unpaid"}, "the status is unpaid: a service that looks only at the status may refuse access"),
     ],
 )
@@ -393,8 +398,12 @@ PARIS = ZoneInfo("Europe/Paris")
 def test_an_endless_void_means_what_the_day_in_paris_makes_of_it(
     now: str, phase: Phase, severity: Severity, words: str, mots: str
 ) -> None:
-    account = FakeAccount([raw_subscription(pause_collection=VOID)])
-    report = audit(account, now=datetime.fromisoformat(now).astimezone(UTC), timezone="Europe/Paris")
+    # A period that began on the day before, and a pause that was seen long before.
+    today = int(datetime.fromisoformat(now).timestamp())
+    raw = raw_subscription(pause_collection=VOID, created=1_580_000_000, current_period_end=today + 29 * 86400)
+    account = FakeAccount([raw])
+    table = account.mirrored({raw["id"]: today - 60 * 86400})
+    report = audit(account, table, now=datetime.fromtimestamp(today, UTC), timezone="Europe/Paris")
     (finding,) = report.every_finding()
     assert (report.phase, finding.severity) == (phase, severity)
     assert words in finding.meaning.say("en")

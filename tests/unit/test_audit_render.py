@@ -66,6 +66,21 @@ def paused(number: int, **changes: Any) -> PausedSubscription:
             "1 customer is served for free; the amount not collected per month is unknown.",
         ),
         (
+            [finding(), finding(paused(2, free_is_certain=False))],
+            "Up to 2 customers are served for free: up to 2,469.00 EUR a month not collected.",
+        ),
+        (
+            [finding(paused(2, monthly=MonthlyAmount({"eur": Decimal(100)}, at_most=(verbatim("a discount"),))))],
+            "1 customer is served for free: up to 1.00 EUR a month not collected.",
+        ),
+        (
+            [finding(paused(2, monthly=MonthlyAmount({"eur": Decimal(100)}, (verbatim("a"),), (verbatim("b"),))))],
+            (
+                "1 customer is served for free: about 1.00 EUR a month not collected "
+                "(the amount of 1 subscription is unknown)."
+            ),
+        ),
+        (
             [finding(None, check="crashed_check")],
             "No customer is served for free. The audit is incomplete: see its critical findings.",
         ),
@@ -102,6 +117,12 @@ def test_the_json_has_the_documented_shape() -> None:
         "customers_served_free": 1,
         "not_collected_monthly": {"eur": "1234.50"},
         "unknown_amounts": 0,
+        "uncertain_subscriptions": 0,
+        "not_collected_is_at_most": False,
+        "missed": {
+            "voided": {"amounts": {}, "at_least": True, "at_most": False},
+            "recoverable": {"amounts": {}, "at_least": False, "at_most": False},
+        },
     }
     assert first == {
         "check": "paused_collection",
@@ -127,6 +148,13 @@ def test_the_json_has_the_documented_shape() -> None:
             "served_free": True,
             "monthly": {"eur": "1234.50"},
             "monthly_unknown": [],
+            "monthly_at_most": [],
+            "served_free_is_certain": True,
+            "free_since": None,
+            "free_since_is_exact": False,
+            "paid_until": None,
+            "ends_at": None,
+            "missed": None,
         },
     }
     assert second["paused"] is None

@@ -4,12 +4,16 @@ Two kinds: collection alone is paused (`pause_collection`), or the subscription 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 
 from shared.audit.check import AuditContext, Check, at
 from shared.audit.findings import Finding, PausedSubscription, Severity
 from shared.i18n import NOTHING, Message, _, _n, sentences
 from shared.portal.pause import PauseOrigin, Phase, pause_origin
-from shared.stripe.money import monthly_amount
+from shared.stripe.gateway import StripeJson
+from shared.stripe.money import Discounts, MissedAmount, missed_amount, monthly_amount, read_discounts
+from shared.stripe.periods import paid_until
 from shared.stripe.subscription import PauseCollection, Subscription, is_paused
 
 PAUSED_COLLECTION_NAME = "paused_collection"
@@ -34,6 +38,7 @@ _LASTS = _("The pause has no end: it lasts until the team ends it.")
 _BEGINNING_UNKNOWN = _(
     "It is not known when the pause began, and so not whether the old portal's pause button started it."
 )
+_SET_TO_CANCEL = _("The subscription is set to cancel, at the time shown.")
 _DECIDE = _("Decide about access by pause_collection, not by status.")
 _RESUME_COLLECTION = _("Dashboard: Resume payment collection; API: set pause_collection to empty")
 
@@ -50,14 +55,16 @@ def find_paused_collection(subscription: Subscription, audit: AuditContext) -> I
         removed_at=audit.button_removed_at,
     )
     facts = _collection_facts(subscription, pause, origin, audit)
+    ends = facts.ends_at is not None
+    action = _collection_action(pause, origin, ends=ends)
     yield Finding(
         PAUSED_COLLECTION_NAME,
         _collection_severity(facts, audit),
         (subscription.id,),
-        sentences(_service(facts), _new_invoices(pause), *_end(pause, origin, audit)),
-        _collection_action(pause, origin),
+        sentences(_service(facts), _new_invoices(pause), *((_SET_TO_CANCEL,) if ends else _end(pause, origin, audit))),
+        sentences(action, _DECIDE, _EARLIER_INVOICES.get(pause.behavior, NOTHING)),
         facts,
-        code=_collection_code(pause, origin, audit),
+        code=_collection_code(facts, origin, audit),
     )
 
 
@@ -66,15 +73,26 @@ def _service(facts: PausedSubscription) -> Message:
     if facts.status == "trialing":
         return _("Collection is paused during a trial: nothing is due yet, and nothing will be collected after it.")
     if facts.monthly.is_zero:
-        return _("Collection is paused on a price of zero: no money is lost.")
-    if facts.served_free:
+        return _(
+            "Collection is paused, and there is nothing to collect (price of zero, full discount): no money is lost."
+        )
+    if facts.paid_until is not None:
+        return _("Collection is paused in a period that was paid: nobody is served for free before the time shown.")
+    if not facts.served_free:
+        return _(
+            "Collection is paused and the status is {status}: a service that looks only at the status may refuse "
+            "access.",
+            status=facts.status,
+        )
+    if facts.free_is_certain:
         return _(
             "Collection is paused and the status is still {status}: a service that looks only at the status serves "
             "this customer for free.",
             status=facts.status,
         )
     return _(
-        "Collection is paused and the status is {status}: a service that looks only at the status may refuse access.",
+        "Collection is paused and the status is still {status}: a service that looks only at the status serves this "
+        "customer for free once the period that was paid has ended. It is not known whether it has.",
         status=facts.status,
     )
 
@@ -126,25 +144,30 @@ def _if_from_the_old_button(audit: AuditContext) -> Message:
     )
 
 
-def _collection_action(pause: PauseCollection, origin: PauseOrigin) -> Message:
+def _collection_action(pause: PauseCollection, origin: PauseOrigin, *, ends: bool) -> Message:
+    if ends:
+        return _(
+            "Nothing, if it may end then; otherwise ask the customer, then resume collection ({how}).",
+            how=_RESUME_COLLECTION,
+        )
     if pause.resumes_at is not None:
-        first = _("Nothing, if the date is right; otherwise resume collection ({how}).", how=_RESUME_COLLECTION)
-    elif pause.behavior == "void" and origin is not PauseOrigin.BUTTON:
-        first = _(
+        return _("Nothing, if the date is right; otherwise resume collection ({how}).", how=_RESUME_COLLECTION)
+    if pause.behavior == "void" and origin is not PauseOrigin.BUTTON:
+        return _(
             "Find out who started the pause, and why; then ask the customer, and resume collection ({how}) or cancel.",
             how=_RESUME_COLLECTION,
         )
-    else:
-        first = _("Ask the customer, then resume collection ({how}) or cancel.", how=_RESUME_COLLECTION)
-    return sentences(first, _DECIDE, _EARLIER_INVOICES.get(pause.behavior, NOTHING))
+    return _("Ask the customer, then resume collection ({how}) or cancel.", how=_RESUME_COLLECTION)
 
 
-def _collection_code(pause: PauseCollection, origin: PauseOrigin, audit: AuditContext) -> str:
-    if pause.resumes_at is not None:
+def _collection_code(facts: PausedSubscription, origin: PauseOrigin, audit: AuditContext) -> str:
+    if facts.ends_at is not None:
+        return "collection_paused_until_canceled"
+    if facts.resumes_at is not None:
         return "collection_resumes_by_itself"
-    if pause.behavior == "void" and origin is PauseOrigin.NOT_BUTTON:
+    if facts.behavior == "void" and origin is PauseOrigin.NOT_BUTTON:
         return "collection_paused_after_the_button"
-    if pause.behavior == "void" and audit.phase is Phase.STRANDED:
+    if facts.behavior == "void" and audit.phase is Phase.STRANDED:
         return "collection_only_the_team_can_resume"
     return "collection_paused_without_end"
 
@@ -152,7 +175,16 @@ def _collection_code(pause: PauseCollection, origin: PauseOrigin, audit: AuditCo
 def _collection_facts(
     subscription: Subscription, pause: PauseCollection, origin: PauseOrigin, audit: AuditContext
 ) -> PausedSubscription:
-    monthly = monthly_amount(subscription)
+    now, raw = int(audit.now.timestamp()), audit.listed.get(subscription.id, {})
+    anchor = _anchor(raw)
+    discounts = read_discounts(raw, now)
+    monthly = monthly_amount(subscription, discounts)
+    since, exact = audit.paused_since.get(subscription.id), subscription.id in audit.exactly_paused
+    paid_through = audit.paid_through.get(subscription.id)
+    paid = paid_until(subscription, paid_through, now if since is None else since, exact=exact, anchor=anchor)
+    would_pay = subscription.status in SERVED_STATUSES and not monthly.is_zero
+    still_paid = paid.earliest is not None and paid.earliest > now
+    run_out = paid.latest is not None and paid.latest <= now
     return PausedSubscription(
         subscription.id,
         subscription.customer_id,
@@ -160,25 +192,58 @@ def _collection_facts(
         "collection",
         pause.behavior,
         at(pause.resumes_at),
-        at(audit.paused_since.get(subscription.id)),
-        paused_since_is_exact=subscription.id in audit.exactly_paused,
+        at(since),
+        paused_since_is_exact=exact,
         cause=None,
         monthly=monthly,
-        served_free=subscription.status in SERVED_STATUSES and not monthly.is_zero,
+        served_free=would_pay and not still_paid,
         created=at(subscription.created),
         current_period_end=at(subscription.current_period_end),
         trial_end=at(subscription.trial_end),
         canceled_at=at(subscription.canceled_at),
         items=subscription.items,
         origin=origin,
+        free_is_certain=run_out,
+        free_since=at(paid.latest) if would_pay and run_out else None,
+        free_since_is_exact=would_pay and run_out and paid.earliest == paid.latest,
+        paid_until=at(paid.earliest) if would_pay and still_paid else None,
+        ends_at=_ends_at(subscription),
+        missed=_missed(subscription, discounts, audit),
     )
 
 
+def _anchor(raw: StripeJson) -> int | None:
+    anchor = raw.get("billing_cycle_anchor")
+    return anchor if isinstance(anchor, int) else None
+
+
+def _ends_at(subscription: Subscription) -> datetime | None:
+    """When it is set to cancel: Stripe shows a cancellation at the period's end in either of two ways."""
+    if subscription.cancel_at is not None:
+        return at(subscription.cancel_at)
+    return at(subscription.current_period_end) if subscription.cancel_at_period_end else None
+
+
+def _missed(subscription: Subscription, discounts: Discounts, audit: AuditContext) -> MissedAmount | None:
+    """Sum what the invoices since the pause began would have brought; `None` if its beginning is not known."""
+    now, anchor = int(audit.now.timestamp()), _anchor(audit.listed.get(subscription.id, {}))
+    paid_through = audit.paid_through.get(subscription.id)
+    if paid_through is not None and subscription.id in audit.exactly_paused:
+        return missed_amount(subscription, discounts, since=paid_through - 1, now=now, anchor=anchor)
+    since = audit.paused_since.get(subscription.id)
+    if since is None:
+        return None
+    missed = missed_amount(subscription, discounts, since=since, now=now, anchor=anchor)
+    return missed if subscription.id in audit.exactly_paused else replace(missed, at_least=True)
+
+
 def _collection_severity(facts: PausedSubscription, audit: AuditContext) -> Severity:
+    """Critical is what is known to be lost, and what only the team can end."""
     if not facts.served_free:
         return Severity.INFO
-    lost_for_good = facts.behavior == "void" and facts.resumes_at is None and audit.phase is Phase.STRANDED
-    return Severity.CRITICAL if lost_for_good else Severity.WARNING
+    lost_for_good = facts.free_is_certain and facts.behavior == "void" and audit.phase is Phase.STRANDED
+    ends_by_itself = facts.resumes_at is not None or facts.ends_at is not None
+    return Severity.CRITICAL if lost_for_good and not ends_by_itself else Severity.WARNING
 
 
 PAUSED_COLLECTION = Check(
@@ -230,7 +295,7 @@ _PAUSED = _("The subscription is paused (status paused): no new invoices, no ser
 _COLLECTION_TOO = _("Its collection is paused too, and stays paused when the subscription is resumed.")
 
 
-def find_paused_status(subscription: Subscription, _audit: AuditContext) -> Iterator[Finding]:
+def find_paused_status(subscription: Subscription, audit: AuditContext) -> Iterator[Finding]:
     """Say what a real pause means; it makes no invoices and its status tells every service to stop."""
     if subscription.pause_kind != "subscription":
         return
@@ -242,13 +307,13 @@ def find_paused_status(subscription: Subscription, _audit: AuditContext) -> Iter
         (subscription.id,),
         sentences(_PAUSED, why, _COLLECTION_TOO if subscription.pause_collection else NOTHING),
         action,
-        _status_facts(subscription),
+        _status_facts(subscription, audit),
         code=cause if cause in _CAUSES else "unknown_cause",
     )
 
 
-def _status_facts(subscription: Subscription) -> PausedSubscription:
-    pause = subscription.pause_collection
+def _status_facts(subscription: Subscription, audit: AuditContext) -> PausedSubscription:
+    pause, raw = subscription.pause_collection, audit.listed.get(subscription.id, {})
     return PausedSubscription(
         subscription.id,
         subscription.customer_id,
@@ -259,13 +324,14 @@ def _status_facts(subscription: Subscription) -> PausedSubscription:
         at(subscription.paused_at),
         paused_since_is_exact=subscription.paused_at is not None,
         cause=subscription.paused_reason or UNKNOWN,
-        monthly=monthly_amount(subscription),
+        monthly=monthly_amount(subscription, read_discounts(raw, int(audit.now.timestamp()))),
         served_free=False,
         created=at(subscription.created),
         current_period_end=at(subscription.current_period_end),
         trial_end=at(subscription.trial_end),
         canceled_at=at(subscription.canceled_at),
         items=subscription.items,
+        ends_at=_ends_at(subscription),
     )
 
 

@@ -1,13 +1,14 @@
 """The paused subscriptions as a spreadsheet, in columns that those of the Dashboard's export can be laid beside."""
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TextIO
 
 from shared.audit.findings import Finding, PausedSubscription
 from shared.i18n import ENGLISH
-from shared.stripe.money import in_major_units, price_in_major_units
+from shared.stripe.money import MissedAmount, in_major_units, price_in_major_units
 from shared.stripe.subscription import SubscriptionItem
 
 _Cell = Callable[[PausedSubscription, Finding, str], str]
@@ -27,11 +28,20 @@ _COLUMNS: dict[str, _Cell] = {
     "Trial End (UTC)": lambda paused, *_: _time(paused.trial_end),
     "Canceled At (UTC)": lambda paused, *_: _time(paused.canceled_at),
     # From here on the columns are the audit's own.
-    "Monthly Amount": lambda paused, *_: _amounts(paused),
+    "Monthly Amount": lambda paused, *_: _sums(paused.monthly.amounts),
     "Amount Unknown Because": lambda paused, _, language: "; ".join(
         reason.say(language) for reason in paused.monthly.unknown
     ),
+    "Amount At Most Because": lambda paused, _, language: "; ".join(
+        reason.say(language) for reason in paused.monthly.at_most
+    ),
+    "Not Collected So Far": lambda paused, *_: _sums(paused.missed.amounts) if paused.missed else "",
+    "Not Collected Is": lambda paused, *_: _bound(paused.missed) if paused.missed else "",
     "Served Free": lambda paused, *_: "true" if paused.served_free else "false",
+    "Served Free Is Certain": lambda paused, *_: "true" if paused.free_is_certain else "false",
+    "Served Free Since (UTC)": lambda paused, *_: _time(paused.free_since),
+    "Paid Until (UTC)": lambda paused, *_: _time(paused.paid_until),
+    "Ends At (UTC)": lambda paused, *_: _time(paused.ends_at),
     "Pause Kind": lambda paused, *_: paused.kind,
     "Collection Behavior": lambda paused, *_: paused.behavior or "",
     "Resumes At (UTC)": lambda paused, *_: _time(paused.resumes_at),
@@ -64,9 +74,14 @@ def _safe(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
 
 
-def _amounts(paused: PausedSubscription) -> str:
+def _sums(amounts: Mapping[str, Decimal]) -> str:
     """The known part; usually one number, which a spreadsheet can add up."""
-    return " + ".join(f"{in_major_units(amount, currency):f}" for currency, amount in paused.monthly.amounts.items())
+    return " + ".join(f"{in_major_units(amount, currency):f}" for currency, amount in amounts.items())
+
+
+def _bound(missed: MissedAmount) -> str:
+    words = {(True, True): "about", (True, False): "at least", (False, True): "at most"}
+    return words.get((missed.at_least, missed.at_most), "exact")
 
 
 def _of_items(paused: PausedSubscription, cell: Callable[[SubscriptionItem], str]) -> str:

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from shared.audit.checks.registry import title_of
-from shared.audit.findings import Finding, PausedSubscription
+from shared.audit.findings import Finding, MissedSum, PausedSubscription
 from shared.audit.rendering.summary import headline
 from shared.audit.report import Report
 from shared.i18n import ENGLISH, parameters
-from shared.stripe.money import in_major_units
+from shared.stripe.money import MissedAmount, in_major_units
 
 VERSION = 1
 
@@ -37,6 +37,9 @@ def to_json(report: Report, language: str = ENGLISH) -> str:
             "customers_served_free": report.customers_served_free,
             "not_collected_monthly": _amounts(report.totals),
             "unknown_amounts": report.unknown_amounts,
+            "uncertain_subscriptions": report.paused.uncertain,
+            "not_collected_is_at_most": report.totals_are_highest,
+            "missed": {"voided": _missed(report.paused.gone), "recoverable": _missed(report.paused.recoverable)},
             "findings": [_finding(finding, language) for finding in report.every_finding()],
         },
         indent=2,
@@ -73,7 +76,18 @@ def _paused(paused: PausedSubscription, language: str) -> dict[str, Any]:
         "served_free": paused.served_free,
         "monthly": _amounts(paused.monthly.amounts),
         "monthly_unknown": [reason.say(language) for reason in paused.monthly.unknown],
+        "monthly_at_most": [reason.say(language) for reason in paused.monthly.at_most],
+        "served_free_is_certain": paused.free_is_certain,
+        "free_since": _time(paused.free_since),
+        "free_since_is_exact": paused.free_since_is_exact,
+        "paid_until": _time(paused.paid_until),
+        "ends_at": _time(paused.ends_at),
+        "missed": _missed(paused.missed) if paused.missed else None,
     }
+
+
+def _missed(missed: MissedAmount | MissedSum) -> dict[str, Any]:
+    return {"amounts": _amounts(missed.amounts), "at_least": missed.at_least, "at_most": missed.at_most}
 
 
 def _amounts(amounts: Mapping[str, Decimal]) -> dict[str, str]:

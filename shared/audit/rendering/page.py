@@ -12,16 +12,18 @@ from shared.audit.rendering.summary import (
     INCOMPLETE,
     TO_DO,
     FindingGroup,
+    bounded,
     groups_of,
     headline,
     is_all_clear,
+    missed_so_far,
     to_do,
 )
 from shared.audit.rendering.trend import Bar, ChangeSummary, trend_of, what_changed
 from shared.audit.report import Report, ReportView
 from shared.i18n import NOTHING, Message, _, _n, listed
 from shared.portal.pause import Phase
-from shared.stripe.money import MonthlyAmount, written_amount, written_amounts
+from shared.stripe.money import MissedAmount, MonthlyAmount, written_amount, written_amounts
 
 DASHBOARD = "https://dashboard.stripe.com"
 # Of findings about anything but a paused subscription, which may all say the same.
@@ -91,18 +93,41 @@ def _details(paused: PausedSubscription, edition: ReportView) -> Iterator[Messag
         day = paused.paused_since.astimezone(zone).date()
         exact = paused.paused_since_is_exact
         yield _("paused since {day}", day=day) if exact else _("paused since {day} or earlier", day=day)
+    if paused.paid_until:
+        yield _("paid until {moment}", moment=paused.paid_until.astimezone(zone))
+    if paused.free_since:
+        day = paused.free_since.astimezone(zone).date()
+        exact = paused.free_since_is_exact
+        yield _("free since {day}", day=day) if exact else _("free since {day} or earlier", day=day)
+    if paused.missed and any(paused.missed.amounts.values()):
+        yield _missed(paused, paused.missed)
     if paused.resumes_at:
         yield _("collects again on {moment}", moment=paused.resumes_at.astimezone(zone))
+    if paused.ends_at:
+        yield _("ends on {moment}", moment=paused.ends_at.astimezone(zone))
+
+
+def _missed(paused: PausedSubscription, missed: MissedAmount) -> Message:
+    amounts = bounded(written_amounts(missed.amounts), low=missed.at_least, high=missed.at_most)
+    match paused.behavior:
+        case "void":
+            return _("{amounts} voided so far", amounts=amounts)
+        case "keep_as_draft":
+            return _("{amounts} in drafts so far", amounts=amounts)
+        case "mark_uncollectible":
+            return _("{amounts} uncollectible so far", amounts=amounts)
+        case _:
+            return _("{amounts} not collected so far", amounts=amounts)
 
 
 def _monthly(monthly: MonthlyAmount) -> Message:
-    known = written_amounts(monthly.amounts)
-    if not monthly.unknown:
-        return _("{amounts} a month", amounts=known)
-    reasons = listed(monthly.unknown)
-    if known:
-        return _("at least {amounts} a month ({reasons})", amounts=known, reasons=reasons)
-    return _("amount unknown ({reasons})", reasons=reasons)
+    reasons = listed((*monthly.unknown, *monthly.at_most))
+    if not monthly.amounts:
+        return _("amount unknown ({reasons})", reasons=reasons)
+    amounts = bounded(written_amounts(monthly.amounts), low=bool(monthly.unknown), high=bool(monthly.at_most))
+    if reasons:
+        return _("{amounts} a month ({reasons})", amounts=amounts, reasons=reasons)
+    return _("{amounts} a month", amounts=amounts)
 
 
 # The first screen of a phone has room for these; the facts have all.
@@ -154,15 +179,15 @@ def figures(report: Report, language: str) -> Iterator[Figure]:
     number = report.customers_served_free
     customers = _n("{n} customer", "{n} customers", number)
     yield figure(
-        [customers if report.complete else _at_least(customers)],
+        [bounded(customers, low=not report.complete, high=not report.free_is_certain)],
         _n("is served for free", "are served for free", number),
     )
     if not report.totals:
         yield figure([_("Unknown amount")], _("a month not collected"))
         return
     amounts = [written_amount(amount, currency) for currency, amount in report.totals.items()]
-    if report.unknown_amounts or not report.complete:
-        amounts[0] = _at_least(amounts[0])
+    low = bool(report.unknown_amounts) or not report.complete
+    amounts[0] = bounded(amounts[0], low=low, high=report.totals_are_highest)
     more = len(amounts) - BIG_AMOUNTS
     not_collected = _("a month not collected")
     if more > 0:
@@ -170,10 +195,6 @@ def figures(report: Report, language: str) -> Iterator[Figure]:
             "a month not collected, and {n} other currency", "a month not collected, and {n} other currencies", more
         )
     yield figure(amounts[:BIG_AMOUNTS], not_collected)
-
-
-def _at_least(number: Message) -> Message:
-    return _("at least {number}", number=number)
 
 
 def notes(report: Report) -> Iterator[Message]:
@@ -186,6 +207,15 @@ def notes(report: Report) -> Iterator[Message]:
             "The amounts of {n} subscriptions are unknown.",
             report.unknown_amounts,
         )
+    if not report.free_is_certain:
+        yield _n(
+            "Of {n} subscription it is not known whether the period that was paid has ended.",
+            "Of {n} subscriptions it is not known whether the period that was paid has ended.",
+            report.paused.uncertain,
+        )
+    missed = missed_so_far(report)
+    if missed:
+        yield missed
 
 
 def facts(report: Report) -> Iterator[Message]:
@@ -195,7 +225,7 @@ def facts(report: Report) -> Iterator[Message]:
         yield _("Not collected a month: {amounts}.", amounts=written_amounts(report.totals))
     yield calendar(report)
     yield _("Times are in {timezone}.", timezone=report.timezone.key)
-    yield _("Amounts are list prices a month, before discounts and taxes.")
+    yield _("Amounts are after the subscriptions' discounts and before taxes.")
 
 
 def subscriptions_read(report: Report) -> Message:

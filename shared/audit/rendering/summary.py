@@ -7,9 +7,9 @@ from itertools import islice
 
 from shared.audit.checks import paused as paused_checks
 from shared.audit.checks.registry import title_of
-from shared.audit.findings import Finding, FindingKind, Severity
+from shared.audit.findings import Finding, FindingKind, MissedSum, Severity
 from shared.audit.report import Report
-from shared.i18n import NOTHING, Message, _, _n, first_sentence, sentences
+from shared.i18n import NOTHING, Message, _, _n, first_sentence, listed, sentences
 from shared.portal.pause import PauseOrigin, Phase
 from shared.stripe.money import written_amounts
 
@@ -28,20 +28,54 @@ def headline(report: Report) -> Message:
     return sentence if report.complete else sentences(sentence, INCOMPLETE)
 
 
+def bounded(number: Message, *, low: bool, high: bool) -> Message:
+    """Say how sure a number is: it may be more if it is `low`, and less if it is `high`."""
+    if low and high:
+        return _("about {number}", number=number)
+    if low:
+        return _("at least {number}", number=number)
+    return _("up to {number}", number=number) if high else number
+
+
 def _served_free(report: Report) -> Message:
-    customers = _n("{n} customer is served for free", "{n} customers are served for free", report.customers_served_free)
+    number = report.customers_served_free
+    if report.free_is_certain:
+        customers = _n("{n} customer is served for free", "{n} customers are served for free", number)
+    else:
+        customers = _n("Up to {n} customer is served for free", "Up to {n} customers are served for free", number)
     if not report.totals:
         return _("{customers}; the amount not collected per month is unknown.", customers=customers)
-    amounts = written_amounts(report.totals)
+    amounts = bounded(written_amounts(report.totals), low=bool(report.unknown_amounts), high=report.totals_are_highest)
     if not report.unknown_amounts:
         return _("{customers}: {amounts} a month not collected.", customers=customers, amounts=amounts)
     return _n(
-        "{customers}: at least {amounts} a month not collected (the amount of {n} subscription is unknown).",
-        "{customers}: at least {amounts} a month not collected (the amounts of {n} subscriptions are unknown).",
+        "{customers}: {amounts} a month not collected (the amount of {n} subscription is unknown).",
+        "{customers}: {amounts} a month not collected (the amounts of {n} subscriptions are unknown).",
         report.unknown_amounts,
         customers=customers,
         amounts=amounts,
     )
+
+
+def missed_so_far(report: Report) -> Message:
+    """Say what was not collected since the pauses began: what is gone, and what can still be collected."""
+    gone, recoverable = report.paused.gone, report.paused.recoverable
+    sums = listed(
+        words
+        for words in (
+            _("{amounts} voided, which is gone", amounts=_missed(gone)) if any(gone.amounts.values()) else NOTHING,
+            _("{amounts} in drafts or uncollectible, which can still be collected", amounts=_missed(recoverable))
+            if any(recoverable.amounts.values())
+            else NOTHING,
+        )
+        if words
+    )
+    return _("Since the pauses began, at today's prices: {sums}.", sums=sums) if sums else NOTHING
+
+
+def _missed(missed: MissedSum) -> Message:
+    amounts = {currency: amount for currency, amount in missed.amounts.items() if amount}
+    return bounded(written_amounts(amounts), low=missed.at_least, high=missed.at_most)
 
 
 _MILDEST_FIRST = tuple(Severity)
@@ -131,6 +165,8 @@ def _task_of(finding: Finding, phase: Phase) -> _Task | None:
     """Return the task that all findings about such a pause share; `None` for a finding with an action of its own."""
     facts = finding.paused
     if facts is None or finding.check not in (paused_checks.PAUSED_COLLECTION_NAME, paused_checks.PAUSED_STATUS_NAME):
+        return None
+    if facts.ends_at is not None:
         return None
     if facts.kind == "subscription":
         return _ask_for_a_payment_method if facts.cause in _NO_METHOD else _find_out_why
