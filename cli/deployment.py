@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,11 +28,29 @@ from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, SubscriptionRead, stripe_client
 
 STRIPE_API_BASE = "https://api.stripe.com"
+# The operator's own key: the deployment's does not have to be allowed what the writing commands do.
+KEY_VARIABLE = "PORTAL_STRIPE_API_KEY"
+_API_KEY = re.compile(r"[sr]k_(test|live)_\S+")
 _LOCAL_AWS_SETTINGS = frozenset(
     {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
 )
 # The template's defaults, for a stack that does not list the parameter.
 DEFAULTS = {"EventClockUncertaintySeconds": "3", "EndedRetentionDays": "400"}
+
+
+def operator_key() -> str | None:
+    """Return the Stripe key in the environment, if there is one. Raises `InvalidRequest` for anything else."""
+    key = os.environ.get(KEY_VARIABLE) or None
+    if key and not _API_KEY.fullmatch(key):
+        raise InvalidRequest(
+            "bad_operator_key", f"{KEY_VARIABLE} must be a secret or restricted key, such as rk_live_..."
+        )
+    return key
+
+
+def is_live(key: str) -> bool:
+    """Whether a key is of live mode."""
+    return key[3:7] == "live"
 
 
 class _LocalStack(BaseModel):
@@ -68,16 +87,23 @@ def _is_on_this_machine(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One deployment: its outputs and parameters. AWS and Stripe are called only when a command needs them."""
+    """One deployment: its outputs and parameters. AWS and Stripe are called only when a command needs them.
+
+    `operator_key` is the Stripe key of whoever runs the command, if one is given.
+    """
 
     outputs: Mapping[str, str]
     stripe_api_base: str = STRIPE_API_BASE
     clock: float | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    operator_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def of_stack(cls, name: str) -> Self:
-        """Read a stack's outputs with the credentials of the environment. Raises `InvalidRequest` if there is none."""
+        """Read a stack's outputs with the credentials of the environment. Raises `InvalidRequest` if there is none.
+
+        The environment's `PORTAL_STRIPE_API_KEY` is the operator's key. No local stack gets it.
+        """
         try:
             (stack,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
@@ -87,6 +113,7 @@ class Deployment:
         return cls(
             {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])},
             parameters={each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])},
+            operator_key=operator_key(),
         )
 
     @classmethod
@@ -194,6 +221,25 @@ class Deployment:
     def stripe(self) -> StripeClient:
         """A Stripe client with the deployment's key."""
         return stripe_client(self._secrets.get().api_key, self.stripe_api_base, PATIENT_TIMEOUT_SECONDS)
+
+    @property
+    def operator_stripe(self) -> StripeClient:
+        """A Stripe client for what changes the account: with the operator's key, or the deployment's if none is given.
+
+        Raises `InvalidRequest` if the operator's key is known to be of the other mode.
+        """
+        if self.operator_key is None:
+            return self.stripe
+        try:
+            same_mode = self.livemode == is_live(self.operator_key)
+        except (OperatorError, Unavailable):  # An operator does not have to be able to read the secret.
+            same_mode = True
+        if not same_mode:
+            mode = "live" if self.livemode else "test"
+            raise InvalidRequest(
+                "bad_operator_key", f"The deployment is of {mode} mode, and {KEY_VARIABLE} is a key of the other"
+            )
+        return stripe_client(self.operator_key, self.stripe_api_base, PATIENT_TIMEOUT_SECONDS)
 
     @property
     def _secrets(self) -> SecretStore[StripeSecret]:

@@ -15,6 +15,7 @@ import stripe
 import typer
 from stripe import StripeClient
 
+from cli.deployment import KEY_VARIABLE
 from cli.terminal import Language, Rate, day, zone
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.i18n import ENGLISH, Message, _, _n, listed, sentences, verbatim
@@ -292,7 +293,8 @@ def _writing() -> Iterator[None]:
             raise
         raise OperatorError(
             "no_write_permission",
-            "The API key may not change subscriptions: give the restricted key the permission Subscriptions: Write",
+            f"The API key may not change subscriptions: set {KEY_VARIABLE} to a restricted key with the permission "
+            "Subscriptions: Write",
         ) from error
 
 
@@ -362,7 +364,7 @@ def resume(  # noqa: PLR0913 - each an option of the command
             "not_stranded", f"Until {cutoff} customers can resume by themselves, so nobody is stranded"
         )
     limit = RateLimit(requests_per_second)
-    every_one = _selected(deployment.stripe, limit, Selection(customer, named or ()))
+    every_one = _selected(deployment.operator_stripe, limit, Selection(customer, named or ()))
     selected = [each for each in every_one if each.pause_collection]
     calendar = Calendar(now, midnight_of(removed, team), removed)
     beginnings = _beginnings(deployment.mirror, Retries(limit), selected)
@@ -377,7 +379,7 @@ def resume(  # noqa: PLR0913 - each an option of the command
             each.subscription for each in planned if not each.plan.refusal and will_be_charged(each.subscription)
         ]
         _confirm(charged, now, confirm, language)
-    _end_pauses(deployment.stripe, limit, planned, apply=apply, language=language)
+    _end_pauses(deployment.operator_stripe, limit, planned, apply=apply, language=language)
 
 
 @app.command()
@@ -399,9 +401,10 @@ def convert(  # noqa: PLR0913 - each an option of the command
     now = _now(deployment)
     # Plan all of them first: a change must not affect the list while it is being read.
     planned = _plan(
-        _selected(deployment.stripe, limit, Selection(customer, named or ())), lambda each: convert_plan(each, now)
+        _selected(deployment.operator_stripe, limit, Selection(customer, named or ())),
+        lambda each: convert_plan(each, now),
     )
-    _end_pauses(deployment.stripe, limit, planned, apply=apply, language=language)
+    _end_pauses(deployment.operator_stripe, limit, planned, apply=apply, language=language)
 
 
 def _plan(subscriptions: Iterable[Subscription], planner: _Planner) -> list[Planned]:

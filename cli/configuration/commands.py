@@ -4,7 +4,6 @@ They work on the deployment's Stripe account, or on that of a key in the environ
 """
 
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from stripe import StripeClient
 
 from cli.configuration import view
@@ -24,15 +24,13 @@ from cli.configuration.lint import errors, lint_portal
 from cli.configuration.model import PINNED_VERSION, Portal
 from cli.configuration.plan import Action, PlanOptions, PlanStep, groups, make_plan, still_deployed
 from cli.configuration.writing import as_yaml
-from cli.deployment import STRIPE_API_BASE, Deployment
+from cli.deployment import STRIPE_API_BASE, Deployment, is_live, operator_key
 from cli.terminal import ExitCode, Format, count, day, printable
 from shared.errors import InvalidRequest, OperatorError
 from shared.portal.rules import Severity
 from shared.stripe.gateway import StripeJson, stripe_client
 from shared.stripe.pacing import RateLimit, Retries
 
-# The first deployment needs the ids of the configurations, and before it there is no stack to take the key from.
-KEY_VARIABLE = "PORTAL_STRIPE_API_KEY"
 _PER_SECOND = 10
 
 
@@ -51,14 +49,21 @@ class Source:
 
     @classmethod
     def from_context(cls, context: typer.Context) -> "Source":
-        """Use the key in the environment if there is one and `--local` is not given, else the deployment's."""
-        key = os.environ.get(KEY_VARIABLE)
-        if key and not context.find_root().params.get("local"):
-            return cls(stripe_client(key, STRIPE_API_BASE), key.startswith(("sk_live_", "rk_live_")), None)
-        deployment: Deployment = context.obj()
+        """Use the operator's key if there is one and `--local` is not given, else the deployment's.
+
+        With the operator's key no stack is needed: the first deployment is made with the ids of the configurations.
+        """
+        key = None if context.find_root().params.get("local") else operator_key()
+        try:
+            deployment: Deployment = context.obj()
+        except (InvalidRequest, BotoCoreError, ClientError) as error:
+            if key is None:
+                raise
+            sys.stderr.write(f"portal: No stack is read, so its settings are not checked: {printable(str(error))}\n")
+            return cls(stripe_client(key, STRIPE_API_BASE), is_live(key), None)
         return cls(
-            deployment.stripe,
-            deployment.livemode,
+            deployment.operator_stripe,
+            deployment.livemode if key is None else is_live(key),
             deployment.portal_configurations,
             deployment.clock,
             deployment.allow_verified_email,

@@ -183,7 +183,7 @@ class TrueTable(FakeTable):
 def portal(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """The command, with a deployment whose Stripe is the simulator and whose mirror is true."""
     deployment = SimpleNamespace(
-        stripe=simulator.client(),
+        operator_stripe=simulator.client(),
         clock=(now() + timedelta(days=3)).timestamp(),
         mirror=TrueTable(simulator.client()),
         uncertainty=timedelta(seconds=3),

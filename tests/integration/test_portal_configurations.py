@@ -14,10 +14,10 @@ from typer.testing import CliRunner, Result
 
 from cli.configuration import commands as configuration_commands
 from cli.configuration.apply import PortalAccount
-from cli.deployment import Deployment
+from cli.deployment import KEY_VARIABLE, Deployment
 from cli.main import app
 from shared.audit.scan import all_configurations
-from shared.errors import OperatorError, PortalError
+from shared.errors import InvalidRequest, OperatorError, PortalError
 from shared.stripe.pacing import RateLimit, Retries
 from tests.integration import simulator_fixtures as given
 from tests.integration.simulator_fixtures import NEW, RunningSimulator, Shop
@@ -37,7 +37,11 @@ CHANGES, CREATES = "POST /v1/billing_portal/configurations/{id}", "POST /v1/bill
 def deployment(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A deployment without groups, whose Stripe is the simulator."""
     made = SimpleNamespace(
-        stripe=simulator.client(), livemode=False, portal_configurations={}, clock=None, allow_verified_email=False
+        operator_stripe=simulator.client(),
+        livemode=False,
+        portal_configurations={},
+        clock=None,
+        allow_verified_email=False,
     )
     monkeypatch.setattr(Deployment, "of_stack", lambda _: made)
     monkeypatch.setattr(configuration_commands, "_PER_SECOND", 100)
@@ -712,14 +716,23 @@ def test_a_price_that_is_not_there_is_nothing_and_another_refusal_is_told(
 def test_a_key_of_the_environment_needs_no_stack_but_never_leads_away_from_the_local_one(
     monkeypatch: pytest.MonkeyPatch, deployment: SimpleNamespace
 ) -> None:
-    monkeypatch.setenv(configuration_commands.KEY_VARIABLE, "sk_live_1")
+    monkeypatch.setenv(KEY_VARIABLE, "sk_live_1")
+    deployment.portal_configurations = {"business": "bpc_1"}
 
-    def context(*, local: bool) -> Any:
-        return SimpleNamespace(find_root=lambda: SimpleNamespace(params={"local": local}), obj=lambda: deployment)
+    def no_stack() -> Any:
+        raise InvalidRequest("no_stack", "Cannot read the stack")
 
-    found = configuration_commands.Source.from_context(context(local=False))
-    assert (found.livemode, found.mode, found.deployed) == (True, "live mode", None)
-    assert configuration_commands.Source.from_context(context(local=True)).client is deployment.stripe
+    def source(*, local: bool, find: Callable[[], Any] = lambda: deployment) -> configuration_commands.Source:
+        context: Any = SimpleNamespace(find_root=lambda: SimpleNamespace(params={"local": local}), obj=find)
+        return configuration_commands.Source.from_context(context)
+
+    first = source(local=False, find=no_stack)
+    assert (first.livemode, first.mode, first.deployed) == (True, "live mode", None)
+    later = source(local=False)
+    assert (later.livemode, later.client, later.deployed) == (True, deployment.operator_stripe, {"business": "bpc_1"})
+    assert not source(local=True).livemode
+    with pytest.raises(InvalidRequest, match="Cannot read the stack"):
+        source(local=True, find=no_stack)
 
 
 def test_a_configuration_without_links_is_applied_because_stripe_accepts_it(

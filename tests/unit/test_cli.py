@@ -7,17 +7,19 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 import requests
+import stripe
 from botocore.exceptions import ClientError, NoCredentialsError
 from rich.console import Console
 from typer.testing import CliRunner
 
 from cli import audit, show
-from cli.deployment import Deployment
+from cli.deployment import KEY_VARIABLE, Deployment
 from cli.main import app, main
 from cli.terminal import duration
 from shared.audit.findings import Finding, Severity
@@ -159,6 +161,70 @@ def test_the_local_stack_is_never_asked_with_the_callers_own_credentials(monkeyp
     }
     client = boto3.Session().client("dynamodb")
     assert client.meta.endpoint_url == "http://127.0.0.1:5555"
+
+
+class StripeSecretInAws:
+    """A Secrets Manager with a deployment's secret, or one that refuses to show it."""
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key
+
+    def get_secret_value(self, **_: str) -> dict[str, str]:
+        if self._key is None:
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
+        return {"SecretString": json.dumps({"stripe_api_key": self._key})}
+
+
+def deployed(monkeypatch: pytest.MonkeyPatch, secret_key: str | None, operators_key: str | None) -> Deployment:
+    """A stack, with what Secrets Manager and the environment hold."""
+    monkeypatch.setenv(KEY_VARIABLE, operators_key or "")
+    stack = {"Stacks": [{"Outputs": [{"OutputKey": "SecretArn", "OutputValue": "arn"}]}]}
+    clients: dict[str, Any] = {
+        "cloudformation": SimpleNamespace(describe_stacks=lambda **_: stack),
+        "secretsmanager": StripeSecretInAws(secret_key),
+    }
+    monkeypatch.setattr(boto3, "client", lambda name: clients[name])
+    return Deployment.of_stack("stripe-portal")
+
+
+def key_of(client: stripe.StripeClient) -> str | None:
+    key: str | None = client._requestor.api_key
+    return key
+
+
+@pytest.mark.parametrize(
+    ("secret_key", "operators_key", "used"),
+    [
+        ("rk_live_deployment", "rk_live_operator", "rk_live_operator"),
+        ("rk_live_deployment", None, "rk_live_deployment"),
+        # Whoever has a key of their own does not have to be able to read the deployment's.
+        (None, "rk_live_operator", "rk_live_operator"),
+    ],
+)
+def test_what_changes_the_account_uses_the_operators_own_key(
+    monkeypatch: pytest.MonkeyPatch, secret_key: str | None, operators_key: str | None, used: str
+) -> None:
+    deployment = deployed(monkeypatch, secret_key, operators_key)
+    assert key_of(deployment.operator_stripe) == used
+    assert "operator" not in repr(deployment)
+    if secret_key:
+        assert key_of(deployment.stripe) == secret_key
+
+
+def test_an_operators_key_of_the_other_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidRequest, match="of test mode") as caught:
+        _ = deployed(monkeypatch, "rk_test_deployment", "rk_live_operator").operator_stripe
+    assert "operator" not in caught.value.message
+
+
+def test_what_is_no_key_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidRequest, match="must be a secret or restricted key") as caught:
+        deployed(monkeypatch, "rk_test_deployment", "whsec_mistaken")
+    assert "mistaken" not in caught.value.message
+
+
+def test_a_local_stack_never_gets_the_operators_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert local_deployment(monkeypatch, LOCAL_JSON, **{KEY_VARIABLE: "sk_live_operator"}).operator_key is None
 
 
 @pytest.mark.parametrize(
