@@ -158,6 +158,7 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
     for entry in (
         # What a caller of the portal link did wrong.
         _request("bad_request", "a field is wrong; `detail` names it"),
+        _request("body_too_large", "the body is larger than any that is needed"),
         _request("unreadable_body", "the body is said to be base64, and is not"),
         _request("bad_return_url", "not an address of an allowed origin, or one that Stripe does not take"),
         _request("customer_required", "several customers, and none picked"),
@@ -308,6 +309,12 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _setup_elsewhere(
             "nights_refused",
             "the audit may not use its table `Audits`, or the table is gone: deploy the template again",
+        ),
+        # What the operator has to fix for the webhook.
+        _setup_elsewhere(
+            "event_source_closed",
+            "an event came from EventBridge and is not of `StripeEventSource`: set that parameter, or remove the rule "
+            "that sends such events to the function",
         ),
         # What may pass by itself.
         _failure("stripe_unavailable", _STRIPE_FAILED, portal_link=True),

@@ -87,9 +87,16 @@ def log_failure(logger: "Logger", error: Exception) -> None:
     )
 
 
-def body_of(event: Mapping[str, Any]) -> bytes:
-    """Return the body; API Gateway hands what it does not take for text on as base64. Raises `InvalidRequest`."""
+def body_of(event: Mapping[str, Any], most_bytes: int) -> bytes:
+    """Return the body; API Gateway hands what it does not take for text on as base64.
+
+    Raises `InvalidRequest` for one of more than `most_bytes`, before it is decoded.
+    """
     body = event.get("body") or ""
+    # Four characters of base64 are three bytes; a character of text is one byte or more.
+    most_characters = -(-most_bytes // 3) * 4 if event.get("isBase64Encoded") else most_bytes
+    if len(body) > most_characters:
+        raise InvalidRequest("body_too_large", f"The body may have at most {most_bytes} bytes")
     if not event.get("isBase64Encoded"):
         return str(body).encode()
     try:

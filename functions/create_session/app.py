@@ -40,6 +40,8 @@ _PAGE_HEADERS = {
 # `__Host-`: no other host can set it, and it is sent to this host alone (RFC 6265bis, 4.1.3.2).
 _COOKIE = "__Host-portal-return"
 _COOKIE_SECONDS = 3600
+# A request has a dozen short fields and an address.
+_MOST_BODY_BYTES = 16_384
 
 
 class PortalMetric(StrEnum):
@@ -96,7 +98,9 @@ def post_portal_sessions() -> Response[str]:
     """Create a session for a signed-in user's page, or for a server, and return its address."""
     event = app.current_event
     claims, language = _claims(event.raw_event), event.headers.get("accept-language")
-    session = _wire().create(claims, event.headers.get("authorization"), body_of(event.raw_event), language)
+    session = _wire().create(
+        claims, event.headers.get("authorization"), body_of(event.raw_event, _MOST_BODY_BYTES), language
+    )
     _count(PortalMetric.CHECKOUT if session.is_checkout else PortalMetric.OPENED)
     return Response(HTTPStatus.CREATED.value, "application/json", json.dumps({"url": session.url}), headers=_HEADERS)
 

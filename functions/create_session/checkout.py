@@ -23,6 +23,8 @@ SUBSCRIBED_STATUSES = LIVE_STATUSES | {"incomplete"}
 MARK = "portal_link"
 # Stripe repeats the first response to an idempotency key for a day, even a 500. So after a 500 another key is needed.
 _KEYS = 3
+# The header of such a response.
+REPLAYED = "Idempotent-Replayed"
 
 
 def is_subscribed(client: StripeClient, customer: str) -> bool:
@@ -86,7 +88,7 @@ def _create(client: StripeClient, params: "SessionCreateParams", ours: "list[Ses
             # Another request, with other params, was first: the customer gets that one's session.
             return next((each for each in _ours(client, params["customer"]) if each.status == "open"), None)
         except stripe.APIError as error:
-            if (error.headers or {}).get("Idempotent-Replayed") != "true":
+            if (error.headers or {}).get(REPLAYED) != "true":
                 raise
     return None
 

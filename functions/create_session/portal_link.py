@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from stripe import StripeClient
 from functions.create_session.identity import identity_of_token, identity_of_user
 from functions.create_session.login_page import LoginPage, with_email
 from functions.create_session.portal_session import (
+    AlreadyOpened,
     CreatedSession,
     IdentifiedRequest,
     SessionRequest,
@@ -88,7 +90,8 @@ class PortalLink:
         """Return where a visitor goes after Checkout: to the portal, in the browser that `follow` sent to Checkout.
 
         Anybody else who knows the address, such as whoever paid, goes to the return URL. So does a browser that has
-        been sent to another customer's Checkout since. Parameters that Stripe adds to the address are ignored.
+        been sent to another customer's Checkout since, and one whose token has opened the portal before. Parameters
+        that Stripe adds to the address are ignored.
         """
         request = _validated({name: query[name] for name in ("customer", *_KEPT_OVER_CHECKOUT) if name in query})
         try:
@@ -97,7 +100,12 @@ class PortalLink:
             claims = None
         if claims is None or claims.sub != request.customer:
             return CheckoutReturn(allowed_return_url(request.return_url, self.settings), token_used=False)
-        session = self._session(IdentifiedRequest(identity_of_token(claims), request, accept_language))
+        # Stripe remembers the key for longer than the token lives, so that nobody can use a copied cookie afterwards.
+        once = f"portal-return-{sha256((return_token or '').encode()).hexdigest()}"
+        try:
+            session = self._session(IdentifiedRequest(identity_of_token(claims), request, accept_language, once=once))
+        except AlreadyOpened:
+            return CheckoutReturn(allowed_return_url(request.return_url, self.settings), token_used=True)
         return CheckoutReturn(session.url, token_used=True)
 
     def create(

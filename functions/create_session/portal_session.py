@@ -12,7 +12,7 @@ import stripe
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stripe import StripeClient
 
-from functions.create_session.checkout import checkout_url, is_subscribed
+from functions.create_session.checkout import REPLAYED, checkout_url, is_subscribed
 from functions.create_session.identity import Identity
 from functions.create_session.refusals import refusal
 from functions.create_session.settings import CreateSessionSettings
@@ -34,7 +34,7 @@ from shared.return_url import MAX_LENGTH, is_allowed
 from shared.stripe.gateway import stripe_errors
 
 if TYPE_CHECKING:
-    from stripe import Subscription
+    from stripe import RequestOptions, Subscription
     from stripe.params.billing_portal import SessionCreateParams, SessionCreateParamsFlowData
     from stripe.params.checkout import SessionCreateParams as CheckoutParams
 
@@ -68,13 +68,19 @@ class SessionRequest(BaseModel):
 class IdentifiedRequest:
     """A request together with its caller's proven identity.
 
-    `back_from_checkout` is where Checkout leads on success: the return URL by default.
+    `back_from_checkout` is where Checkout leads on success: the return URL by default. `once` is an idempotency key of
+    Stripe's under which one session can be created, and no second.
     """
 
     identity: Identity
     request: SessionRequest
     accept_language: str | None = None
     back_from_checkout: str | None = None
+    once: str | None = None
+
+
+class AlreadyOpened(Exception):
+    """Raised when a session was created under the request's key before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,8 @@ def create_session(
 ) -> CreatedSession:
     """Create a session of the portal, or of Checkout for a customer who has no live subscription to manage.
 
-    Raises `InvalidRequest`, `Forbidden`, `Unavailable`, and `OperatorError` for what only the operator can fix.
+    Raises `InvalidRequest`, `Forbidden`, `Unavailable`, and `OperatorError` for what only the operator can fix;
+    `AlreadyOpened` where the request's key was used before.
     """
     identity, request = identified.identity, identified.request
     return_url = allowed_return_url(request.return_url, settings)
@@ -113,7 +120,7 @@ def create_session(
         session["locale"] = locale
     if settings.expired_session_login:
         session["after_expiration"] = {"type": "customer_login"}
-    return CreatedSession(_portal_url(client, session, flow, names_return=request.return_url is not None), customer)
+    return CreatedSession(_portal_url(client, session, flow, identified), customer)
 
 
 def allowed_return_url(url: str | None, settings: CreateSessionSettings) -> str:
@@ -224,17 +231,26 @@ def _checkout_params(customer: str, price: str, success_url: str, cancel_url: st
     }
 
 
-def _portal_url(client: StripeClient, params: "SessionCreateParams", flow: FlowClaims, *, names_return: bool) -> str:
+def _portal_url(
+    client: StripeClient, params: "SessionCreateParams", flow: FlowClaims, identified: IdentifiedRequest
+) -> str:
+    options: RequestOptions = {"idempotency_key": identified.once} if identified.once else {}
     with stripe_errors():
         try:
-            return client.v1.billing_portal.sessions.create(params).url
+            session = client.v1.billing_portal.sessions.create(params, options)
+        except stripe.IdempotencyError:
+            raise AlreadyOpened from None
         except stripe.InvalidRequestError as error:
             refused = refusal(error)
-            if error.param == "return_url" and names_return:
+            if error.param == "return_url" and identified.request.return_url is not None:
                 refused = InvalidRequest("bad_return_url", "Stripe does not accept this return_url")
             if refused.code == "discount_refused" and not flow.coupon and not flow.promotion_code:
                 refused = OperatorError("bad_retention_coupon", "Set RETENTION_COUPON to a coupon that Stripe accepts")
             raise refused from error
+    # Stripe repeats the response to a key that was used before.
+    if identified.once and session.last_response and session.last_response.headers.get(REPLAYED) == "true":
+        raise AlreadyOpened
+    return session.url
 
 
 def _configuration(

@@ -25,6 +25,8 @@ metrics = Metrics(service="webhook")
 _wire = cache(wire)
 # A read of Stripe with its retry, and two requests of DynamoDB.
 LEAST_MILLISECONDS = 10_000
+# Twice a snapshot of ten items, each with 50 keys of the longest metadata on item, price and plan, and what they were.
+MOST_BODY_BYTES = 3_500_000
 
 
 @logger.inject_lambda_context(log_event=False, clear_state=True)
@@ -111,5 +113,5 @@ def _refused(event: dict[str, Any], error: PortalError) -> dict[str, Any]:
 
 def _receive(event: dict[str, Any]) -> EventResult | DeadLetterResult:
     if is_from_event_bus(event):
-        return _wire().receiver.receive_trusted(json.dumps(event["detail"]).encode())
-    return _wire().receiver.receive(body_of(event), event.get("headers") or {})
+        return _wire().receiver.receive_from_bus(event)
+    return _wire().receiver.receive(body_of(event, MOST_BODY_BYTES), event.get("headers") or {})

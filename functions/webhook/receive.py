@@ -1,12 +1,13 @@
 """What happens to one event: proven to be Stripe's, applied to the mirror, or kept as a dead letter."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 from functions.webhook.signature import verify_signature
-from shared.errors import InvalidRequest, PortalError, UnreadableEvent
+from shared.errors import InvalidRequest, OperatorError, PortalError, UnreadableEvent
 from shared.mirror.dead_letters import DeadLetterQueue
 from shared.mirror.intake import EventResult, Ignored, Intake
 from shared.mirror.rule import Outcome
@@ -41,13 +42,17 @@ def metric_of(result: Outcome | Ignored | Literal["dead_letter"] | PortalError) 
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Receives events; made once per execution environment."""
+    """Receives events; made once per execution environment.
+
+    `event_source` is the partner event source whose events are accepted from EventBridge; `None` for none.
+    """
 
     secrets: SecretStore[WebhookSecret]
     intake: Intake
     settle_queue: SettleQueue
     dead_letters: DeadLetterQueue
     clock: Callable[[], float]
+    event_source: str | None = None
 
     def receive(self, body: bytes, headers: Mapping[str, str]) -> EventResult | DeadLetterResult:
         """Receive one HTTPS request; header names are in lower case.
@@ -56,10 +61,21 @@ class Receiver:
         it again, `OperatorError` when the secret is malformed.
         """
         verify_signature(body, headers.get("stripe-signature"), self.secrets, now=self.clock())
-        return self.receive_trusted(body)
+        return self._take(body)
 
-    def receive_trusted(self, body: bytes) -> EventResult | DeadLetterResult:
-        """Receive an event that is known to be Stripe's. Raises `Unavailable` and `OperatorError`."""
+    def receive_from_bus(self, envelope: Mapping[str, Any]) -> EventResult | DeadLetterResult:
+        """Receive an event of EventBridge's.
+
+        Raises `OperatorError` for one that is not of the deployment's source, and `Unavailable` as `receive` does.
+        """
+        if envelope.get("source") != self.event_source:
+            raise OperatorError(
+                "event_source_closed",
+                "An event came from EventBridge that is not of StripeEventSource: set that, or remove the rule",
+            )
+        return self._take(json.dumps(envelope["detail"]).encode())
+
+    def _take(self, body: bytes) -> EventResult | DeadLetterResult:
         try:
             return self.intake.apply_event(body, now=self.clock(), defer=partial(self.settle_queue.keep, body))
         except UnreadableEvent as reason:

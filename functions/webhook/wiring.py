@@ -65,6 +65,13 @@ def wire() -> Webhook:
     dead_letters = DeadLetterQueue(sqs, settings.dead_letter_queue_url)
     settle_queue = SettleQueue(sqs, settings.settle_queue_url)
     return Webhook(
-        Receiver(secrets, intake(read), settle_queue, dead_letters, clock=time.time),
+        Receiver(
+            secrets,
+            intake(read),
+            settle_queue,
+            dead_letters,
+            clock=time.time,
+            event_source=settings.stripe_event_source,
+        ),
         Settler(intake(limited_read), settle_queue, dead_letters, clock=time.time),
     )

@@ -149,10 +149,23 @@ def test_while_stripe_is_down_the_way_back_stays_open(shop: Shop) -> None:
     failure = {"path": "/v1/billing_portal/sessions", "status": 429, "message": "Too many requests"}
     shop.simulator.admin("POST", "faults", {"fail": [failure]})
     answer = shop.visit(back, cookie, "GET /portal/return")
-    assert code(answer) == (503, "stripe_unavailable")
+    assert code(answer) == (503, "stripe_rate_limited")
     assert "set-cookie" not in dict(answer.headers)
     shop.simulator.admin("DELETE", "faults")
     assert "/p/session/" in header(shop.visit(back, cookie, "GET /portal/return"), "location")
+
+
+def test_the_way_back_opens_the_portal_once(shop: Shop) -> None:
+    """Whoever copies the cookie and the address afterwards, from a log or a shared computer, opens nothing."""
+    answer = shop.come()
+    back, cookie = urlsplit(pay(answer)), cookie_of(answer)
+    assert "/p/session/" in header(shop.visit(back.query, cookie, "GET /portal/return"), "location")
+    opened = len(shop.sessions())
+    for query in (back.query, f"customer={shop.newcomer}&locale=fr"):
+        again = shop.visit(query, cookie, "GET /portal/return")
+        assert (again.status, header(again, "location")) == (303, "https://shop.example/account")
+        assert header(again, "set-cookie").startswith(f"{NAME}=; Path=/; Max-Age=0")
+    assert len(shop.sessions()) == opened
 
 
 @pytest.mark.parametrize("space", ["\u2000", "\u00a0", "\u3000", "\x85", "\x1f"])

@@ -245,6 +245,11 @@ def test_a_browser_gets_a_page_that_says_what_to_do_about_several_customers(
     assert "<a " not in page
 
 
+def test_a_large_body_is_refused_before_the_caller_is_identified(world: World) -> None:
+    answer = world.api.send("POST /portal/sessions", body=b"{" + b" " * 20_000 + b"}")
+    assert code(answer) == (400, "body_too_large")
+
+
 def test_a_group_decides_the_configuration(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     configuration = world.stripe.v1.billing_portal.configurations.create({"features": FEATURES})
     configure(monkeypatch, PORTAL_CONFIGURATIONS=json.dumps({"business": configuration.id}))

@@ -16,12 +16,14 @@ import stripe
 import uvicorn
 
 from functions.webhook import app as webhook_app
+from functions.webhook.app import MOST_BODY_BYTES
 from local.aws.lambda_function import LambdaFunction
 from local.aws.queue_poller import queue_pollers
 from local.gateway.api import Gateway
 from shared.errors import OperatorError, Unavailable
 from shared.mirror.dead_letters import unpacked
 from shared.mirror.table import MirroredSubscription, MirrorTable
+from shared.secret_store import SecretStore
 from tests.integration.conftest import SIGNING, Api, Aws
 from tests.integration.simulator_fixtures import RunningSimulator
 
@@ -266,6 +268,8 @@ def test_a_fault_of_our_own_is_counted_and_told_without_what_was_sent(
         status, answer = world.post(event())
         assert (status, answer["code"]) == (500, "internal_error")
     else:
+        monkeypatch.setenv("STRIPE_EVENT_SOURCE", "aws.partner/stripe.com/ed_test_1")
+        webhook_app._wire.cache_clear()
         with pytest.raises(OperatorError) as caught:
             world.api._functions["WebhookFunction"].invoke(envelope(event()))
         assert "ada@" not in "".join(traceback.format_exception(caught.value))
@@ -406,7 +410,55 @@ def envelope(detail: Any, source: str = "aws.partner/stripe.com/ed_test_1") -> d
     }
 
 
-def test_an_event_of_the_partner_bus_needs_no_signature(world: World) -> None:
+@pytest.fixture
+def open_bus(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A deployment with StripeEventSource."""
+    monkeypatch.setenv("STRIPE_EVENT_SOURCE", "aws.partner/stripe.com/ed_test_1")
+    webhook_app._wire.cache_clear()
+    return world
+
+
+@pytest.mark.parametrize("source", ["aws.partner/stripe.com/ed_test_1", "aws.partner/stripe.com/ed_test_2"])
+def test_without_its_setting_the_partner_bus_is_closed(
+    world: World, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    with pytest.raises(OperatorError, match="StripeEventSource"):
+        world.api._functions["WebhookFunction"].invoke(envelope(event(), source))
+    assert world.item() is None
+    assert '"EventFailed"' in capsys.readouterr().out
+
+
+def test_an_event_of_another_account_s_partner_bus_is_refused(open_bus: World) -> None:
+    with pytest.raises(OperatorError, match="StripeEventSource"):
+        open_bus.api._functions["WebhookFunction"].invoke(envelope(event(), "aws.partner/stripe.com/ed_test_2"))
+    assert open_bus.item() is None
+
+
+def test_a_body_of_any_size_costs_neither_a_secret_nor_a_signature(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SecretStore, "get", lambda _: pytest.fail("the secret was read"))
+    body = b" " * (MOST_BODY_BYTES + 1)
+    status, answer = world.post(body, {"stripe-signature": f"t={int(time.time())},v1={'0' * 64}"})
+    assert (status, answer["code"]) == (400, "body_too_large")
+
+
+def test_the_largest_event_that_stripe_can_make_is_accepted(world: World) -> None:
+    metadata = {f"key_{number}": "x" * 500 for number in range(50)}
+    item = {
+        "id": "si_1",
+        "metadata": metadata,
+        "price": {"id": "price_1", "product": "prod_1", "metadata": metadata},
+        "plan": {"id": "price_1", "metadata": metadata},
+    }
+    items = {"data": [item] * 10, "has_more": False}
+    made = event(snapshot={"metadata": metadata, "items": items})
+    made["data"]["previous_attributes"] = {"items": items}
+    assert world.post(made) == (200, {"outcome": "applied"})
+
+
+def test_an_event_of_the_partner_bus_needs_no_signature(open_bus: World) -> None:
+    world = open_bus
     function = world.api._functions["WebhookFunction"]
     assert json.loads(function.invoke(envelope(event()))["body"]) == {"outcome": "applied"}
     assert json.loads(function.invoke(envelope(event()))["body"]) == {"outcome": "duplicate"}
@@ -415,13 +467,15 @@ def test_an_event_of_the_partner_bus_needs_no_signature(world: World) -> None:
     assert item.revision == 1
 
 
-def test_an_event_of_the_partner_bus_that_was_not_kept_fails_so_that_it_comes_again(world: World) -> None:
+def test_an_event_of_the_partner_bus_that_was_not_kept_fails_so_that_it_comes_again(open_bus: World) -> None:
+    world = open_bus
     world.aws.clients.dynamodb.delete_table(TableName=world.aws.template.ref("Subscriptions"))
     with pytest.raises(Unavailable):
         world.api._functions["WebhookFunction"].invoke(envelope(event()))
 
 
-def test_an_event_of_the_partner_bus_that_cannot_be_understood_is_kept(world: World) -> None:
+def test_an_event_of_the_partner_bus_that_cannot_be_understood_is_kept(open_bus: World) -> None:
+    world = open_bus
     world.api._functions["WebhookFunction"].invoke(envelope({"odd": True}))
     (letter,) = world.dead_letters()
     assert json.loads(letter["Body"]) == {"odd": True}

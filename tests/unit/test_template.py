@@ -57,6 +57,18 @@ def test_every_parameter_is_described_and_bounded() -> None:
     assert [name for name, each in parameters if ("MinValue" in each) != ("MaxValue" in each)] == []
 
 
+def test_the_audit_can_mail_nobody_but_its_readers() -> None:
+    (mailing,) = [
+        each for each in statements(FUNCTIONS["NightlyAuditFunction"]) if "ses:SendEmail" in listed(each["Action"])
+    ]
+    assert mailing["Condition"] == {
+        "StringEquals": {"ses:FromAddress": {"Ref": "AuditEmailFrom"}},
+        "ForAllValues:StringEquals": {"ses:Recipients": {"Fn::Split": [",", {"Ref": "AuditEmailTo"}]}},
+        # A condition for all values of a key holds too where a request does not have the key.
+        "Null": {"ses:Recipients": "false"},
+    }
+
+
 def test_each_function_may_do_what_it_does_and_no_more() -> None:
     assert {
         name: {action for statement in statements(each) for action in listed(statement["Action"])}
