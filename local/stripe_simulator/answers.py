@@ -1,5 +1,6 @@
 """Lists, search results and expanded objects, in the form in which Stripe returns them."""
 
+import base64
 import copy
 import re
 from bisect import bisect_left, bisect_right
@@ -84,8 +85,8 @@ _QUERY = re.compile(rf"{_CLAUSE}(?:\s+AND\s+{_CLAUSE})*")
 
 
 def search(call: Call, collection: StoredObjects, url: str) -> StripeObject:
-    """Every object that all clauses `metadata['key']:'value'`, joined by AND, fit; newest first, on one page."""
-    query = call.params["query"]
+    """Return a page of the objects that fit all clauses `metadata['key']:'value'`, joined by AND; newest first."""
+    query, limit = call.params["query"], _limit(call.params)
     if not _QUERY.fullmatch(query):
         raise ApiError("We were unable to parse your search query. The simulator knows metadata['key']:'value' only.")
     wanted = [(_plain(key), _plain(value).lower()) for key, value in re.findall(_CLAUSE, query)]
@@ -96,8 +97,24 @@ def search(call: Call, collection: StoredObjects, url: str) -> StripeObject:
         if one["created"] <= call.now - INDEXED_AFTER_SECONDS
         and all(one["metadata"].get(key, "").lower() == value for key, value in wanted)
     ]
-    limit = int(call.params.get("limit", 10))
-    return {"object": "search_result", "data": found[:limit], "has_more": len(found) > limit, "url": url}
+    first = _first_of_page(call.params.get("page"), found)
+    rest = found[first + limit :]
+    page = {"object": "search_result", "data": found[first : first + limit], "has_more": bool(rest), "url": url}
+    page["next_page"] = _page_token(rest[0]["id"]) if rest else None
+    return page | ({"total_count": len(found)} if "total_count" in call.params.get("expand", ()) else {})
+
+
+def _page_token(object_id: str) -> str:
+    return base64.urlsafe_b64encode(object_id.encode()).decode()
+
+
+def _first_of_page(page: str | None, found: list[StripeObject]) -> int:
+    if page is None:
+        return 0
+    for place, one in enumerate(found):
+        if _page_token(one["id"]) == page:
+            return place
+    raise ApiError("Invalid page token. Pass the `next_page` of a previous response to the same search.", param="page")
 
 
 def _plain(quoted: str) -> str:
@@ -151,8 +168,8 @@ def _expand(node: Any, parts: list[str], store: Store) -> None:
     if not isinstance(node, dict) or not parts:
         return
     name, *rest = parts
-    if name == "subscriptions" and node.get("object") == "customer":
-        node[name] = _subscriptions(node["id"], store)
+    if name in _ON_DEMAND.get(str(node.get("object")), ()):
+        node |= _on_demand(node, name, store)
     elif name not in node and not node.get("deleted"):
         raise ApiError(
             f"This property cannot be expanded ({name}).", code="property_cannot_be_expanded", param="expand"
@@ -164,9 +181,32 @@ def _expand(node: Any, parts: list[str], store: Store) -> None:
     _expand(node.get(name), rest, store)
 
 
+# The fields that an object only has when they are expanded, if at all.
+_ON_DEMAND = {
+    "checkout.session": {"line_items"},
+    "coupon": {"applies_to", "currency_options"},
+    "customer": {"cash_balance", "invoice_credit_balance", "sources", "subscriptions", "tax", "tax_ids"},
+    "plan": {"tiers"},
+    "price": {"currency_options", "tiers"},
+    "search_result": {"total_count"},
+    "subscription": {"presentment_details"},
+    "subscription_item": {"billed_until"},
+}
+
+
+def _on_demand(node: StripeObject, name: str, store: Store) -> StripeObject:
+    """Return the field, where the object has something to show."""
+    if name == "subscriptions":
+        return {name: _subscriptions(node["id"], store)}
+    if name in {"sources", "tax_ids"}:
+        return {name: {"object": "list", "data": [], "has_more": False, "url": f"/v1/customers/{node['id']}/{name}"}}
+    stored = store.on_demand.find(node.get("id", "")) or {}
+    return {name: copy.deepcopy(stored[name])} if name in stored else {}
+
+
 def _named(object_id: str, store: Store, field: str) -> Any:
     # The id of a coupon has no prefix, and may be any word.
-    collection = store.coupons if field == "coupon" else store.by_prefix(object_id.split("_", 1)[0])
+    collection = store.coupons if field == "coupon" else store.collection_of(object_id)
     found = collection.find(object_id) if collection else None
     return object_id if found is None else copy.deepcopy(found)
 

@@ -1,5 +1,7 @@
 """Checkout sessions of `mode=subscription`, and the page on which they are paid."""
 
+from decimal import ROUND_HALF_UP, Decimal
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -21,24 +23,101 @@ def create(call: Call) -> StripeObject:
     params = call.params
     _check(call)
     session_id = new_id("cs_test")
-    session: StripeObject = dict.fromkeys(_KEPT) | {
+    total = sum(_amount(call, line) for line in params["line_items"])
+    known = call.store.customers.find(params.get("customer", ""))
+    session: StripeObject = dict.fromkeys((*_KEPT, *_NULLS)) | {
         "id": session_id,
         "object": "checkout.session",
+        "amount_subtotal": total,
+        "amount_total": total,
+        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "created": call.now,
+        "currency": _price(call, params["line_items"][0])["currency"].lower(),
+        "custom_fields": [],
+        "custom_text": dict.fromkeys(("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")),
+        "customer_creation": None if known else "always",
+        "customer_details": _customer_details(known, params.get("customer_email")),
+        "discounts": [],
         "expires_at": params.get("expires_at", call.now + _DAY),
         "livemode": False,
         "metadata": params.get("metadata") or {},
         "mode": "subscription",
+        "payment_method_collection": "always",
+        "payment_method_options": {},
+        "payment_method_types": ["card"],
         "payment_status": "unpaid",
+        "saved_payment_method_options": {
+            "allow_redisplay_filters": ["always"],
+            "payment_method_remove": None,
+            "payment_method_save": None,
+        },
+        "shipping_options": [],
         "status": "open",
-        "subscription": None,
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
         "ui_mode": "hosted_page",
         "url": f"{call.simulator.public_url}/c/pay/{session_id}",
     }
     session |= {name: params[name] for name in _KEPT if name in params}
     call.store.checkout_sessions.add(session)
+    lines: StripeObject = {
+        "object": "list",
+        "data": [_line_item(call, line) for line in params["line_items"]],
+        "has_more": False,
+        "url": f"/v1/checkout/sessions/{session_id}/line_items",
+    }
+    call.store.on_demand.add({"id": session_id, "created": call.now, "line_items": lines})
     call.simulator.checkout_params[session_id] = params
     return session
+
+
+_NULLS = (
+    *("adaptive_pricing", "after_expiration", "allow_promotion_codes", "allowed_payment_method_types"),
+    *("billing_address_collection", "client_secret", "collected_information", "consent", "consent_collection"),
+    *("currency_conversion", "customer_account", "integration_identifier", "invoice", "invoice_creation"),
+    *("managed_payments", "origin_context", "payment_intent", "payment_link", "payment_method_configuration_details"),
+    *("permissions", "recovered_from", "setup_intent", "shipping_address_collection", "shipping_cost", "submit_type"),
+    *("subscription", "wallet_options"),
+)
+_DETAILS = ("address", "business_name", "email", "individual_name", "name", "phone", "tax_exempt", "tax_ids")
+
+
+def _customer_details(customer: StripeObject | None, email: str | None) -> StripeObject | None:
+    if customer is None and email is None:
+        return None
+    known = {name: (customer or {}).get(name) for name in _DETAILS}
+    return known | {"email": email or known["email"], "tax_exempt": known["tax_exempt"] or "none"}
+
+
+def _price(call: Call, line: StripeObject) -> StripeObject:
+    """Return the price of a line, or the `price_data` that will become one."""
+    price: StripeObject = call.store.prices.get(line["price"]) if "price" in line else line["price_data"]
+    return price
+
+
+def _amount(call: Call, line: StripeObject) -> int:
+    price = _price(call, line)
+    exact = price.get("unit_amount_decimal") or price.get("unit_amount") or 0
+    return int((Decimal(exact) * int(line.get("quantity", 1))).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def _line_item(call: Call, line: StripeObject) -> StripeObject:
+    """Return a line of the session; the price of a `price_data` exists once the session is paid."""
+    price, amount = _price(call, line), _amount(call, line)
+    product = call.store.products.find(price.get("product", "")) or price.get("product_data", {})
+    return {
+        "id": new_id("li"),
+        "object": "item",
+        "adjustable_quantity": None,
+        "amount_discount": 0,
+        "amount_subtotal": amount,
+        "amount_tax": 0,
+        "amount_total": amount,
+        "currency": price["currency"].lower(),
+        "description": product.get("name"),
+        "metadata": {},
+        "price": snapshot(price) if "price" in line else None,
+        "quantity": line.get("quantity", 1),
+    }
 
 
 def _check(call: Call) -> None:
@@ -113,7 +192,7 @@ def complete(call: Call, email: str) -> StripeObject:
     owner["invoice_settings"]["default_payment_method"] = method["id"]
     emit_update(call, "customer.updated", before, owner)
     session |= {"status": "complete", "payment_status": "paid", "subscription": subscription["id"], "url": None}
-    session["customer"] = customer
+    session |= {"customer": customer, "customer_details": _customer_details(owner, session["customer_email"])}
     emit(call, "checkout.session.completed", session)
     return session
 

@@ -33,7 +33,7 @@ _CONFIGURATION = "business_profile default_return_url features login_page metada
 PARAMETERS = {
     "POST /v1/customers": f"{_CUSTOMER} payment_method source test_clock",
     "GET /v1/customers": f"{_PAGE} created email test_clock",
-    "GET /v1/customers/search": "limit query",
+    "GET /v1/customers/search": "limit page query",
     "POST /v1/customers/{id}": _CUSTOMER,
     "GET /v1/customers/{id}/payment_methods": f"{_PAGE} type",
     "POST /v1/payment_methods": """

@@ -219,6 +219,14 @@ def merged(old: dict[str, str], given: dict[str, str] | str | None) -> dict[str,
     return result
 
 
+_ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
+
+
+def full_address(given: dict[str, Any] | str | None) -> StripeObject | None:
+    """Return an address with all of its fields, null where they were not given."""
+    return {**dict.fromkeys(_ADDRESS), **given} if isinstance(given, dict) and given else None
+
+
 def apply_fields(target: StripeObject, params: dict[str, Any], names: tuple[str, ...]) -> None:
     """Set the named fields to their parameters; the empty string becomes null."""
     # Metadata first, because they may be refused, and a refused request changes nothing.

@@ -75,16 +75,18 @@ class StoredObjects:
     def __len__(self) -> int:
         return len(self._objects)
 
-    def add(self, created: StripeObject) -> StripeObject:
+    def add(self, added: StripeObject) -> StripeObject:
         """Store a new object."""
         self._arrivals += 1
-        position = (int(created["created"]), self._arrivals, str(created["id"]))
-        self._objects[created["id"]] = created
-        self._positions[created["id"]] = position
+        # Discounts have no `created`.
+        created = added["created"] if "created" in added else added["start"]
+        position = (int(created), self._arrivals, str(added["id"]))
+        self._objects[added["id"]] = added
+        self._positions[added["id"]] = position
         insort(self._order, position)
-        if isinstance(created.get("customer"), str):
-            insort(self._by_customer[created["customer"]], position)
-        return created
+        if isinstance(added.get("customer"), str):
+            insort(self._by_customer[added["customer"]], position)
+        return added
 
     def move(self, moved: StripeObject, customer: str | None) -> None:
         """Give an object to another customer, or to none."""
@@ -152,9 +154,11 @@ class Store:
     webhook_endpoints: StoredObjects = field(default_factory=lambda: StoredObjects("webhook endpoint"))
     test_clocks: StoredObjects = field(default_factory=lambda: StoredObjects("test clock"))
     events: StoredObjects = field(default_factory=lambda: StoredObjects("event"))
+    # Under the id of an object, the fields that it shows only when they are expanded.
+    on_demand: StoredObjects = field(default_factory=lambda: StoredObjects("field"))
 
-    def by_prefix(self, prefix: str) -> StoredObjects | None:
-        """Return the collection of an identifier's prefix, for `expand`."""
+    def collection_of(self, object_id: str) -> StoredObjects | None:
+        """Return the collection that the prefix of an identifier names, for `expand`."""
         return {
             "cus": self.customers,
             "prod": self.products,
@@ -164,7 +168,9 @@ class Store:
             "bpc": self.configurations,
             "di": self.discounts,
             "clock": self.test_clocks,
-        }.get(prefix)
+            "promo": self.promotion_codes,
+            "sub_sched": self.subscription_schedules,
+        }.get(object_id.rpartition("_")[0])
 
     def test_clock_of(self, object_id: str) -> StripeObject | None:
         """Return the test clock of a customer, or of something that is a customer's."""

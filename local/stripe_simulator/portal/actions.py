@@ -107,7 +107,7 @@ def change_plan(call: Call, features: StripeObject, subscription: StripeObject, 
         if price not in {one["id"] for one in offer.plans}:
             raise not_available()
         wanted["price"] = price
-    if form.get("quantity", "").isdigit() and int(form["quantity"]) != item["quantity"]:
+    if form.get("quantity", "").isdigit() and int(form["quantity"]) != item.get("quantity"):
         wanted["quantity"] = _quantity(offer, int(form["quantity"]))
     if wanted.keys() == {"id"}:
         raise ApiError("Choose another plan or another quantity.", status=400)
@@ -137,7 +137,10 @@ def _is_deferred(call: Call, features: StripeObject, item: StripeObject, wanted:
     """Whether the change meets one of `schedule_at_period_end.conditions`."""
     conditions = features["subscription_update"]["schedule_at_period_end"]["conditions"] or []
     new = call.store.prices.get(wanted.get("price", item["price"]["id"]))
-    before, after = _amount(item["price"], item["quantity"]), _amount(new, wanted.get("quantity", item["quantity"]))
+    before, after = (
+        _amount(item["price"], item.get("quantity")),
+        _amount(new, wanted.get("quantity", item.get("quantity"))),
+    )
     holds = {
         "decreasing_item_amount": before is not None and after is not None and after < before,
         "shortening_interval": _days(new) < _days(item["price"]),
@@ -149,7 +152,10 @@ def _defer(call: Call, subscription: StripeObject, item: StripeObject, wanted: d
     """Make the change the second phase of a schedule, as Stripe does."""
     schedule = subscription_schedules.create(call.about("", from_subscription=subscription["id"]))
     now = schedule["phases"][0]
-    change = {"price": wanted.get("price", item["price"]["id"]), "quantity": wanted.get("quantity", item["quantity"])}
+    change = {
+        "price": wanted.get("price", item["price"]["id"]),
+        "quantity": wanted.get("quantity", item.get("quantity")),
+    }
     recurring = call.store.prices.get(change["price"])["recurring"]
     duration = {"interval": recurring["interval"], "interval_count": recurring["interval_count"]}
     phases = [now, {"items": [change], "duration": duration}]

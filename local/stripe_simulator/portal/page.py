@@ -121,9 +121,8 @@ def _flow_context(call: Call, flow: StripeObject) -> dict[str, Any]:
 def _change_text(call: Call, details: StripeObject) -> str:
     item, own = details["items"][0], call.store.subscriptions.get(details["subscription"])["items"]["data"][0]
     price = call.store.prices.get(item["price"]) if item["price"] else own["price"]
-    return (
-        f"{call.store.products.get(price['product'])['name']}, {price_text(price, item['quantity'] or own['quantity'])}"
-    )
+    quantity = item.get("quantity", own.get("quantity"))
+    return f"{call.store.products.get(price['product'])['name']}, {price_text(price, quantity)}"
 
 
 # What the templates show.
@@ -184,9 +183,9 @@ def _shown(call: Call, features: StripeObject, subscription: StripeObject) -> di
     return {
         "id": subscription["id"],
         "name": " + ".join(names),
-        "price": " + ".join(price_text(item["price"], item["quantity"]) for item in items),
+        "price": " + ".join(price_text(item["price"], item.get("quantity")) for item in items),
         "price_id": items[0]["price"]["id"],
-        "quantity": items[0]["quantity"],
+        "quantity": items[0].get("quantity"),
         "status": subscription["status"],
         "is_collection_paused": portal_rules.is_collection_paused(subscription, call.now),
         "period_end": date_text(min(item["current_period_end"] for item in items)),

@@ -224,7 +224,7 @@ def is_collection_paused(subscription: StripeObject, now: int) -> bool:
 
 def _resume_limits(subscription: StripeObject) -> Iterator[str]:
     """Only what was paused on request is resumed on request: other pauses wait for a payment or for the business."""
-    cause = ((subscription["status_details"] or {}).get("paused") or {}).get("subscription", {}).get("type")
+    cause = (subscription.get("status_details", {}).get("paused") or {}).get("subscription", {}).get("type")
     if cause not in {None, "pause_requested"}:
         yield f"It was not paused on request ({cause})."
 

@@ -132,7 +132,9 @@ def _details(kind: str, given: dict[str, Any]) -> StripeObject:
     }
     details = {**defaults.get(kind, {}), **given}
     if "items" in details:
-        details["items"] = [{"price": None, "quantity": None, **item} for item in details["items"]]
+        details["items"] = [{"price": None, **item} for item in details["items"]]
+    if details.get("discounts"):
+        details["discounts"] = [{"coupon": None, "promotion_code": None, **one} for one in details["discounts"]]
     return details
 
 
@@ -183,5 +185,5 @@ def _check_change(subscription: StripeObject, items: list[dict[str, Any]]) -> No
     if wanted.get("id") != own[0]["id"]:
         text = f"No such subscription_item: '{wanted.get('id')}'"
         raise ApiError(text, code="resource_missing", param="flow_data[subscription_update_confirm][items][0][id]")
-    if wanted["price"] in {None, own[0]["price"]["id"]} and wanted["quantity"] in {None, own[0]["quantity"]}:
+    if wanted["price"] in {None, own[0]["price"]["id"]} and wanted.get("quantity") in {None, own[0].get("quantity")}:
         raise ApiError("Cannot update the subscription because there are no changes to confirm.")

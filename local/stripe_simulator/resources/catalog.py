@@ -77,11 +77,9 @@ _PRICE_FIELDS = (
     *(
         "active",
         "billing_scheme",
-        "custom_unit_amount",
         "lookup_key",
         "nickname",
         "tax_behavior",
-        "tiers",
         "tiers_mode",
     ),
     "transform_quantity",
@@ -96,7 +94,7 @@ def create_price(call: Call) -> StripeObject:
     recurring = _recurring(params["recurring"]) if "recurring" in params else None
     price: StripeObject = (
         {"id": new_id("price"), "object": "price"}
-        | dict.fromkeys(_PRICE_FIELDS)
+        | dict.fromkeys((*_PRICE_FIELDS, "custom_unit_amount"))
         | {
             "active": True,
             "billing_scheme": "per_unit",
@@ -114,6 +112,11 @@ def create_price(call: Call) -> StripeObject:
         "type": "recurring" if recurring else "one_time",
     }
     price |= amounts
+    if params.get("custom_unit_amount", {}).get("enabled"):
+        price["custom_unit_amount"] = {name: params["custom_unit_amount"].get(name) for name in _CHOSEN_AMOUNTS}
+    if "tiers" in params:
+        tiers = [_tier(one) for one in params["tiers"]]
+        call.store.on_demand.add({"id": price["id"], "created": call.now, "tiers": tiers})
     call.store.prices.add(price)
     emit(call, "price.created", price)
     return price
@@ -121,7 +124,7 @@ def create_price(call: Call) -> StripeObject:
 
 def _amounts(params: dict[str, Any]) -> StripeObject:
     """Return `unit_amount` and `unit_amount_decimal`; the first is null when the second has a fraction."""
-    if params.get("billing_scheme") == "tiered":
+    if params.get("billing_scheme") == "tiered" or "custom_unit_amount" in params:
         return {"unit_amount": None, "unit_amount_decimal": None}
     if "unit_amount" not in params and "unit_amount_decimal" not in params:
         raise missing("unit_amount")
@@ -129,6 +132,17 @@ def _amounts(params: dict[str, Any]) -> StripeObject:
     whole = exact.quantize(Decimal(1), ROUND_HALF_UP)
     is_whole = whole == exact
     return {"unit_amount": int(whole) if is_whole else None, "unit_amount_decimal": str(whole if is_whole else exact)}
+
+
+_CHOSEN_AMOUNTS = ("maximum", "minimum", "preset")
+
+
+def _tier(given: dict[str, Any]) -> StripeObject:
+    tier: StripeObject = {"up_to": None if given["up_to"] == "inf" else given["up_to"]}
+    for name in ("flat_amount", "unit_amount"):
+        exact = given.get(f"{name}_decimal", given.get(name))
+        tier |= {name: given.get(name), f"{name}_decimal": None if exact is None else str(exact)}
+    return tier
 
 
 def _recurring(given: dict[str, Any]) -> StripeObject:
@@ -226,9 +240,13 @@ def create_promotion_code(call: Call) -> StripeObject:
         "code": call.params.get("code") or token(8).upper(),
         "created": call.now,
         "customer": call.params.get("customer"),
+        "customer_account": None,
+        "expires_at": None,
         "livemode": False,
+        "max_redemptions": None,
         "metadata": call.params.get("metadata") or {},
         "promotion": promotion,
+        "restrictions": {"first_time_transaction": False, "minimum_amount": None, "minimum_amount_currency": None},
         "times_redeemed": 0,
     }
     return call.store.promotion_codes.add(code)
@@ -236,8 +254,8 @@ def create_promotion_code(call: Call) -> StripeObject:
 
 def coupon_of(call: Call, given: dict[str, Any], param: str) -> StripeObject:
     """Return the coupon that `{coupon}` or `{promotion_code}` names; raises Stripe's error if there is none."""
-    if "promotion_code" not in given:
-        return _redeemable(call, call.store.coupons.get(given.get("coupon", ""), f"{param}[coupon]"), param)
+    if not given.get("promotion_code"):
+        return _redeemable(call, call.store.coupons.get(given.get("coupon") or "", f"{param}[coupon]"), param)
     code = call.store.promotion_codes.get(given["promotion_code"], f"{param}[promotion_code]")
     if not code["active"]:
         raise ApiError("This promotion code is not active.", param=f"{param}[promotion_code]")
@@ -272,16 +290,17 @@ def discounts_of(call: Call, subscription: StripeObject, given: list[dict[str, A
     ]
 
 
+_DISCOUNT_NULLS = ("checkout_session", "customer_account", "end", "invoice", "invoice_item", "subscription_item")
+
+
 def make_discount(call: Call, subscription: StripeObject, given: dict[str, Any], param: str) -> str:
     """Redeem `{coupon}` or `{promotion_code}` for a subscription; returns the id of the discount."""
     coupon = coupon_of(call, given, param)
     coupon["times_redeemed"] += 1
-    discount = {
+    discount = dict.fromkeys(_DISCOUNT_NULLS) | {
         "id": new_id("di"),
         "object": "discount",
-        "created": call.now,
         "customer": subscription["customer"],
-        "end": None,
         "promotion_code": given.get("promotion_code"),
         "source": {"coupon": coupon["id"], "type": "coupon"},
         "start": call.now,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from local.stripe_simulator.answers import list_page, search
-from local.stripe_simulator.parameters import apply_fields
+from local.stripe_simulator.parameters import apply_fields, full_address
 from local.stripe_simulator.resources import payment_methods
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.simulator import Call
@@ -25,13 +25,16 @@ _FIELDS = (
     "next_invoice_sequence",
 )
 
+# These are left out as long as nobody has set them.
+_ABSENT = {"business_name", "individual_name"}
+
 
 def _blank(call: Call) -> StripeObject:
     nulls = ("currency", "customer_account", "default_source", "discount", "test_clock")
     invoice_settings = ("custom_fields", "default_payment_method", "footer", "rendering_options")
     return (
         {"id": new_id("cus"), "object": "customer"}
-        | dict.fromkeys((*_FIELDS, *nulls))
+        | dict.fromkeys((*(name for name in _FIELDS if name not in _ABSENT), *nulls))
         | {
             "balance": 0,
             "created": call.now,
@@ -52,7 +55,7 @@ def create(call: Call) -> StripeObject:
     customer = _blank(call)
     if "test_clock" in call.params:
         customer["test_clock"] = call.store.test_clocks.get(call.params["test_clock"], "test_clock")["id"]
-    apply_fields(customer, call.params, _FIELDS)
+    _apply_details(call, customer)
     call.store.customers.add(customer)
     settings = dict(call.params.get("invoice_settings", {}))
     card = call.params.get("payment_method") or call.params.get("source")
@@ -71,10 +74,23 @@ def update(call: Call) -> StripeObject:
     customer = call.store.customers.get(call.ids["id"])
     before, changed = snapshot(customer), snapshot(customer)
     _apply_invoice_settings(call, changed, call.params.get("invoice_settings", {}))
-    apply_fields(changed, call.params, _FIELDS)
+    _apply_details(call, changed)
+    customer.clear()
     customer.update(changed)
     emit_update(call, "customer.updated", before, customer)
     return customer
+
+
+def _apply_details(call: Call, customer: StripeObject) -> None:
+    apply_fields(customer, call.params, _FIELDS)
+    for name in _ABSENT:
+        if customer.get(name, "") is None:
+            del customer[name]
+    if "address" in call.params:
+        customer["address"] = full_address(call.params["address"])
+    if call.params.get("shipping"):
+        given = call.params["shipping"]
+        customer["shipping"] = {"phone": None, **given, "address": full_address(given["address"])}
 
 
 def _apply_invoice_settings(call: Call, customer: StripeObject, settings: dict[str, Any]) -> None:

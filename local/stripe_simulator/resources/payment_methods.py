@@ -4,6 +4,7 @@ from typing import Any
 
 from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError, missing
+from local.stripe_simulator.parameters import full_address
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
@@ -27,30 +28,61 @@ def _card(given: dict[str, Any]) -> StripeObject:
         "exp_year": given.get("exp_year", 2034),
         "fingerprint": token(16),
         "funding": "credit",
+        "generated_from": None,
         "last4": number[-4:] or _LAST4[brand],
         "networks": {"available": [brand], "preferred": None},
+        "regulated_status": "unregulated",
         "three_d_secure_usage": {"supported": True},
         "wallet": None,
     }
 
 
+# The fields of the types that have any; all are null, except where the value stands here.
+_DETAILS: dict[str, StripeObject] = {
+    "acss_debit": dict.fromkeys(("bank_name", "fingerprint", "institution_number", "last4", "transit_number")),
+    "au_becs_debit": dict.fromkeys(("bsb_number", "fingerprint", "last4")),
+    "bacs_debit": dict.fromkeys(("fingerprint", "last4", "sort_code")),
+    "boleto": {"tax_id": ""},
+    "cashapp": dict.fromkeys(("buyer_id", "cashtag")),
+    "eps": {"bank": None},
+    "fpx": {"account_holder_type": None, "bank": "maybank2u"},
+    "ideal": dict.fromkeys(("bank", "bic")),
+    "kr_card": dict.fromkeys(("brand", "last4")),
+    "link": {"email": None},
+    "naver_pay": {"buyer_id": None, "funding": "points"},
+    "nz_bank_account": dict.fromkeys(("bank_code", "bank_name", "branch_code", "last4"), "")
+    | {"account_holder_name": None, "suffix": None},
+    "p24": {"bank": None},
+    "paypal": dict.fromkeys(("country", "payer_email", "payer_id")),
+    "payto": dict.fromkeys(("bsb_number", "last4", "pay_id")),
+    "sepa_debit": dict.fromkeys(("bank_code", "branch_code", "country", "fingerprint", "generated_from", "last4")),
+    "sofort": {"country": None},
+    "upi": {"vpa": None},
+    "us_bank_account": dict.fromkeys(
+        ("account_holder_type", "account_type", "bank_name", "financial_connections_account", "fingerprint", "last4")
+    )
+    | dict.fromkeys(("networks", "routing_number", "status_details")),
+}
+
+
 def create(call: Call) -> StripeObject:
-    """`POST /v1/payment_methods`; whatever the type, only cards carry details."""
+    """`POST /v1/payment_methods`; whatever the type, only cards have details that are not empty."""
     if "type" not in call.params:
         raise missing("type")
+    kind, billing = call.params["type"], dict(call.params.get("billing_details", {}))
+    billing["address"] = full_address(billing.get("address"))
     method: StripeObject = {
         "id": new_id("pm"),
         "object": "payment_method",
         "allow_redisplay": "unspecified",
-        "billing_details": {"address": None, "email": None, "name": None, "phone": None, "tax_id": None}
-        | call.params.get("billing_details", {}),
+        "billing_details": {"address": None, "email": None, "name": None, "phone": None, "tax_id": None} | billing,
         "created": call.now,
         "customer": None,
         "customer_account": None,
         "livemode": False,
         "metadata": call.params.get("metadata") or {},
-        "type": call.params["type"],
-        call.params["type"]: _card(call.params.get("card", {})) if call.params["type"] == "card" else {},
+        "type": kind,
+        kind: _card(call.params.get("card", {})) if kind == "card" else dict(_DETAILS.get(kind, {})),
     }
     return call.store.payment_methods.add(method)
 

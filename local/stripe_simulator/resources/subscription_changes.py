@@ -41,8 +41,9 @@ def _apply_changes(call: Call, subscription: StripeObject) -> None:
         payment_methods.require_attached(call, method, subscription["customer"], "default_payment_method")
     subscriptions.apply_collection(subscription, params)
     apply_fields(subscription, params, ("default_payment_method", "description"))
-    for name in ("trial_settings", "payment_settings", "cancellation_details"):
+    for name in ("payment_settings", "cancellation_details"):
         subscription[name] = {**subscription[name], **params.get(name, {})}
+    subscription["trial_settings"]["end_behavior"] |= params.get("trial_settings", {}).get("end_behavior", {})
     _apply_cancellation(call, subscription)
     if "trial_end" in params:
         _apply_trial_end(call, subscription, params["trial_end"])
@@ -89,11 +90,13 @@ def _apply_trial_end(call: Call, subscription: StripeObject, trial_end: int | st
 
 def end_trial(call: Call, subscription: StripeObject) -> None:
     """End the trial: without a payment method, `trial_settings` decide whether it goes on, pauses or ends."""
-    behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    settings = subscription["trial_settings"]["end_behavior"]
+    behavior = settings["missing_payment_method"]
     subscription["trial_end"] = min(subscription["trial_end"] or call.now, call.now)
     if payment_methods.has_any(call, subscription) or behavior == "create_invoice":
         subscription["status"] = "active"
-        restart_cycle(call, subscription, subscription["trial_end"])
+        keeps_anchor = settings["billing_cycle_anchor"] == "unchanged"
+        restart_cycle(call, subscription, subscription["billing_cycle_anchor" if keeps_anchor else "trial_end"])
     elif behavior == "pause":
         subscription["status"] = "paused"
         subscription["status_details"] = paused_details(call.now, "trial_end_without_payment_method")
@@ -160,7 +163,8 @@ def resume(call: Call) -> StripeObject:
     if classic and call.params.get("payment_behavior") == "resume_on_payment_success":
         raise ApiError("`resume_on_payment_success` needs `billing_mode` `flexible`.", param="payment_behavior")
     before = snapshot(subscription)
-    subscription |= {"status": "active", "status_details": None}
+    subscription["status"] = "active"
+    subscription.pop("status_details", None)
     call.simulator.pause_ends.pop(subscription["id"], None)
     if call.params.get("billing_cycle_anchor", {"type": "now"})["type"] == "now":
         restart_cycle(call, subscription, call.now)

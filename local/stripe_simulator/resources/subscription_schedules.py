@@ -1,5 +1,6 @@
 """Subscription schedules: phases that change the prices of a subscription."""
 
+import copy
 from typing import Any
 
 from local.stripe_simulator.errors import ApiError, missing
@@ -21,24 +22,33 @@ def create(call: Call) -> StripeObject:
     if subscription["schedule"] or subscription["status"] in ENDED:
         text = f"You cannot migrate a subscription that is already attached to a schedule: {subscription['id']}."
         raise ApiError(text, param="from_subscription")
-    items = [{"price": one["price"]["id"], "quantity": one["quantity"]} for one in subscription["items"]["data"]]
+    items = [
+        _phase_item(one["price"], {"metadata": one["metadata"], **_quantity_of(one)})
+        for one in subscription["items"]["data"]
+    ]
     schedule: StripeObject = {
         "id": new_id("sub_sched"),
         "object": "subscription_schedule",
+        "application": None,
+        "billing_mode": copy.deepcopy(subscription["billing_mode"]),
         "canceled_at": None,
         "completed_at": None,
         "created": call.now,
         "customer": subscription["customer"],
+        "customer_account": None,
+        "default_settings": _default_settings(subscription),
         "end_behavior": "release",
         "livemode": False,
         "metadata": {},
         "pause_schedules": [],
-        "phases": [{"start_date": subscription["start_date"], "end_date": period_end(subscription), "items": items}],
+        "phases": [_phase(subscription, subscription["start_date"], period_end(subscription), items)],
         "released_at": None,
         "released_subscription": None,
         "status": "active",
         "subscription": subscription["id"],
+        "test_clock": None,
     }
+    schedule["current_phase"] = _current(schedule, call.now)
     call.store.subscription_schedules.add(schedule)
     emit(call, "subscription_schedule.created", schedule)
     _attach(call, subscription, schedule["id"])
@@ -48,7 +58,8 @@ def create(call: Call) -> StripeObject:
 def retrieve(call: Call) -> StripeObject:
     """`GET /v1/subscription_schedules/{id}`."""
     schedule = call.store.subscription_schedules.get(call.ids["id"])
-    return {**schedule, "current_phase": _current(schedule, call.now)}
+    schedule["current_phase"] = _current(schedule, call.now)
+    return schedule
 
 
 def update(call: Call) -> StripeObject:
@@ -56,11 +67,13 @@ def update(call: Call) -> StripeObject:
     schedule = _live(call)
     before = snapshot(schedule)
     if "phases" in call.params:
-        schedule["phases"] = _phases(call, call.params["phases"])
+        subscription = call.store.subscriptions.get(schedule["subscription"])
+        schedule["phases"] = _phases(call, subscription, call.params["phases"])
+        schedule["current_phase"] = _current(schedule, call.now)
     schedule["end_behavior"] = call.params.get("end_behavior", schedule["end_behavior"])
     _queue_next_phase(call, schedule)
     emit_update(call, "subscription_schedule.updated", before, schedule)
-    return retrieve(call)
+    return schedule
 
 
 def release(call: Call) -> StripeObject:
@@ -68,7 +81,7 @@ def release(call: Call) -> StripeObject:
     schedule = _live(call)
     subscription = call.store.subscriptions.get(schedule["subscription"])
     schedule |= {"status": "released", "released_at": call.now, "released_subscription": subscription["id"]}
-    schedule["subscription"] = None
+    schedule |= {"subscription": None, "current_phase": None}
     call.simulator.phase_starts.pop(subscription["id"], None)
     emit(call, "subscription_schedule.released", schedule)
     _attach(call, subscription, None)
@@ -92,6 +105,7 @@ def begin_phase(call: Call, subscription: StripeObject) -> None:
     ]
     gone = [{"id": item["id"], "deleted": True} for item in own[len(wanted) :]]
     subscriptions.change_items(call, subscription, [*wanted, *gone])
+    schedule["current_phase"] = _current(schedule, call.now)
     _queue_next_phase(call, schedule)
     emit_update(call, "customer.subscription.updated", before, subscription)
 
@@ -105,16 +119,76 @@ def _live(call: Call) -> StripeObject:
     return schedule
 
 
-def _phases(call: Call, given: list[dict[str, Any]]) -> list[StripeObject]:
+def _phases(call: Call, subscription: StripeObject, given: list[dict[str, Any]]) -> list[StripeObject]:
     phases: list[StripeObject] = []
     start = call.now
     for place, phase in enumerate(given):
         start = _moment(call, phase.get("start_date", start))
-        for item in phase["items"]:
-            subscriptions.price_of(call, item, f"phases[{place}][items]")
-        phases.append({"start_date": start, "end_date": _end(phase, start, call), "items": phase["items"]})
+        items = [
+            _phase_item(subscriptions.price_of(call, item, f"phases[{place}][items]"), item) for item in phase["items"]
+        ]
+        phases.append(_phase(subscription, start, _end(phase, start, call), items))
+        phases[-1]["proration_behavior"] = phase.get("proration_behavior", "create_prorations")
         start = phases[-1]["end_date"]
     return phases
+
+
+_PHASE_NULLS = (
+    *("application_fee_percent", "billing_cycle_anchor", "billing_thresholds", "collection_method"),
+    *("default_payment_method", "description", "invoice_settings", "on_behalf_of", "transfer_data", "trial_end"),
+)
+
+
+def _phase(subscription: StripeObject, start: int, end: int, items: list[StripeObject]) -> StripeObject:
+    return dict.fromkeys(_PHASE_NULLS) | {
+        "add_invoice_items": [],
+        "currency": subscription["currency"],
+        "default_tax_rates": [],
+        "discounts": [],
+        "end_date": end,
+        "items": items,
+        "metadata": {},
+        "proration_behavior": "create_prorations",
+        "start_date": start,
+    }
+
+
+def _phase_item(price: StripeObject, given: dict[str, Any]) -> StripeObject:
+    item: StripeObject = {
+        "billing_thresholds": None,
+        "discounts": [],
+        "metadata": given.get("metadata") or {},
+        "tax_rates": [],
+    }
+    is_metered = price["recurring"]["usage_type"] == "metered"
+    quantity = {} if is_metered else {"quantity": given.get("quantity", 1)}
+    return item | {"plan": price["id"], "price": price["id"]} | quantity
+
+
+def _quantity_of(item: StripeObject) -> StripeObject:
+    return {"quantity": item["quantity"]} if "quantity" in item else {}
+
+
+def _default_settings(subscription: StripeObject) -> StripeObject:
+    return {
+        "application_fee_percent": None,
+        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+        "billing_cycle_anchor": "automatic",
+        "billing_thresholds": None,
+        "collection_method": subscription["collection_method"],
+        "default_payment_method": subscription["default_payment_method"],
+        "description": subscription["description"],
+        "invoice_settings": {
+            "account_tax_ids": None,
+            "custom_fields": None,
+            "days_until_due": subscription["days_until_due"],
+            "description": None,
+            "footer": None,
+            "issuer": {"type": "self"},
+        },
+        "on_behalf_of": None,
+        "transfer_data": None,
+    }
 
 
 def _end(phase: dict[str, Any], start: int, call: Call) -> int:

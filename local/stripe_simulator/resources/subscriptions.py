@@ -172,7 +172,8 @@ def cancel(call: Call, reason: str = "cancellation_requested") -> StripeObject:
     subscription = call.store.subscriptions.get(call.ids["id"])
     if subscription["status"] in ENDED:
         raise ApiError(f"No such subscription: '{subscription['id']}'", status=404, code="resource_missing", param="id")
-    subscription |= {"status": "canceled", "ended_at": call.now, "status_details": None}
+    subscription |= {"status": "canceled", "ended_at": call.now}
+    subscription.pop("status_details", None)
     subscription["canceled_at"] = subscription["canceled_at"] or call.now
     subscription["cancellation_details"] |= {"reason": reason, **call.params.get("cancellation_details", {})}
     call.simulator.pause_ends.pop(subscription["id"], None)
@@ -186,8 +187,8 @@ _NULLS = (
     *("application", "application_fee_percent", "billing_cycle_anchor_config", "billing_thresholds", "cancel_at"),
     *("canceled_at", "customer_account", "days_until_due", "default_payment_method", "default_source", "description"),
     *("ended_at", "latest_invoice", "next_pending_invoice_item_invoice", "on_behalf_of", "pause_collection"),
-    *("pending_invoice_item_interval", "pending_setup_intent", "pending_update", "presentment_details", "schedule"),
-    *("status_details", "test_clock", "transfer_data", "trial_end", "trial_start"),
+    *("pending_invoice_item_interval", "pending_setup_intent", "pending_update", "schedule"),
+    *("test_clock", "transfer_data", "trial_end", "trial_start"),
 )
 
 _DEFAULTS: StripeObject = dict.fromkeys(_NULLS) | {
@@ -214,7 +215,7 @@ _DEFAULTS: StripeObject = dict.fromkeys(_NULLS) | {
         "save_default_payment_method": "off",
     },
     "status": "active",
-    "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
+    "trial_settings": {"end_behavior": {"billing_cycle_anchor": None, "missing_payment_method": "create_invoice"}},
 }
 
 
@@ -222,7 +223,7 @@ def blank_subscription(call: Call) -> StripeObject:
     """Return a new active subscription without items."""
     subscription_id, params, started = new_id("sub"), call.params, call.params.get("backdate_start_date", call.now)
     items_url = f"/v1/subscription_items?subscription={subscription_id}"
-    subscription = (
+    subscription: StripeObject = (
         {"id": subscription_id, "object": "subscription"}
         | copy.deepcopy(_DEFAULTS)
         | {
@@ -234,8 +235,9 @@ def blank_subscription(call: Call) -> StripeObject:
             "start_date": started,
         }
     )
-    for name in ("description", "metadata", "trial_settings"):
+    for name in ("description", "metadata"):
         subscription[name] = params.get(name) or subscription[name]
+    subscription["trial_settings"]["end_behavior"] |= params.get("trial_settings", {}).get("end_behavior", {})
     subscription["payment_settings"] |= params.get("payment_settings", {})
     return subscription
 
@@ -243,7 +245,7 @@ def blank_subscription(call: Call) -> StripeObject:
 def _billing_mode(call: Call) -> StripeObject:
     mode = call.params.get("billing_mode", {"type": "flexible"})
     if mode["type"] != "flexible":
-        return {"flexible": None, "type": mode["type"], "updated_at": None}
+        return {"flexible": None, "type": mode["type"]}
     flexible = {"proration_discounts": "included", **mode.get("flexible", {})}
     return {"flexible": flexible, "type": "flexible", "updated_at": call.now}
 
@@ -253,7 +255,6 @@ def build_item(call: Call, given: dict[str, Any], subscription: StripeObject, pa
     item: StripeObject = {
         "id": new_id("si"),
         "object": "subscription_item",
-        "billed_until": None,
         "billing_thresholds": None,
         "created": call.now,
         "current_period_end": 0,
@@ -287,7 +288,8 @@ def change_items(call: Call, subscription: StripeObject, given: list[dict[str, A
         if {"price", "price_data", "plan"} & entry.keys():
             set_price(item, price_of(call, entry, param))
             set_period(item, subscription, call.now)
-        apply_fields(item, entry, ("quantity",))
+        if item["price"]["recurring"]["usage_type"] != "metered":
+            apply_fields(item, entry, ("quantity",))
     _check_items(items)
     subscription["items"]["total_count"] = len(items)
 
@@ -313,7 +315,9 @@ def set_price(item: StripeObject, price: StripeObject) -> None:
     """Set the price of an item; metered items have no quantity."""
     item["price"], item["plan"] = dict(price), plan_of(price)
     if price["recurring"]["usage_type"] == "metered":
-        item["quantity"] = None
+        item.pop("quantity", None)
+    else:
+        item.setdefault("quantity", 1)
 
 
 def plan_of(price: StripeObject) -> StripeObject:
