@@ -120,6 +120,7 @@ class _Unconfirmed:
     """A difference, and when it was first seen (seconds of the rate limit's clock)."""
 
     found: SubscriptionRead
+    is_absent: bool
     seen_at: float
 
 
@@ -204,11 +205,11 @@ class Comparison:
             self._limit.sleep(self._seconds_left())
             self.confirm(wait=True)
 
-    def _due(self) -> list[SubscriptionRead]:
+    def _due(self) -> list[_Unconfirmed]:
         """Take the differences that have waited long enough, a batch of them."""
-        due: list[SubscriptionRead] = []
+        due: list[_Unconfirmed] = []
         while self._unconfirmed and len(due) < BATCH and self._seconds_left() <= 0:
-            due.append(self._unconfirmed.popleft().found)
+            due.append(self._unconfirmed.popleft())
         return due
 
     def _seconds_left(self) -> float:
@@ -225,10 +226,16 @@ class Comparison:
             # Written since the list was read.
             self.counts.in_flight += 1
             return
-        self._unconfirmed.append(_Unconfirmed(found, self._limit.seconds()))
+        self._unconfirmed.append(_Unconfirmed(found, held is None, self._limit.seconds()))
 
-    def _confirm_one(self, listed: SubscriptionRead) -> _Confirmed:
-        """Look at a difference again. A list may lag: where the mirror has something, Stripe is read once more."""
+    def _confirm_one(self, difference: _Unconfirmed) -> _Confirmed:
+        """Look at a difference again. A list may lag: where the mirror has something, Stripe is read once more.
+
+        What was absent is written without another look: the write is refused if something is there by now.
+        """
+        listed = difference.found
+        if difference.is_absent and self._mirror:
+            return _Confirmed(_drift(DriftKind.ABSENT, listed), self._repair(listed, is_fresh=False))
         held = self._held(listed)
         if held is None:
             return _Confirmed(_drift(DriftKind.ABSENT, listed), self._repair(listed, is_fresh=False))

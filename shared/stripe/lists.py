@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import stripe
 from stripe import StripeClient
@@ -68,10 +68,20 @@ def subscription_pages(
 ) -> Iterator[ListPage]:
     """Read every subscription of the account, canceled ones too, newest first.
 
-    Stripe hides those of test clocks from this list. Raises as `Retries.of_stripe` does; no page is ever skipped.
+    Stripe hides those of test clocks from this list. The next page is read while the caller works on the last one.
+    Raises as `Retries.of_stripe` does; no page is ever skipped.
     """
-    for page in pages(client, retries, "/v1/subscriptions", {"status": "all"}, starting_after=starting_after):
-        yield with_whole_subscriptions(client, retries, page)
+
+    def whole() -> Iterator[ListPage]:
+        for page in pages(client, retries, "/v1/subscriptions", {"status": "all"}, starting_after=starting_after):
+            yield with_whole_subscriptions(client, retries, page)
+
+    read = whole()
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, read, None)
+        while page := following.result():
+            following = pool.submit(next, read, None)
+            yield page
 
 
 def with_whole_subscriptions(client: StripeClient, retries: Retries, page: ListPage) -> ListPage:
@@ -212,9 +222,18 @@ class Window:
 class WindowReader:
     """Reads windows side by side under one rate limit; a later run can continue with what is left."""
 
-    def __init__(self, client: StripeClient, limit: RateLimit, windows: Iterable[Window], *, streams: int) -> None:
-        """Keep up to `streams` requests running."""
+    def __init__(
+        self,
+        client: StripeClient,
+        limit: RateLimit,
+        windows: Iterable[Window],
+        *,
+        streams: int,
+        status: Literal["all"] | None = None,
+    ) -> None:
+        """Keep up to `streams` requests running; with the status `all` the list has canceled subscriptions too."""
         self._client = client
+        self._status = {"status": status} if status else {}
         self._retries = Retries(limit)
         self._limit = limit
         self._streams = streams
@@ -254,7 +273,7 @@ class WindowReader:
             self._waiting.appendleft(rest)
 
     def _read(self, window: Window) -> ListPage:
-        page = _page_after(self._retries, self._ask, window.params(), window.after)
+        page = _page_after(self._retries, self._ask, window.params() | self._status, window.after)
         return with_whole_subscriptions(self._client, self._retries, page)
 
     def _ask(self, params: Mapping[str, Any]) -> ListPage:

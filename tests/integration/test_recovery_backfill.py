@@ -1,5 +1,6 @@
 """`portal backfill` brings in the whole account, whatever fails or happens meanwhile."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -85,18 +86,31 @@ def test_an_interrupted_backfill_says_where_to_go_on_and_nothing_is_left_out(
 
 @pytest.mark.usefixtures("small_pages")
 def test_a_failed_backfill_goes_on_where_it_stopped(world: World) -> None:
-    ids = world.subscribe(15)
+    ids = world.subscribe(25)
+    world.simulator.admin("DELETE", "requests")
     steps = fill(world)
-    first = next(steps)
-    assert (first.read, first.starting_after) == (10, ids[5])
-    assert set(world.held()) == set(ids[5:])
+    assert next(steps).starting_after == ids[15]
+    # The second page is on its way by now, the third is not.
+    wait_for_pages(world, 2)
     world.fail({"status": 500, "times": 99, "path": "/v1/subscriptions"})
+    second = next(steps)
+    assert (second.read, second.starting_after) == (20, ids[5])
+    assert set(world.held()) == set(ids[5:])
     with pytest.raises(Unavailable):
         next(steps)
     world.fail()
-    *_, last = fill(world, starting_after=first.starting_after)
+    *_, last = fill(world, starting_after=second.starting_after)
     assert (last.read, last.outcomes) == (5, {Outcome.APPLIED: 5})
     assert set(world.held()) == set(ids)
+
+
+def wait_for_pages(world: World, count: int) -> None:
+    """Wait until so many pages of Stripe's list were asked for."""
+    for _ in range(100):
+        if world.requests(LIST) >= count:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"Page {count} was not asked for")
 
 
 @pytest.mark.usefixtures("small_pages")
@@ -193,6 +207,23 @@ def test_a_slow_page_costs_no_read_of_each_subscription(world: World) -> None:
     list(fill(world, rule=Slow(), limit=limit))
     assert set(world.held()) == set(ids)
     assert world.requests("GET /v1/subscriptions/{id}") == 0
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_the_next_page_is_read_while_the_last_is_written(world: World) -> None:
+    """Stripe takes as long for a page as the table does: one after the other would take twice the time."""
+    ids = world.subscribe(15)
+    limit = world.limit()
+    rule = world.rule(limit)
+    world.simulator.admin("DELETE", "requests")
+
+    class Waiting:
+        def observe(self, found: Any, *, is_fresh: bool = False) -> Outcome:
+            wait_for_pages(world, 2)
+            return rule.observe(found, is_fresh=is_fresh)
+
+    list(fill(world, rule=Waiting(), limit=limit))
+    assert set(world.held()) == set(ids)
 
 
 def test_a_cursor_that_stripe_does_not_know_is_refused(world: World) -> None:

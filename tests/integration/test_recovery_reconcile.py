@@ -1,11 +1,17 @@
 """`portal reconcile` finds every difference between mirror and Stripe, and repairs what can be repaired."""
 
 import json
+import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from stripe import StripeClient
 
 from shared.mirror.table import Write
+from shared.stripe import lists
+from shared.stripe.lists import ListPage
 from tests.integration.conftest import Aws
 from tests.integration.recovery_world import FAST, World, make_world
 from tests.integration.simulator_fixtures import RunningSimulator
@@ -60,6 +66,29 @@ def test_repair_makes_the_mirror_true_and_deletes_nothing(world: World) -> None:
     again = world.portal("reconcile", *FAST)
     assert "1 missing at Stripe" in again.stdout
     assert "different" not in again.stdout
+
+
+def test_pages_are_read_side_by_side(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stripe takes longer for a page than the rate asks for: one after the other would never reach the rate."""
+    monkeypatch.setattr(lists, "PAGE", 5)
+    ids = []
+    for _ in range(30):
+        ids += world.subscribe()
+        world.later()
+    running, most, read = 0, 0, lists.read_page
+
+    def slow(client: StripeClient, path: str, params: Mapping[str, Any]) -> ListPage:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.1)
+        running -= 1
+        return read(client, path, params)
+
+    monkeypatch.setattr(lists, "read_page", slow)
+    result = world.portal("reconcile", "--repair", *FAST)
+    assert (result.exit_code, set(world.held())) == (0, set(ids))
+    assert most > 1
 
 
 def test_a_canceled_subscription_that_the_mirror_thinks_alive_is_found(world: World) -> None:

@@ -294,6 +294,23 @@ def test_an_empty_mirror_is_filled_side_by_side_without_a_read_for_each() -> Non
     assert (result.found, result.repaired) == ({DriftKind.ABSENT: 10 * WORKERS}, 10 * WORKERS)
 
 
+def test_repairing_an_empty_mirror_costs_one_write_each() -> None:
+    """The write itself is refused where an event has brought the subscription meanwhile: no read has to come first."""
+    run = Run(pytest.fail)
+    run.table.get = pytest.fail  # type: ignore[assignment, method-assign]
+    run.compare(*(listed("active", id_=f"sub_{number}") for number in range(20)))
+    assert run.run.counts.result().repaired == 20
+
+
+def test_what_an_event_brought_meanwhile_is_no_drift_of_an_empty_mirror() -> None:
+    run = Run(lambda _: listed("active", NOW + 4))
+    run.run.compare([listed("active")], {})
+    run.hold("active", NOW + 1)
+    run.run.confirm(wait=True)
+    result = run.run.counts.result()
+    assert (result.drifted, result.repaired, result.in_flight, run.reads) == (0, 0, 1, 0)
+
+
 def test_a_repair_that_was_overtaken_is_no_drift() -> None:
     class Overtaken:
         def observe(self, _found: SubscriptionRead, *, is_fresh: bool = False) -> Outcome:
