@@ -35,7 +35,7 @@ _LOCAL_AWS_SETTINGS = frozenset(
     {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
 )
 # The template's defaults, for a stack that does not list the parameter.
-DEFAULTS = {"EventClockUncertaintySeconds": "3", "EndedRetentionDays": "400"}
+DEFAULTS = {"EventClockUncertaintySeconds": "10", "EndedRetentionDays": "400"}
 
 
 def operator_key() -> str | None:
