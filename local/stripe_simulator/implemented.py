@@ -67,10 +67,10 @@ PARAMETERS = {
     "POST /v1/subscriptions/{id}/pause": "type",
     "POST /v1/subscriptions/{id}/resume": "billing_cycle_anchor payment_behavior",
     "POST /v1/subscriptions/{id}/migrate": "billing_mode",
-    "POST /v1/subscription_schedules": "from_subscription",
+    "POST /v1/subscription_schedules": "from_subscription pause_schedules",
     "POST /v1/subscription_schedules/{id}": """
-        end_behavior phases.duration phases.end_date phases.items.plan phases.items.price phases.items.price_data
-        phases.items.quantity phases.start_date
+        end_behavior pause_schedules phases.duration phases.end_date phases.items.plan phases.items.price
+        phases.items.price_data phases.items.quantity phases.start_date
     """,
     "POST /v1/billing_portal/configurations": _CONFIGURATION,
     "GET /v1/billing_portal/configurations": f"{_PAGE} active is_default",

@@ -36,7 +36,9 @@ class Simulator:
         self.pause_ends: dict[str, int] = {}
         # Subscription id to the time at which the next phase of its schedule begins.
         self.phase_starts: dict[str, int] = {}
-        self.due_changes = DueChanges(self.pause_ends, self.phase_starts)
+        # Subscription id to the time of the next pause or resume that its schedule plans.
+        self.pause_plans: dict[str, int] = {}
+        self.due_changes = DueChanges(self.pause_ends, self.phase_starts, self.pause_plans)
         self.deleted_customers: dict[str, StripeObject] = {}
         self.checkout_params: dict[str, dict[str, Any]] = {}
         self.visits: dict[str, PortalVisit] = {}

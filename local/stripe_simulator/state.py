@@ -12,7 +12,7 @@ from local.stripe_simulator.simulator import PortalVisit, Simulator
 
 _FORMAT = 1
 # Attributes of the simulator that are JSON as they are.
-_PLAIN = ("pause_ends", "phase_starts", "deleted_customers", "checkout_params", "login_codes")
+_PLAIN = ("pause_ends", "phase_starts", "pause_plans", "deleted_customers", "checkout_params", "login_codes")
 
 
 class StateError(Exception):

@@ -184,11 +184,13 @@ _BILLED = {"active", "past_due", "unpaid", "trialing"}
 
 
 class DueChanges:
-    """A queue of subscriptions by the time of their next change; outdated entries are checked when they come up."""
+    """A queue of subscriptions by the time of their next change; outdated entries are checked when they come up.
 
-    def __init__(self, pause_ends: dict[str, int], phase_starts: dict[str, int]) -> None:
-        self._pause_ends = pause_ends
-        self._phase_starts = phase_starts
+    `moments` are times of changes by the subscription's id; they are read again whenever they matter.
+    """
+
+    def __init__(self, *moments: dict[str, int]) -> None:
+        self._moments = moments
         self._entries: list[tuple[int, str]] = []
 
     def due_at(self, subscription: StripeObject) -> int | None:
@@ -196,7 +198,7 @@ class DueChanges:
         if subscription["status"] in {"canceled", "incomplete_expired"}:
             return None
         name = subscription["id"]
-        moments = [self._pause_ends.get(name), self._phase_starts.get(name), subscription["cancel_at"]]
+        moments = [subscription["cancel_at"], *(times.get(name) for times in self._moments)]
         if subscription["status"] in _BILLED:
             moments += [item["current_period_end"] for item in subscription["items"]["data"]]
         if subscription["status"] == "trialing":

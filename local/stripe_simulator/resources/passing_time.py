@@ -1,6 +1,11 @@
 """What Stripe does by itself as time passes: renewals, ends of trials, pauses and subscriptions, phases."""
 
-from local.stripe_simulator.resources import subscription_changes, subscription_schedules, subscriptions
+from local.stripe_simulator.resources import (
+    pause_schedules,
+    subscription_changes,
+    subscription_schedules,
+    subscriptions,
+)
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.resources.subscription_changes import end_trial
 from local.stripe_simulator.resources.subscriptions import set_period
@@ -39,6 +44,8 @@ def _carry_out(call: Call, subscription: StripeObject) -> None:
         subscriptions.cancel(call.about(subscription["id"]))
     elif call.simulator.pause_ends.get(subscription["id"], call.now + 1) <= call.now:
         subscription_changes.resume(call.about(subscription["id"]))
+    elif call.simulator.pause_plans.get(subscription["id"], call.now + 1) <= call.now:
+        pause_schedules.carry_out_due(call, subscription)
     elif call.simulator.phase_starts.get(subscription["id"], call.now + 1) <= call.now:
         subscription_schedules.begin_phase(call, subscription)
     else:

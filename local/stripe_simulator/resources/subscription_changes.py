@@ -18,6 +18,7 @@ def update(call: Call) -> StripeObject:
     subscription = call.store.subscriptions.get(call.ids["id"])
     if subscription["status"] in subscriptions.ENDED and not call.params.keys() <= _LEFT_AFTER_END:
         raise ApiError("A canceled subscription can only update its cancellation_details and metadata.")
+    _check_schedule(call, subscription)
     before, changed = snapshot(subscription), copy.deepcopy(subscription)
     _apply_changes(call, changed)
     subscription.update(changed)
@@ -28,6 +29,17 @@ def update(call: Call) -> StripeObject:
     if subscription["status"] == "paused" != before["status"]:
         emit(call, "customer.subscription.paused", subscription)
     return subscription
+
+
+def _check_schedule(call: Call, subscription: StripeObject) -> None:
+    """Refuse an end beside that of a schedule; the portal, whose clicks are no requests, has rules of its own."""
+    name = next((name for name in ("cancel_at", "cancel_at_period_end") if name in call.params), None)
+    if subscription["schedule"] and name and call.request_id:
+        raise ApiError(
+            f"The subscription is managed by the subscription schedule `{subscription['schedule']}`, and updating any "
+            "cancelation behavior directly is not allowed. Please update the schedule instead.",
+            param=name,
+        )
 
 
 def _apply_changes(call: Call, subscription: StripeObject) -> None:
@@ -119,6 +131,17 @@ def pause(call: Call) -> StripeObject:
     subscription = call.store.subscriptions.get(call.ids["id"])
     for reason in pause_refusals(subscription):
         raise ApiError(reason)
+    return _pause(call, subscription)
+
+
+def pause_by_schedule(call: Call, subscription: StripeObject) -> None:
+    """Pause as the subscription's own schedule has planned; raises the reasons that `/pause` would give."""
+    for reason in pause_refusals({**subscription, "schedule": None}):
+        raise ApiError(reason)
+    _pause(call, subscription)
+
+
+def _pause(call: Call, subscription: StripeObject) -> StripeObject:
     before = snapshot(subscription)
     subscription |= {"status": "paused", "status_details": paused_details(call.now, "pause_requested")}
     subscription["pending_update"] = None

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 from local.stripe_simulator.errors import ApiError, missing
-from local.stripe_simulator.resources import subscriptions
+from local.stripe_simulator.resources import pause_schedules, subscriptions
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.resources.subscriptions import ENDED, add_interval, period_end
 from local.stripe_simulator.simulator import Call
@@ -46,12 +46,17 @@ def create(call: Call) -> StripeObject:
         "released_subscription": None,
         "status": "active",
         "subscription": subscription["id"],
-        "test_clock": None,
+        "test_clock": subscription["test_clock"],
     }
     schedule["current_phase"] = _current(schedule, call.now)
+    schedule["pause_schedules"] = pause_schedules.planned(
+        call, subscription, schedule, params.get("pause_schedules", [])
+    )
     call.store.subscription_schedules.add(schedule)
     emit(call, "subscription_schedule.created", schedule)
     _attach(call, subscription, schedule["id"])
+    _queue_next_phase(call, schedule)
+    pause_schedules.carry_out_due(call, subscription)
     return schedule
 
 
@@ -65,24 +70,32 @@ def retrieve(call: Call) -> StripeObject:
 def update(call: Call) -> StripeObject:
     """`POST /v1/subscription_schedules/{id}`: `phases` replace the planned ones, the current one among them."""
     schedule = _live(call)
-    before = snapshot(schedule)
+    before, subscription = snapshot(schedule), call.store.subscriptions.get(schedule["subscription"])
+    plans = schedule["pause_schedules"]
+    if "pause_schedules" in call.params:
+        plans = pause_schedules.planned(call, subscription, schedule, call.params["pause_schedules"])
     if "phases" in call.params:
-        subscription = call.store.subscriptions.get(schedule["subscription"])
         schedule["phases"] = _phases(call, subscription, call.params["phases"])
         schedule["current_phase"] = _current(schedule, call.now)
     schedule["end_behavior"] = call.params.get("end_behavior", schedule["end_behavior"])
+    schedule["pause_schedules"] = plans
     _queue_next_phase(call, schedule)
+    pause_schedules.queue(call, schedule, subscription)
     emit_update(call, "subscription_schedule.updated", before, schedule)
     return schedule
 
 
 def release(call: Call) -> StripeObject:
     """`POST /v1/subscription_schedules/{id}/release`: the subscription goes on as it is."""
-    schedule = _live(call)
+    return _release(call, _live(call))
+
+
+def _release(call: Call, schedule: StripeObject) -> StripeObject:
     subscription = call.store.subscriptions.get(schedule["subscription"])
     schedule |= {"status": "released", "released_at": call.now, "released_subscription": subscription["id"]}
     schedule |= {"subscription": None, "current_phase": None}
     call.simulator.phase_starts.pop(subscription["id"], None)
+    call.simulator.pause_plans.pop(subscription["id"], None)
     emit(call, "subscription_schedule.released", schedule)
     _attach(call, subscription, None)
     return schedule
@@ -94,8 +107,11 @@ def plans_update(schedule: StripeObject, now: int) -> bool:
 
 
 def begin_phase(call: Call, subscription: StripeObject) -> None:
-    """Begin the phase that is due: its prices become the subscription's."""
+    """Begin the phase that is due: its prices become the subscription's; after the last one the schedule ends."""
     schedule = call.store.subscription_schedules.get(subscription["schedule"])
+    if schedule["phases"][-1]["end_date"] <= call.now:
+        _end_schedule(call, schedule, subscription)
+        return
     begun = [phase for phase in schedule["phases"] if phase["start_date"] <= call.now]
     before = snapshot(subscription)
     own = subscription["items"]["data"]
@@ -108,6 +124,17 @@ def begin_phase(call: Call, subscription: StripeObject) -> None:
     schedule["current_phase"] = _current(schedule, call.now)
     _queue_next_phase(call, schedule)
     emit_update(call, "customer.subscription.updated", before, subscription)
+
+
+def _end_schedule(call: Call, schedule: StripeObject, subscription: StripeObject) -> None:
+    call.simulator.phase_starts.pop(subscription["id"], None)
+    if schedule["end_behavior"] != "cancel":
+        _release(call, schedule)
+        return
+    call.simulator.pause_plans.pop(subscription["id"], None)
+    schedule |= {"status": "completed", "completed_at": call.now, "current_phase": None}
+    emit(call, "subscription_schedule.completed", schedule)
+    subscriptions.cancel(call.about(subscription["id"]))
 
 
 def _live(call: Call) -> StripeObject:
@@ -212,7 +239,8 @@ def _current(schedule: StripeObject, now: int) -> StripeObject | None:
 
 
 def _queue_next_phase(call: Call, schedule: StripeObject) -> None:
-    ahead = [phase["start_date"] for phase in schedule["phases"] if phase["start_date"] > call.now]
+    moments = [*(phase["start_date"] for phase in schedule["phases"]), schedule["phases"][-1]["end_date"]]
+    ahead = [moment for moment in moments if moment > call.now]
     call.simulator.phase_starts.pop(schedule["subscription"], None)
     if ahead:
         call.simulator.phase_starts[schedule["subscription"]] = min(ahead)
