@@ -1,11 +1,12 @@
 """`portal resume` and `portal convert`: end paused collection, by resuming it or by pausing the subscription."""
 
+import re
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from stripe import StripeClient
 
 from cli.deployment import KEY_VARIABLE
 from cli.terminal import Language, Rate, day, zone
+from shared.audit.acknowledgement import PAUSE_OK, PAUSE_OK_BY, PAUSE_OK_NOTE, acknowledgement_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.i18n import ENGLISH, Message, _, _n, listed, sentences, verbatim
 from shared.mirror.table import SubscriptionTable
@@ -30,10 +32,10 @@ from shared.portal.pause import (
     pause_refusals,
     phase_on,
 )
-from shared.stripe.gateway import read_from_stripe, stripe_errors
+from shared.stripe.gateway import StripeJson, read_from_stripe, stripe_errors
 from shared.stripe.lists import pages, with_whole_subscriptions
 from shared.stripe.money import MonthlyAmount, add_amounts, monthly_amount, written_amounts
-from shared.stripe.pacing import RateLimit, Retries
+from shared.stripe.pacing import RateLimit, Retries, refusals
 from shared.stripe.subscription import Subscription, is_paused, read_subscription
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer()
+
+# docs.stripe.com/api/metadata
+LONGEST_METADATA = 500
 
 # Unpaid time is neither billed nor credited. Stripe's default would credit it.
 _BILLING_NOTHING: "SubscriptionPauseParams" = {
@@ -372,7 +377,8 @@ def resume(  # noqa: PLR0913 - each an option of the command
     def plan(subscription: Subscription) -> PausePlan | None:
         return resume_plan(subscription, calendar, beginnings.get(subscription.id, Beginning()), named=bool(named))
 
-    planned = _plan(selected, plan)
+    today = now.astimezone(team).date()
+    planned = [_unless_acknowledged(deployment.operator_stripe, limit, each, today) for each in _plan(selected, plan)]
     if apply:
         _show(planned, language)
         charged = [
@@ -380,6 +386,69 @@ def resume(  # noqa: PLR0913 - each an option of the command
         ]
         _confirm(charged, now, confirm, language)
     _end_pauses(deployment.operator_stripe, limit, planned, apply=apply, language=language)
+
+
+def _unless_acknowledged(client: StripeClient, limit: RateLimit, planned: Planned, today: date) -> Planned:
+    """Refuse a plan for a pause that the team has acknowledged, even where it named the subscription."""
+    if planned.plan.refusal:
+        return planned
+    acknowledged = acknowledgement_of(_raw(client, limit, planned.subscription.id), today)
+    if acknowledged is None:
+        return planned
+    until = _("until {day}", day=acknowledged.until) if acknowledged.until else _("until further notice")
+    refusal = _("the team has acknowledged this pause {until}", until=until)
+    return replace(planned, plan=replace(planned.plan, refusal=refusal))
+
+
+def _raw(client: StripeClient, limit: RateLimit, subscription_id: str) -> StripeJson:
+    return Retries(limit).of_stripe(lambda: client.raw_request("get", f"/v1/subscriptions/{subscription_id}").data)
+
+
+@app.command()
+def acknowledge(  # noqa: PLR0913 - each an option of the command
+    context: typer.Context,
+    subscription: Annotated[str, typer.Argument(help="The paused subscription, sub_...")],
+    *,
+    until: Annotated[str | None, typer.Option(help="The last day, YYYY-MM-DD (default: until further notice).")] = None,
+    note: Annotated[str, typer.Option(help="Why the pause is right; up to 500 characters.")] = "",
+    by: Annotated[str, typer.Option(envvar="USER", help="Who acknowledges it.")] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="Take the acknowledgement back.")] = False,
+    language: Language = ENGLISH,
+) -> None:
+    """Keep a pause that the team wants out of the audit's headline, until a day.
+
+    It is written to the subscription's metadata; nobody's pause or charge is changed.
+    """
+    if not re.fullmatch(r"sub_\w+", subscription, re.ASCII):
+        raise InvalidRequest(
+            "no_subscription", f"{subscription!r} is not a subscription: write its id, such as sub_123"
+        )
+    deployment: Deployment = context.obj()
+    limit = RateLimit(5)
+    if len(note) > LONGEST_METADATA or len(by) > LONGEST_METADATA:
+        raise InvalidRequest(
+            "too_long", f"Stripe keeps {LONGEST_METADATA} characters of metadata: shorten --note or --by"
+        )
+    last = None if until is None else day(until)
+    if last is not None and last < _now(deployment).date():
+        raise InvalidRequest("bad_date", f"{last} is over: --until is the last day of the acknowledgement")
+    value = "yes" if last is None else last.isoformat()
+    metadata = {PAUSE_OK: value, PAUSE_OK_BY: by, PAUSE_OK_NOTE: note}
+    if remove:
+        metadata = dict.fromkeys(metadata, "")
+    elif not is_paused(read_subscription(_raw(deployment.operator_stripe, limit, subscription)), _now(deployment)):
+        raise InvalidRequest(
+            "not_paused", f"{subscription} is not paused: an acknowledgement would hide its next pause"
+        )
+    limit.wait()
+    with refusals(), _writing():
+        deployment.operator_stripe.v1.subscriptions.update(subscription, {"metadata": metadata})
+    if remove:
+        _write(_("{subscription}: no longer acknowledged", subscription=subscription), language)
+    elif last is None:
+        _write(_("{subscription}: acknowledged until further notice", subscription=subscription), language)
+    else:
+        _write(_("{subscription}: acknowledged until {day}", subscription=subscription, day=last), language)
 
 
 @app.command()

@@ -168,6 +168,11 @@ class AuditContext:
         return midnight_of(self.button_removed_on, self.timezone)
 
     @property
+    def today(self) -> date:
+        """The team's day."""
+        return self.now.astimezone(self.timezone).date()
+
+    @property
     def pause_day(self) -> PauseDay:
         """The day in Stripe's calendar of the old pause button."""
         return PauseDay(self.phase, self.days_left, self.cutoff_on)

@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import TypeAdapter
 
+from shared.audit.acknowledgement import Acknowledgement
 from shared.i18n import Message, _
 from shared.portal.pause import PauseOrigin
 from shared.stripe.money import MissedAmount, MonthlyAmount, add_amounts, in_major_units
@@ -54,7 +55,8 @@ class PausedSubscription:
     of a pause of collection. `served_free`: the status looks like a paying customer's, something would be due, it is
     not collected, and what was paid before has run out, or may have unless `free_is_certain`. `free_since`: since when,
     or earlier unless exact. `paid_until`: what was paid has not run out yet. `ends_at`: it is set to cancel then.
-    `missed`: what the invoices since the pause began would have brought. From `created` to `items` the facts are the
+    `missed`: what the invoices since the pause began would have brought. One that is `acknowledged` is never served for
+    free. From `created` to `items` the facts are the
     subscription's own, for a reader of the list.
     """
 
@@ -81,6 +83,7 @@ class PausedSubscription:
     paid_until: datetime | None = None
     ends_at: datetime | None = None
     missed: MissedAmount | None = None
+    acknowledged: Acknowledgement | None = None
 
     @property
     def is_gone(self) -> bool:

@@ -183,6 +183,7 @@ class TrueTable(FakeTable):
 def portal(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """The command, with a deployment whose Stripe is the simulator and whose mirror is true."""
     deployment = SimpleNamespace(
+        stripe=simulator.client(),
         operator_stripe=simulator.client(),
         clock=(now() + timedelta(days=3)).timestamp(),
         mirror=TrueTable(simulator.client()),
@@ -302,6 +303,41 @@ def test_without_the_mirror_no_beginning_is_known_and_all_resumes_nobody(
     assert state(client, made).pause_collection
     # Whoever has found out says which, and is asked all the same.
     assert "1 done." in portal(*stranding(), made.id, "--apply", "--confirm", "1", *RATE).stdout
+
+
+def test_an_acknowledged_pause_is_out_of_the_headline_and_never_resumed(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    made = subscribe()
+    paused = pause_collection(client, made)
+    later = str(now().date() + timedelta(days=40))
+    assert "1 customer is served for free" in portal("audit", "--as-of", later).stdout
+    answer = portal("acknowledge", made.id, "--until", later, "--note", "parental leave", "--by", "ada")
+    assert (answer.exit_code, "acknowledged until" in answer.stdout) == (0, True)
+    assert "No customer is served for free." in portal("audit", "--as-of", later).stdout
+    for words in (("--all",), (made.id,)):
+        refused = portal(*stranding(), "--apply", "--confirm", "1", *words, *RATE).stdout
+        assert "the team has acknowledged this pause until" in refused
+    assert state(client, made) == paused
+    portal("acknowledge", made.id, "--remove")
+    assert "1 customer is served for free" in portal("audit", "--as-of", later).stdout
+    assert "1 done." in portal(*stranding(), "--apply", "--confirm", "1", made.id, *RATE).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((), "not_paused"),
+        (("--until", "2024-01-01"), "bad_date"),
+        (("--note", "n" * 501), "too_long"),
+    ],
+)
+def test_what_cannot_be_acknowledged_is_refused(
+    subscribe: Subscribe, portal: Callable[..., Result], words: tuple[str, ...], code: str
+) -> None:
+    error = portal("acknowledge", subscribe().id, *words).exception
+    assert isinstance(error, InvalidRequest)
+    assert error.code == code
 
 
 @pytest.mark.parametrize(

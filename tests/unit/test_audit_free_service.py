@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.audit.acknowledgement import acknowledgement_of
 from shared.audit.checks import paused as paused_checks
 from shared.audit.findings import Finding, PausedFindings, PausedSubscription, Severity
 from shared.audit.rendering.page import Medium, page_of
+from shared.audit.rendering.summary import is_all_clear
 from shared.audit.report import ReportView
 from shared.mirror.table import Beginnings
 from shared.portal.pause import Phase
@@ -201,3 +203,56 @@ def test_the_mirror_says_when_the_pause_began_and_until_when_was_paid() -> None:
     assert known
     assert (known.paused_since_is_exact, known.served_free) == (True, False)
     assert known.paid_until == datetime.fromtimestamp(END, UTC)
+
+
+# ------------------------------------------------------------------ pauses that the team has acknowledged
+
+
+@pytest.mark.parametrize(
+    ("value", "holds"),
+    [
+        ("yes", True),
+        ("True", True),
+        ("2026-11-22", True),
+        ("2026-11-21", False),
+        ("2027-01-31", True),
+        ("2026-02-30", False),
+        ("31/12/2026", False),
+        ("20270131", False),
+        ("no", False),
+        ("", False),
+        ("until spring", False),
+    ],
+)
+def test_an_acknowledgement_holds_to_its_last_day_and_an_unclear_one_never(value: str, *, holds: bool) -> None:
+    found = acknowledgement_of({"metadata": {"portal_pause_ok": value}}, NOW.date())
+    assert (found is not None) is holds
+
+
+def test_an_acknowledged_pause_of_either_kind_is_out_of_the_headline_and_in_the_list() -> None:
+    noted = {"portal_pause_ok": "2026-12-31", "portal_pause_ok_by": "ada", "portal_pause_ok_note": "parental leave"}
+    account = FakeAccount(
+        [
+            raw_subscription(1, pause_collection=VOID, metadata=noted),
+            raw_subscription(2, status="paused", metadata={"portal_pause_ok": "yes"}),
+        ]
+    )
+    report = audit(account)
+    assert is_all_clear(report)
+    page = page_of(ReportView(report, "en"), Medium.MAIL)
+    assert page.title == "No customer is served for free."
+    rows = [row.details for group in page.groups for row in group.rows]
+    assert any("acknowledged until 31 December 2026, by ada, parental leave" in row for row in rows)
+    assert any("acknowledged until further notice" in row for row in rows)
+
+
+def test_an_acknowledgement_that_has_run_out_hides_nothing() -> None:
+    raw = raw_subscription(1, pause_collection=VOID, metadata={"portal_pause_ok": "2026-11-21"})
+    assert audit(FakeAccount([raw])).customers_served_free == 1
+
+
+def test_the_last_day_is_the_teams() -> None:
+    raw = raw_subscription(1, pause_collection=VOID, metadata={"portal_pause_ok": "2026-11-22"})
+    evening = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
+    assert audit(FakeAccount([raw]), now=evening, timezone="UTC").customers_served_free == 0
+    assert audit(FakeAccount([raw]), now=evening, timezone="Europe/Paris").customers_served_free == 1

@@ -155,6 +155,7 @@ def test_the_json_has_the_documented_shape() -> None:
             "paid_until": None,
             "ends_at": None,
             "missed": None,
+            "acknowledged": None,
         },
     }
     assert second["paused"] is None

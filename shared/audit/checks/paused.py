@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from shared.audit.acknowledgement import acknowledgement_of
 from shared.audit.check import AuditContext, Check, at
 from shared.audit.findings import Finding, PausedSubscription, Severity
 from shared.i18n import NOTHING, Message, _, _n, sentences
@@ -55,6 +56,9 @@ def find_paused_collection(subscription: Subscription, audit: AuditContext) -> I
         removed_at=audit.button_removed_at,
     )
     facts = _collection_facts(subscription, pause, origin, audit)
+    if facts.acknowledged:
+        yield _acknowledged(PAUSED_COLLECTION_NAME, facts)
+        return
     ends = facts.ends_at is not None
     action = _collection_action(pause, origin, ends=ends)
     yield Finding(
@@ -65,6 +69,18 @@ def find_paused_collection(subscription: Subscription, audit: AuditContext) -> I
         sentences(action, _DECIDE, _EARLIER_INVOICES.get(pause.behavior, NOTHING)),
         facts,
         code=_collection_code(facts, origin, audit),
+    )
+
+
+def _acknowledged(check: str, facts: PausedSubscription) -> Finding:
+    return Finding(
+        check,
+        Severity.INFO,
+        (facts.subscription_id,),
+        _("The team has acknowledged this pause: it is not in the headline."),
+        _("Nothing, as long as that is right: `portal acknowledge` changes it."),
+        facts,
+        code="pause_acknowledged",
     )
 
 
@@ -185,6 +201,7 @@ def _collection_facts(
     would_pay = subscription.status in SERVED_STATUSES and not monthly.is_zero
     still_paid = paid.earliest is not None and paid.earliest > now
     run_out = paid.latest is not None and paid.latest <= now
+    acknowledged = acknowledgement_of(raw, audit.today)
     return PausedSubscription(
         subscription.id,
         subscription.customer_id,
@@ -196,7 +213,7 @@ def _collection_facts(
         paused_since_is_exact=exact,
         cause=None,
         monthly=monthly,
-        served_free=would_pay and not still_paid,
+        served_free=would_pay and not still_paid and acknowledged is None,
         created=at(subscription.created),
         current_period_end=at(subscription.current_period_end),
         trial_end=at(subscription.trial_end),
@@ -209,6 +226,7 @@ def _collection_facts(
         paid_until=at(paid.earliest) if would_pay and still_paid else None,
         ends_at=_ends_at(subscription),
         missed=_missed(subscription, discounts, audit),
+        acknowledged=acknowledged,
     )
 
 
@@ -299,6 +317,10 @@ def find_paused_status(subscription: Subscription, audit: AuditContext) -> Itera
     """Say what a real pause means; it makes no invoices and its status tells every service to stop."""
     if subscription.pause_kind != "subscription":
         return
+    facts = _status_facts(subscription, audit)
+    if facts.acknowledged:
+        yield _acknowledged(PAUSED_STATUS_NAME, facts)
+        return
     cause = subscription.paused_reason or UNKNOWN
     severity, why, action = _CAUSES.get(cause, _UNKNOWN_CAUSE)
     yield Finding(
@@ -307,7 +329,7 @@ def find_paused_status(subscription: Subscription, audit: AuditContext) -> Itera
         (subscription.id,),
         sentences(_PAUSED, why, _COLLECTION_TOO if subscription.pause_collection else NOTHING),
         action,
-        _status_facts(subscription, audit),
+        facts,
         code=cause if cause in _CAUSES else "unknown_cause",
     )
 
@@ -332,6 +354,7 @@ def _status_facts(subscription: Subscription, audit: AuditContext) -> PausedSubs
         canceled_at=at(subscription.canceled_at),
         items=subscription.items,
         ends_at=_ends_at(subscription),
+        acknowledged=acknowledgement_of(raw, audit.today),
     )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from shared.audit.acknowledgement import Acknowledgement
 from shared.audit.checks.registry import title_of
 from shared.audit.findings import Finding, MissedSum, PausedSubscription
 from shared.audit.rendering.summary import headline
@@ -83,11 +84,17 @@ def _paused(paused: PausedSubscription, language: str) -> dict[str, Any]:
         "paid_until": _time(paused.paid_until),
         "ends_at": _time(paused.ends_at),
         "missed": _missed(paused.missed) if paused.missed else None,
+        "acknowledged": _acknowledged(paused.acknowledged) if paused.acknowledged else None,
     }
 
 
 def _missed(missed: MissedAmount | MissedSum) -> dict[str, Any]:
     return {"amounts": _amounts(missed.amounts), "at_least": missed.at_least, "at_most": missed.at_most}
+
+
+def _acknowledged(acknowledged: Acknowledgement) -> dict[str, Any]:
+    until = acknowledged.until.isoformat() if acknowledged.until else None
+    return {"until": until, "by": acknowledged.by, "note": acknowledged.note}
 
 
 def _amounts(amounts: Mapping[str, Decimal]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
+from shared.audit.acknowledgement import Acknowledgement
 from shared.audit.checks.registry import title_of
 from shared.audit.findings import PausedSubscription, Severity
 from shared.audit.rendering.summary import (
@@ -21,7 +22,7 @@ from shared.audit.rendering.summary import (
 )
 from shared.audit.rendering.trend import Bar, ChangeSummary, trend_of, what_changed
 from shared.audit.report import Report, ReportView
-from shared.i18n import NOTHING, Message, _, _n, listed
+from shared.i18n import NOTHING, Message, _, _n, listed, verbatim
 from shared.portal.pause import Phase
 from shared.stripe.money import MissedAmount, MonthlyAmount, written_amount, written_amounts
 
@@ -103,8 +104,21 @@ def _details(paused: PausedSubscription, edition: ReportView) -> Iterator[Messag
         yield _missed(paused, paused.missed)
     if paused.resumes_at:
         yield _("collects again on {moment}", moment=paused.resumes_at.astimezone(zone))
+    if paused.acknowledged:
+        yield from _acknowledged(paused.acknowledged)
     if paused.ends_at:
         yield _("ends on {moment}", moment=paused.ends_at.astimezone(zone))
+
+
+def _acknowledged(acknowledged: Acknowledgement) -> Iterator[Message]:
+    if acknowledged.until is None:
+        yield _("acknowledged until further notice")
+    else:
+        yield _("acknowledged until {day}", day=acknowledged.until)
+    if acknowledged.by:
+        yield _("by {name}", name=_shown(acknowledged.by))
+    if acknowledged.note:
+        yield verbatim(_shown(acknowledged.note))
 
 
 def _missed(paused: PausedSubscription, missed: MissedAmount) -> Message:
