@@ -28,7 +28,7 @@ def origin_of(url: str) -> str:
         port = parts.port
     except ValueError as error:
         raise refusal from error
-    host = parts.netloc.rpartition("@")[2].lower()
+    host = parts.netloc.lower()
     if parts.port is not None:
         host = host.rpartition(":")[0]
     if parts.scheme not in _DEFAULT_PORT or "@" in parts.netloc or not _HOST.fullmatch(host):

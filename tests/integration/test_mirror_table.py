@@ -269,6 +269,24 @@ def test_a_walk_of_the_table_goes_on_after_any_item(real: MirrorTable) -> None:
         assert rest == TablePage(walked[place + 1 :], None)
 
 
+def test_a_table_of_several_pages_is_walked_to_its_end(subscriptions: Subscriptions) -> None:
+    client = subscriptions.dynamodb.client()
+    # A page is a megabyte; two items show the same.
+    client.meta.events.register("before-parameter-build.dynamodb.Scan", lambda params, **_: params.update(Limit=2))
+    table = MirrorTable(client, subscriptions.name)
+    names = {f"sub_{number}" for number in range(5)}
+    for name in names:
+        table.put_if_older(write(10, id=name), than=0)
+    page = table.page(None)
+    walked = [page]
+    while page.next_start:
+        page = table.page(page.next_start)
+        walked.append(page)
+    assert {each.subscription.id for page in walked for each in page.items} == names
+    assert len(walked) >= 3
+    assert {each.subscription.id for each in table.all()} == names
+
+
 def test_a_table_that_does_not_answer_is_unavailable(subscriptions: Subscriptions) -> None:
     missing = MirrorTable(subscriptions.dynamodb.client(), "NoSuchTable")
     for attempt in (
@@ -384,4 +402,5 @@ def test_what_decides_for_one_customer_is_read_consistently(subscriptions: Subsc
     table = MirrorTable(client, subscriptions.name)
     table.get("cus_1", "sub_1")
     list(table.of_customer("cus_1"))
-    assert consistent == [True, True]
+    list(table.all())
+    assert consistent == [True, True, True]

@@ -324,6 +324,7 @@ def test_each_check_leaves_the_others_subscriptions_alone() -> None:
 def test_a_real_pause_names_its_cause(reason: str | None, severity: Severity, words: str) -> None:
     finding = status_paused(paused_reason=reason)
     assert finding.severity is severity
+    assert finding.meaning.say("en").startswith("The subscription is paused (status paused)")
     assert words in finding.meaning.say("en")
     assert finding.paused
     assert finding.paused.cause == (reason or "unknown")

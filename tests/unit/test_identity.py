@@ -244,6 +244,27 @@ def test_of_several_unbound_customers_none_is_opened() -> None:
     assert caught.value.code == "several_customers"
 
 
+def test_two_users_who_bind_one_customer_send_the_same_key_and_two_customers_have_two() -> None:
+    def key_of(user: User, name: str) -> str | None:
+        transport = ScriptedStripe(list=[found(unbound(name))], create=[made(name)])
+        assert ask(transport, user) == name
+        return transport.keys()[0]
+
+    other = User(USER.issuer, "user|2", USER.email)
+    assert key_of(USER, "cus_1") == key_of(other, "cus_1")
+    assert key_of(USER, "cus_1") != key_of(USER, "cus_2")
+
+
+@pytest.mark.parametrize(("live", "expected"), [("cus_old", "cus_old"), ("cus_new", "cus_new"), (None, "cus_new")])
+def test_of_a_users_own_customers_the_newest_with_a_live_subscription_opens(live: str | None, expected: str) -> None:
+    def own(name: str, created: int) -> dict[str, Any]:
+        status = "active" if name == live else "canceled"
+        listed = {"object": "list", "data": [{"id": "sub_1", "object": "subscription", "status": status}]}
+        return customer(name, created) | {"subscriptions": listed}
+
+    assert by_email(found(own("cus_old", 1), own("cus_new", 3), customer("cus_without", 2))) == expected
+
+
 def test_of_two_users_at_once_only_the_first_gets_the_customer() -> None:
     taken = ScriptedStripe(list=[found(unbound("cus_1"))], create=[failed(400, type="idempotency_error")])
     with pytest.raises(Unavailable):

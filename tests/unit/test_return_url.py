@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import InvalidRequest
-from shared.return_url import is_allowed, origin_of
+from shared.return_url import MAX_LENGTH, is_allowed, origin_of
 
 ORIGINS = ("https://shop.example", "https://app.shop.example:8443", "http://127.0.0.1:8787")
 
@@ -257,3 +257,11 @@ def test_an_origin_that_we_read_is_the_one_that_a_browser_reads(url: str) -> Non
 )
 def test_every_plain_page_of_an_allowed_origin_passes(origin: str, rest: str) -> None:
     assert is_allowed(f"{origin}/{rest}", BROWSER_ORIGINS)
+
+
+def test_an_address_may_be_2048_characters_long_and_no_longer() -> None:
+    longest = "https://shop.example/".ljust(MAX_LENGTH, "a")
+    assert origin_of(longest) == "https://shop.example"
+    with pytest.raises(InvalidRequest, match="return_url must be a plain absolute https address") as caught:
+        origin_of(longest + "a")
+    assert caught.value.code == "bad_return_url"
