@@ -23,7 +23,6 @@ import requests
 
 from bench.large_account import PAUSED_EVERY, created_of, is_paused
 from functions.nightly_audit.night import NightlyAudit, run_steps
-from functions.nightly_audit.settings import NightlyAuditSettings
 from functions.nightly_audit.wiring import wire
 from local.aws.intrinsics import REGION, PhysicalNames
 from local.aws.resources import AwsClients, create_resources
@@ -127,10 +126,10 @@ def night(stripe: str, aws: str, count: int, rate: float) -> NightlyAudit:
     create_resources(
         template, clients, sender=SENDER, secrets={"Secret": {"stripe_api_key": "sk_test_bench"}, "LinkSecrets": {}}
     )
-    environment = template.environment("NightlyAuditFunction", {"STRIPE_API_BASE": stripe})
+    os.environ |= template.environment("NightlyAuditFunction", {"STRIPE_API_BASE": stripe})
+    made = wire()
     # Beyond what the template allows: only memory is looked at then.
-    settings = NightlyAuditSettings.from_environment(environment).model_copy(update={"audit_requests_per_second": rate})
-    made = wire(settings)
+    settings = made.settings.model_copy(update={"audit_requests_per_second": rate})
     (first,) = requests.get(f"{stripe}/v1/subscriptions?limit=1", auth=("sk_test_bench", ""), timeout=60).json()["data"]
 
     def last_written() -> Mapping[str, Any]:
@@ -139,7 +138,7 @@ def night(stripe: str, aws: str, count: int, rate: float) -> NightlyAudit:
         )["Item"]
 
     mirror: Any = TrueMirror(made.table, last_written, count, first)
-    return replace(made, table=mirror)
+    return replace(made, settings=settings, table=mirror)
 
 
 def one_night(count: int, latency: float, limit: int, rate: float) -> dict[str, float]:

@@ -303,6 +303,7 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         ),
         # What the operator has to fix for the audit.
         _setup_elsewhere("mail_refused", "verify the sender in SES"),
+        _setup_elsewhere("settings_refused", "deploy the template again"),
         _setup_elsewhere(
             "reports_refused", "the audit may not use its bucket, or the bucket is gone: deploy the template again"
         ),
@@ -340,6 +341,7 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _failure("settle_queue_unavailable", _AWS_FAILED),
         _failure("dead_letters_unavailable", _AWS_FAILED),
         _failure("mail_unavailable", _AWS_FAILED),
+        _failure("settings_unavailable", _AWS_FAILED),
         _failure("nights_unavailable", _AWS_FAILED),
         _failure("reports_unavailable", _AWS_FAILED),
         _failure(

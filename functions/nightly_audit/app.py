@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
 from aws_durable_execution_sdk_python import DurableContext, StepContext, durable_execution
@@ -52,9 +52,6 @@ _PATIENCE = StepConfig(
 )
 
 
-_wire = cache(wire)
-
-
 class _Steps:
     """Runs the steps of a night under Lambda's durable execution."""
 
@@ -95,7 +92,7 @@ def _run(event: Any, context: DurableContext) -> dict[str, Any]:
     if not context.is_replaying():
         metrics.add_metric(AuditMetric.AUDIT_RUNS, MetricUnit.Count, 1)
     try:
-        counts = run_steps(_wire, _Steps(context), _count_failures, again=_is_to_send_again(event))
+        counts = run_steps(wire, _Steps(context), _count_failures, again=_is_to_send_again(event))
     except _Steps.failures:
         _count_failures(1)
         raise

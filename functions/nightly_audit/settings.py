@@ -1,14 +1,26 @@
-"""The nightly audit's settings."""
+"""The nightly audit's settings: names of resources from the environment, all else from a parameter in SSM.
 
+The function runs on a published version, whose environment stays as it was when the code was deployed. The parameter is
+what CloudFormation makes of the stack's parameters, and is read at every step.
+"""
+
+import os
 import re
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from shared.aws import code_of, is_refusal
+from shared.errors import OperatorError, Unavailable
 from shared.i18n import languages
 from shared.settings import FunctionSettings, MirrorSettings
+
+if TYPE_CHECKING:
+    from types_boto3_ssm import SSMClient
 
 _ADDRESS = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
 
@@ -33,6 +45,7 @@ def _language(value: str) -> str:
 class NightlyAuditSettings(FunctionSettings, MirrorSettings):
     """Where things are kept, how fast to read, who writes to whom and how, and the calendar of the audit's phase."""
 
+    audit_settings: Annotated[str, Field(min_length=1)]
     audits_table_name: Annotated[str, Field(min_length=1)]
     audit_bucket: Annotated[str, Field(min_length=1)]
     audit_requests_per_second: Annotated[float, Field(ge=1, le=25)]
@@ -65,3 +78,26 @@ class NightlyAuditSettings(FunctionSettings, MirrorSettings):
         if self.pause_button_removed_on > self.pause_cutoff_on:
             raise ValueError("PAUSE_BUTTON_REMOVED_ON must not be later than PAUSE_CUTOFF_ON")
         return self
+
+
+def read_settings(ssm: "SSMClient", environment: Mapping[str, str] | None = None) -> NightlyAuditSettings:
+    """Read the settings as the stack has them now.
+
+    Raises `OperatorError` for settings that are wrong or may not be read, `Unavailable` when SSM does not respond.
+    """
+    values = os.environ if environment is None else environment
+    name = values.get("AUDIT_SETTINGS")
+    lines = _parameter(ssm, name).splitlines() if name else ()
+    return NightlyAuditSettings.from_environment({**values, **dict(line.split("=", 1) for line in lines)})
+
+
+def _parameter(ssm: "SSMClient", name: str) -> str:
+    try:
+        return ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    except (ClientError, BotoCoreError) as error:
+        if is_refusal(error) or code_of(error) == "ParameterNotFound":
+            raise OperatorError(
+                "settings_refused",
+                f"The function may not read its settings, the SSM parameter {name} ({code_of(error)})",
+            ) from error
+        raise Unavailable("settings_unavailable", f"SSM did not respond ({code_of(error)})") from error

@@ -1,5 +1,7 @@
-"""Makes what the nightly audit needs, once per execution environment."""
+"""Makes what the nightly audit needs: clients once per execution environment, settings at each step."""
 
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
@@ -9,14 +11,17 @@ from functions.nightly_audit.audits_table import AuditsTable
 from functions.nightly_audit.bucket import ReportBucket
 from functions.nightly_audit.mail import Mailer
 from functions.nightly_audit.night import NightlyAudit
-from functions.nightly_audit.settings import NightlyAuditSettings
+from functions.nightly_audit.settings import read_settings
 from shared.aws import AWS_CONFIG
 from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore, StripeSecret
 
 if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
+    from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_sesv2 import SESV2Client
+    from types_boto3_ssm import SSMClient
 
 
 # A mail may be large. After a time-out it may have been sent, and is sent again: hence the long one.
@@ -31,20 +36,46 @@ BUCKET_CONFIG = Config(
 )
 
 
-def wire() -> NightlyAudit:
-    """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong.
+@dataclass(frozen=True, slots=True)
+class _Clients:
+    ssm: "SSMClient"
+    ses: "SESV2Client"
+    s3: "S3Client"
+    dynamodb: "DynamoDBClient"
+    secretsmanager: "SecretsManagerClient"
 
-    Stripe's client is made at each step, from the secret as it is then.
+
+@cache
+def clients() -> _Clients:
+    """Make the clients of AWS, once."""
+    return _Clients(
+        boto3.client("ssm", config=AWS_CONFIG),
+        boto3.client("sesv2", config=MAIL_CONFIG),
+        boto3.client("s3", config=BUCKET_CONFIG),
+        boto3.client("dynamodb", config=AWS_CONFIG),
+        boto3.client("secretsmanager", config=AWS_CONFIG),
+    )
+
+
+@cache
+def secrets(secret_id: str) -> SecretStore[StripeSecret]:
+    """Make the store of the secret, once: it caches."""
+    return SecretStore("SECRET_ID", secret_id, StripeSecret, clients().secretsmanager)
+
+
+def wire() -> NightlyAudit:
+    """Read the settings as they are now, and put together what a step needs.
+
+    Stripe's client is made at each step, from the secret as it is then. Raises `OperatorError` naming the settings that
+    are wrong, `Unavailable` when they cannot be read now.
     """
-    settings = NightlyAuditSettings.from_environment()
-    ses: SESV2Client = boto3.client("sesv2", config=MAIL_CONFIG)
-    s3: S3Client = boto3.client("s3", config=BUCKET_CONFIG)
-    dynamodb = boto3.client("dynamodb", config=AWS_CONFIG)
+    aws = clients()
+    settings = read_settings(aws.ssm)
     return NightlyAudit(
         settings,
-        SecretStore("SECRET_ID", settings.secret_id, StripeSecret, boto3.client("secretsmanager", config=AWS_CONFIG)),
-        MirrorTable(dynamodb, settings.table_name),
-        AuditsTable(dynamodb, settings.audits_table_name),
-        ReportBucket(s3, settings.audit_bucket),
-        Mailer(ses, settings.audit_email_from, settings.audit_email_to),
+        secrets(settings.secret_id),
+        MirrorTable(aws.dynamodb, settings.table_name),
+        AuditsTable(aws.dynamodb, settings.audits_table_name),
+        ReportBucket(aws.s3, settings.audit_bucket),
+        Mailer(aws.ses, settings.audit_email_from, settings.audit_email_to),
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
     from types_boto3_sqs import SQSClient
     from types_boto3_sqs.literals import QueueAttributeNameType
+    from types_boto3_ssm import SSMClient
 
 
 _SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - the name of a type
@@ -31,6 +32,7 @@ class AwsClients:
     s3: "S3Client"
     sesv2: "SESV2Client"
     sqs: "SQSClient"
+    ssm: "SSMClient"
 
     @classmethod
     def at(cls, url: str) -> "AwsClients":
@@ -42,13 +44,14 @@ class AwsClients:
             session.client("s3", endpoint_url=url),
             session.client("sesv2", endpoint_url=url),
             session.client("sqs", endpoint_url=url),
+            session.client("ssm", endpoint_url=url),
         )
 
 
 def create_resources(
     template: Template, clients: AwsClients, *, sender: str, secrets: Mapping[str, Mapping[str, object]]
 ) -> None:
-    """Create the template's tables, queues, buckets and secrets, and verify the sender (an address or a domain).
+    """Create the template's tables, queues, buckets, parameters and secrets; verify the sender (address or domain).
 
     `secrets` has the content of each secret by its logical id.
     """
@@ -60,7 +63,14 @@ def create_resources(
         clients.s3.create_bucket(Bucket=template.ref(bucket_id), CreateBucketConfiguration=region)
     for secret_id in template.resources(_SECRET):
         clients.secretsmanager.create_secret(Name=secret_id, SecretString=json.dumps(secrets[secret_id]))
+    put_parameters(template, clients.ssm)
     clients.sesv2.create_email_identity(EmailIdentity=sender)
+
+
+def put_parameters(template: Template, ssm: "SSMClient") -> None:
+    """Write the SSM parameters of the template; with another template, as an update of the stack would."""
+    for name, properties in template.resources("AWS::SSM::Parameter").items():
+        ssm.put_parameter(Name=name, Value=properties["Value"], Type=properties["Type"], Overwrite=True)
 
 
 def _queue_attributes(properties: Mapping[str, object]) -> "dict[QueueAttributeNameType, str]":

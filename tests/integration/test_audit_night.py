@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
-from functools import cache
 from io import StringIO
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,7 +20,10 @@ import requests
 from functions.nightly_audit import app, night, wiring
 from functions.nightly_audit.audits_table import LONGEST_RUN, AuditsTable
 from functions.nightly_audit.mail import Mailer
+from local.aws.intrinsics import PhysicalNames
 from local.aws.lambda_function import ExecutionFailed, run_durably
+from local.aws.resources import put_parameters
+from local.aws.template import Template
 from shared.errors import OperatorError, Unavailable
 from shared.mirror.table import Beginnings, MirrorTable, Write
 from shared.stripe.gateway import TIMEOUT_SECONDS, stripe_client
@@ -53,20 +55,24 @@ def log(monkeypatch: pytest.MonkeyPatch) -> StringIO:
 def table(aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[MirrorTable]:
     """The function's environment; no pause of the audit takes time."""
     with serve(account) as stripe_base:
-        overrides = {
-            "STRIPE_API_BASE": stripe_base,
-            "AUDIT_TIMEZONE": "Europe/Paris",
-            "AUDIT_REQUESTS_PER_SECOND": "25",
-        }
+        overrides = {"STRIPE_API_BASE": stripe_base}
         for name, value in aws.template.environment("NightlyAuditFunction", overrides).items():
             monkeypatch.setenv(name, value)
+        update_stack(aws)
         monkeypatch.setattr(app.metrics.provider, "namespace", "StripePortal")
         clock = Clock()
         monkeypatch.setattr(night, "RateLimit", lambda rate: RateLimit(rate, clock=clock, sleep=clock.sleep))
-        app._wire.cache_clear()
+        wiring.clients.cache_clear()
+        wiring.secrets.cache_clear()
         yield MirrorTable(aws.clients.dynamodb, aws.template.ref("Subscriptions"))
-        app._wire.cache_clear()
         stripe_client.cache_clear()
+
+
+def update_stack(aws: Aws, **parameters: str) -> None:
+    """Change parameters of the stack, as `sam deploy --parameter-overrides` does; the function is not touched."""
+    changed = {"AuditTimezone": "Europe/Paris", "AuditRequestsPerSecond": "25"} | parameters
+    template = Template.load(parameters=aws.template.parameters() | changed, names=PhysicalNames(aws_url=aws.url))
+    put_parameters(template, aws.clients.ssm)
 
 
 def run(**event: Any) -> dict[str, Any]:
@@ -164,7 +170,7 @@ def test_a_mirror_that_does_not_answer_costs_no_mail(
 def test_an_account_of_many_steps_is_read_whole(aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     account.subscriptions = [subscription(number) for number in range(1450)]
     monkeypatch.setenv("TABLE_NAME", "NoSuchTable")
-    monkeypatch.setattr(app, "_wire", cache(lambda: replace(wiring.wire(), step_seconds=0.05)))
+    monkeypatch.setattr(app, "wire", lambda: replace(wiring.wire(), step_seconds=0.05))
     assert run()["subscriptions_paused"] == 1450
     assert len({key.split("/")[2] for key in keys(aws, "parts/")}) > 4
 
@@ -267,15 +273,12 @@ def _die(*_: object) -> None:
     raise RuntimeError("died")
 
 
-def test_a_mail_that_was_refused_can_be_sent_as_soon_as_the_team_has_mended_that(
-    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mail_that_was_refused_can_be_sent_as_soon_as_the_team_has_mended_that(aws: Aws, account: Account) -> None:
     account.subscriptions = [subscription(1)]
-    with monkeypatch.context() as broken:
-        broken.setenv("AUDIT_EMAIL_FROM", "nobody@elsewhere.example")
-        with pytest.raises(ExecutionFailed):
-            run()
-    app._wire.cache_clear()
+    update_stack(aws, AuditEmailFrom="nobody@elsewhere.example")
+    with pytest.raises(ExecutionFailed):
+        run()
+    update_stack(aws)
     assert kept(aws)["mail"] == {"S": "refused"}
     assert run()["mail"] == "sent"
     assert kept(aws)["mail"] == {"S": "sent"}
@@ -295,10 +298,20 @@ def test_a_mail_that_cannot_be_noted_is_not_sent_again(
     assert len(sent(aws)) == 1
 
 
-def test_silence_is_kept_on_a_night_on_which_all_is_well_and_only_then(
-    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AUDIT_ALL_CLEAR", "silence")
+def test_a_changed_parameter_reaches_the_next_run(aws: Aws, account: Account) -> None:
+    account.subscriptions = [subscription(1)]
+    run()
+    aws.clients.sesv2.create_email_identity(EmailIdentity="audit@new.example")
+    update_stack(aws, AuditEmailFrom="audit@new.example", AuditEmailTo="one@new.example", AuditLanguage="fr")
+    run(send_again=True)
+    first, second = sent(aws)
+    assert (first["From"], first["To"], first["Content-Language"]) == (SENDER, READER, "en")
+    assert (second["From"], second["To"]) == ("audit@new.example", "one@new.example")
+    assert second["Content-Language"] == "fr"
+
+
+def test_silence_is_kept_on_a_night_on_which_all_is_well_and_only_then(aws: Aws, account: Account) -> None:
+    update_stack(aws, AuditAllClear="silence")
     assert run()["mail"] == "silent"
     assert sent(aws) == []
     assert kept(aws)["mail"] == {"S": "silent"}
@@ -349,7 +362,7 @@ def test_a_run_that_sends_nothing_leaves_the_list_of_the_mail_as_it_was(aws: Aws
 
 def later(monkeypatch: pytest.MonkeyPatch, **span: int) -> None:
     ahead = timedelta(**span).total_seconds()
-    monkeypatch.setattr(app, "_wire", cache(lambda: replace(wiring.wire(), clock=lambda: time.time() + ahead)))
+    monkeypatch.setattr(app, "wire", lambda: replace(wiring.wire(), clock=lambda: time.time() + ahead))
 
 
 def test_a_list_too_long_for_a_mail_is_linked_to(aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,10 +383,8 @@ def test_a_list_too_long_for_a_mail_is_linked_to(aws: Aws, account: Account, mon
     assert f"lists/{today}.csv" in body(mail, "plain")
 
 
-def test_the_mail_speaks_french_where_it_is_told_to(
-    aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AUDIT_LANGUAGE", "fr")
+def test_the_mail_speaks_french_where_it_is_told_to(aws: Aws, account: Account) -> None:
+    update_stack(aws, AuditLanguage="fr")
     account.subscriptions = [subscription(1)]
     run()
     assert "client" in body(only_mail(aws), "plain")
@@ -399,7 +410,7 @@ def test_a_run_of_many_invocations_is_counted_once(
 ) -> None:
     account.subscriptions = [subscription(number) for number in range(450)]
     monkeypatch.setenv("TABLE_NAME", "NoSuchTable")
-    monkeypatch.setattr(app, "_wire", cache(lambda: replace(wiring.wire(), step_seconds=0.01)))
+    monkeypatch.setattr(app, "wire", lambda: replace(wiring.wire(), step_seconds=0.01))
     run()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     for name in ("AuditRuns", "AuditReports", "AuditMails"):
@@ -407,9 +418,9 @@ def test_a_run_of_many_invocations_is_counted_once(
 
 
 def test_an_unverified_sender_is_the_operators_to_mend_and_is_not_named_in_the_log(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], log: StringIO
+    aws: Aws, capsys: pytest.CaptureFixture[str], log: StringIO
 ) -> None:
-    monkeypatch.setenv("AUDIT_EMAIL_FROM", "nobody@elsewhere.example")
+    update_stack(aws, AuditEmailFrom="nobody@elsewhere.example")
     with pytest.raises(ExecutionFailed, match="Verify AUDIT_EMAIL_FROM"):
         run()
     assert "mail_refused" in log.getvalue()

@@ -21,14 +21,14 @@ class NoManagedPolicies:
         return {}
 
 
-def translate(template: Path) -> dict[str, Any]:
+def translate(template: Path, parameters: dict[str, str] | None = None) -> dict[str, Any]:
     """The CloudFormation template; raises what SAM says is wrong."""
     document = yaml_parse(template.read_text())
     del document["Globals"]["Function"]["CodeUri"]
     for resource in document["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://artifacts/function.zip"
-    translated: dict[str, Any] = transform(document, {}, NoManagedPolicies())
+    translated: dict[str, Any] = transform(document, parameters or {}, NoManagedPolicies())
     return translated
 
 

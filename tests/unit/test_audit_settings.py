@@ -1,10 +1,12 @@
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from functions.nightly_audit.settings import NightlyAuditSettings
-from shared.errors import OperatorError
+from functions.nightly_audit.settings import NightlyAuditSettings, read_settings
+from shared.errors import OperatorError, PortalError, Unavailable
 
 GOOD = {
     "SECRET_ID": "stripe",
@@ -12,6 +14,7 @@ GOOD = {
     "TABLE_NAME": "Subscriptions",
     "AUDITS_TABLE_NAME": "Audits",
     "AUDIT_BUCKET": "audit-reports",
+    "AUDIT_SETTINGS": "audit-settings",
     "ALLOW_VERIFIED_EMAIL": "false",
     "AUDIT_REQUESTS_PER_SECOND": "10",
     "AUDIT_LANGUAGE": "fr",
@@ -63,3 +66,40 @@ def test_a_bad_setting_is_named_and_its_value_is_not(name: str, value: str) -> N
     with pytest.raises(OperatorError, match=name) as raised:
         NightlyAuditSettings.from_environment({**GOOD, name: value})
     assert value in ("", ",", "Europe") or value not in str(raised.value)
+
+
+class FakeSsm:
+    """Holds one parameter, or fails."""
+
+    def __init__(self, value: str, error: Exception | None = None) -> None:
+        self._value, self._error = value, error
+
+    def get_parameter(self, **_: str) -> dict[str, Any]:
+        if self._error:
+            raise self._error
+        return {"Parameter": {"Value": self._value}}
+
+
+def test_what_the_parameter_says_counts_and_not_an_environment_of_an_earlier_deployment() -> None:
+    ssm: Any = FakeSsm("AUDIT_LANGUAGE=en\nWEBHOOK_URL=https://api.example/webhooks/stripe?a=b\nSTRIPE_ACCOUNT_ID=")
+    settings = read_settings(ssm, GOOD)
+    assert (settings.audit_language, settings.audit_bucket) == ("en", "audit-reports")
+    assert settings.webhook_url == "https://api.example/webhooks/stripe?a=b"
+    assert settings.stripe_account_id is None
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ClientError({"Error": {"Code": "ParameterNotFound"}}, "GetParameter"), OperatorError),
+        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetParameter"), OperatorError),
+        (ClientError({"Error": {"Code": "ThrottlingException"}}, "GetParameter"), Unavailable),
+        (ConnectTimeoutError(endpoint_url="https://ssm"), Unavailable),
+    ],
+)
+def test_a_parameter_that_cannot_be_read_is_the_operators_or_tried_again(
+    error: Exception, raised: type[PortalError]
+) -> None:
+    ssm: Any = FakeSsm("", error)
+    with pytest.raises(raised):
+        read_settings(ssm, GOOD)

@@ -54,6 +54,9 @@ def test_the_template_gives_each_function_its_settings_and_no_others(function: s
         if isinstance(value, type) and issubclass(value, FunctionSettings) and value is not FunctionSettings
     )
     given = {*TEMPLATE["Globals"]["Function"]["Environment"]["Variables"], *properties["Environment"]["Variables"]}
+    if "AUDIT_SETTINGS" in given:
+        text, _ = TEMPLATE["Resources"]["AuditSettings"]["Properties"]["Value"]["Fn::Sub"]
+        given |= {line.partition("=")[0] for line in text.splitlines()}
     assert {name.upper() for name in settings.model_fields} == {n for n in given if not n.startswith("POWERTOOLS_")}
 
 

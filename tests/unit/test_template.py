@@ -1,5 +1,6 @@
 """What template.yaml promises: bounds for every parameter, the least of rights, no log kept for ever."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ RIGHTS = {
     },
     "NightlyAuditFunction": {
         "secretsmanager:GetSecretValue",
+        "ssm:GetParameter",
         "dynamodb:BatchGetItem",
         "dynamodb:GetItem",
         "dynamodb:Scan",
@@ -141,3 +143,33 @@ def test_the_settle_queue_is_read_by_the_webhook_within_its_rate_and_its_time() 
     assert mapping["ScalingConfig"]["MaximumConcurrency"] == SETTLING_ENVIRONMENTS
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert queue["VisibilityTimeout"] >= 6 * TEMPLATE["Globals"]["Function"]["Timeout"]
+
+
+def parameters_in(node: Any) -> set[str]:
+    """Return the parameters of the stack that a part of the template depends on."""
+    match node:
+        case {"Ref": str(name)}:
+            return {name} if name in TEMPLATE["Parameters"] else set()
+        case {"Fn::If": [condition, *rest]}:
+            return parameters_in(TEMPLATE["Conditions"][condition]) | parameters_in(rest)
+        case {"Fn::Sub": text}:
+            written = text if isinstance(text, str) else text[0]
+            named = {name for name in re.findall(r"\$\{(\w+)\}", written) if name in TEMPLATE["Parameters"]}
+            return named | (set() if text is written else parameters_in(text[1:]))
+        case dict():
+            return set().union(*map(parameters_in, node.values()))
+        case list():
+            return set().union(*map(parameters_in, node))
+        case _:
+            return set()
+
+
+def test_no_parameter_of_the_stack_is_in_what_a_published_version_keeps() -> None:
+    published = {
+        name: each["Properties"] for name, each in FUNCTIONS.items() if "AutoPublishAlias" in each["Properties"]
+    }
+    elsewhere = {"Policies", "Events"}
+    kept = [{key: value for key, value in each.items() if key not in elsewhere} for each in published.values()]
+    assert published.keys() == {"NightlyAuditFunction"}
+    assert parameters_in([*kept, TEMPLATE["Globals"]["Function"]]) == set()
+    assert "AuditEmailFrom" in parameters_in(RESOURCES["AuditSettings"])
