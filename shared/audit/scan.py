@@ -103,16 +103,17 @@ class Prices:
         self._failed = False
 
     def __call__(self, product_id: str) -> Sequence[StripeJson]:
-        """Return a product's first 100 prices; nothing once the requests are used up, or one of them has failed."""
+        """Return all prices of a product; nothing once the requests are used up, or one of them has failed."""
         if product_id not in self._known:
             if self._failed or len(self._known) >= MOST_PRODUCTS_READ:
                 return ()
             try:
-                page = next(pages(self._client, self._retries, "/v1/prices", {"product": product_id}))
+                read = pages(self._client, self._retries, "/v1/prices", {"product": product_id})
+                prices = [price for page in read for price in page.data]
             except PortalError:
                 self._failed = True
                 raise
-            self._known[product_id] = page.data
+            self._known[product_id] = prices
         return self._known[product_id]
 
 

@@ -145,6 +145,12 @@ def endpoint(**changes: Any) -> dict[str, Any]:
         ([endpoint(api_version="2024-06-20")], "https://ours", [Severity.INFO]),
         ([endpoint(api_version="2026-10-28.endive")], "https://ours", []),
         ([endpoint(status="disabled")], "https://elsewhere", [Severity.WARNING]),
+        ([endpoint(status="disabled"), endpoint(id="we_2")], "https://ours", [Severity.INFO]),
+        (
+            [endpoint(status="disabled"), endpoint(id="we_2", status="disabled")],
+            "https://ours",
+            [Severity.CRITICAL] * 2,
+        ),
         ([], None, []),
         (None, "https://ours", []),
     ],

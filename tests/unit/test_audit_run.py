@@ -317,6 +317,19 @@ def test_a_list_that_cannot_be_read_is_a_finding_and_the_rest_is_reported(path: 
     assert paused.check == "paused_collection"
 
 
+def test_two_prices_of_one_interval_are_found_beyond_the_first_hundred() -> None:
+    monthly = {
+        "type": "recurring",
+        "currency": "eur",
+        "active": True,
+        "recurring": {"interval": "month", "interval_count": 1},
+    }
+    account = FakeAccount([subscription(1)], [{**DEFAULT, "features": SEVERAL_PRICES}])
+    others = [{"id": f"price_other_{number}", **monthly} for number in range(120)]
+    account.lists["/v1/prices"] = [*others, {"id": "price_1", **monthly}, {"id": "price_2", **monthly}]
+    assert "same_interval" in [finding.check for finding in audit(account).findings]
+
+
 def test_prices_are_not_asked_for_again_once_a_request_for_them_has_failed() -> None:
     products = [{"product": f"prod_{number}", "prices": ["price_1", "price_2"]} for number in range(3)]
     features = {

@@ -93,7 +93,8 @@ PORTAL_PAUSE_NAME = "portal_pause"
 
 _WITHOUT_END = _("Customers can pause by themselves in the portal, without an end date.")
 _PAUSE_ACTION = _(
-    "Nothing, if this is intended. Such a pause is a real one: status paused, no invoices, and access should stop."
+    "Nothing, if this is intended; only the redesigned customer portal shows it. Such a pause is a real one: status "
+    "paused, no invoices, and access should stop."
 )
 
 

@@ -43,8 +43,11 @@ def find_endpoint_faults(account: AccountFacts, _audit: AuditContext) -> Iterato
         yield Finding(
             WEBHOOK_ENDPOINTS_NAME, Severity.WARNING, (), _NO_ENDPOINT, _ADD_ENDPOINT, code="endpoint_missing"
         )
+    # While one works, a disabled one at the same address is a leftover: events arrive.
+    one_works = any(endpoint.get("status") != "disabled" and not _missing_types(endpoint) for endpoint in own)
+    severities = (Severity.INFO, Severity.INFO) if one_works else (Severity.CRITICAL, Severity.WARNING)
     for endpoint in own:
-        yield from _endpoint_faults(endpoint, if_disabled=Severity.CRITICAL, if_incomplete=Severity.WARNING)
+        yield from _endpoint_faults(endpoint, if_disabled=severities[0], if_incomplete=severities[1])
 
 
 def _endpoint_faults(endpoint: StripeJson, *, if_disabled: Severity, if_incomplete: Severity) -> Iterator[Finding]:
