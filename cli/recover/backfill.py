@@ -14,7 +14,7 @@ from shared.mirror.drift import MOST_RECORDS, Failure, differences, is_expired
 from shared.mirror.rule import Outcome
 from shared.mirror.table import WritableTable
 from shared.stripe.gateway import SubscriptionRead
-from shared.stripe.lists import subscription_pages
+from shared.stripe.lists import STREAMS, Window, WindowReader
 from shared.stripe.pacing import RateLimit, Retries
 
 # Writes of the table side by side: fewer than the connections that boto3 keeps.
@@ -34,7 +34,7 @@ class BackfillStep(StrEnum):
 class BackfillProgress:
     """How far it came. Counts are of all, `failures` holds the first 1,000.
 
-    `starting_after` is the last subscription of the last finished page: where to go on.
+    `starting_after` is the last subscription before which nothing is missing: where to go on.
     """
 
     read: int = 0
@@ -77,10 +77,12 @@ def backfill(  # noqa: PLR0913 - keywords, each an option of the command
         return attempt(mine.id, lambda: mirror.observe(found), retries)
 
     done = BackfillProgress(starting_after=starting_after)
+    begin = Window(after=(starting_after,) if starting_after else ())
+    reader = WindowReader(client, limit, [begin], streams=STREAMS, status="all")
     with ThreadPoolExecutor(WORKERS) as pool:
-        for page in subscription_pages(client, retries, starting_after=starting_after):
+        for page in reader.pages():
             results = list(pool.map(apply, read_subscriptions(page)))
-            done = _with(done, results, page.last_id if page.data else starting_after)
+            done = _with(done, results, reader.position)
             yield done
 
 

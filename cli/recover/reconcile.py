@@ -8,11 +8,8 @@ from stripe import StripeClient
 from shared.mirror.comparison import Comparison, Observer, SeenSubscriptions
 from shared.mirror.drift import ComparisonResult
 from shared.mirror.table import SubscriptionTable
-from shared.stripe.lists import Window, WindowReader
+from shared.stripe.lists import STREAMS, Window, WindowReader
 from shared.stripe.pacing import RateLimit, limited_reads
-
-# Requests for pages side by side: at two seconds a page, enough for the default rate.
-STREAMS = 10
 
 
 def reconcile(  # noqa: PLR0913 - keywords, each a plain fact that the command line or the audit sets

@@ -1,6 +1,7 @@
 """Reads Stripe's lists whole: page by page, or in windows of `created` side by side; each page with its time."""
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 PAGE = 100
 # A window is divided only while it seems to hold more pages than this: each division costs part of a page.
 FEWEST_PAGES = 4
+# Requests for pages side by side: at two seconds a page, enough for five a second.
+STREAMS = 10
 # `GET /v1/events` takes up to 20 concrete types (docs.stripe.com/api/events/list).
 EVENT_TYPES = tuple(
     f"customer.subscription.{what}"
@@ -61,27 +64,6 @@ class ListPage:
     def cursors(self) -> tuple[str, ...]:
         """The page's ids, the last one first: the next page starts after the first of them that is still listed."""
         return tuple(str(each["id"]) for each in reversed(self.data))
-
-
-def subscription_pages(
-    client: StripeClient, retries: Retries, *, starting_after: str | None = None
-) -> Iterator[ListPage]:
-    """Read every subscription of the account, canceled ones too, newest first.
-
-    Stripe hides those of test clocks from this list. The next page is read while the caller works on the last one.
-    Raises as `Retries.of_stripe` does; no page is ever skipped.
-    """
-
-    def whole() -> Iterator[ListPage]:
-        for page in pages(client, retries, "/v1/subscriptions", {"status": "all"}, starting_after=starting_after):
-            yield with_whole_subscriptions(client, retries, page)
-
-    read = whole()
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, read, None)
-        while page := following.result():
-            following = pool.submit(next, read, None)
-            yield page
 
 
 def with_whole_subscriptions(client: StripeClient, retries: Retries, page: ListPage) -> ListPage:
@@ -239,6 +221,21 @@ class WindowReader:
         self._streams = streams
         self._expands = True
         self._waiting = deque(windows)
+        self._running: dict[Future[ListPage], Window] = {}
+        # Where each window that has been read to its end began and ended: its end by its beginning in time.
+        self._ended: dict[int, str | None] = {}
+
+    @property
+    def position(self) -> str | None:
+        """The subscription up to which Stripe's list has been read without a gap; a later run can start after it."""
+        unread = [*self._running.values(), *self._waiting]
+        newest = max(unread, key=lambda window: math.inf if window.lt is None else window.lt, default=None)
+        return self._end_before(newest) if newest else self._ended.get(min(self._ended, default=0))
+
+    def _end_before(self, window: Window) -> str | None:
+        if window.after:
+            return window.after[0]
+        return None if window.lt is None else self._ended.get(window.lt)
 
     @property
     def left(self) -> tuple[Window, ...]:
@@ -250,7 +247,7 @@ class WindowReader:
 
         Each page comes once, in no order. Raises as `Retries.of_stripe` does.
         """
-        running: dict[Future[ListPage], Window] = {}
+        running = self._running
         with ThreadPoolExecutor(self._streams) as pool:
             while True:
                 while self._waiting and len(running) < self._streams and more():
@@ -271,6 +268,8 @@ class WindowReader:
             self._waiting.extendleft(reversed(divided))
         elif rest := window.rest(page):
             self._waiting.appendleft(rest)
+        else:
+            self._ended[window.gte] = page.last_id if page.data else self._end_before(window)
 
     def _read(self, window: Window) -> ListPage:
         page = _page_after(self._retries, self._ask, window.params() | self._status, window.after)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared.errors import OperatorError, Unavailable
 from shared.stripe.gateway import read_from_stripe
-from shared.stripe.lists import ListPage, Window, WindowReader, pages, subscription_pages
+from shared.stripe.lists import ListPage, Window, WindowReader, pages
 from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.subscription import read_subscription
 from tests.canned_stripe import CannedStripe, long_subscription
@@ -85,6 +85,25 @@ SPREAD = [1_600_000_000 + 5_000 * number for number in range(2_000)]
 def test_each_subscription_is_read_once_whatever_the_times_are(created: list[int], streams: int) -> None:
     stripe_list = FakeList(created)
     assert sorted(ids(reader(stripe_list, streams=streams))) == sorted(str(each["id"]) for each in stripe_list.all)
+
+
+@given(
+    st.lists(st.integers(1_300_000_000, 1_300_000_400) | st.integers(0, 2_000_000_000), max_size=900),
+    st.integers(1, 8),
+    st.integers(1, 12),
+)
+def test_a_run_that_starts_at_the_position_of_a_stopped_one_reads_the_rest(
+    created: list[int], streams: int, stop: int
+) -> None:
+    stripe_list = FakeList(created)
+    stopped, read = reader(stripe_list, streams=streams), set[str]()
+    for number, page in enumerate(stopped.pages(), 1):
+        read |= {str(each["id"]) for each in page.data}
+        position = stopped.position
+        if number == stop:
+            break
+    rest = reader(stripe_list, Window(after=(position,) if position else ()), streams=streams)
+    assert read | set(ids(rest)) == {str(each["id"]) for each in stripe_list.all}
 
 
 def test_a_small_account_costs_one_request_and_a_large_one_little_more_than_its_pages() -> None:
@@ -198,13 +217,6 @@ def test_a_read_has_all_items(count: int, requests: int) -> None:
     found = read_from_stripe(canned.client(), "sub_1")
     assert [item.id for item in found.subscription.items] == [f"si_{number}" for number in range(count)]
     assert len(canned.asked) == requests
-
-
-def test_a_page_of_a_list_has_all_items_of_each() -> None:
-    canned = CannedStripe(long_subscription(20)[1])
-    (page,) = subscription_pages(canned.client(), Retries(limit()))
-    assert len(read_subscription(page.data[0]).items) == 20
-    assert canned.asked == ["GET /v1/subscriptions", "GET /v1/subscription_items"]
 
 
 def test_the_pages_of_an_audit_have_all_items_of_each() -> None:
