@@ -93,7 +93,7 @@ def test_a_thousand_visitors_in_five_minutes_cost_one_request(visitors: Visitors
         (OFF, "login_page_off"),
         (NONE, "no_default_configuration"),
         (REVOKED, "stripe_key_invalid"),
-        (NOW_AND_THEN, "stripe_unavailable"),
+        (NOW_AND_THEN, "stripe_rate_limited"),
         (DOWN, "stripe_unavailable"),
     ],
 )
