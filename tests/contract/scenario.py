@@ -215,6 +215,24 @@ def _schedules(recorder: Recorder, customer: str, prices: Prices) -> None:
     recorder.wait(40 * _DAY)
     recorder.send("GET", f"subscriptions/{subscription}", {"expand[0]": "schedule"})
     recorder.send("POST", f"subscription_schedules/{schedule}/release")
+    _planned_pause(recorder, customer, prices)
+
+
+def _planned_pause(recorder: Recorder, customer: str, prices: Prices) -> None:
+    subscription = recorder.create("subscriptions", {"customer": customer, "items[0][price]": prices.monthly})
+    start = recorder.simulator.clock.now() + _DAY
+    plan = {
+        "pause_schedules[0][key]": "summer",
+        "pause_schedules[0][pause][pause_at][type]": "timestamp",
+        "pause_schedules[0][pause][pause_at][timestamp]": start,
+        "pause_schedules[0][resume][resume_at][type]": "duration",
+        "pause_schedules[0][resume][resume_at][duration][interval]": "week",
+    }
+    schedule = recorder.create("subscription_schedules", {"from_subscription": subscription, **plan})
+    recorder.send("POST", f"subscription_schedules/{schedule}", {"end_behavior": "cancel"})
+    for days in (2, 8, 40):
+        recorder.wait(days * _DAY)
+        recorder.send("GET", f"subscription_schedules/{schedule}")
 
 
 def _portal(recorder: Recorder, customer: str, prices: Prices) -> None:

@@ -76,7 +76,7 @@ def _pause(call: Call, given: dict[str, Any], old: StripeObject | None) -> Strip
     return {
         "pause_at": pause_at,
         "settings": {**settings, **wanted, "bill_for": {**settings["bill_for"], **wanted.get("bill_for", {})}},
-        "status": {"error": None, "type": "scheduled"},
+        "status": {"type": "scheduled"},
     }
 
 
@@ -85,7 +85,7 @@ def _pause_already_made(subscription: StripeObject) -> StripeObject:
     if subscription["status"] != "paused":
         raise missing("pause_schedules[0][pause]")
     since = subscription["status_details"]["paused"]["transitioned_at"]
-    return {"pause_at": since, "settings": None, "status": {"error": None, "type": "succeeded"}}
+    return {"pause_at": since, "settings": None, "status": {"type": "succeeded"}}
 
 
 def _resume(call: Call, given: dict[str, Any], entry: StripeObject) -> StripeObject:
@@ -100,7 +100,7 @@ def _resume(call: Call, given: dict[str, Any], entry: StripeObject) -> StripeObj
     return {
         "resume_at": _moment(call, given["resume_at"], "resume", start) if "resume_at" in given else old["resume_at"],
         "settings": {**(old["settings"] if old else _RESUME_SETTINGS), **given.get("settings", {})},
-        "status": {"error": None, "type": "scheduled"},
+        "status": {"type": "scheduled"},
     }
 
 
@@ -174,4 +174,4 @@ def _carry_out(call: Call, schedule: StripeObject, subscription: StripeObject) -
     except ApiError as error:
         half["status"] = {"error": {"code": error.code, "message": error.message}, "type": "error"}
     else:
-        half["status"] = {"error": None, "type": "succeeded"}
+        half["status"] = {"type": "succeeded"}
