@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 SAM := .venv-sam/bin/sam
+CHECKOV := .venv-checkov/bin/checkov
 FUNCTIONS := create_session nightly_audit webhook
 
 # The platform an artifact is built for; the package tests set these to the machine's own.
@@ -72,10 +73,11 @@ lint: $(BIN)/portal ## check format and lint, without changing anything
 types: $(BIN)/portal ## check types (mypy, strict)
 	$(BIN)/mypy
 
-validate: $(SAM) ## lint template.yaml, without an AWS account
+validate: $(SAM) $(CHECKOV) ## lint template.yaml, without an AWS account
 	$(SAM) validate --lint
 	.venv-sam/bin/python tests/package/translate.py template.yaml .aws-sam/translated.json
 	.venv-sam/bin/cfn-lint --template .aws-sam/translated.json
+	$(CHECKOV) --config-file .checkov.yaml --file .aws-sam/translated.json
 
 build: $(SAM) $(BIN)/portal catalogues ## build the artifacts for Lambda into .aws-sam/
 	$(SAM) build
@@ -86,6 +88,7 @@ COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --generate-hashe
 lock: $(BIN)/portal ## update the lock files (UPGRADE=--upgrade takes the newest releases)
 	$(COMPILE) $(UPGRADE) --group dev --python-version 3.11 -o requirements-dev.txt
 	$(COMPILE) $(UPGRADE) --group sam --python-version 3.11 -o requirements-sam.txt
+	$(COMPILE) $(UPGRADE) --group checkov --python-version 3.11 -o requirements-checkov.txt
 	$(COMPILE) $(UPGRADE) --group uv --python-version 3.11 -c requirements-dev.txt -o requirements-uv.txt
 	$(COMPILE) $(UPGRADE) --group mutants --python-version 3.11 -c requirements-dev.txt -o requirements-mutants.txt
 	for name in $(FUNCTIONS); do $(COMPILE) --group $$name --python-version $(LAMBDA_PYTHON) \
@@ -160,6 +163,13 @@ $(SAM): requirements-sam.txt | $(BIN)/portal
 	$(call announce,.venv-sam,requirements-sam.txt,about 60 MB)
 	@$(PYTHON) -m venv .venv-sam
 	@$(INSTALL) --python .venv-sam/bin/python --require-hashes -r requirements-sam.txt
+	@touch $@
+
+# checkov needs other versions of SAM's own requirements.
+$(CHECKOV): requirements-checkov.txt | $(BIN)/portal
+	$(call announce,.venv-checkov,requirements-checkov.txt,about 60 MB)
+	@$(PYTHON) -m venv .venv-checkov
+	@$(INSTALL) --python .venv-checkov/bin/python --require-hashes -r requirements-checkov.txt
 	@touch $@
 
 # ------------------------------------------------------------------ artifacts

@@ -259,7 +259,8 @@ def _mail(
                 "no_such_customer", f"Stripe has no customer {customer} in the mode of the key"
             ) from error
     recipient = getattr(found, "email", None) or ""
-    if not _ADDRESS.fullmatch(recipient):
+    # Stripe takes more: an ESC, a character that turns the writing direction, a line separator.
+    if not _ADDRESS.fullmatch(recipient) or not recipient.isprintable():
         raise InvalidRequest("no_email", f"Stripe has no usable e-mail address for {customer}")
     locales = getattr(found, "preferred_locales", None) or []
     chosen = language or best_language(locale, ",".join(locales))

@@ -12,7 +12,7 @@ from cli.configuration import commands as configuration_commands
 from cli.deployment import Deployment
 from cli.recover import commands as recover_commands
 from cli.scan import commands as scan_commands
-from cli.terminal import ExitCode
+from cli.terminal import ExitCode, printable
 from shared.errors import InvalidRequest, PortalError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -69,5 +69,6 @@ def _exit_code(error: PortalError) -> ExitCode:
 
 
 def _stop(message: str, code: ExitCode) -> NoReturn:
-    sys.stderr.write(f"portal: {message}\n")
+    lines = (printable(line) for line in f"portal: {message}".split("\n"))
+    sys.stderr.write("\n".join(lines) + "\n")
     sys.exit(code)

@@ -17,7 +17,7 @@ import typer
 from stripe import StripeClient
 
 from cli.deployment import KEY_VARIABLE
-from cli.terminal import Language, Rate, day, zone
+from cli.terminal import Language, Rate, day, printable, zone
 from shared.audit.acknowledgement import PAUSE_OK, PAUSE_OK_BY, PAUSE_OK_NOTE, acknowledgement_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.i18n import ENGLISH, Message, _, _n, listed, sentences, verbatim
@@ -576,7 +576,7 @@ def _end_pauses(
 
 
 def _write(message: Message, language: str) -> None:
-    sys.stdout.write(f"{message.say(language)}\n")
+    sys.stdout.write(f"{printable(message.say(language))}\n")
     sys.stdout.flush()
 
 

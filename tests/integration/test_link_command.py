@@ -167,7 +167,18 @@ def test_no_address_can_be_named(
 
 @pytest.mark.parametrize(
     "address",
-    ["", "ada", "ada@example.com, eve@example.com", "Ada <ada@example.com>", "ada@example.com\nBcc: eve@example.com"],
+    [
+        *(
+            "",
+            "ada",
+            "ada@example.com, eve@example.com",
+            "Ada <ada@example.com>",
+            "ada@example.com\nBcc: eve@example.com",
+        ),
+        # What steers a terminal, turns the writing direction, or ends a line only for some programs.
+        *("ada\x1b[2J@example.com", "ada\x00@example.com", "ada\u202e@example.com", "ada\u2028@example.com"),
+        *("ada@example.com\x9b1m", "\ufeffada@example.com"),
+    ],
 )
 def test_what_is_not_one_plain_address_gets_no_mail(
     run: Run, ada: str, address: str, outbox: Callable[[], list[OutboxMail]], monkeypatch: pytest.MonkeyPatch

@@ -175,7 +175,9 @@ def test_the_csv_has_one_row_per_paused_subscription_and_a_number_to_add_up() ->
     assert rows[1]["Paused Since (UTC)"] == ""
 
 
-@pytest.mark.parametrize("cell", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+@pytest.mark.parametrize(
+    "cell", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1"]
+)
 def test_no_cell_of_the_csv_is_a_formula(cell: str) -> None:
     hostile = replace(PAUSED, customer_id=cell, behavior=cell, cause=cell)
     (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(hostile, meaning=verbatim(cell)))), newline=""))

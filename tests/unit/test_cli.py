@@ -122,6 +122,18 @@ def test_without_a_stack_the_fix_is_one_line(
     assert capsys.readouterr().err == "portal: No stack runs at http://127.0.0.1:1: start it with `make dev`\n"
 
 
+def test_a_message_cannot_steer_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise InvalidRequest("bad_customer", "\x1b[2J\u202e is none\nof ours")
+
+    monkeypatch.setattr("cli.main.app", fail)
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err == "portal: \\x1b[2J\\u202e is none\nof ours\n"
+
+
 LOCAL_JSON: dict[str, Any] = {
     "environment": {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:5555",

@@ -54,7 +54,8 @@ _COLUMNS: dict[str, _Cell] = {
 }
 
 # What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection").
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# The last four are the full-width forms of the first four, which East Asian editions take for the same.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def write_csv(paused: Iterable[Finding], file: TextIO, language: str = ENGLISH) -> None:
