@@ -12,7 +12,10 @@ for _library in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_library).setLevel(logging.WARNING)
 
 # botocore's own time-outs are 60 seconds each.
+# Of what nobody waits for.
 AWS_CONFIG = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
+# While a visitor or Stripe waits: a service that hangs is given up after five seconds.
+REQUEST_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 
 # Errors that trying again does not fix: a missing permission, a deleted table or bucket. A `HEAD` has only the status.
 _REFUSALS = frozenset({"AccessDenied", "AccessDeniedException", "403", "NoSuchBucket", "ResourceNotFoundException"})

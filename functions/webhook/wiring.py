@@ -11,7 +11,7 @@ from botocore.config import Config
 from functions.webhook.receive import Receiver
 from functions.webhook.settings import WebhookSettings
 from functions.webhook.settle import Settler
-from shared.aws import AWS_CONFIG
+from shared.aws import REQUEST_CONFIG
 from shared.mirror.dead_letters import DeadLetterQueue
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror
@@ -23,7 +23,7 @@ from shared.stripe.pacing import RateLimit
 
 # What is written was checked by pydantic, and is checked by DynamoDB: botocore's own check of each value, and the user
 # agent that it makes anew for each request, are more than a third of an `update_item`'s CPU (`bench.webhook_cpu`).
-MIRROR_CONFIG = AWS_CONFIG.merge(Config(parameter_validation=False, user_agent="stripe-portal-webhook"))
+MIRROR_CONFIG = REQUEST_CONFIG.merge(Config(parameter_validation=False, user_agent="stripe-portal-webhook"))
 
 
 # As many environments settle at a time (MaximumConcurrency of template.yaml), and share the rate.
@@ -42,7 +42,7 @@ def wire() -> Webhook:
     """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong."""
     settings = WebhookSettings.from_environment()
     secrets = SecretStore(
-        "SECRET_ID", settings.secret_id, WebhookSecret, boto3.client("secretsmanager", config=AWS_CONFIG)
+        "SECRET_ID", settings.secret_id, WebhookSecret, boto3.client("secretsmanager", config=REQUEST_CONFIG)
     )
     table = MirrorTable(boto3.client("dynamodb", config=MIRROR_CONFIG), settings.table_name)
 
@@ -61,7 +61,7 @@ def wire() -> Webhook:
         return Intake(mirror, lambda: secrets.get().livemode, account)
 
     # Most events need none of these, so no first request waits for them.
-    sqs = cache(lambda: boto3.client("sqs", config=AWS_CONFIG))
+    sqs = cache(lambda: boto3.client("sqs", config=REQUEST_CONFIG))
     dead_letters = DeadLetterQueue(sqs, settings.dead_letter_queue_url)
     settle_queue = SettleQueue(sqs, settings.settle_queue_url)
     return Webhook(

@@ -67,7 +67,7 @@ def pause(**duration: Any) -> dict[str, Any]:
 
 
 def test_the_example_of_the_docs_has_nothing_to_fix_and_names_every_key() -> None:
-    answer = command(EXAMPLE, "--strict")
+    answer = command(EXAMPLE, "--strict", "--allow-verified-email")
     assert (answer.exit_code, answer.stdout) == (0, f"{EXAMPLE}: nothing to fix.\n")
     text = EXAMPLE.read_text()
     schema = json.dumps(Features.model_json_schema())
