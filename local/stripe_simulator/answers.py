@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from typing import Any
 
-from local.stripe_simulator.errors import ApiError
+from local.stripe_simulator.errors import ApiError, no_such
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import Position, Store, StoredObjects, StripeObject
 
@@ -136,7 +136,7 @@ _PRODUCTS = ["features", "subscription_update", "products"]
 def expand(answer: StripeObject, paths: Collection[str], store: Store) -> StripeObject:
     """Return a response with every path expanded, and without the fields that are only shown when expanded."""
     if not paths and not _PORTAL.intersection((answer.get("object"), answer.get("url"))):
-        return answer
+        return with_first_items(answer)
     result = copy.deepcopy(answer)
     for path in paths:
         parts = path.split(".")
@@ -144,7 +144,46 @@ def expand(answer: StripeObject, paths: Collection[str], store: Store) -> Stripe
             raise ApiError(f"You cannot expand more than {_DEEPEST} levels of a property: {path}.", param="expand")
         _expand(result, parts, store)
     _leave_out(result, [path.split(".") for path in paths])
+    return with_first_items(result)
+
+
+MOST_EMBEDDED = 10
+
+
+def with_first_items(answer: StripeObject) -> StripeObject:
+    """Return an object in which every subscription embeds ten items only; `/v1/subscription_items` has all."""
+    result: StripeObject = _with_first_items(answer)
     return result
+
+
+def _with_first_items(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_with_first_items(one) for one in node]
+    if not isinstance(node, dict) or "object" not in node:
+        return node
+    if node["object"] != "subscription":
+        return {name: _with_first_items(value) for name, value in node.items()}
+    items = node["items"]
+    if len(items["data"]) <= MOST_EMBEDDED:
+        return node
+    return {**node, "items": {**items, "data": items["data"][:MOST_EMBEDDED], "has_more": True}}
+
+
+def embedded_page(objects: list[StripeObject], params: dict[str, Any], url: str, noun: str) -> StripeObject:
+    """Return one page of objects that live inside another, in the order in which that has them."""
+    limit, low, high = _limit(params), 0, len(objects)
+    places = {one["id"]: place for place, one in enumerate(objects)}
+    for name in ("starting_after", "ending_before"):
+        if name in params and params[name] not in places:
+            raise no_such(noun, params[name], name)
+    if "starting_after" in params:
+        low = places[params["starting_after"]] + 1
+    if "ending_before" in params:
+        high = places[params["ending_before"]]
+        low = max(low, high - limit)
+        return {"object": "list", "data": objects[low:high], "has_more": low > 0, "url": url}
+    data = objects[low : low + limit]
+    return {"object": "list", "data": data, "has_more": low + limit < high, "url": url}
 
 
 def _leave_out(node: Any, asked: list[list[str]]) -> None:

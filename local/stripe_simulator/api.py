@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import copy
 import json
 import re
 from collections.abc import Callable
@@ -98,6 +99,7 @@ ROUTES = [
     ApiRoute("GET", "subscriptions/{id}", subscriptions.retrieve, api.SubscriptionRetrieveParams),
     ApiRoute("POST", "subscriptions/{id}", subscription_changes.update, api.SubscriptionUpdateParams),
     ApiRoute("DELETE", "subscriptions/{id}", subscriptions.cancel, api.SubscriptionCancelParams),
+    ApiRoute("GET", "subscription_items", subscriptions.list_items, api.SubscriptionItemListParams),
     ApiRoute("POST", "subscriptions/{id}/pause", subscription_changes.pause, api.SubscriptionPauseParams),
     ApiRoute("POST", "subscriptions/{id}/resume", subscription_changes.resume, api.SubscriptionResumeParams),
     ApiRoute("POST", "subscriptions/{id}/migrate", subscription_changes.migrate, api.SubscriptionMigrateParams),
@@ -199,20 +201,22 @@ def _respond(request: Request, body: bytes, simulator: Simulator) -> Response:
     advance(simulator)
     tree = decode(parse_qsl(request.url.query, keep_blank_values=True) + _form(body))
     if method == "POST":
-        return _respond_once(call, route, tree, body)
+        return _respond_once(call, route, tree)
     return _json(_result(call, route, tree))
 
 
-def _respond_once(call: Call, route: ApiRoute, tree: Tree, body: bytes) -> Response:
+def _respond_once(call: Call, route: ApiRoute, tree: Tree) -> Response:
     """Carry out a POST, or repeat the response of its idempotency key; refusals are not stored."""
     keys, operation = call.simulator.idempotency_keys, f"{route.name} {call.ids.get('id', '')}"
     headers = {"Idempotency-Key": call.idempotency_key} if call.idempotency_key else {}
-    stored = keys.find(call.idempotency_key, operation, body)
+    # A copy, because versions may change the form of a parameter.
+    given = copy.deepcopy(tree)
+    stored = keys.find(call.idempotency_key, operation, given)
     if stored:
         headers |= {"Idempotent-Replayed": "true", "Original-Request": stored.request_id}
         return Response(stored.response, stored.status, headers, media_type="application/json")
     response = json.dumps(_result(call, route, tree)).encode()
-    keys.keep(call.idempotency_key, StoredResponse(operation, body, 200, response, call.request_id or ""))
+    keys.keep(call.idempotency_key, StoredResponse(operation, given, 200, response, call.request_id or ""))
     return Response(response, 200, headers, media_type="application/json")
 
 

@@ -9,6 +9,7 @@ from local.stripe_simulator.errors import ApiError, rate_limited
 
 _SERVER_ERROR = 500
 _TOO_MANY = 429
+_PAYMENT_REQUIRED = 402
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Failure:
     message: str | None = None
     code: str | None = None
     param: str | None = None
+    should_retry: bool | None = None
 
     def matches(self, method: str, path: str) -> bool:
         """Whether this failure is for a request, and not used up."""
@@ -60,13 +62,21 @@ class Faults:
 
 def failure_of(failure: Failure) -> ApiError:
     """Return the error of a failure."""
+    error = _error_of(failure)
+    if failure.should_retry is not None:
+        error.headers["Stripe-Should-Retry"] = str(failure.should_retry).lower()
+    return error
+
+
+def _error_of(failure: Failure) -> ApiError:
     status = failure.status
     if status == _TOO_MANY:
         return rate_limited("global-rate")
     if status >= _SERVER_ERROR:
         return ApiError("An unknown error occurred", status=status, kind="api_error")
     message = failure.message or "A failure that was asked for."
-    return ApiError(message, status=status, code=failure.code, param=failure.param)
+    kind = "card_error" if status == _PAYMENT_REQUIRED else "invalid_request_error"
+    return ApiError(message, status=status, kind=kind, code=failure.code, param=failure.param)
 
 
 class RateLimit:

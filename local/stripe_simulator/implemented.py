@@ -63,6 +63,7 @@ PARAMETERS = {
     "POST /v1/subscriptions/{id}": f"""
         {_SUBSCRIPTION} billing_cycle_anchor cancellation_details items.deleted items.id pause_collection
     """,
+    "GET /v1/subscription_items": f"{_PAGE} subscription",
     "DELETE /v1/subscriptions/{id}": "cancellation_details",
     "POST /v1/subscriptions/{id}/pause": "type",
     "POST /v1/subscriptions/{id}/resume": "billing_cycle_anchor payment_behavior",

@@ -98,7 +98,7 @@ class StoredResponse:
     """The first request with an idempotency key, and its response."""
 
     method_and_path: str
-    body: bytes
+    params: dict[str, Any]
     status: int
     response: bytes
     request_id: str
@@ -110,12 +110,15 @@ class IdempotencyKeys:
     def __init__(self) -> None:
         self._stored: dict[str, StoredResponse] = {}
 
-    def find(self, key: str | None, method_and_path: str, body: bytes) -> StoredResponse | None:
-        """Return the stored response to the same request; raises `idempotency_error` if the key was another's."""
+    def find(self, key: str | None, method_and_path: str, params: dict[str, Any]) -> StoredResponse | None:
+        """Return the stored response to the same request, whatever the order of its parameters.
+
+        Raises `idempotency_error` if the key was another request's.
+        """
         if key is not None and len(key) > _LONGEST_KEY:
             raise ApiError("Idempotency keys may be at most 255 characters.", kind="idempotency_error")
         stored = self._stored.get(key or "")
-        if stored and (stored.method_and_path, stored.body) != (method_and_path, body):
+        if stored and (stored.method_and_path, stored.params) != (method_and_path, params):
             raise ApiError(
                 "Keys for idempotent requests can only be used with the same parameters they were first used with. "
                 f"Try using a key other than '{key}' if you meant to execute a different request.",

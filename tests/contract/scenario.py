@@ -326,4 +326,5 @@ def _lists(recorder: Recorder, customer: str) -> None:
     recorder.send("GET", f"customers/{customer}")
     recorder.send("GET", f"customers/{customer}/payment_methods")
     recorder.send("GET", "payment_methods", {"customer": customer})
-    recorder.send("GET", "subscriptions", {"status": "all", "limit": 100})
+    listed = recorder.send("GET", "subscriptions", {"status": "all", "limit": 100})
+    recorder.send("GET", "subscription_items", {"subscription": listed["data"][0]["id"]})

@@ -265,3 +265,30 @@ def test_an_address_outside_the_api_is_stripes_404_too(simulator: RunningSimulat
     answer = simulator.session.get(f"{simulator.url}/elsewhere", timeout=5)
     assert (answer.status_code, answer.json()["error"]["type"]) == (404, "invalid_request_error")
     assert answer.headers["Request-Id"].startswith("req_")
+
+
+def test_an_idempotency_key_compares_parameters_and_not_bytes(simulator: RunningSimulator) -> None:
+    headers = {"Authorization": "Bearer sk_test_1", "Idempotency-Key": "k"}
+
+    def post(body: str) -> Any:
+        return simulator.session.post(f"{simulator.url}/v1/customers", data=body, headers=headers, timeout=10)
+
+    first, again, other = post("name=Ada&phone=1"), post("phone=1&name=%41da"), post("name=Bob&phone=1")
+    assert (again.json(), again.headers["Idempotent-Replayed"]) == (first.json(), "true")
+    assert (other.status_code, other.json()["error"]["type"]) == (400, "idempotency_error")
+
+
+def test_a_failure_says_whether_to_retry_and_the_official_library_obeys(simulator: RunningSimulator) -> None:
+    client = simulator.client(max_network_retries=2)
+    simulator.admin("POST", "faults", {"fail": [{"status": 500, "should_retry": False}]})
+    with pytest.raises(stripe.APIError):
+        client.v1.balance.retrieve()
+    simulator.admin("POST", "faults", {"fail": [{"status": 400, "should_retry": True}]})
+    assert client.v1.balance.retrieve().object == "balance"
+
+
+def test_a_failure_with_402_is_an_error_of_the_card(simulator: RunningSimulator) -> None:
+    simulator.admin("POST", "faults", {"fail": [{"status": 402, "code": "card_declined", "message": "No."}]})
+    with pytest.raises(stripe.CardError) as caught:
+        simulator.client().v1.balance.retrieve()
+    assert (caught.value.code, caught.value.user_message) == ("card_declined", "No.")

@@ -94,3 +94,52 @@ def test_an_unknown_property_cannot_be_expanded() -> None:
     assert (answer.status, answer.error["code"]) == (400, "property_cannot_be_expanded")
     for name in ("default_source", "sources", "subscriptions", "tax", "tax_ids", "test_clock"):
         assert simulator.call("GET", f"customers/{customer}", {"expand[]": name}).status == 200, name
+
+
+def subscription_of(simulator: SimulatorInProcess, count: int) -> str:
+    """A subscription with that many items."""
+    product = simulator.create("products", {"name": "Gold"})
+    prices = [
+        simulator.create("prices", {"product": product, "unit_amount": amount, **RECURRING}) for amount in range(count)
+    ]
+    items = {f"items[{place}][price]": price for place, price in enumerate(prices)}
+    return simulator.create("subscriptions", {"customer": simulator.create("customers"), **items})
+
+
+def test_a_subscription_embeds_ten_items_and_the_list_has_them_all() -> None:
+    simulator = SimulatorInProcess()
+    name = subscription_of(simulator, 13)
+    embedded = simulator.call("GET", f"subscriptions/{name}").body["items"]
+    assert (len(embedded["data"]), embedded["has_more"], embedded["total_count"]) == (10, True, 13)
+    listed = simulator.call("GET", "subscriptions").body["data"][0]["items"]
+    event = simulator.call("GET", "events", {"type": "customer.subscription.created"}).body["data"][0]
+    assert listed == embedded == event["data"]["object"]["items"]
+    query: Params = {"subscription": name, "limit": 100}
+    every = simulator.call("GET", "subscription_items", query).body
+    assert (len(every["data"]), every["has_more"]) == (13, False)
+    ids = [one["id"] for one in every["data"]]
+    assert ids[:10] == [one["id"] for one in embedded["data"]]
+    rest = simulator.call("GET", "subscription_items", {"subscription": name, "starting_after": ids[9]}).body
+    assert ([one["id"] for one in rest["data"]], rest["has_more"]) == (ids[10:], False)
+    earlier = {"subscription": name, "ending_before": ids[9], "limit": 4}
+    page = simulator.call("GET", "subscription_items", earlier).body
+    assert ([one["id"] for one in page["data"]], page["has_more"]) == (ids[5:9], True)
+    unknown = simulator.call("GET", "subscription_items", {"subscription": name, "starting_after": "si_0"})
+    assert (unknown.status, unknown.error["param"]) == (400, "starting_after")
+    assert simulator.call("GET", "subscription_items").error["param"] == "subscription"
+
+
+def test_a_subscription_with_ten_items_has_no_more() -> None:
+    simulator = SimulatorInProcess()
+    embedded = simulator.call("GET", f"subscriptions/{subscription_of(simulator, 10)}").body["items"]
+    assert (len(embedded["data"]), embedded["has_more"]) == (10, False)
+
+
+def test_the_old_items_of_an_event_are_ten_at_most() -> None:
+    simulator = SimulatorInProcess()
+    name = subscription_of(simulator, 12)
+    item = simulator.call("GET", f"subscriptions/{name}").body["items"]["data"][0]["id"]
+    simulator.call("POST", f"subscriptions/{name}", {"items[0][id]": item, "items[0][quantity]": 2})
+    data = simulator.call("GET", "events", {"type": "customer.subscription.updated"}).body["data"][0]["data"]
+    assert [len(one["items"]["data"]) for one in (data["object"], data["previous_attributes"])] == [10, 10]
+    assert [one["items"]["data"][0]["quantity"] for one in (data["object"], data["previous_attributes"])] == [2, 1]

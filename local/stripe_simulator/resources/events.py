@@ -4,7 +4,7 @@ import fnmatch
 import json
 from typing import Any
 
-from local.stripe_simulator.answers import list_page
+from local.stripe_simulator.answers import MOST_EMBEDDED, list_page, with_first_items
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.parameters import CURRENT
 from local.stripe_simulator.simulator import Call
@@ -33,11 +33,11 @@ def changes(before: StripeObject, after: StripeObject) -> StripeObject:
 
 def emit(call: Call, kind: str, subject: StripeObject, previous: StripeObject | None = None) -> StripeObject:
     """Record an event and send it to every endpoint that subscribed to its type."""
-    simulator, data = call.simulator, {"object": snapshot(subject)}
+    simulator, data = call.simulator, {"object": snapshot(with_first_items(subject))}
     # Not the time of a test clock: people who use them report that events carry real time.
     now = simulator.clock.now()
     if previous is not None:
-        data["previous_attributes"] = previous
+        data["previous_attributes"] = _with_first_items(previous)
     event = {
         "id": new_id("evt"),
         "object": "event",
@@ -55,6 +55,13 @@ def emit(call: Call, kind: str, subject: StripeObject, previous: StripeObject | 
         simulator.due_changes.add(subject)
     simulator.deliveries.send(event, _subscribed_endpoints(call, kind))
     return event
+
+
+def _with_first_items(previous: StripeObject) -> StripeObject:
+    items = previous.get("items")
+    if not isinstance(items, dict) or "data" not in items:
+        return previous
+    return {**previous, "items": {**items, "data": items["data"][:MOST_EMBEDDED]}}
 
 
 def emit_update(call: Call, kind: str, before: StripeObject, after: StripeObject) -> None:

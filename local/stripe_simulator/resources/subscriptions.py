@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.stripe_simulator.answers import list_page
+from local.stripe_simulator.answers import embedded_page, list_page
 from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing, one_time
 from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.resources import catalog, payment_methods
@@ -157,6 +157,13 @@ def list_subscriptions(call: Call) -> StripeObject:
         )
 
     return list_page(call.store.subscriptions, params, "/v1/subscriptions", keep, customer)
+
+
+def list_items(call: Call) -> StripeObject:
+    """`GET /v1/subscription_items`: all items of one subscription, which itself embeds only the first."""
+    subscription = call.store.subscriptions.get(call.params["subscription"], "subscription")
+    url = "/v1/subscription_items"
+    return embedded_page(subscription["items"]["data"], call.params, url, "subscription_item")
 
 
 def _status_matches(status: str, wanted: str | None) -> bool:
