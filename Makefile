@@ -142,8 +142,8 @@ $(BIN)/portal: requirements-uv.txt requirements-dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-uv.txt
 	@$(INSTALL) --python $(BIN)/python --require-hashes -r requirements-dev.txt
 	@$(INSTALL) --python $(BIN)/python --no-build-isolation --no-deps -e .
+	@for catalogue in shared/locale/*.po; do $(BIN)/pybabel -q compile -i $$catalogue -o $${catalogue%.po}.mo || exit 1; done
 	@touch $@
-	@$(MAKE) --no-print-directory catalogues
 
 $(BIN)/mutmut: requirements-mutants.txt | $(BIN)/portal
 	$(INSTALL) --python $(BIN)/python --require-hashes -r requirements-mutants.txt

@@ -153,7 +153,7 @@ def test_a_discount_is_for_the_change_that_the_token_names(world: Plans) -> None
         token = world.token(**world.confirm(price=world.team.id, **discount))
         assert world.post(token).status == 201
         (given,) = world.flow()["subscription_update_confirm"]["discounts"]
-        assert given.to_dict() == discount
+        assert {name: value for name, value in given.to_dict().items() if value} == discount
         for more in ({"price": world.secret.id}, {"quantity": 500}, {"item": "si_1"}, {"flow": "subscription_update"}):
             answer = world.post(token, **more)
             assert code(answer) == (403, f"other_{next(iter(more))}")
