@@ -3,7 +3,6 @@
 import html
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -263,15 +262,3 @@ def test_today_a_customer_pauses_and_another_cancels_and_ctrl_c_leaves_nothing_b
     for child in children:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
-
-
-@pytest.mark.skipif(not HAS_PROC, reason="the children are found in /proc")
-def test_a_child_that_dies_takes_all_down_and_is_named() -> None:
-    stack = RunningStack.start().wait_until_ready()
-    try:
-        os.kill(stack.descendants()[0], signal.SIGKILL)
-        assert stack.wait_for_end() == 1
-    finally:
-        stack.stop()
-    assert re.search(r"(The Stripe simulator|AWS \(moto\)) ended unexpectedly", stack.said)
-    assert all(is_free(port) for port in stack.ports)
