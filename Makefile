@@ -16,8 +16,8 @@ export SAM_CLI_TELEMETRY := 0
 # With this variable set, every start would compile every import again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# All tests run in a process for each core, a module's tests in one of them, the slow folders first; some run in one process.
-PARALLEL = $(if $(ARGS),,--numprocesses auto --dist loadfile --no-loadscope-reorder)
+# All tests run in a process for each core (tests/conftest.py says which in which); some run in one process.
+PARALLEL = $(if $(ARGS),,--numprocesses auto)
 
 CONTRACT := build/contract/installed
 

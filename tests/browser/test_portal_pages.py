@@ -78,7 +78,7 @@ def test_the_demo_explains_in_both_languages_and_shows_the_portal_of_each_age(pa
     page.get_by_role("link", name="What the portal allows").click()
     expect(page.get_by_text("Since 1 August 2024 customers cannot resume")).to_be_visible()
     page.get_by_role("link", name="Français").click()
-    expect(page.get_by_text("Depuis le 1er août 2024")).to_be_visible()
+    expect(page.get_by_text("Depuis le 1er août 2024, les")).to_be_visible()
     page.get_by_role("link", name="15 juillet 2024").click()
     expect(page.get_by_text("Preview of this portal as of 15 July 2024")).to_be_visible()
     expect(page.get_by_role("button", name="Resume plan")).to_be_disabled()

@@ -15,7 +15,8 @@ from tests.histories import make_history, true_beginnings
 from tests.history_world import World, the_rule
 
 randoms = st.randoms(use_true_random=False)
-every_order = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+# `python -m bench.histories` runs ten thousand.
+every_order = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @every_order
