@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from shared.errors import InvalidRequest
-from shared.i18n import languages
+from shared.i18n import NARROW_NO_BREAK_SPACE, NO_BREAK_SPACE, languages
 from shared.stripe.pacing import MOST_PER_SECOND
 
 
@@ -92,6 +92,15 @@ def count(number: int, noun: str, *, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
+_HARMLESS_SPACES = (NO_BREAK_SPACE, NARROW_NO_BREAK_SPACE)
+
+
 def printable(text: str) -> str:
-    r"""Escape every unprintable character, so that text from others cannot steer the terminal: `\x1b`, `\n`."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    r"""Escape every unprintable character, so that text from others cannot steer the terminal: `\x1b`, `\n`.
+
+    The no-break spaces of French stay as they are: they move nothing and hide nothing.
+    """
+    return "".join(
+        each if each.isprintable() or each in _HARMLESS_SPACES else each.encode("unicode_escape").decode()
+        for each in text
+    )
