@@ -285,6 +285,8 @@ def test_a_wrong_local_url_is_told_what_to_write(monkeypatch: pytest.MonkeyPatch
 
 def test_without_aws_the_ways_out_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["portal", "show", "cus_1"])
+    # A session that an earlier test made would remember that test's region.
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     with pytest.raises(SystemExit) as caught:
