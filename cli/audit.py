@@ -88,7 +88,8 @@ def _paused(paused: PausedSubscription, report: Report, language: str) -> tuple[
     since = NOTHING
     if paused.paused_since:
         day = paused.paused_since.astimezone(report.timezone).date()
-        since = _("since {day}", day=day)
+        exact = paused.paused_since_is_exact
+        since = _("since {day}", day=day) if exact else _("since {day} or earlier", day=day)
     monthly = paused.monthly
     amount = (
         bounded(written_amounts(monthly.amounts), low=bool(monthly.unknown), high=bool(monthly.at_most))

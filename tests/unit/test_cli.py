@@ -110,6 +110,15 @@ def test_the_terminal_speaks_of_the_teams_days_as_the_mail_does() -> None:
     assert "since 2 March 2024" in printed(audit.report_as_text(audit_report(finding())))
 
 
+def test_the_terminal_says_whether_the_day_a_pause_began_is_exact() -> None:
+    seen, inferred = (
+        printed(audit.report_as_text(audit_report(finding(paused_since_is_exact=exact)))) for exact in (True, False)
+    )
+    assert "since 2 March 2024 or earlier" in inferred
+    assert "since 2 March 2024" in seen
+    assert "or earlier" not in seen
+
+
 def test_without_a_stack_the_fix_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
