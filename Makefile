@@ -173,6 +173,9 @@ $(CHECKOV): requirements-checkov.txt | $(BIN)/portal
 	@touch $@
 
 # ------------------------------------------------------------------ artifacts
+# The AWS services that the functions call (Lambda itself for the durable audit); a test compares them with the code.
+AWS_SERVICES := dynamodb lambda s3 secretsmanager sesv2 sqs ssm
+
 # SAM calls build-<logical id> with ARTIFACTS_DIR: build-WebhookFunction packages functions/webhook. Each artifact holds its
 # function, shared/, and the function's locked dependencies for Lambda's platform. The bytecode is marked unchecked-hash,
 # because the zip sets every timestamp to 1980 and Python would compile everything again: a cold start three times as long.
@@ -188,5 +191,8 @@ build-%Function: $(BIN)/portal catalogues
 	$(UV) pip install --quiet --require-hashes -r functions/$(NAME)/requirements.txt --target "$(ARTIFACTS_DIR)" \
 		--python-platform $(LAMBDA_PLATFORM) --python-version $(LAMBDA_PYTHON) --only-binary :all: --link-mode copy
 	rm -rf "$(ARTIFACTS_DIR)/bin" "$(ARTIFACTS_DIR)/.lock"
+	@# Half of the archive would be botocore's models of the other 430 services, and Stripe's parameter types for type checkers.
+	find "$(ARTIFACTS_DIR)/botocore/data" -mindepth 1 -maxdepth 1 -type d $(AWS_SERVICES:%=! -name %) -exec rm -rf {} +
+	rm -rf "$(ARTIFACTS_DIR)/stripe/params"
 	$(UV) run --quiet --no-project --python $(BUILD_PYTHON) python -m compileall -q -j 0 \
 		--invalidation-mode unchecked-hash -s "$(ARTIFACTS_DIR)" -p /var/task "$(ARTIFACTS_DIR)"

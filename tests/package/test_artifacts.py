@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,36 @@ def test_an_artifact_speaks_french(artifact: Path) -> None:
     assert ran.stdout.strip() == "mai"
     assert [path.name for path in (artifact / "shared" / "locale").iterdir()] == ["fr.mo"]
     assert not (artifact / "babel").exists()
+
+
+def services_called(function: str) -> set[str]:
+    """The AWS services that a function's code makes clients of; the durable execution SDK calls Lambda."""
+    code = [path.read_text() for folder in (f"functions/{function}", "shared") for path in (ROOT / folder).rglob("*.py")]
+    called = {service for text in code for service in re.findall(r'\bclient\(\s*"([a-z0-9]+)"', text)}
+    return called | ({"lambda"} if function == "nightly_audit" else set())
+
+
+def test_an_artifact_has_the_models_of_the_services_that_it_calls(artifact: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import boto3\n"
+        "for service in sys.argv[2:]: print(boto3.client(service).meta.service_model.service_name)"
+    )
+    services = sorted(services_called(FUNCTIONS[artifact.name]))
+    ran = subprocess.run(
+        [PYTHON, "-I", "-S", "-c", code, str(artifact), *services], capture_output=True, text=True, env=NOBODY, check=True
+    )
+    assert ran.stdout.split() == services != []
+
+
+def test_no_artifact_has_models_of_services_that_none_calls(artifact: Path) -> None:
+    called = set().union(*map(services_called, FUNCTIONS.values()))
+    assert {path.name for path in (artifact / "botocore" / "data").iterdir() if path.is_dir()} <= called
+
+
+def test_an_artifact_is_small(artifact: Path, tmp_path: Path) -> None:
+    """Lambda fetches and unpacks the archive at each cold start."""
+    archive = shutil.make_archive(str(tmp_path / artifact.name), "zip", artifact)
+    assert Path(archive).stat().st_size < 16_000_000
 
 
 def test_an_artifact_carries_bytecode_that_lambda_does_not_have_to_check(artifact: Path) -> None:
