@@ -142,7 +142,9 @@ def test_an_artifact_speaks_french(artifact: Path) -> None:
 
 def services_called(function: str) -> set[str]:
     """The AWS services that a function's code makes clients of; the durable execution SDK calls Lambda."""
-    code = [path.read_text() for folder in (f"functions/{function}", "shared") for path in (ROOT / folder).rglob("*.py")]
+    code = [
+        path.read_text() for folder in (f"functions/{function}", "shared") for path in (ROOT / folder).rglob("*.py")
+    ]
     called = {service for text in code for service in re.findall(r'\bclient\(\s*"([a-z0-9]+)"', text)}
     return called | ({"lambda"} if function == "nightly_audit" else set())
 
@@ -154,7 +156,11 @@ def test_an_artifact_has_the_models_of_the_services_that_it_calls(artifact: Path
     )
     services = sorted(services_called(FUNCTIONS[artifact.name]))
     ran = subprocess.run(
-        [PYTHON, "-I", "-S", "-c", code, str(artifact), *services], capture_output=True, text=True, env=NOBODY, check=True
+        [PYTHON, "-I", "-S", "-c", code, str(artifact), *services],
+        capture_output=True,
+        text=True,
+        env=NOBODY,
+        check=True,
     )
     assert ran.stdout.split() == services != []
 
