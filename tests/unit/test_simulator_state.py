@@ -12,7 +12,7 @@ from local.stripe_simulator.faults import Faults, RateLimit
 from local.stripe_simulator.hosted_pages import date_text, price_text
 from local.stripe_simulator.parameters import merged
 from local.stripe_simulator.resources.events import changes
-from local.stripe_simulator.resources.subscriptions import Period, add_interval, period_at
+from local.stripe_simulator.resources.periods import Period, add_interval, period_at
 from local.stripe_simulator.store import Clock, DueChanges, StoredObjects
 
 INTERVALS = st.tuples(st.sampled_from(["day", "week", "month", "year"]), st.integers(1, 6))

@@ -22,7 +22,7 @@ from local.stripe_simulator.resources import (
     subscription_schedules,
     subscriptions,
 )
-from local.stripe_simulator.resources.subscriptions import add_interval
+from local.stripe_simulator.resources.periods import add_interval
 from local.stripe_simulator.simulator import Call, PortalVisit
 from local.stripe_simulator.store import StripeObject
 

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from local.stripe_simulator.hosted_pages import fields, message, render, visitor
 from local.stripe_simulator.portal import sessions as portal_sessions
-from local.stripe_simulator.resources.subscriptions import ENDED
+from local.stripe_simulator.resources.status import ENDED
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
 

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.portal.configurations import BUTTON_REMOVED_AT, CUTOFF_AT, is_old_pause_form
-from local.stripe_simulator.resources.subscription_changes import pause_refusals, resume_refusals
+from local.stripe_simulator.resources.status import ENDED, pause_refusals, resume_refusals
 from local.stripe_simulator.resources.subscription_schedules import plans_update
-from local.stripe_simulator.resources.subscriptions import ENDED
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from local.stripe_simulator.errors import ApiError, missing
 from local.stripe_simulator.portal import configurations as portal_configurations
-from local.stripe_simulator.resources import catalog, subscription_changes
+from local.stripe_simulator.resources import catalog
 from local.stripe_simulator.resources.events import emit
-from local.stripe_simulator.resources.subscriptions import ENDED
+from local.stripe_simulator.resources.status import ENDED, pause_refusals
 from local.stripe_simulator.simulator import Call, PortalVisit
 from local.stripe_simulator.store import StripeObject, new_id, token
 
@@ -151,7 +151,7 @@ def _check_subscription(call: Call, kind: str, details: StripeObject) -> None:
         text = "This subscription cannot be canceled because it is already set to be canceled."
         raise ApiError(text, param=param)
     if kind == "subscription_pause":
-        for reason in subscription_changes.pause_refusals(subscription):
+        for reason in pause_refusals(subscription):
             raise ApiError(reason, param=param)
     if kind == "subscription_update_confirm":
         _check_change(subscription, details["items"])

@@ -7,8 +7,8 @@ from local.stripe_simulator.resources import (
     subscriptions,
 )
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
+from local.stripe_simulator.resources.periods import set_period
 from local.stripe_simulator.resources.subscription_changes import end_trial
-from local.stripe_simulator.resources.subscriptions import set_period
 from local.stripe_simulator.simulator import Call, Simulator
 from local.stripe_simulator.store import StripeObject
 

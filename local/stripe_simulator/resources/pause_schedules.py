@@ -5,7 +5,7 @@ from typing import Any
 from local.stripe_simulator.errors import ApiError, in_the_past, missing
 from local.stripe_simulator.resources import subscription_changes
 from local.stripe_simulator.resources.events import emit_update, snapshot
-from local.stripe_simulator.resources.subscriptions import add_interval
+from local.stripe_simulator.resources.periods import add_interval
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, token
 

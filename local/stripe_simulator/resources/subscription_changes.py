@@ -5,8 +5,9 @@ from typing import Any
 
 from local.stripe_simulator.errors import ApiError, missing
 from local.stripe_simulator.parameters import apply_fields
-from local.stripe_simulator.resources import catalog, payment_methods, subscriptions
+from local.stripe_simulator.resources import catalog, payment_methods, status, subscriptions
 from local.stripe_simulator.resources.events import changes, emit, emit_update, snapshot
+from local.stripe_simulator.resources.periods import period_end, set_period
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
 
@@ -16,7 +17,7 @@ _LEFT_AFTER_END = {"metadata", "cancellation_details", "expand"}
 def update(call: Call) -> StripeObject:
     """`POST /v1/subscriptions/{id}`; a refused request changes nothing."""
     subscription = call.store.subscriptions.get(call.ids["id"])
-    if subscription["status"] in subscriptions.ENDED and not call.params.keys() <= _LEFT_AFTER_END:
+    if subscription["status"] in status.ENDED and not call.params.keys() <= _LEFT_AFTER_END:
         raise ApiError("A canceled subscription can only update its cancellation_details and metadata.")
     _check_schedule(call, subscription)
     before, changed = snapshot(subscription), copy.deepcopy(subscription)
@@ -75,7 +76,7 @@ def _pause_collection(given: Any) -> StripeObject | None:
 
 def _apply_cancellation(call: Call, subscription: StripeObject) -> None:
     subscriptions.check_cancellation(call)
-    params, end = call.params, subscriptions.period_end(subscription)
+    params, end = call.params, period_end(subscription)
     if "cancel_at_period_end" in params:
         at_end = params["cancel_at_period_end"]
         subscriptions.plan_cancellation(call, subscription, end if at_end else None, at_period_end=at_end)
@@ -97,7 +98,7 @@ def _apply_trial_end(call: Call, subscription: StripeObject, trial_end: int | st
     subscription |= {"status": "trialing", "trial_end": trial_end, "billing_cycle_anchor": trial_end}
     subscription["trial_start"] = subscription["trial_start"] or call.now
     for item in subscription["items"]["data"]:
-        subscriptions.set_period(item, subscription, call.now)
+        set_period(item, subscription, call.now)
 
 
 def end_trial(call: Call, subscription: StripeObject) -> None:
@@ -111,7 +112,7 @@ def end_trial(call: Call, subscription: StripeObject) -> None:
         restart_cycle(call, subscription, subscription["billing_cycle_anchor" if keeps_anchor else "trial_end"])
     elif behavior == "pause":
         subscription["status"] = "paused"
-        subscription["status_details"] = paused_details(call.now, "trial_end_without_payment_method")
+        subscription["status_details"] = status.paused_details(call.now, "trial_end_without_payment_method")
     else:
         subscription |= {"status": "canceled", "ended_at": call.now, "canceled_at": call.now}
 
@@ -120,67 +121,28 @@ def restart_cycle(call: Call, subscription: StripeObject, anchor: int) -> None:
     """Count the periods from a new anchor."""
     subscription["billing_cycle_anchor"] = anchor
     for item in subscription["items"]["data"]:
-        subscriptions.set_period(item, subscription, call.now)
-
-
-_NOT_PAUSABLE = {"paused", "incomplete", "incomplete_expired", "canceled", "unpaid"}
+        set_period(item, subscription, call.now)
 
 
 def pause(call: Call) -> StripeObject:
     """`POST /v1/subscriptions/{id}/pause`: every item's period ends now."""
     subscription = call.store.subscriptions.get(call.ids["id"])
-    for reason in pause_refusals(subscription):
+    for reason in status.pause_refusals(subscription):
         raise ApiError(reason)
-    return _pause(call, subscription)
+    return status.pause(call, subscription, "pause_requested")
 
 
 def pause_by_schedule(call: Call, subscription: StripeObject) -> None:
     """Pause as the subscription's own schedule has planned; raises the reasons that `/pause` would give."""
-    for reason in pause_refusals({**subscription, "schedule": None}):
+    for reason in status.pause_refusals({**subscription, "schedule": None}):
         raise ApiError(reason)
-    _pause(call, subscription)
-
-
-def _pause(call: Call, subscription: StripeObject) -> StripeObject:
-    before = snapshot(subscription)
-    subscription |= {"status": "paused", "status_details": paused_details(call.now, "pause_requested")}
-    subscription["pending_update"] = None
-    for item in subscription["items"]["data"]:
-        item["current_period_end"] = min(item["current_period_end"], call.now)
-    emit(call, "customer.subscription.paused", subscription)
-    emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
-    return subscription
-
-
-def pause_refusals(subscription: StripeObject) -> list[str]:
-    """Return why Stripe would refuse to pause this subscription (docs.stripe.com/billing/subscriptions/pause)."""
-    status = subscription["status"]
-    rules = (
-        (status in _NOT_PAUSABLE, f"You cannot pause a subscription with status `{status}`."),
-        (status == "trialing", "You cannot pause a subscription that is in a trial."),
-        (
-            subscription["collection_method"] != "charge_automatically",
-            "You can only pause subscriptions with `collection_method` set to `charge_automatically`.",
-        ),
-        (
-            subscription["billing_mode"]["type"] != "flexible",
-            "You can only pause subscriptions with `billing_mode` set to `flexible`.",
-        ),
-        (subscription["schedule"], "You cannot pause a subscription that has a subscription schedule attached."),
-        (subscription.get("billing_cadence"), "You cannot pause a subscription that has a billing cadence attached."),
-    )
-    return [message for applies, message in rules if applies]
-
-
-def paused_details(now: int, reason: str) -> StripeObject:
-    """Return `status_details` of a paused subscription."""
-    return {"paused": {"type": "subscription", "transitioned_at": now, "subscription": {"type": reason}}}
+    status.pause(call, subscription, "pause_requested")
 
 
 def resume(call: Call) -> StripeObject:
     """`POST /v1/subscriptions/{id}/resume`: active at once, in a new period unless the anchor stays."""
     subscription = call.store.subscriptions.get(call.ids["id"])
-    for reason in resume_refusals(subscription):
+    for reason in status.resume_refusals(subscription):
         raise ApiError(reason)
     classic = subscription["billing_mode"]["type"] == "classic"
     if classic and call.params.get("payment_behavior") == "resume_on_payment_success":
@@ -193,23 +155,10 @@ def resume(call: Call) -> StripeObject:
         restart_cycle(call, subscription, call.now)
     else:
         for item in subscription["items"]["data"]:
-            subscriptions.set_period(item, subscription, call.now)
+            set_period(item, subscription, call.now)
     emit(call, "customer.subscription.resumed", subscription)
     emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
     return subscription
-
-
-def resume_refusals(subscription: StripeObject) -> list[str]:
-    """Return why Stripe would refuse to resume this subscription (docs.stripe.com/billing/subscriptions/pause)."""
-    status = subscription["status"]
-    rules = (
-        (status != "paused", f"You cannot resume a subscription with status `{status}`; it is not paused."),
-        (
-            subscription["collection_method"] != "charge_automatically",
-            "You can only resume subscriptions with `collection_method` set to `charge_automatically`.",
-        ),
-    )
-    return [message for applies, message in rules if applies]
 
 
 def migrate(call: Call) -> StripeObject:

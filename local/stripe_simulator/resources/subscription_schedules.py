@@ -6,7 +6,8 @@ from typing import Any
 from local.stripe_simulator.errors import ApiError, missing
 from local.stripe_simulator.resources import pause_schedules, subscriptions
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
-from local.stripe_simulator.resources.subscriptions import ENDED, add_interval, period_end
+from local.stripe_simulator.resources.periods import add_interval, period_end
+from local.stripe_simulator.resources.status import ENDED
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id
 

@@ -1,10 +1,7 @@
 """Subscriptions: created, listed and canceled, with their items and billing periods."""
 
-import calendar
 import copy
 from collections import Counter
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local.stripe_simulator.answers import embedded_page, list_page
@@ -12,10 +9,10 @@ from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, miss
 from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.resources import catalog, payment_methods
 from local.stripe_simulator.resources.events import emit
+from local.stripe_simulator.resources.periods import period_end, set_period
+from local.stripe_simulator.resources.status import ENDED, end
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id
-
-ENDED = {"canceled", "incomplete_expired"}
 
 _DAY = 86_400
 _YEAR = 366 * _DAY
@@ -179,13 +176,7 @@ def cancel(call: Call, reason: str = "cancellation_requested") -> StripeObject:
     subscription = call.store.subscriptions.get(call.ids["id"])
     if subscription["status"] in ENDED:
         raise ApiError(f"No such subscription: '{subscription['id']}'", status=404, code="resource_missing", param="id")
-    subscription |= {"status": "canceled", "ended_at": call.now}
-    subscription.pop("status_details", None)
-    subscription["canceled_at"] = subscription["canceled_at"] or call.now
-    subscription["cancellation_details"] |= {"reason": reason, **call.params.get("cancellation_details", {})}
-    call.simulator.pause_ends.pop(subscription["id"], None)
-    emit(call, "customer.subscription.deleted", subscription)
-    return subscription
+    return end(call, subscription, reason, call.params.get("cancellation_details", {}))
 
 
 # The object and its items.
@@ -351,56 +342,3 @@ def plan_of(price: StripeObject) -> StripeObject:
         "trial_period_days": None,
         "usage_type": recurring["usage_type"],
     }
-
-
-# Billing periods: calendar steps from the billing cycle anchor.
-
-_DAYS = {"day": 1, "week": 7}
-
-_MONTHS = {"month": 1, "year": 12}
-
-
-def set_period(item: StripeObject, subscription: StripeObject, now: int) -> None:
-    """Set the current period: the trial while it lasts, else counted from the anchor."""
-    if subscription["trial_end"] and now < subscription["trial_end"]:
-        period = Period(subscription["trial_start"], subscription["trial_end"])
-    else:
-        recurring = item["price"]["recurring"]
-        anchor = subscription["billing_cycle_anchor"]
-        period = period_at(anchor, recurring["interval"], recurring["interval_count"], now)
-    item["current_period_start"], item["current_period_end"] = period.start, period.end
-
-
-def period_end(subscription: StripeObject) -> int:
-    """Return the earliest end of a current period among the items."""
-    return min(int(item["current_period_end"]) for item in subscription["items"]["data"])
-
-
-@dataclass(frozen=True)
-class Period:
-    """A billing period, in Unix seconds; `end` is the start of the next one."""
-
-    start: int
-    end: int
-
-
-def period_at(anchor: int, interval: str, count: int, now: int) -> Period:
-    """Return the period that contains `now`, counted from the anchor, forwards or backwards."""
-    length = add_interval(anchor, interval, count) - anchor
-    step = (now - anchor) // length
-    while add_interval(anchor, interval, count * step) > now:
-        step -= 1
-    while add_interval(anchor, interval, count * (step + 1)) <= now:
-        step += 1
-    return Period(add_interval(anchor, interval, count * step), add_interval(anchor, interval, count * (step + 1)))
-
-
-def add_interval(moment: int, interval: str, count: int) -> int:
-    """Return the time `count` intervals later; in a month that is too short, its last day."""
-    start = datetime.fromtimestamp(moment, UTC)
-    if interval in _DAYS:
-        return int((start + timedelta(days=_DAYS[interval] * count)).timestamp())
-    months = start.year * 12 + start.month - 1 + _MONTHS[interval] * count
-    year, month = divmod(months, 12)
-    day = min(start.day, calendar.monthrange(year, month + 1)[1])
-    return int(start.replace(year=year, month=month + 1, day=day).timestamp())

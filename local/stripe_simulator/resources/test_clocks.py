@@ -8,7 +8,8 @@ from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.resources import customers
 from local.stripe_simulator.resources.events import emit
 from local.stripe_simulator.resources.passing_time import advance_test_clock
-from local.stripe_simulator.resources.subscriptions import ENDED, add_interval
+from local.stripe_simulator.resources.periods import add_interval
+from local.stripe_simulator.resources.status import ENDED
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id
 
