@@ -261,10 +261,17 @@ def _failure(error: stripe.InvalidRequestError | Unavailable | UnreadableEvent) 
 
 
 def _refusal(subscription: Subscription) -> Message | None:
+    """A schedule could end a real pause at a date; whether Stripe keeps it beyond its last phase is not documented."""
     pause = subscription.pause_collection
     reasons = [each.text for each in pause_refusals(subscription)]
     if pause and pause.resumes_at:
-        reasons.append(_("Its collection resumes on a set date; a real pause would not."))
+        reasons.append(
+            _(
+                "Its collection starts again by itself on {day}, and this command makes pauses without an end: to "
+                "pause the subscription until that day, attach a subscription schedule with pause_schedules.",
+                day=datetime.fromtimestamp(pause.resumes_at, UTC).date(),
+            )
+        )
     return next(iter(reasons), None)
 
 
@@ -469,11 +476,10 @@ def convert(  # noqa: PLR0913 - each an option of the command
     limit = RateLimit(requests_per_second)
     now = _now(deployment)
     # Plan all of them first: a change must not affect the list while it is being read.
-    planned = _plan(
-        _selected(deployment.operator_stripe, limit, Selection(customer, named or ())),
-        lambda each: convert_plan(each, now),
-    )
-    _end_pauses(deployment.operator_stripe, limit, planned, apply=apply, language=language)
+    client = deployment.operator_stripe
+    planned = _plan(_selected(client, limit, Selection(customer, named or ())), lambda each: convert_plan(each, now))
+    wanted = [_unless_acknowledged(client, limit, each, now.date()) for each in planned]
+    _end_pauses(client, limit, wanted, apply=apply, language=language)
 
 
 def _plan(subscriptions: Iterable[Subscription], planner: _Planner) -> list[Planned]:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from shared.audit.findings import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, ListChange, PausedFindings, Severity
 from shared.i18n import Message, _
-from shared.portal.pause import Phase
+from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Report:
     subscriptions_read: int
     findings: tuple[Finding, ...]
     paused: PausedFindings
+    button_removed_on: date = PAUSE_BUTTON_REMOVED_ON
 
     @property
     def complete(self) -> bool:

@@ -261,6 +261,7 @@ class Scan:
             checks.subscriptions_read,
             checks.findings(),
             paused,
+            day.button_removed_on,
         )
 
     def _see(self, page: ListPage) -> None:

@@ -151,7 +151,20 @@ def test_a_collection_that_resumes_by_itself_is_not_converted(
     made = subscribe(billing_mode=FLEXIBLE)
     result = carry_out(client, pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400), convert_plan)
     assert result.outcome is PauseOutcome.SKIPPED
-    assert "resumes on a set date" in result.what.say("en")
+    assert f"starts again by itself on {(now() + timedelta(days=1)).date():%-d %B %Y}" in result.what.say("en")
+    assert "subscription schedule with pause_schedules" in result.what.say("en")
+
+
+def test_an_acknowledged_pause_is_not_converted(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    made, other = subscribe(billing_mode=FLEXIBLE), subscribe(billing_mode=FLEXIBLE)
+    for each in (made, other):
+        pause_collection(client, each)
+    portal("acknowledge", made.id)
+    answer = portal("convert", "--apply", *RATE)
+    assert "the team has acknowledged this pause until further notice" in answer.stdout
+    assert (state(client, made).status, state(client, other).status) == ("active", "paused")
 
 
 def test_the_list_has_every_page_or_one_customer_only(client: stripe.StripeClient, subscribe: Subscribe) -> None:

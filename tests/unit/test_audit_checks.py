@@ -88,6 +88,18 @@ def test_todays_pause_in_the_portal_is_told_with_its_length(duration: dict[str, 
     assert fr in finding.meaning.say("fr")
 
 
+def test_a_month_may_be_stripes_own_choice_for_the_old_form() -> None:
+    def meaning(options: list[dict[str, Any]]) -> str:
+        pause = {"enabled": True, "duration": {"type": "interval_options", "interval_options": options}}
+        raw = {"id": "bpc_1", "active": True, "features": {"subscription_pause": pause}}
+        (finding,) = configuration_checks.find_portal_pause(raw, AUDIT)
+        return finding.meaning.say("en")
+
+    month = {"interval": "month", "interval_count": 1}
+    assert "saved without a length, as the old pause button was" in meaning([month])
+    assert "saved without a length" not in meaning([month, {"interval": "month", "interval_count": 2}])
+
+
 ITEM = SubscriptionItem("si_1", usage_type="licensed")
 
 

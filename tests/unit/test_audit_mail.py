@@ -105,7 +105,11 @@ def test_an_id_cannot_begin_a_line_or_turn_the_writing_around(mark: str) -> None
 @pytest.mark.parametrize(
     ("phase", "days_left", "words"),
     [
-        (Phase.BUTTON_AVAILABLE, 126, "can still pause and resume"),
+        (
+            Phase.BUTTON_AVAILABLE,
+            126,
+            "can still pause and resume with the old portal&#39;s button, until it is removed on",
+        ),
         (Phase.RESUME_ONLY, 17, "can resume there for 17 more days"),
         (Phase.RESUME_ONLY, 1, "can resume there for 1 more day"),
         (Phase.STRANDED, 0, "can no longer resume by themselves"),
@@ -114,6 +118,18 @@ def test_an_id_cannot_begin_a_line_or_turn_the_writing_around(mark: str) -> None
 def test_the_mail_says_where_the_calendar_stands(phase: Phase, days_left: int, words: str) -> None:
     on_that_day = replace(audit_report(), phase=phase, days_left=days_left)
     _, html = bodies(compose(ReportView(on_that_day, "en"), SENDER, READERS))
+    assert words in html
+
+
+@pytest.mark.parametrize(
+    ("day", "words"),
+    [(27, "until it is removed on 29 March 2024"), (28, "is gone tomorrow (29 March 2024)")],
+)
+def test_on_the_day_before_the_button_goes_the_mail_says_so(day: int, words: str) -> None:
+    last_days = replace(
+        audit_report(), phase=Phase.BUTTON_AVAILABLE, days_left=126, as_of=datetime(2024, 3, day, 12, tzinfo=UTC)
+    )
+    _, html = bodies(compose(ReportView(last_days, "en"), SENDER, READERS))
     assert words in html
 
 

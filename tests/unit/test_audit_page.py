@@ -347,10 +347,16 @@ def test_a_kind_of_finding_is_told_even_when_the_rows_are_used_up() -> None:
             "Vérifiez les dates de reprise des paiements de 2 abonnements.",
         ),
         (
-            {"kind": "subscription", "cause": "final_payment_failure", "served_free": False},
+            {"kind": "subscription", "cause": "trial_end_without_payment_method", "served_free": False},
             Phase.STRANDED,
             "Ask for valid payment methods: 2 subscriptions are paused without one.",
             "Demandez des moyens de paiement valables : 2 abonnements sont en pause faute de paiement.",
+        ),
+        (
+            {"kind": "subscription", "cause": "final_payment_failure", "served_free": False},
+            Phase.STRANDED,
+            "Ask the customers to pay: 2 subscriptions are paused because a renewal was not paid.",
+            "Demandez aux clients de payer : 2 abonnements sont en pause car un renouvellement n'a pas été payé.",
         ),
         (
             {"kind": "subscription", "cause": "system", "served_free": False},

@@ -137,7 +137,7 @@ def test_a_paused_collection_has_a_code_for_what_can_be_done(phase: Phase, pause
     [
         ("pause_requested", "if the pause is intended"),
         ("trial_end_without_payment_method", "a valid payment method"),
-        ("final_payment_failure", "a valid payment method"),
+        ("final_payment_failure", "pay the open invoice"),
         ("system", "Check the subscription's events"),
         (None, "Check the subscription's events"),
     ],
@@ -314,8 +314,8 @@ def test_each_check_leaves_the_others_subscriptions_alone() -> None:
     [
         ("pause_requested", Severity.INFO, "was requested"),
         ("trial_end_without_payment_method", Severity.WARNING, "trial ended"),
-        ("first_payment_failure", Severity.WARNING, "first payment failed"),
-        ("final_payment_failure", Severity.WARNING, "last attempt"),
+        ("first_payment_failure", Severity.WARNING, "first attempt to collect a renewal failed. Its invoice can still"),
+        ("final_payment_failure", Severity.WARNING, "last attempt to collect a renewal failed. Its invoice can still"),
         ("system", Severity.WARNING, "Stripe itself paused"),
         (None, Severity.WARNING, "cause is unknown"),
         ("reason_of_tomorrow", Severity.WARNING, "cause is unknown"),

@@ -5,9 +5,9 @@ from functools import partial
 
 from shared.audit.check import AccountFacts, AuditContext, Check
 from shared.audit.findings import Finding, Severity
-from shared.i18n import Message, _, listed
+from shared.i18n import NOTHING, Message, _, listed, sentences
 from shared.portal import rules
-from shared.portal.configuration import Configuration, PauseDuration
+from shared.portal.configuration import Configuration, PauseDuration, PauseOption
 from shared.portal.rules import MOST_PRODUCTS, RULES, Rule, interval_text
 from shared.stripe.gateway import StripeJson
 
@@ -98,12 +98,24 @@ _PAUSE_ACTION = _(
 )
 
 
+# Stripe's own choice for a configuration that was saved without a length (stripe-python 16.1.0).
+_DEFAULT_LENGTH = (PauseOption(interval="month"),)
+_MAY_BE_THE_DEFAULT = _(
+    "One month is also what Stripe fills in for a configuration that was saved without a length, as the old pause "
+    "button was."
+)
+
+
 def find_portal_pause(raw: StripeJson, _audit: AuditContext) -> Iterator[Finding]:
-    """Report that customers can pause, and for how long. The old form is a rule's subject."""
+    """Report that customers can pause, and for how long. The old form is a rule's subject, where Stripe shows it.
+
+    At API 2026-10-28 it may show the default length instead: no source says.
+    """
     configuration = Configuration.from_stripe(raw)
     pause = configuration.features.subscription_pause
     if configuration.active and pause.enabled and pause.duration:
-        meaning = _lengths(pause.duration)
+        options = pause.duration.interval_options
+        meaning = sentences(_lengths(pause.duration), _MAY_BE_THE_DEFAULT if options == _DEFAULT_LENGTH else NOTHING)
         yield Finding(PORTAL_PAUSE_NAME, Severity.INFO, (str(raw["id"]),), meaning, _PAUSE_ACTION)
 
 

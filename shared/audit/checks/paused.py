@@ -283,6 +283,15 @@ _NEW_METHOD = _(
     "Ask the customer for a valid payment method, then resume the subscription ({how}), or cancel it.",
     how=_RESUME_SUBSCRIPTION,
 )
+# What Stripe does with the unpaid invoice: docs.stripe.com/changelog/endive/2026-09-30/pause-on-payment-failure
+_STILL_PAYABLE = _(
+    "Its invoice can still be paid, and paying it may resume the subscription by itself (a setting of the account)."
+)
+_ASK_TO_PAY = _(
+    "Ask the customer to pay the open invoice, or for another payment method; if the subscription is still paused "
+    "then, resume it ({how}), or cancel it.",
+    how=_RESUME_SUBSCRIPTION,
+)
 _CHECK_EVENTS = _(
     "Check the subscription's events in the Dashboard, then resume it ({how}), or cancel it.", how=_RESUME_SUBSCRIPTION
 )
@@ -300,8 +309,16 @@ _CAUSES = {
         _("The trial ended and there was no payment method."),
         _NEW_METHOD,
     ),
-    "first_payment_failure": (Severity.WARNING, _("The first payment failed."), _NEW_METHOD),
-    "final_payment_failure": (Severity.WARNING, _("The last attempt to collect a payment failed."), _NEW_METHOD),
+    "first_payment_failure": (
+        Severity.WARNING,
+        sentences(_("The first attempt to collect a renewal failed."), _STILL_PAYABLE),
+        _ASK_TO_PAY,
+    ),
+    "final_payment_failure": (
+        Severity.WARNING,
+        sentences(_("The last attempt to collect a renewal failed."), _STILL_PAYABLE),
+        _ASK_TO_PAY,
+    ),
     "system": (Severity.WARNING, _("Stripe itself paused the subscription."), _CHECK_EVENTS),
 }
 _UNKNOWN_CAUSE = (

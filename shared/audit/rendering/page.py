@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from itertools import islice
 
@@ -257,7 +258,17 @@ def calendar(report: Report) -> Message:
     """Say what the old portal's pause button allows on the day of the report."""
     match report.phase:
         case Phase.BUTTON_AVAILABLE:
-            return _("Customers can still pause and resume with the old portal's button.")
+            removed_on = report.button_removed_on
+            if report.as_of.astimezone(report.timezone).date() == removed_on - timedelta(days=1):
+                return _(
+                    "Today is the last day on which customers can pause with the old portal's button: it is gone "
+                    "tomorrow ({day}).",
+                    day=removed_on,
+                )
+            return _(
+                "Customers can still pause and resume with the old portal's button, until it is removed on {day}.",
+                day=removed_on,
+            )
         case Phase.RESUME_ONLY:
             return _n(
                 "The old portal's pause button is gone; customers can resume there for {n} more day.",

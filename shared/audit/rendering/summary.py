@@ -133,7 +133,6 @@ def _rank(group: FindingGroup) -> tuple[int, bool, bool, int]:
 _Task = Callable[[int, Report], Message]
 TO_DO = _("To do today")
 _NOTHING_TO_DO = _("Nothing.")
-_NO_METHOD = frozenset({"trial_end_without_payment_method", "first_payment_failure", "final_payment_failure"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +168,7 @@ def _task_of(finding: Finding, phase: Phase) -> _Task | None:
     if facts.ends_at is not None:
         return None
     if facts.kind == "subscription":
-        return _ask_for_a_payment_method if facts.cause in _NO_METHOD else _find_out_why
+        return _TASKS_BY_CAUSE.get(facts.cause or "", _find_out_why)
     if facts.resumes_at is not None:
         return _check_the_date
     if facts.behavior != "void":
@@ -234,8 +233,23 @@ def _ask_for_a_payment_method(number: int, _report: Report) -> Message:
     )
 
 
+def _ask_to_pay(number: int, _report: Report) -> Message:
+    return _n(
+        "Ask the customer to pay: {n} subscription is paused because a renewal was not paid.",
+        "Ask the customers to pay: {n} subscriptions are paused because a renewal was not paid.",
+        number,
+    )
+
+
 def _find_out_why(number: int, _report: Report) -> Message:
     return _n("Find out why {n} subscription is paused.", "Find out why {n} subscriptions are paused.", number)
+
+
+_TASKS_BY_CAUSE: dict[str, _Task] = {
+    "trial_end_without_payment_method": _ask_for_a_payment_method,
+    "first_payment_failure": _ask_to_pay,
+    "final_payment_failure": _ask_to_pay,
+}
 
 
 def _own_action(finding: Finding) -> Message:
