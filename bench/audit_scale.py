@@ -124,7 +124,10 @@ def night(stripe: str, aws: str, count: int, rate: float) -> NightlyAudit:
     )
     clients = AwsClients.at(aws)
     create_resources(
-        template, clients, sender=SENDER, secrets={"Secret": {"stripe_api_key": "sk_test_bench"}, "LinkSecrets": {}}
+        template,
+        clients,
+        sender=SENDER,
+        secrets={"Secret": {"stripe_api_key": "sk_test_bench"}, "SigningSecrets": {}, "LinkSecrets": {}},
     )
     os.environ |= template.environment("NightlyAuditFunction", {"STRIPE_API_BASE": stripe})
     made = wire()

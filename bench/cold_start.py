@@ -57,7 +57,8 @@ class Event(BaseModel):
 logger, metrics = Logger(service="floor"), Metrics(service="floor")
 config = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
 provider = SecretsProvider(boto3_client=boto3.client("secretsmanager", config=config))
-secret = json.loads(provider.get(os.environ["SECRET_ID"]))
+provider.get(os.environ["SECRET_ID"])
+secret = json.loads(provider.get(os.environ["SIGNING_SECRETS_ID"]))
 request = json.loads(sys.argv[1])
 stripe.WebhookSignature.verify_header(
     request["body"], request["headers"]["stripe-signature"], secret["webhook_signing_secrets"][0], 300
@@ -121,7 +122,8 @@ def environments(url: str, stripe_url: str) -> dict[str, dict[str, str]]:
     """Fill the local services and return the settings that lead each function to them."""
     template = Template.load(parameters=PARAMETERS, names=PhysicalNames(aws_url=url))
     secrets = {
-        "Secret": {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING]},
+        "Secret": {"stripe_api_key": "sk_test_1"},
+        "SigningSecrets": {"webhook_signing_secrets": [SIGNING]},
         "LinkSecrets": {"1": cold_portal.LINK_SECRET},
     }
     create_resources(template, AwsClients.at(url), sender=PARAMETERS["AuditEmailFrom"], secrets=secrets)

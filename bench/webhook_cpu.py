@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "EVENT_CLOCK_UNCERTAINTY_SECONDS": "3",
     "POWERTOOLS_METRICS_NAMESPACE": "StripePortal",
     "SECRET_ID": "secret",
+    "SIGNING_SECRETS_ID": "signing",
     "STRIPE_API_BASE": "https://api.stripe.com",
     "TABLE_NAME": "Subscriptions",
 }

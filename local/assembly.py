@@ -64,14 +64,14 @@ def provision(
     template = Template.load(parameters=parameters, names=addresses.names)
     os.environ.update(process_environment(template, options))
     aws = AwsClients.at(addresses.aws_url)
-    stripe_secret = {
-        "stripe_api_key": options.stripe_key or LOCAL_KEY,
-        "webhook_signing_secrets": _signing_secrets(options, client, template.outputs()["WebhookUrl"]),
-    }
+    signing_secrets = _signing_secrets(options, client, template.outputs()["WebhookUrl"])
     link_secrets = {"1": secrets.token_urlsafe(32)}
-    create_resources(
-        template, aws, sender=SENDING_DOMAIN, secrets={"Secret": stripe_secret, "LinkSecrets": link_secrets}
-    )
+    contents: dict[str, dict[str, object]] = {
+        "Secret": {"stripe_api_key": options.stripe_key or LOCAL_KEY},
+        "SigningSecrets": {"webhook_signing_secrets": signing_secrets},
+        "LinkSecrets": {**link_secrets},
+    }
+    create_resources(template, aws, sender=SENDING_DOMAIN, secrets=contents)
     functions = {}
     for logical_id, function in template.functions().items():
         signals.check()

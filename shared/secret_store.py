@@ -1,8 +1,7 @@
 """Reads a secret and caches it, so that rotating it needs no deployment and an outage of Secrets Manager no callers.
 
-A deployment has two secrets. Stripe's holds the API key and the webhooks' signing secrets; the link secrets sign link
-tokens, and are a secret of their own because a site's backend that mints links must not be able to do anything else.
-Each reader parses only the fields that it uses.
+A deployment has three secrets, because IAM permits reading one as a whole or not at all: Stripe's API key, the signing
+secrets of the webhook endpoints, and the link secrets, which sign link tokens (docs/decisions/0008-three-secrets.md).
 """
 
 import logging
@@ -54,14 +53,14 @@ def _link_secret(value: SecretStr) -> SecretStr:
 
 
 class Secret(BaseModel):
-    """A secret's JSON, as far as it is used."""
+    """A secret's JSON; fields that are not known are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     cache_seconds: ClassVar[float] = CACHE_SECONDS
 
 
 class StripeSecret(Secret):
-    """The part of Stripe's secret that every function uses."""
+    """Stripe's secret, which every function reads."""
 
     stripe_api_key: Annotated[SecretStr, AfterValidator(_stripe_api_key)]
 
@@ -76,10 +75,10 @@ class StripeSecret(Secret):
         return self.api_key[3:7] == "live"
 
 
-class WebhookSecret(StripeSecret):
-    """Stripe's secret as the webhook uses it.
+class SigningSecrets(Secret):
+    """The signing secrets of the webhook endpoints, which the webhook alone reads.
 
-    There are two signing secrets while one is rolled (Stripe keeps the old one valid for up to 24 hours), and none
+    There are two while one is rolled (Stripe keeps the old one valid for up to 24 hours), and none
     where events come by EventBridge only.
     """
 

@@ -9,21 +9,19 @@ from pydantic import SecretStr
 
 from shared.errors import UnreadableEvent
 from shared.mirror.dead_letters import DeadLetterQueue
-from shared.secret_store import SecretStore, WebhookSecret
+from shared.secret_store import SecretStore, SigningSecrets
 from tests.histories import Delivery, History, begun_at
 
 SIGNING = "whsec_history_0123456789"
 
 
-class KnownSecrets(SecretStore[WebhookSecret]):
-    """The secret, without Secrets Manager."""
+class KnownSecrets(SecretStore[SigningSecrets]):
+    """The signing secrets, without Secrets Manager."""
 
     def __init__(self) -> None:
-        self._known = WebhookSecret(
-            stripe_api_key=SecretStr("sk_test_1"), webhook_signing_secrets=(SecretStr(SIGNING),)
-        )
+        self._known = SigningSecrets(webhook_signing_secrets=(SecretStr(SIGNING),))
 
-    def get(self) -> WebhookSecret:
+    def get(self) -> SigningSecrets:
         return self._known
 
     def reread(self) -> None:

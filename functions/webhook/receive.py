@@ -12,7 +12,7 @@ from shared.mirror.dead_letters import DeadLetterQueue
 from shared.mirror.intake import EventResult, Ignored, Intake
 from shared.mirror.rule import Outcome
 from shared.mirror.settle_queue import SettleQueue
-from shared.secret_store import SecretStore, WebhookSecret
+from shared.secret_store import SecretStore, SigningSecrets
 
 FAILED = "EventFailed"
 RETRIED = "EventRetried"
@@ -47,7 +47,7 @@ class Receiver:
     `event_source` is the partner event source whose events are accepted from EventBridge; `None` for none.
     """
 
-    secrets: SecretStore[WebhookSecret]
+    signing_secrets: SecretStore[SigningSecrets]
     intake: Intake
     settle_queue: SettleQueue
     dead_letters: DeadLetterQueue
@@ -58,9 +58,9 @@ class Receiver:
         """Receive one HTTPS request; header names are in lower case.
 
         Raises `InvalidRequest` for what is not from Stripe, `Unavailable` when nothing was kept and Stripe has to send
-        it again, `OperatorError` when the secret is malformed.
+        it again, `OperatorError` when the signing secrets are malformed.
         """
-        verify_signature(body, headers.get("stripe-signature"), self.secrets, now=self.clock())
+        verify_signature(body, headers.get("stripe-signature"), self.signing_secrets, now=self.clock())
         return self._take(body)
 
     def receive_from_bus(self, envelope: Mapping[str, Any]) -> EventResult | DeadLetterResult:

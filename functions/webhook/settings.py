@@ -8,11 +8,12 @@ from shared.settings import FunctionSettings, MirrorSettings
 
 
 class WebhookSettings(FunctionSettings, MirrorSettings):
-    """Where the mirror is, the two spans of its rule, and the queues of events that wait or cannot be read.
+    """Where the mirror and the signing secrets are, and the queues of events that wait or cannot be read.
 
     Without `stripe_event_source` no event is accepted from EventBridge.
     """
 
+    signing_secrets_id: Annotated[str, Field(min_length=1)]
     dead_letter_queue_url: Annotated[str, Field(min_length=1)]
     stripe_event_source: Annotated[str, Field(pattern=r"^aws\.partner/stripe\.com/")] | None = None
     settle_queue_url: Annotated[str, Field(min_length=1)]

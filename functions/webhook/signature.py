@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from stripe import SignatureVerificationError, WebhookSignature
 
 from shared.errors import InvalidRequest, OperatorError
-from shared.secret_store import SecretStore, WebhookSecret
+from shared.secret_store import SecretStore, SigningSecrets
 
 TOLERANCE_SECONDS = 300
 
@@ -40,7 +40,7 @@ class SignatureHeader:
         return ",".join((f"t={self.timestamp}", *(f"v1={signature}" for signature in self.signatures)))
 
 
-def verify_signature(body: bytes, header: str | None, secrets: SecretStore[WebhookSecret], *, now: float) -> None:
+def verify_signature(body: bytes, header: str | None, secrets: SecretStore[SigningSecrets], *, now: float) -> None:
     """Raise `InvalidRequest` unless the body is signed with one of the secrets, not over 300 s ago nor ahead.
 
     Raises `OperatorError` where there is no signing secret: no request could be accepted then. A signature that fits
@@ -56,7 +56,7 @@ def verify_signature(body: bytes, header: str | None, secrets: SecretStore[Webho
         return
     renewed = secrets.reread()
     if not known and not (renewed and renewed.webhook_signing_secrets):
-        raise OperatorError("bad_secret", "Correct the secret of SECRET_ID: webhook_signing_secrets is empty")
+        raise OperatorError("bad_secret", "Correct the secret of SIGNING_SECRETS_ID: webhook_signing_secrets is empty")
     if renewed is None or not _fits(body, signature, renewed.webhook_signing_secrets):
         raise InvalidRequest("bad_signature", "The Stripe-Signature header does not fit the body, or is too old")
 

@@ -17,7 +17,7 @@ from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror
 from shared.mirror.settle_queue import SettleQueue
 from shared.mirror.table import MirrorTable
-from shared.secret_store import SecretStore, WebhookSecret
+from shared.secret_store import SecretStore, SigningSecrets, StripeSecret
 from shared.stripe.gateway import SubscriptionRead, read_from_stripe, stripe_client
 from shared.stripe.pacing import RateLimit
 
@@ -41,9 +41,9 @@ class Webhook:
 def wire() -> Webhook:
     """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong."""
     settings = WebhookSettings.from_environment()
-    secrets = SecretStore(
-        "SECRET_ID", settings.secret_id, WebhookSecret, boto3.client("secretsmanager", config=REQUEST_CONFIG)
-    )
+    secrets_manager = boto3.client("secretsmanager", config=REQUEST_CONFIG)
+    secrets = SecretStore("SECRET_ID", settings.secret_id, StripeSecret, secrets_manager)
+    signing_secrets = SecretStore("SIGNING_SECRETS_ID", settings.signing_secrets_id, SigningSecrets, secrets_manager)
     table = MirrorTable(boto3.client("dynamodb", config=MIRROR_CONFIG), settings.table_name)
 
     def read(subscription_id: str) -> SubscriptionRead:
@@ -66,7 +66,7 @@ def wire() -> Webhook:
     settle_queue = SettleQueue(sqs, settings.settle_queue_url)
     return Webhook(
         Receiver(
-            secrets,
+            signing_secrets,
             intake(read),
             settle_queue,
             dead_letters,

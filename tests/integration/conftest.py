@@ -71,7 +71,8 @@ def aws(aws_server: str, aws_clients: AwsClients, dynoxide: DynamoDb | None, mon
     }
     template = Template.load(parameters=parameters, names=PhysicalNames(aws_url=aws_server))
     secrets: dict[str, dict[str, object]] = {
-        "Secret": {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING]},
+        "Secret": {"stripe_api_key": "sk_test_1"},
+        "SigningSecrets": {"webhook_signing_secrets": [SIGNING]},
         "LinkSecrets": {"1": LINK_SECRET},
     }
     create_resources(template, aws_clients, sender=SENDER, secrets=secrets)

@@ -181,22 +181,30 @@ def test_a_genuine_event_that_cannot_be_kept_is_sent_again(world: World) -> None
 
 def test_a_rolled_secret_is_found_without_a_deploy(world: World) -> None:
     world.post(event())
-    secret = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": ["whsec_new_0123456789abcdef", SIGNING]}
+    secret = {"webhook_signing_secrets": ["whsec_new_0123456789abcdef", SIGNING]}
     world.aws.clients.secretsmanager.put_secret_value(
-        SecretId=world.aws.template.ref("Secret"), SecretString=json.dumps(secret)
+        SecretId=world.aws.template.ref("SigningSecrets"), SecretString=json.dumps(secret)
     )
     body = json.dumps(event(id="evt_2", created=int(time.time()) - 30)).encode()
     assert world.post(body, signed(body, "whsec_new_0123456789abcdef")) == (200, {"outcome": "applied"})
 
 
-def test_an_unfilled_secret_is_the_operators_to_mend(world: World, log: io.StringIO) -> None:
+@pytest.mark.parametrize(
+    ("logical_id", "unfilled", "named"),
+    [
+        ("Secret", {"stripe_api_key": ""}, "SECRET_ID: stripe_api_key"),
+        ("SigningSecrets", {"webhook_signing_secrets": []}, "SIGNING_SECRETS_ID: webhook_signing_secrets"),
+    ],
+)
+def test_an_unfilled_secret_is_the_operators_to_fix(
+    world: World, log: io.StringIO, logical_id: str, unfilled: dict[str, Any], named: str
+) -> None:
     world.aws.clients.secretsmanager.put_secret_value(
-        SecretId=world.aws.template.ref("Secret"),
-        SecretString='{"stripe_api_key": "", "webhook_signing_secrets": []}',
+        SecretId=world.aws.template.ref(logical_id), SecretString=json.dumps(unfilled)
     )
     status, answer = world.post(event())
     assert (status, answer["code"]) == (500, "bad_secret")
-    assert "stripe_api_key" in log.getvalue()
+    assert named in log.getvalue()
 
 
 def test_nothing_of_the_customer_is_logged(world: World, log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
@@ -506,8 +514,10 @@ def deployed(world: World, simulator: RunningSimulator) -> Iterator[None]:
     endpoint = simulator.client().v1.webhook_endpoints.create(
         {"url": f"{url}/webhooks/stripe", "enabled_events": ["*"]}
     )
-    secret = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [endpoint.secret]}
-    world.aws.clients.secretsmanager.put_secret_value(SecretId=template.ref("Secret"), SecretString=json.dumps(secret))
+    secret = {"webhook_signing_secrets": [endpoint.secret]}
+    world.aws.clients.secretsmanager.put_secret_value(
+        SecretId=template.ref("SigningSecrets"), SecretString=json.dumps(secret)
+    )
     yield
     server.should_exit = True
     thread.join()

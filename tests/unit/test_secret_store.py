@@ -15,12 +15,12 @@ from shared.secret_store import (
     REREAD_SECONDS,
     LinkSecrets,
     SecretStore,
+    SigningSecrets,
     StripeSecret,
-    WebhookSecret,
 )
 
 SIGNING, NEW = "whsec_0123456789abcdef", "whsec_new_0123456789abcdef"
-GOOD = {"stripe_api_key": "rk_live_abc", "webhook_signing_secrets": [SIGNING]}
+GOOD = {"webhook_signing_secrets": [SIGNING]}
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
 GONE = ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetSecretValue")
 DOWN = ClientError({"Error": {"Code": "InternalServiceError"}}, "GetSecretValue")
@@ -53,11 +53,15 @@ class Clock:
         return self.now
 
 
-def store(client: FakeSecretsManager, clock: Clock | None = None) -> SecretStore[WebhookSecret]:
-    return SecretStore("SECRET_ID", ARN, WebhookSecret, client, clock or Clock())  # type: ignore[arg-type]
+def store(client: FakeSecretsManager, clock: Clock | None = None) -> SecretStore[SigningSecrets]:
+    return SecretStore("SIGNING_SECRETS_ID", ARN, SigningSecrets, client, clock or Clock())  # type: ignore[arg-type]
 
 
-def signing(secret: WebhookSecret | None) -> list[str]:
+def stripe_secret(content: Any) -> StripeSecret:
+    return SecretStore("SECRET_ID", ARN, StripeSecret, FakeSecretsManager(content)).get()  # type: ignore[arg-type]
+
+
+def signing(secret: SigningSecrets | None) -> list[str]:
     assert secret is not None
     return [each.get_secret_value() for each in secret.webhook_signing_secrets]
 
@@ -66,8 +70,8 @@ def test_it_is_read_once_in_five_minutes() -> None:
     client, clock = FakeSecretsManager(), Clock()
     secrets = store(client, clock)
     assert secrets.get() == secrets.get()
-    assert (secrets.get().api_key, secrets.get().livemode, client.reads) == ("rk_live_abc", True, 1)
-    client.hold(GOOD | {"webhook_signing_secrets": [NEW]})
+    assert (signing(secrets.get()), client.reads) == ([SIGNING], 1)
+    client.hold({"webhook_signing_secrets": [NEW]})
     clock.now = CACHE_SECONDS
     assert signing(secrets.get()) == [NEW]
 
@@ -76,7 +80,7 @@ def test_a_reread_finds_a_rotation_at_most_once_a_minute() -> None:
     client, clock = FakeSecretsManager(), Clock()
     secrets = store(client, clock)
     secrets.get()
-    client.hold(GOOD | {"webhook_signing_secrets": [NEW]})
+    client.hold({"webhook_signing_secrets": [NEW]})
     assert signing(secrets.reread()) == [NEW]
     assert secrets.reread() is None
     clock.now = REREAD_SECONDS
@@ -89,11 +93,9 @@ def test_a_reread_finds_a_rotation_at_most_once_a_minute() -> None:
     [
         ("", "the text"),
         ("not json", "the text"),
-        (GOOD | {"stripe_api_key": ""}, "stripe_api_key"),
-        (GOOD | {"stripe_api_key": "pk_live_sekret"}, "stripe_api_key"),
-        (GOOD | {"webhook_signing_secrets": SIGNING}, "webhook_signing_secrets"),
+        ({"webhook_signing_secrets": SIGNING}, "webhook_signing_secrets"),
         *(
-            (GOOD | {"webhook_signing_secrets": [SIGNING, wrong]}, "webhook_signing_secrets.1")
+            ({"webhook_signing_secrets": [SIGNING, wrong]}, "webhook_signing_secrets.1")
             for wrong in ("whsec_...", "whsec_", "x", "sekret", "whsec_with a space in it", f" {SIGNING}")
         ),
     ],
@@ -106,9 +108,17 @@ def test_a_malformed_secret_is_named_and_not_shown(content: Any, named: str) -> 
     assert caught.value.__cause__ is None
 
 
-def test_a_function_that_verifies_no_signature_does_not_need_a_signing_secret() -> None:
-    client = FakeSecretsManager(GOOD | {"webhook_signing_secrets": ["x"]})
-    assert SecretStore("SECRET_ID", ARN, StripeSecret, client).get().api_key == "rk_live_abc"  # type: ignore[arg-type]
+@pytest.mark.parametrize("wrong", ["", "pk_live_sekret", "whsec_sekret_0123456789abc", "rk_live_", "rk_live_a sekret"])
+def test_a_malformed_api_key_is_named_and_not_shown(wrong: str) -> None:
+    with pytest.raises(OperatorError, match="SECRET_ID: stripe_api_key") as caught:
+        stripe_secret({"stripe_api_key": wrong})
+    assert "sekret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("key", "livemode"), [("rk_live_abc", True), ("sk_test_abc", False)])
+def test_an_api_key_says_its_mode(key: str, *, livemode: bool) -> None:
+    secret = stripe_secret({"stripe_api_key": key})
+    assert (secret.api_key, secret.livemode) == (key, livemode)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +153,7 @@ def test_a_failure_is_remembered_for_ten_seconds() -> None:
     assert client.reads == 1
     client.error = None
     clock.now = FAILURE_SECONDS
-    assert secrets.get().api_key == "rk_live_abc"
+    assert signing(secrets.get()) == [SIGNING]
 
 
 @pytest.mark.parametrize("error", [DOWN, DENIED, None], ids=["outage", "denied", "broken edit"])
@@ -152,7 +162,7 @@ def test_the_last_good_secret_stays_in_use(error: Exception | None, caplog: pyte
     secrets = store(client, clock)
     good = secrets.get()
     client.error = error
-    client.hold('{"stripe_api_key": "sekret')
+    client.hold('{"webhook_signing_secrets": ["sekret')
     clock.now = CACHE_SECONDS
     metrics = Metrics()
     metrics.clear_metrics()
@@ -164,7 +174,7 @@ def test_the_last_good_secret_stays_in_use(error: Exception | None, caplog: pyte
     assert "stays in use" in line.getMessage()
     assert "sekret" not in line.getMessage()
     client.error = None
-    client.hold(GOOD | {"webhook_signing_secrets": [NEW]})
+    client.hold({"webhook_signing_secrets": [NEW]})
     clock.now += REREAD_SECONDS
     assert signing(secrets.get()) == [NEW]
 
@@ -195,5 +205,6 @@ def test_the_first_link_secret_comes_first() -> None:
 
 
 def test_no_part_of_it_is_in_its_representation() -> None:
-    shown = repr(store(FakeSecretsManager()).get()) + repr(LinkSecrets.model_validate({"1": "l" * 43}))
+    key = stripe_secret({"stripe_api_key": "rk_live_abc"})
+    shown = repr(key) + repr(store(FakeSecretsManager()).get()) + repr(LinkSecrets.model_validate({"1": "l" * 43}))
     assert not any(part in shown for part in ("rk_live_abc", SIGNING, "l" * 43))

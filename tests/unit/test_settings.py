@@ -23,6 +23,7 @@ FUNCTIONS = {
 }
 COMMON = {"SECRET_ID": "secret", "STRIPE_API_BASE": "https://api.stripe.com"}
 WEBHOOK = COMMON | {
+    "SIGNING_SECRETS_ID": "signing-secrets",
     "TABLE_NAME": "Subscriptions",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/1",
     "SETTLE_QUEUE_URL": "https://sqs.example/2",

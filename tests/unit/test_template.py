@@ -13,6 +13,13 @@ TEMPLATE: dict[str, Any] = yaml.load((Path(__file__).parents[2] / "template.yaml
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 FUNCTIONS = {name: each for name, each in RESOURCES.items() if each["Type"] == "AWS::Serverless::Function"}
 TABLES = {name: each for name, each in RESOURCES.items() if each["Type"] == "AWS::DynamoDB::Table"}
+# Which secrets each function may read: those that it uses.
+SECRETS = {
+    "CreateSessionFunction": {"Secret", "LinkSecrets"},
+    "WebhookFunction": {"Secret", "SigningSecrets"},
+    "NightlyAuditFunction": {"Secret"},
+}
+SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
 # What each function may do, and no more.
 RIGHTS = {
     "CreateSessionFunction": {"secretsmanager:GetSecretValue"},
@@ -76,6 +83,25 @@ def test_each_function_may_do_what_it_does_and_no_more() -> None:
         name: {action for statement in statements(each) for action in listed(statement["Action"])}
         for name, each in FUNCTIONS.items()
     } == RIGHTS
+
+
+def test_each_function_may_read_the_secrets_that_it_uses_and_no_other() -> None:
+    readable = {
+        name: {
+            secret["Ref"]
+            for statement in statements(each)
+            if "secretsmanager:GetSecretValue" in listed(statement["Action"])
+            for secret in listed(statement["Resource"])
+        }
+        for name, each in FUNCTIONS.items()
+    }
+    assert readable == SECRETS
+    outputs = {each["Value"]["Ref"]: name for name, each in TEMPLATE["Outputs"].items() if "Ref" in each["Value"]}
+    rows = re.findall(r"^\| (create_session|webhook|nightly_audit) \| (.+?) \|", SECURITY.read_text(), re.MULTILINE)
+    assert {function: set(re.findall(r"`(\w+)`", cell)) for function, cell in rows} == {
+        FUNCTIONS[name]["Properties"]["Handler"].split(".")[1]: {outputs[secret] for secret in secrets}
+        for name, secrets in SECRETS.items()
+    }
 
 
 def test_no_right_is_for_everything() -> None:

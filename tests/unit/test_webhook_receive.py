@@ -16,7 +16,7 @@ from functions.webhook.receive import Receiver, metric_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.mirror.intake import Ignored, Intake
 from shared.mirror.rule import Defer, Outcome
-from shared.secret_store import WebhookSecret
+from shared.secret_store import SigningSecrets
 from shared.stripe.events import SubscriptionEvent, is_from_event_bus
 
 SIGNING = "whsec_current_0123456789"
@@ -25,18 +25,16 @@ OLDER = "whsec_older_0123456789"
 
 @dataclass
 class FakeSecrets:
-    """The secret; `rolled` is what a reread finds."""
+    """The signing secrets; `rolled` is what a reread finds."""
 
     signing: tuple[str, ...] = (OLDER, SIGNING)
-    key: str = "sk_test_1"
     rolled: tuple[str, ...] | None = None
     rereads: int = 0
 
-    def get(self) -> WebhookSecret:
-        signing = tuple(map(SecretStr, self.signing))
-        return WebhookSecret(stripe_api_key=SecretStr(self.key), webhook_signing_secrets=signing)
+    def get(self) -> SigningSecrets:
+        return SigningSecrets(webhook_signing_secrets=tuple(map(SecretStr, self.signing)))
 
-    def reread(self) -> WebhookSecret | None:
+    def reread(self) -> SigningSecrets | None:
         self.rereads += 1
         if self.rolled is None:
             return None
@@ -100,6 +98,7 @@ class World:
     """A receiver and all it stands on."""
 
     secrets: FakeSecrets = field(default_factory=FakeSecrets)
+    livemode: bool = False
     mirror: FakeMirror = field(default_factory=FakeMirror)
     queue: FakeSettleQueue = field(default_factory=FakeSettleQueue)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
@@ -107,7 +106,7 @@ class World:
     account: str | None = None
 
     def receive(self, body: bytes, header: str | None = None) -> Any:
-        intake = Intake(self.mirror, lambda: self.secrets.get().livemode, self.account)
+        intake = Intake(self.mirror, lambda: self.livemode, self.account)
         receiver = Receiver(self.secrets, intake, self.queue, self.dead_letters, self.clock)  # type: ignore[arg-type]
         return receiver.receive(body, {"stripe-signature": signed(body) if header is None else header})
 
@@ -309,7 +308,7 @@ def test_the_mode_is_the_events_where_the_object_does_not_say(world: World) -> N
 
 
 def test_a_live_key_takes_live_events_only(world: World) -> None:
-    world.secrets.key = "rk_live_1"
+    world.livemode = True
     assert world.receive(event(livemode=True)).outcome is Outcome.APPLIED
     assert world.receive(event()).outcome is Ignored.OTHER_MODE
 
