@@ -179,6 +179,11 @@ class Deployment:
         return DeadLetterReader(boto3.client("sqs"), self._output("DeadLetterQueueUrl"))
 
     @property
+    def unsettled_queue(self) -> DeadLetterReader:
+        """The events that the settle queue gave up after its last try."""
+        return DeadLetterReader(boto3.client("sqs"), self._output("SettleDeadLetterQueueUrl"))
+
+    @property
     def livemode(self) -> bool:
         """Whether the deployment mirrors live mode."""
         return self._secrets.get().livemode

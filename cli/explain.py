@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from cli.terminal import Format, Language, noon, zone
+from cli.terminal import Format, Language, is_subscription_id, noon, zone
 from shared.errors import InvalidRequest
 from shared.i18n import ENGLISH, Message, _
 from shared.portal.explain import (
@@ -175,7 +175,7 @@ def explain(  # noqa: PLR0913 - each an option of the command
         else:
             Console().print(_payment_methods(country, language))
         return
-    if subscription is None or not subscription.startswith("sub_"):
+    if subscription is None or not is_subscription_id(subscription):
         wrong = "Which subscription?" if subscription is None else f"{subscription!r} is not a subscription."
         raise InvalidRequest(
             "no_subscription",

@@ -1,6 +1,5 @@
 """`portal resume` and `portal convert`: end paused collection, by resuming it or by pausing the subscription."""
 
-import re
 import sys
 import time
 from collections import Counter
@@ -17,7 +16,7 @@ import typer
 from stripe import StripeClient
 
 from cli.deployment import KEY_VARIABLE
-from cli.terminal import Language, Rate, day, printable, zone
+from cli.terminal import Language, Rate, day, is_subscription_id, printable, zone
 from shared.audit.acknowledgement import PAUSE_OK, PAUSE_OK_BY, PAUSE_OK_NOTE, acknowledgement_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.i18n import ENGLISH, Message, _, _n, listed, sentences, verbatim
@@ -426,7 +425,7 @@ def acknowledge(  # noqa: PLR0913 - each an option of the command
 
     It is written to the subscription's metadata; nobody's pause or charge is changed.
     """
-    if not re.fullmatch(r"sub_\w+", subscription, re.ASCII):
+    if not is_subscription_id(subscription):
         raise InvalidRequest(
             "no_subscription", f"{subscription!r} is not a subscription: write its id, such as sub_123"
         )

@@ -19,6 +19,11 @@ def check_customer_id(text: str) -> None:
         raise InvalidRequest("bad_customer", f"{text!r} is not a Stripe customer id: write one like cus_123")
 
 
+def is_subscription_id(text: str) -> bool:
+    """Whether this can be a subscription's id: some do not begin with `sub_`, and a customer's is a likely mistake."""
+    return re.fullmatch(r"\w{1,255}", text, re.ASCII) is not None and not text.startswith("cus_")
+
+
 def zone(name: str) -> ZoneInfo:
     """Parse the name of a time zone. Raises `InvalidRequest`."""
     try:

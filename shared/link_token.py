@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from shared.errors import InvalidRequest, Unauthenticated
 
-SubscriptionId = Annotated[str, Field(pattern=r"^sub_[A-Za-z0-9_]{1,250}$")]
+# The ids of subscriptions from before 2014 may begin with `su_`: a subscription is looked up, not recognised.
+SubscriptionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,255}$")]
 ItemId = Annotated[str, Field(pattern=r"^si_[A-Za-z0-9_]{1,250}$")]
 # Coupons, and prices that were plans once, can have ids of the account's own choice.
 OwnId = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]

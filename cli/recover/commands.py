@@ -215,13 +215,14 @@ def replay(
     ] = None,
     requests_per_second: Rate = 5,
 ) -> None:
-    """Apply dead letters, and events that Stripe could not deliver, to the mirror."""
+    """Apply dead letters, events that could not be settled, and those that Stripe could not deliver."""
     deployment: Deployment = context.obj()
     oldest = int(deployment.ticking_clock()() - duration(since).total_seconds())
     how = _replay(deployment, RateLimit(requests_per_second), apply=apply)
     failed = 0
     if only != "undelivered":
         failed += _follow("Dead letters", how.dead_letters(deployment.dead_letter_queue))
+        failed += _follow("Unsettled events", how.dead_letters(deployment.unsettled_queue))
     if only != "dead-letters":
         failed += _follow("Undelivered events", how.undelivered(deployment.stripe, since=oldest))
     if not apply:

@@ -1,4 +1,4 @@
-"""Applies the events that did not reach the mirror: dead letters, and those that Stripe could not deliver."""
+"""Applies the events that did not reach the mirror: dead letters of both queues, and those that were not delivered."""
 
 import json
 from collections import Counter

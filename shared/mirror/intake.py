@@ -92,6 +92,6 @@ class Intake:
 
 
 def _subject(event: ThinEvent) -> str:
-    if event.related_object is None or not event.related_object.id.startswith("sub_"):
+    if event.related_object is None or event.related_object.type != "subscription":
         raise UnreadableEvent("thin_event_without_subscription", f"The thin event {event.id} names no subscription")
     return event.related_object.id

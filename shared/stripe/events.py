@@ -64,6 +64,7 @@ class RelatedObject(_Form):
     """The object that a thin event is about."""
 
     id: Annotated[str, Field(pattern=r"^\w+$", max_length=255)]
+    type: str = "subscription"
 
 
 class ThinEvent(_Form):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import ValidationError as PydanticValidationError
 
 from shared.errors import UnreadableEvent
@@ -183,14 +183,10 @@ class _PauseCollection(_Shape):
     resumes_at: Seconds | None = None
 
 
-def _of_subscription(value: str) -> str:
-    if not value.startswith("sub_"):
-        raise ValueError("a subscription's id starts with sub_")
-    return value
-
-
 class _Subscription(_Shape):
-    id: Annotated[Id, AfterValidator(_of_subscription)]
+    # The id's prefix proves nothing: that of a subscription from before 2014 may be `su_`.
+    id: Id
+    object: Literal["subscription"] = "subscription"
     customer: Id | None = None
     customer_account: Id | None = None
     status: Word
@@ -239,7 +235,7 @@ def read_subscription(raw: Mapping[str, Any]) -> Subscription:
         raise UnreadableEvent("subscription_without_customer", "The subscription names no customer")
     # Not `model_dump`: the fields are plain values already, and this runs for each event.
     own = vars(shape).copy()
-    del own["customer"], own["customer_account"]
+    del own["customer"], own["customer_account"], own["object"]
     own["customer_id"] = customer_id
     own["schedule_id"] = own.pop("schedule")
     ends = [item.current_period_end for item in shape.items if item.current_period_end is not None]

@@ -73,6 +73,21 @@ def test_what_can_be_understood_now_is_brought_in_and_leaves_the_queue(world: Wo
     assert kept(world) == ['{"odd": true}']
 
 
+def test_events_that_could_not_be_settled_are_brought_in_and_leave_their_queue(world: World) -> None:
+    whole, thin = world.subscribe(2)
+    url = world.aws.template.ref("SettleDeadLetterQueue")
+    for event in (event_of(world, whole), thin_event(thin), {"odd": True}):
+        world.aws.clients.sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
+    assert "3 left in the queue" in world.portal("replay", "--only", "dead-letters", *FAST).stdout
+    assert world.held() == {}
+    result = world.portal("replay", "--only", "dead-letters", "--apply", *FAST)
+    assert result.exit_code == 1
+    assert "Unsettled events: 3 read, 2 applied, 1 failed, 1 left in the queue" in result.stdout
+    assert world.statuses() == {whole: "active", thin: "active"}
+    found = world.aws.clients.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+    assert [message["Body"] for message in found["Messages"]] == ['{"odd": true}']
+
+
 def test_a_packed_message_is_unpacked(world: World) -> None:
     (known,) = world.subscribe()
     large = event_of(world, known) | {"padding": "x" * 1_000_000}

@@ -54,6 +54,10 @@ def test_what_is_minted_is_read() -> None:
     assert read(TOKENS.mint(CLAIMS, expires_in=timedelta(minutes=15), now=time.time())) == CLAIMS
 
 
+def test_a_link_can_name_a_subscription_from_before_2014() -> None:
+    assert read(minted(flow="subscription_cancel", subscription="su_1")).subscription == "su_1"
+
+
 def test_any_jwt_library_can_mint_one() -> None:
     assert read(minted()) == LinkClaims(sub="cus_1")
 
@@ -231,7 +235,7 @@ def test_a_token_that_lives_too_long_or_is_not_valid_yet_opens_nothing(times: di
         {"group": 7},
         {"group": ["business"]},
         {"flow": {"type": "x"}},
-        {"subscription": "cus_1"},
+        {"flow": "subscription_cancel", "subscription": "sub_1/../sub_2"},
         {"locale": "<script>"},
         {"price": "price_1"},
         {"flow": "subscription_update", "price": "price_1"},

@@ -160,7 +160,7 @@ def test_only_the_id_customer_status_and_mode_are_needed() -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"id": "in_1"}, "id"),
+        ({"object": "invoice"}, "object"),
         ({"id": 7}, "id"),
         ({"status": None}, "status"),
         ({"livemode": "perhaps"}, "livemode"),
@@ -174,6 +174,10 @@ def test_what_cannot_be_read_is_named_without_its_value(change: dict[str, Any], 
     with pytest.raises(UnreadableEvent, match=named) as caught:
         read_subscription(TODAY | change)
     assert "ccc" not in caught.value.message
+
+
+def test_a_subscription_from_before_2014_keeps_its_old_id() -> None:
+    assert read_subscription(TODAY | {"id": "su_1"}).id == "su_1"
 
 
 def test_a_subscription_without_a_customer_cannot_be_mirrored() -> None:

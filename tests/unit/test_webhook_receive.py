@@ -149,6 +149,11 @@ def thin(**changes: Any) -> bytes:
     return json.dumps(whole | changes).encode()
 
 
+@pytest.mark.parametrize("related", [{"id": "su_1", "type": "subscription"}, {"id": "su_1"}])
+def test_a_thin_event_about_a_subscription_from_before_2014_is_read(world: World, related: dict[str, str]) -> None:
+    assert world.receive(thin(related_object=related)).outcome is Outcome.APPLIED
+
+
 def test_a_thin_event_makes_the_mirror_ask_stripe(world: World) -> None:
     result = world.receive(thin())
     assert (result.outcome, result.event_type) == (Outcome.APPLIED, "v1.customer.subscription.updated")
@@ -322,7 +327,7 @@ def test_a_live_key_takes_live_events_only(world: World) -> None:
         (b'{"object": "event"}', "unreadable_event"),
         (thin(created="yesterday"), "unreadable_event"),
         (thin(related_object=None), "thin_event_without_subscription"),
-        (thin(related_object={"id": "cus_1"}), "thin_event_without_subscription"),
+        (thin(related_object={"id": "cus_1", "type": "customer"}), "thin_event_without_subscription"),
         (thin(related_object={"id": "sub_1/../../customers"}), "unreadable_event"),
         (event(created="yesterday"), "unreadable_event"),
         (event(created=10**15), "unreadable_event"),
