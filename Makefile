@@ -94,9 +94,10 @@ lock: $(BIN)/portal ## update the lock files (UPGRADE=--upgrade takes the newest
 	for name in $(FUNCTIONS); do $(COMPILE) --group $$name --python-version $(LAMBDA_PYTHON) \
 		-c requirements-dev.txt -o functions/$$name/requirements.txt || exit 1; done
 
-reference: $(BIN)/portal ## write what docs/reference derives from the code: openapi.json and the tables of error codes
+reference: $(BIN)/portal ## write what docs/reference derives from the code: openapi.json, the tables of error codes, and that of access
 	$(BIN)/python -m functions.create_session.openapi > docs/reference/openapi.json
 	$(BIN)/python -m tests.error_tables
+	$(BIN)/python -m tests.access_cases
 
 # ------------------------------------------------------------------ languages
 # A language is one file, shared/locale/<language>.po. Babel is not needed at run time.

@@ -56,10 +56,21 @@ def paid_until(
 ) -> PaidUntil:
     """Tell until when a subscription with paused collection was paid.
 
+    As `period_paid_before`, but a `past_due` subscription has an unpaid invoice of the time before the pause: nothing
+    says how long it was paid.
+    """
+    paid = period_paid_before(subscription, paid_through, since, exact=exact, anchor=anchor)
+    return PaidUntil(None, paid.latest) if subscription.status == "past_due" else paid
+
+
+def period_paid_before(
+    subscription: Subscription, paid_through: int | None, since: int, *, exact: bool, anchor: int | None = None
+) -> PaidUntil:
+    """Return the end of the period in which collection was paused, whether or not its invoice was paid.
+
     The pause began at `since`, or earlier unless `exact`, and not before the subscription was created. `paid_through`:
     the end of the last period that was seen before the pause, if there is one; of an exact pause that is the answer.
-    Otherwise it is counted back from today's period. A `past_due` subscription has an unpaid invoice of the time
-    before the pause: nothing says how long it was paid.
+    Otherwise it is counted back from today's period.
     """
     earliest: int | None
     latest: int | None
@@ -73,8 +84,6 @@ def paid_until(
             earliest = paid_through
         else:
             earliest = None if subscription.created is None else _end_after(subscription, subscription.created, anchor)
-    if subscription.status == "past_due":
-        earliest = None
     return PaidUntil(earliest, latest)
 
 

@@ -1,7 +1,7 @@
 """One plain form of a Stripe subscription, whatever API version it was rendered at, and whether it is paused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -68,6 +68,8 @@ class Subscription:
     paused_reason: str | None = None
     paused_at: int | None = None
     current_period_end: int | None = None
+    # Not compared: items that an earlier version wrote do not have it, and are no different for that.
+    cancellation_reason: str | None = field(default=None, compare=False)
     items: tuple[SubscriptionItem, ...] = ()
 
     @property
@@ -209,6 +211,7 @@ class _Subscription(_Shape):
     )
     paused_at: Seconds | None = Field(None, validation_alias=AliasPath("status_details", "paused", "transitioned_at"))
     current_period_end: Seconds | None = None
+    cancellation_reason: Word | None = Field(None, validation_alias=AliasPath("cancellation_details", "reason"))
     items: Annotated[tuple[_Item, ...], Field(max_length=500)] = Field((), validation_alias=AliasPath("items", "data"))
 
 

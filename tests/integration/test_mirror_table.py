@@ -37,6 +37,7 @@ WHOLE = Subscription(
     paused_reason="pause_requested",
     paused_at=7,
     current_period_end=8,
+    cancellation_reason="payment_failed",
     items=(
         SubscriptionItem("si_1", "price_1", "prod_1", 2, "1000.5", "eur", "month", 1, "licensed", "per_unit", 8),
         SubscriptionItem("si_2"),
@@ -67,7 +68,9 @@ def test_an_unknown_subscription_is_none(table: WritableTable) -> None:
 
 def test_what_is_written_is_read_whole(table: WritableTable) -> None:
     assert table.put_if_older(Write(WHOLE, 10, "evt_1", BEGUN, 20, None, "acct_1"), than=7) is None
-    assert table.get("cus_1", "sub_1") == MirroredSubscription(WHOLE, 10, 1, "evt_1", BEGUN, None, "acct_1")
+    found = table.get("cus_1", "sub_1")
+    assert found == MirroredSubscription(WHOLE, 10, 1, "evt_1", BEGUN, None, "acct_1")
+    assert found.subscription.cancellation_reason == "payment_failed"
 
 
 def test_what_is_no_longer_so_is_removed(table: WritableTable) -> None:

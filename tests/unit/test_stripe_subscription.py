@@ -127,6 +127,13 @@ def test_expanded_references_read_as_their_ids() -> None:
     assert read_subscription(expanded) == READ
 
 
+def test_why_it_was_canceled_is_read_and_makes_no_difference() -> None:
+    """An item of the mirror that an earlier version wrote lacks it, and is no drift."""
+    canceled = read_subscription(TODAY | {"cancellation_details": {"comment": None, "reason": "payment_failed"}})
+    assert canceled.cancellation_reason == "payment_failed"
+    assert canceled == read_subscription(TODAY | {"cancellation_details": None}) == READ
+
+
 def test_the_preview_form_of_billing_mode_is_a_word() -> None:
     assert read_subscription(TODAY | {"billing_mode": "flexible"}) == READ
 
