@@ -19,8 +19,8 @@ from stripe.params import checkout, test_helpers
 
 from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator import parameters
-from local.stripe_simulator.answers import expand
 from local.stripe_simulator.errors import ApiError, unrecognized
+from local.stripe_simulator.expansion import expand
 from local.stripe_simulator.implemented import check_implemented
 from local.stripe_simulator.limits import check_limits
 from local.stripe_simulator.parameters import Tree, decode, from_json
@@ -33,13 +33,14 @@ from local.stripe_simulator.resources import (
     events,
     payment_methods,
     subscription_changes,
+    subscription_items,
     subscription_schedules,
     subscriptions,
     test_clocks,
     webhook_endpoints,
 )
 from local.stripe_simulator.resources.passing_time import advance
-from local.stripe_simulator.simulator import Call, Simulator, StoredResponse
+from local.stripe_simulator.simulator import Call, KeyInUse, Simulator, StoredResponse
 from local.stripe_simulator.store import StripeObject
 
 Handler = Callable[[Call], StripeObject]
@@ -84,10 +85,12 @@ ROUTES = [
     ApiRoute("POST", "payment_methods/{id}/detach", payment_methods.detach, api.PaymentMethodDetachParams),
     ApiRoute("POST", "products", catalog.create_product, api.ProductCreateParams),
     ApiRoute("GET", "products", catalog.list_products, api.ProductListParams),
+    ApiRoute("GET", "products/search", catalog.search_products, api.ProductSearchParams),
     ApiRoute("GET", "products/{id}", catalog.retrieve_product, api.ProductRetrieveParams),
     ApiRoute("POST", "products/{id}", catalog.update_product, api.ProductUpdateParams),
     ApiRoute("POST", "prices", catalog.create_price, api.PriceCreateParams),
     ApiRoute("GET", "prices", catalog.list_prices, api.PriceListParams),
+    ApiRoute("GET", "prices/search", catalog.search_prices, api.PriceSearchParams),
     ApiRoute("GET", "prices/{id}", catalog.retrieve_price, api.PriceRetrieveParams),
     ApiRoute("POST", "prices/{id}", catalog.update_price, api.PriceUpdateParams),
     ApiRoute("POST", "coupons", catalog.create_coupon, api.CouponCreateParams),
@@ -96,10 +99,15 @@ ROUTES = [
     ApiRoute("POST", "promotion_codes", catalog.create_promotion_code, api.PromotionCodeCreateParams),
     ApiRoute("POST", "subscriptions", subscriptions.create, api.SubscriptionCreateParams),
     ApiRoute("GET", "subscriptions", subscriptions.list_subscriptions, api.SubscriptionListParams),
+    ApiRoute("GET", "subscriptions/search", subscriptions.search_subscriptions, api.SubscriptionSearchParams),
     ApiRoute("GET", "subscriptions/{id}", subscriptions.retrieve, api.SubscriptionRetrieveParams),
     ApiRoute("POST", "subscriptions/{id}", subscription_changes.update, api.SubscriptionUpdateParams),
     ApiRoute("DELETE", "subscriptions/{id}", subscriptions.cancel, api.SubscriptionCancelParams),
-    ApiRoute("GET", "subscription_items", subscriptions.list_items, api.SubscriptionItemListParams),
+    ApiRoute("POST", "subscription_items", subscription_items.create, api.SubscriptionItemCreateParams),
+    ApiRoute("GET", "subscription_items", subscription_items.list_items, api.SubscriptionItemListParams),
+    ApiRoute("GET", "subscription_items/{id}", subscription_items.retrieve, api.SubscriptionItemRetrieveParams),
+    ApiRoute("POST", "subscription_items/{id}", subscription_items.update, api.SubscriptionItemUpdateParams),
+    ApiRoute("DELETE", "subscription_items/{id}", subscription_items.delete, api.SubscriptionItemDeleteParams),
     ApiRoute("POST", "subscriptions/{id}/pause", subscription_changes.pause, api.SubscriptionPauseParams),
     ApiRoute("POST", "subscriptions/{id}/resume", subscription_changes.resume, api.SubscriptionResumeParams),
     ApiRoute("POST", "subscriptions/{id}/migrate", subscription_changes.migrate, api.SubscriptionMigrateParams),
@@ -172,13 +180,26 @@ async def endpoint(request: Request) -> Response:
     """Handle one API request."""
     simulator: Simulator = request.app.state.simulator
     body = await request.body()
+    key = request.headers.get("idempotency-key") if request.method == "POST" else None
     try:
-        response = _respond(request, body, simulator)
-    except ApiError as error:
-        response = _json(error.body(request.state.request_id), error.status, error.headers)
-    if simulator.faults.latency_seconds:
-        await asyncio.sleep(simulator.faults.latency_seconds)
+        with simulator.idempotency_keys.running(key):
+            response = _respond_or_refuse(request, body, simulator)
+            if simulator.faults.latency_seconds:
+                await asyncio.sleep(simulator.faults.latency_seconds)
+    except KeyInUse as error:
+        response = _refusal(error, request)
     return response
+
+
+def _respond_or_refuse(request: Request, body: bytes, simulator: Simulator) -> Response:
+    try:
+        return _respond(request, body, simulator)
+    except ApiError as error:
+        return _refusal(error, request)
+
+
+def _refusal(error: ApiError, request: Request) -> Response:
+    return _json(error.body(request.state.request_id), error.status, error.headers)
 
 
 def _respond(request: Request, body: bytes, simulator: Simulator) -> Response:
@@ -206,7 +227,10 @@ def _respond(request: Request, body: bytes, simulator: Simulator) -> Response:
 
 
 def _respond_once(call: Call, route: ApiRoute, tree: Tree) -> Response:
-    """Carry out a POST, or repeat the response of its idempotency key; refusals are not stored."""
+    """Carry out a POST, or repeat the response of its idempotency key.
+
+    A refused payment is stored too; other refusals are not, because nothing had begun.
+    """
     keys, operation = call.simulator.idempotency_keys, f"{route.name} {call.ids.get('id', '')}"
     headers = {"Idempotency-Key": call.idempotency_key} if call.idempotency_key else {}
     # A copy, because versions may change the form of a parameter.
@@ -214,10 +238,23 @@ def _respond_once(call: Call, route: ApiRoute, tree: Tree) -> Response:
     stored = keys.find(call.idempotency_key, operation, given)
     if stored:
         headers |= {"Idempotent-Replayed": "true", "Original-Request": stored.request_id}
+        if stored.status != _OK:
+            # The libraries' source says that Stripe asks not to retry where that would change nothing.
+            headers["Stripe-Should-Retry"] = "false"
         return Response(stored.response, stored.status, headers, media_type="application/json")
-    response = json.dumps(_result(call, route, tree)).encode()
-    keys.keep(call.idempotency_key, StoredResponse(operation, given, 200, response, call.request_id or ""))
-    return Response(response, 200, headers, media_type="application/json")
+    status = _OK
+    try:
+        body = _result(call, route, tree)
+    except ApiError as error:
+        if error.kind != "card_error":
+            raise
+        status, body = error.status, error.body(call.request_id)
+    response = json.dumps(body).encode()
+    keys.keep(call.idempotency_key, StoredResponse(operation, given, status, response, call.request_id or ""))
+    return Response(response, status, headers, media_type="application/json")
+
+
+_OK = 200
 
 
 def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
@@ -231,7 +268,7 @@ def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
     call = replace(call, params=params)
     if not route.path.startswith(_HOSTED):
         call = _at_test_clock(call)
-    return expand(route.handler(call), params.get("expand", ()), call.store)
+    return expand(route.handler(call), params.get("expand", ()), call.simulator)
 
 
 def perform(simulator: Simulator, method: str, path: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -247,10 +284,14 @@ def perform(simulator: Simulator, method: str, path: str, params: dict[str, Any]
 _HOSTED = ("billing_portal/", "checkout/")
 
 
+# Parameters that name a customer, or something of a customer's.
+_OWNERS = ("customer", "subscription", "from_subscription")
+
+
 def _at_test_clock(call: Call) -> Call:
     """Return a call at the time of the test clock of the customer that it is about, if there is one."""
     clock = call.store.test_clocks.find(str(call.params.get("test_clock", "")))
-    for name in (call.ids.get("id"), call.params.get("customer"), call.params.get("from_subscription")):
+    for name in (call.ids.get("id"), *(call.params.get(name) for name in _OWNERS)):
         clock = clock or call.store.test_clock_of(name or "")
     return replace(call, moment=clock["frozen_time"]) if clock else call
 

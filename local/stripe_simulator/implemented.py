@@ -13,6 +13,8 @@ from local.stripe_simulator.errors import ApiError
 CODE = "not_implemented_by_simulator"
 
 _PAGE = "limit starting_after ending_before"
+_SEARCH = "limit page query"
+_ITEM = "metadata payment_behavior plan price price_data quantity"
 _CUSTOMER = """
     address balance business_name description email individual_name invoice_prefix
     invoice_settings.custom_fields invoice_settings.default_payment_method invoice_settings.footer
@@ -33,7 +35,7 @@ _CONFIGURATION = "business_profile default_return_url features login_page metada
 PARAMETERS = {
     "POST /v1/customers": f"{_CUSTOMER} payment_method source test_clock",
     "GET /v1/customers": f"{_PAGE} created email test_clock",
-    "GET /v1/customers/search": "limit page query",
+    "GET /v1/customers/search": _SEARCH,
     "POST /v1/customers/{id}": _CUSTOMER,
     "GET /v1/customers/{id}/payment_methods": f"{_PAGE} type",
     "POST /v1/payment_methods": """
@@ -46,12 +48,14 @@ PARAMETERS = {
         default_price_data.tax_behavior default_price_data.unit_amount default_price_data.unit_amount_decimal
     """,
     "GET /v1/products": f"{_PAGE} active created ids",
+    "GET /v1/products/search": _SEARCH,
     "POST /v1/products/{id}": f"{_PRODUCT} default_price",
     "POST /v1/prices": """
         active billing_scheme currency custom_unit_amount lookup_key metadata nickname product product_data recurring
         tax_behavior tiers tiers_mode transform_quantity unit_amount unit_amount_decimal
     """,
     "GET /v1/prices": f"{_PAGE} active created currency lookup_keys product recurring type",
+    "GET /v1/prices/search": _SEARCH,
     "POST /v1/prices/{id}": "active lookup_key metadata nickname tax_behavior",
     "POST /v1/coupons": """
         amount_off currency duration duration_in_months id max_redemptions metadata name percent_off redeem_by
@@ -60,10 +64,13 @@ PARAMETERS = {
     "POST /v1/promotion_codes": "active code customer metadata promotion",
     "POST /v1/subscriptions": f"{_SUBSCRIPTION} backdate_start_date billing_mode currency customer trial_period_days",
     "GET /v1/subscriptions": f"{_PAGE} collection_method created customer price status test_clock",
+    "GET /v1/subscriptions/search": _SEARCH,
     "POST /v1/subscriptions/{id}": f"""
         {_SUBSCRIPTION} billing_cycle_anchor cancellation_details items.deleted items.id pause_collection
     """,
     "GET /v1/subscription_items": f"{_PAGE} subscription",
+    "POST /v1/subscription_items": f"{_ITEM} subscription",
+    "POST /v1/subscription_items/{id}": _ITEM,
     "DELETE /v1/subscriptions/{id}": "cancellation_details",
     "POST /v1/subscriptions/{id}/pause": "type",
     "POST /v1/subscriptions/{id}/resume": "billing_cycle_anchor payment_behavior",
@@ -100,6 +107,9 @@ ABOUT_INVOICES = {
     "POST /v1/subscriptions": "off_session proration_behavior",
     "POST /v1/subscriptions/{id}": "off_session proration_behavior proration_date",
     "DELETE /v1/subscriptions/{id}": "invoice_now prorate",
+    "POST /v1/subscription_items": "proration_behavior proration_date",
+    "POST /v1/subscription_items/{id}": "off_session proration_behavior proration_date",
+    "DELETE /v1/subscription_items/{id}": "payment_behavior proration_behavior proration_date",
     "POST /v1/subscriptions/{id}/pause": "bill_for invoicing_behavior",
     "POST /v1/subscriptions/{id}/resume": "proration_behavior proration_date",
     "POST /v1/subscription_schedules/{id}": "phases.proration_behavior proration_behavior",

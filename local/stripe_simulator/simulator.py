@@ -1,6 +1,8 @@
 """The state of one simulator, and what each handler is given of it."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -104,11 +106,40 @@ class StoredResponse:
     request_id: str
 
 
+class KeyInUse(ApiError):
+    """The refusal of a request whose idempotency key belongs to one that has no response yet."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            "There is currently another in-progress request using this Idempotent Key (that probably means you "
+            f"submitted twice, and the other request is still going through): {key}. Please try again later.",
+            status=409,
+            kind="idempotency_error",
+            code="idempotency_key_in_use",
+            headers={"Stripe-Should-Retry": "true"},
+        )
+
+
 class IdempotencyKeys:
     """The responses to requests that named an idempotency key."""
 
     def __init__(self) -> None:
         self._stored: dict[str, StoredResponse] = {}
+        self._running: set[str] = set()
+
+    @contextmanager
+    def running(self, key: str | None) -> Iterator[None]:
+        """Refuse the key to other requests meanwhile; raises `KeyInUse`."""
+        if not key:
+            yield
+            return
+        if key in self._running:
+            raise KeyInUse(key)
+        self._running.add(key)
+        try:
+            yield
+        finally:
+            self._running.discard(key)
 
     def find(self, key: str | None, method_and_path: str, params: dict[str, Any]) -> StoredResponse | None:
         """Return the stored response to the same request, whatever the order of its parameters.

@@ -172,10 +172,18 @@ class Store:
             "sub_sched": self.subscription_schedules,
         }.get(object_id.rpartition("_")[0])
 
+    def subscription_of_item(self, item_id: str) -> StripeObject | None:
+        """Return the subscription that a subscription item belongs to."""
+        if not item_id.startswith("si_"):
+            return None
+        every = map(self.subscriptions.get, (name for _, _, name in self.subscriptions.positions()))
+        return next((one for one in every if any(item["id"] == item_id for item in one["items"]["data"])), None)
+
     def test_clock_of(self, object_id: str) -> StripeObject | None:
         """Return the test clock of a customer, or of something that is a customer's."""
         owned = (self.subscriptions, self.subscription_schedules, self.payment_methods)
         found = next((one for kind in owned if (one := kind.find(object_id))), None)
+        found = found or self.subscription_of_item(object_id)
         customer = self.customers.find(found["customer"] or "" if found else object_id)
         return self.test_clocks.find(customer["test_clock"]) if customer and customer["test_clock"] else None
 

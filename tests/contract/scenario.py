@@ -187,6 +187,11 @@ def _subscriptions(recorder: Recorder, customer: str, prices: Prices) -> None:
     subscribe(**trial)
     subscribe(payment_behavior="default_incomplete")
     subscribe(**{f"items[{n}][price]": _other_price(recorder, prices, n) for n in range(12)})
+    changing = subscribe()
+    item = recorder.create("subscription_items", {"subscription": changing, "price": prices.yearly, "quantity": 2})
+    recorder.send("POST", f"subscription_items/{item}", {"quantity": 3, "metadata[a]": "b"})
+    recorder.send("GET", f"subscription_items/{item}", {"expand[0]": "price.product"})
+    recorder.send("DELETE", f"subscription_items/{item}")
     recorder.send("DELETE", f"subscriptions/{subscribe()}", {"cancellation_details[comment]": "Too dear"})
     recorder.wait(40 * _DAY)
 
@@ -323,6 +328,9 @@ def _lists(recorder: Recorder, customer: str) -> None:
     recorder.send("GET", "customers", {"expand[0]": "data.subscriptions"})
     recorder.wait(_DAY)
     recorder.send("GET", "customers/search", {"query": "metadata['user']:'1'"})
+    for kind in ("prices", "products"):
+        recorder.send("GET", f"{kind}/search", {"query": "active:'true'"})
+    recorder.send("GET", "subscriptions/search", {"query": "-status:'canceled'"})
     recorder.send("GET", f"customers/{customer}")
     recorder.send("GET", f"customers/{customer}/payment_methods")
     recorder.send("GET", "payment_methods", {"customer": customer})

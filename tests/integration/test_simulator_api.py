@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -276,6 +277,26 @@ def test_an_idempotency_key_compares_parameters_and_not_bytes(simulator: Running
     first, again, other = post("name=Ada&phone=1"), post("phone=1&name=%41da"), post("name=Bob&phone=1")
     assert (again.json(), again.headers["Idempotent-Replayed"]) == (first.json(), "true")
     assert (other.status_code, other.json()["error"]["type"]) == (400, "idempotency_error")
+
+
+def test_a_key_is_refused_while_its_first_request_runs_and_the_official_library_waits(
+    simulator: RunningSimulator,
+) -> None:
+    simulator.admin("POST", "faults", {"latency_seconds": 0.8})
+    patient = simulator.client(max_network_retries=3)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(patient.v1.customers.create, {"name": "Ada"}, {"idempotency_key": "k"})
+        time.sleep(0.3)
+        with pytest.raises(stripe.APIError, match="another in-progress request") as caught:
+            simulator.client().v1.customers.create({"name": "Ada"}, {"idempotency_key": "k"})
+        again = threads.submit(patient.v1.customers.create, {"name": "Ada"}, {"idempotency_key": "k"})
+        other = threads.submit(patient.v1.customers.create, {"name": "Ada"}, {"idempotency_key": "other"})
+        assert first.result().id == again.result().id != other.result().id
+    assert caught.value.headers is not None
+    assert caught.value.error is not None
+    assert (caught.value.http_status, caught.value.headers["Stripe-Should-Retry"]) == (409, "true")
+    assert (caught.value.error.type, caught.value.error.code) == ("idempotency_error", "idempotency_key_in_use")
+    assert len(patient.v1.customers.list().data) == 2
 
 
 def test_a_failure_says_whether_to_retry_and_the_official_library_obeys(simulator: RunningSimulator) -> None:

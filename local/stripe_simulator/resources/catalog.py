@@ -7,6 +7,7 @@ from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing
 from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
+from local.stripe_simulator.search import search
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
 
@@ -69,6 +70,11 @@ def list_products(call: Call) -> StripeObject:
         "/v1/products",
         lambda one: active in {None, one["active"]} and (ids is None or one["id"] in ids),
     )
+
+
+def search_products(call: Call) -> StripeObject:
+    """`GET /v1/products/search`."""
+    return search(call, call.store.products, "products")
 
 
 # Prices.
@@ -188,6 +194,11 @@ def list_prices(call: Call) -> StripeObject:
         )
 
     return list_page(call.store.prices, params, "/v1/prices", keep)
+
+
+def search_prices(call: Call) -> StripeObject:
+    """`GET /v1/prices/search`."""
+    return search(call, call.store.prices, "prices")
 
 
 # Coupons, promotion codes and the discounts that they give.

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from local.stripe_simulator.answers import list_page, search
+from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.parameters import apply_fields, full_address
 from local.stripe_simulator.resources import payment_methods
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
+from local.stripe_simulator.search import search
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
 
@@ -117,8 +118,8 @@ def list_customers(call: Call) -> StripeObject:
 
 
 def search_customers(call: Call) -> StripeObject:
-    """`GET /v1/customers/search`, by metadata."""
-    return search(call, call.store.customers, "/v1/customers/search")
+    """`GET /v1/customers/search`."""
+    return search(call, call.store.customers, "customers")
 
 
 def delete(call: Call) -> StripeObject:

@@ -4,8 +4,9 @@ import fnmatch
 import json
 from typing import Any
 
-from local.stripe_simulator.answers import MOST_EMBEDDED, list_page, with_first_items
+from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError
+from local.stripe_simulator.expansion import MOST_EMBEDDED, with_first_items
 from local.stripe_simulator.parameters import CURRENT
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id

@@ -4,13 +4,14 @@ import copy
 from collections import Counter
 from typing import Any
 
-from local.stripe_simulator.answers import embedded_page, list_page
+from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing, one_time
 from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.resources import catalog, payment_methods
 from local.stripe_simulator.resources.events import emit
 from local.stripe_simulator.resources.periods import period_end, set_period
 from local.stripe_simulator.resources.status import ENDED, end
+from local.stripe_simulator.search import search
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id
 
@@ -156,11 +157,9 @@ def list_subscriptions(call: Call) -> StripeObject:
     return list_page(call.store.subscriptions, params, "/v1/subscriptions", keep, customer)
 
 
-def list_items(call: Call) -> StripeObject:
-    """`GET /v1/subscription_items`: all items of one subscription, which itself embeds only the first."""
-    subscription = call.store.subscriptions.get(call.params["subscription"], "subscription")
-    url = "/v1/subscription_items"
-    return embedded_page(subscription["items"]["data"], call.params, url, "subscription_item")
+def search_subscriptions(call: Call) -> StripeObject:
+    """`GET /v1/subscriptions/search`."""
+    return search(call, call.store.subscriptions, "subscriptions")
 
 
 def _status_matches(status: str, wanted: str | None) -> bool:
