@@ -15,6 +15,7 @@ from cli.terminal import ExitCode, Language, Rate, day, noon, zone
 from shared.audit.check import AuditDay
 from shared.audit.checks.registry import title_of
 from shared.audit.findings import PausedSubscription, Severity
+from shared.audit.options import options_of, parse_setting
 from shared.audit.rendering.as_csv import write_csv
 from shared.audit.rendering.as_html import to_html
 from shared.audit.rendering.as_json import to_json
@@ -113,6 +114,10 @@ def audit(  # noqa: PLR0913 - each an option of the command
         typer.Option(help="Exit with 1 if there is a finding of this severity or a more severe one."),
     ] = None,
     webhook_url: Annotated[str | None, typer.Option(help="URL of the deployment's webhook endpoint.")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(help="A setting of the audit other than the deployment's: MaxPauseDays=90; may be repeated."),
+    ] = None,
     requests_per_second: Rate = 10,
     button_removed_on: Annotated[str, typer.Option(help="PAUSE_BUTTON_REMOVED_ON.")] = str(PAUSE_BUTTON_REMOVED_ON),
     cutoff_on: Annotated[str, typer.Option(help="PAUSE_CUTOFF_ON.")] = str(PAUSE_CUTOFF_ON),
@@ -120,6 +125,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
     """Find paused subscriptions and other problems, with what they mean and what to do."""
     deployment: Deployment = context.obj()
     team = zone(timezone)
+    options = options_of({**deployment.parameters, **dict(map(parse_setting, setting or ()))})
     now = noon(as_of, team) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC)
     with Console(stderr=True).status(_reading(0).say(language)) as status:
         report = run_audit(
@@ -131,6 +137,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
                 deployment.retention,
                 repair=False,
                 allow_verified_email=deployment.allow_verified_email,
+                options=options,
             ),
             AuditDay.at(now, team, button_removed_on=day(button_removed_on), cutoff_on=day(cutoff_on)),
             webhook_url=webhook_url,

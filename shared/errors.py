@@ -370,6 +370,7 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _command("bad_operator_key"),
         _command("bad_portal_file"),
         _command("bad_rate"),
+        _command("bad_setting"),
         _command("bad_timezone"),
         _command("changed_meanwhile"),
         _command("file_exists"),

@@ -174,6 +174,7 @@ class NightlyAudit:
             repair=True,
             allow_verified_email=settings.allow_verified_email,
             account=settings.stripe_account_id,
+            options=settings,
         )
         scan = Scan(sources, self._day(run), CHECKS, paused.add, seen, state.drift)
         scan.load(state.checks)

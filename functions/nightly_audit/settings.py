@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from shared.audit.options import AuditOptions
 from shared.aws import code_of, is_refusal
 from shared.errors import OperatorError, Unavailable
 from shared.i18n import languages
@@ -42,7 +43,7 @@ def _language(value: str) -> str:
     return value
 
 
-class NightlyAuditSettings(FunctionSettings, MirrorSettings):
+class NightlyAuditSettings(FunctionSettings, MirrorSettings, AuditOptions):
     """Where things are kept, how fast to read, who writes to whom and how, and the calendar of the audit's phase."""
 
     audit_settings: Annotated[str, Field(min_length=1)]

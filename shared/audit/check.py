@@ -5,12 +5,13 @@ from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Self
 from zoneinfo import ZoneInfo
 
 from shared.audit.findings import SAMPLE, Finding, Severity
+from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
 from shared.i18n import Message
 from shared.mirror.drift import ComparisonResult, DriftKind
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PauseDay, Phase, midnight_of, pause_day
@@ -145,7 +146,7 @@ class AuditContext:
     paused, as the mirror knows it of those that are looked at; `exactly_paused` are the ids of which it is that very
     second. `paid_through`: the end of the last period that was seen before the pause. `listed`: the subscriptions as
     Stripe's JSON. `prices_of`: a product's prices, at the cost of a request. `allow_verified_email`: the deployment's
-    setting. `customers`: those seen before in this run.
+    setting. `customers`: those seen before in this run. `options`: what the team decided about its audit.
     """
 
     now: datetime
@@ -161,6 +162,7 @@ class AuditContext:
     listed: Mapping[str, StripeJson] = field(default_factory=dict)
     button_removed_on: date = PAUSE_BUTTON_REMOVED_ON
     timezone: ZoneInfo = _UTC
+    options: AuditOptions = DEFAULT_OPTIONS
 
     @property
     def button_removed_at(self) -> int:
@@ -171,6 +173,10 @@ class AuditContext:
     def today(self) -> date:
         """The team's day."""
         return self.now.astimezone(self.timezone).date()
+
+    def days_ago(self, days: int) -> int:
+        """Return the Unix second that is so many days before `now`."""
+        return int((self.now - timedelta(days=days)).timestamp())
 
     @property
     def pause_day(self) -> PauseDay:

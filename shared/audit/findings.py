@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Self
@@ -57,7 +57,8 @@ class PausedSubscription:
     or earlier unless exact. `paid_until`: what was paid has not run out yet. `ends_at`: it is set to cancel then.
     `missed`: what the invoices since the pause began would have brought. One that is `acknowledged` is never served for
     free. From `created` to `items` the facts are the
-    subscription's own, for a reader of the list.
+    subscription's own, for a reader of the list. `honored`: it would be served for free, but the service stops
+    while collection is paused.
     """
 
     subscription_id: str
@@ -84,6 +85,12 @@ class PausedSubscription:
     ends_at: datetime | None = None
     missed: MissedAmount | None = None
     acknowledged: Acknowledgement | None = None
+    honored: bool = False
+
+    @property
+    def is_uncollected(self) -> bool:
+        """Whether something would be due now, or may be, that is not collected, served or not."""
+        return self.served_free or self.honored
 
     @property
     def is_gone(self) -> bool:
@@ -200,18 +207,27 @@ class MissedSum:
 _MILDEST_FIRST = tuple(Severity)
 _TABLE = """
 CREATE TABLE paused (
-    subscription TEXT PRIMARY KEY, customer TEXT, severity INTEGER, served_free INTEGER, certain INTEGER,
-    unknown INTEGER, at_most INTEGER, amount REAL, finding BLOB
+    subscription TEXT PRIMARY KEY, customer TEXT, severity INTEGER, served_free INTEGER, uncollected INTEGER,
+    certain INTEGER, unknown INTEGER, at_most INTEGER, since INTEGER, exact INTEGER, amount REAL, finding BLOB
 )
 """
+_INSERT = "INSERT OR IGNORE INTO paused VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class OldestPause:
+    """When the oldest of several pauses began; then or earlier unless it is exact."""
+
+    since: datetime
+    is_exact: bool
 
 
 class PausedFindings:
     """One finding for each paused subscription.
 
-    Iteration yields the worst first, of these the ones served for free, of these the largest amount a month; amounts
-    of different currencies are compared as numbers. SQLite deletes its temporary file with the object; it belongs to
-    the thread that made it.
+    Iteration yields the worst first, of these what a pause keeps from being collected, of these the largest amount a
+    month; amounts of different currencies are compared as numbers. SQLite deletes its temporary file with the object;
+    it belongs to the thread that made it.
     """
 
     def __init__(self) -> None:
@@ -243,18 +259,21 @@ class PausedFindings:
             facts.customer_id,
             _MILDEST_FIRST.index(finding.severity),
             facts.served_free,
+            facts.is_uncollected,
             facts.free_is_certain,
             bool(facts.monthly.unknown),
             bool(facts.monthly.at_most),
+            facts.paused_since and int(facts.paused_since.timestamp()),
+            facts.paused_since_is_exact,
             float(_size(facts)),
             FINDING.dump_json(finding),
         )
-        added = self._database.execute("INSERT OR IGNORE INTO paused VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row).rowcount
+        added = self._database.execute(_INSERT, row).rowcount
         if not added:
             return
         example, size = self._kinds.get(finding.kind, (finding, 0))
         self._kinds[finding.kind] = example, size + 1
-        if facts.served_free:
+        if facts.is_uncollected:
             self.totals = add_amounts((self.totals, facts.monthly.amounts))
             kept = self.gone if facts.is_gone else self.recoverable
             kept.add(facts.missed)
@@ -264,7 +283,7 @@ class PausedFindings:
 
     def __iter__(self) -> Iterator[Finding]:
         rows = self._database.execute(
-            "SELECT finding FROM paused ORDER BY severity DESC, served_free DESC, amount DESC, subscription"
+            "SELECT finding FROM paused ORDER BY severity DESC, uncollected DESC, amount DESC, subscription"
         )
         return (FINDING.validate_json(finding) for (finding,) in rows)
 
@@ -279,19 +298,35 @@ class PausedFindings:
         return self._number("SELECT COUNT(DISTINCT customer) FROM paused WHERE served_free")
 
     @property
+    def customers_uncollected(self) -> int:
+        """How many customers have a subscription of which something is not collected; `totals` is of these."""
+        return self._number("SELECT COUNT(DISTINCT customer) FROM paused WHERE uncollected")
+
+    @property
+    def oldest_uncollected(self) -> OldestPause | None:
+        """The oldest of the pauses that keep money from being collected; `None` if no beginning is known."""
+        known = self._database.execute(
+            "SELECT since, exact FROM paused WHERE uncollected AND since NOT NULL ORDER BY since, exact LIMIT 1"
+        ).fetchone()
+        if known is None:
+            return None
+        unknown = self._number("SELECT COUNT(*) FROM paused WHERE uncollected AND since IS NULL")
+        return OldestPause(datetime.fromtimestamp(known[0], UTC), bool(known[1]) and not unknown)
+
+    @property
     def unknown_amounts(self) -> int:
-        """How many of those served for free are not, or not wholly, in `totals`."""
-        return self._number("SELECT COUNT(*) FROM paused WHERE served_free AND unknown")
+        """How many of those that are not collected are not, or not wholly, in `totals`."""
+        return self._number("SELECT COUNT(*) FROM paused WHERE uncollected AND unknown")
 
     @property
     def uncertain(self) -> int:
-        """How many of those served for free may not be: what they paid may not have run out."""
-        return self._number("SELECT COUNT(*) FROM paused WHERE served_free AND NOT certain")
+        """How many of those that are not collected may not be due yet: what they paid may not have run out."""
+        return self._number("SELECT COUNT(*) FROM paused WHERE uncollected AND NOT certain")
 
     @property
     def highest_amounts(self) -> int:
-        """How many of those served for free have an amount in `totals` that may be less."""
-        return self._number("SELECT COUNT(*) FROM paused WHERE served_free AND at_most")
+        """How many of those that are not collected have an amount in `totals` that may be less."""
+        return self._number("SELECT COUNT(*) FROM paused WHERE uncollected AND at_most")
 
     def kinds(self) -> tuple[tuple[Finding, int], ...]:
         """One finding of each kind, and how many say the same; a few dozens at most, in the order of their coming."""
@@ -308,7 +343,7 @@ class PausedFindings:
         change = ListChange(
             night,
             self._names(
-                f"SELECT subscription {new} ORDER BY severity DESC, served_free DESC, amount DESC, subscription"
+                f"SELECT subscription {new} ORDER BY severity DESC, uncollected DESC, amount DESC, subscription"
             ),
             self._number(f"SELECT COUNT(*) {new}"),
             self._names(f"SELECT subscription {gone} ORDER BY place"),

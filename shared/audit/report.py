@@ -39,6 +39,7 @@ class Report:
     findings: tuple[Finding, ...]
     paused: PausedFindings
     button_removed_on: date = PAUSE_BUTTON_REMOVED_ON
+    service_honors_pauses: bool = False
 
     @property
     def complete(self) -> bool:
@@ -71,12 +72,15 @@ class Report:
 
     @property
     def totals(self) -> Mapping[str, Decimal]:
-        """What is not collected a month from those served for free: by currency, smallest unit, known amounts only."""
+        """What is not collected a month because of pauses: by currency, smallest unit, known amounts only.
+
+        It is from those served for free, or, where the service honors pauses, from those who would be.
+        """
         return self.paused.totals
 
     @property
     def unknown_amounts(self) -> int:
-        """How many of those served for free are not, or not wholly, in `totals`."""
+        """How many of these are not, or not wholly, in `totals`."""
         return self.paused.unknown_amounts
 
     @property

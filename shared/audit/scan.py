@@ -15,6 +15,7 @@ from shared.audit.check import AccountFacts, AuditContext, AuditDay, Check, Drif
 from shared.audit.check_run import CheckRun, CheckRunState, read_optional
 from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import MIRROR_UNREADABLE, Finding, PausedFindings, Severity
+from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
 from shared.audit.report import Report
 from shared.errors import PortalError, Unavailable
 from shared.i18n import _, sentences
@@ -46,7 +47,7 @@ MOST_ASKED = 5000
 class Sources:
     """Where an audit reads, and within which rate; `repair` writes what differs in the mirror.
 
-    `allow_verified_email` is the setting of the deployment that is audited.
+    `allow_verified_email` and `options` are settings of the deployment that is audited.
     """
 
     client: StripeClient
@@ -58,6 +59,7 @@ class Sources:
     allow_verified_email: bool = False
     streams: int = 8
     account: str | None = None
+    options: AuditOptions = DEFAULT_OPTIONS
 
     def comparison(self, day: AuditDay, seen: SeenSubscriptions) -> Comparison:
         """Start a comparison of the mirror with Stripe."""
@@ -157,6 +159,7 @@ class Scan:
             allow_verified_email=sources.allow_verified_email,
             button_removed_on=day.button_removed_on,
             timezone=day.timezone,
+            options=sources.options,
         )
         self.checks = CheckRun(checks, context, paused)
         self._day = day
@@ -262,6 +265,7 @@ class Scan:
             checks.findings(),
             paused,
             day.button_removed_on,
+            self._sources.options.service_honors_pauses,
         )
 
     def _see(self, page: ListPage) -> None:

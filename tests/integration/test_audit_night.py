@@ -142,6 +142,51 @@ def test_every_pause_reaches_the_team_as_text_html_and_csv(aws: Aws, account: Ac
     assert account.keys == {SECRET_KEY}
 
 
+def last_subject(aws: Aws) -> str:
+    return str(sent(aws)[-1]["Subject"])
+
+
+@pytest.fixture
+def healthy(account: Account) -> None:
+    """Nothing but pauses is to be found."""
+    account.configurations = [{"id": "bpc_1", "is_default": True, "active": True, "login_page": {"enabled": True}}]
+
+
+@pytest.mark.usefixtures("healthy")
+def test_with_every_pause_acknowledged_the_mail_is_an_all_clear(aws: Aws, account: Account) -> None:
+    forever = {"portal_pause_ok": "yes", "portal_pause_ok_by": "ada"}
+    account.subscriptions = [
+        subscription(1, metadata=forever),
+        subscription(2, metadata=forever, pause_collection=None, status="paused"),
+    ]
+    run()  # fills the mirror
+    assert run(send_again=True)["customers_served_free"] == 0
+    assert last_subject(aws) == "[test] Stripe audit: all clear, 2 paused"
+    assert "No customer is served for free." in body(sent(aws)[-1], "plain")
+    account.subscriptions[0]["metadata"] = {}
+    assert run(send_again=True)["customers_served_free"] == 1
+    assert "1 customer served for free" in last_subject(aws)
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_service_that_honors_pauses_gets_an_all_clear_until_a_pause_is_too_old(
+    aws: Aws, account: Account, table: MirrorTable
+) -> None:
+    account.subscriptions = [subscription(1)]
+    mirrored = read_subscription(account.subscriptions[0])
+    table.put_if_older(Write(mirrored, PAUSED_SINCE, "evt_1", Beginnings(PAUSED_SINCE)), than=PAUSED_SINCE)
+    update_stack(aws, ServiceHonorsPauses="true", MaxPauseDays="0")
+    run()
+    assert last_subject(aws) == "[test] Stripe audit: all clear, 1 paused"
+    for kind in ("plain", "html"):
+        assert "1 customer is paused: up to 12.50 EUR a month not collected." in body(only_mail(aws), kind)
+        assert "The oldest pause began on 1 March 2024 or earlier." in body(only_mail(aws), kind)
+    update_stack(aws, ServiceHonorsPauses="true")
+    run(send_again=True)
+    assert "1 warning" in last_subject(aws)
+    assert "older than 365 days" in body(sent(aws)[-1], "plain")
+
+
 def test_the_night_repairs_a_mirror_that_had_drifted(aws: Aws, account: Account, table: MirrorTable) -> None:
     lost, changed, dead = (subscription(number, pause_collection=None) for number in range(3))
     account.subscriptions = [lost, changed, dead | {"status": "canceled", "ended_at": 1_700_000_000}]

@@ -10,7 +10,8 @@ import pytest
 
 from shared.audit.check import AuditContext
 from shared.audit.checks import paused as paused_checks
-from shared.audit.findings import Finding, PausedSubscription, Severity
+from shared.audit.findings import Finding, PausedFindings, PausedSubscription, Severity
+from shared.audit.options import AuditOptions
 from shared.portal.pause import PAUSE_CUTOFF_ON, PauseOrigin, Phase
 from shared.stripe.money import MissedAmount, MonthlyAmount
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
@@ -409,3 +410,70 @@ def test_an_endless_void_means_what_the_day_in_paris_makes_of_it(
     assert (report.phase, finding.severity) == (phase, severity)
     assert words in finding.meaning.say("en")
     assert mots in finding.meaning.say("fr")
+
+
+HONORS = replace(audit_in(Phase.STRANDED), options=AuditOptions(service_honors_pauses=True))
+
+
+def test_a_service_that_honors_pauses_serves_nobody_for_free_and_the_money_is_still_counted() -> None:
+    paused = subscription(pause_collection=PauseCollection("void"))
+    (finding,) = paused_checks.find_paused_collection(paused, HONORS)
+    assert finding.severity is Severity.INFO
+    assert "so is your service" in finding.meaning.say("en")
+    assert "Decide about access" not in finding.action.say("en")
+    assert finding.paused
+    assert (finding.paused.served_free, finding.paused.free_since) == (False, None)
+    gathered = PausedFindings.of([finding])
+    assert (gathered.served_free, gathered.customers_uncollected) == (0, 1)
+    assert gathered.totals == finding.paused.monthly.amounts
+
+
+def test_a_service_that_honors_pauses_misses_nothing_before_the_paid_period_ends() -> None:
+    paused = subscription(pause_collection=PauseCollection("void"))
+    paid = replace(
+        HONORS, paid_through={paused.id: SECOND + 60}, paused_since={paused.id: SECOND}, exactly_paused=[paused.id]
+    )
+    (finding,) = paused_checks.find_paused_collection(paused, paid)
+    assert finding.paused
+    assert not finding.paused.is_uncollected
+
+
+DAY = 86_400
+YEAR_AGO = SECOND - 365 * DAY
+
+
+def long_pauses(paused: Subscription, since: int | None = None, metadata: Any = None, most: int = 365) -> list[Finding]:
+    audit = replace(
+        audit_in(Phase.STRANDED),
+        options=AuditOptions(max_pause_days=most),
+        paused_since={} if since is None else {paused.id: since},
+        listed={paused.id: {"metadata": metadata or {}}},
+    )
+    return list(paused_checks.find_long_pause(paused, audit))
+
+
+def test_a_pause_of_either_kind_that_is_older_than_the_limit_is_a_finding() -> None:
+    collection_paused = subscription(pause_collection=PauseCollection("void"))
+    really_paused = subscription(status="paused", paused_at=YEAR_AGO)
+    for found in (long_pauses(collection_paused, YEAR_AGO), long_pauses(really_paused)):
+        (finding,) = found
+        assert finding.severity is Severity.WARNING
+        assert finding.meaning.say("en") == "These pauses are older than 365 days."
+
+
+def test_a_younger_pause_one_without_a_known_beginning_and_one_that_is_over_are_none() -> None:
+    paused = subscription(pause_collection=PauseCollection("void"))
+    assert long_pauses(paused, YEAR_AGO + 1) == []
+    assert long_pauses(paused, None) == []
+    assert long_pauses(subscription(status="paused", paused_at=YEAR_AGO + 1)) == []
+    assert long_pauses(subscription(pause_collection=PauseCollection("void", SECOND)), YEAR_AGO) == []
+
+
+def test_an_acknowledged_pause_is_not_too_long_until_its_day_has_passed() -> None:
+    paused = subscription(pause_collection=PauseCollection("void"))
+    assert long_pauses(paused, YEAR_AGO, {"portal_pause_ok": "2026-11-22"}) == []
+    assert len(long_pauses(paused, YEAR_AGO, {"portal_pause_ok": "2026-11-21"})) == 1
+
+
+def test_a_limit_of_zero_days_is_none() -> None:
+    assert long_pauses(subscription(pause_collection=PauseCollection("void")), 0, most=0) == []

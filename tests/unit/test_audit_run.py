@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -11,6 +12,8 @@ import stripe
 
 from shared.audit.check import AuditContext, AuditDay, Check
 from shared.audit.findings import Finding, Severity
+from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
+from shared.audit.rendering.summary import headline, is_all_clear
 from shared.audit.report import Report
 from shared.audit.scan import Sources, run_audit
 from shared.errors import OperatorError, Unavailable, UnreadableEvent
@@ -131,11 +134,13 @@ def audit(  # noqa: PLR0913 - each a fact that a test is about
     button_removed_on: date = PAUSE_BUTTON_REMOVED_ON,
     cutoff_on: date = PAUSE_CUTOFF_ON,
     repair: bool = False,
+    options: AuditOptions = DEFAULT_OPTIONS,
     **more: Any,
 ) -> Report:
     """By default the mirror has what Stripe has; no pause takes time."""
     day = AuditDay.at(now, ZoneInfo(timezone), button_removed_on=button_removed_on, cutoff_on=cutoff_on)
-    return run_audit(sources_of(account, table or account.mirrored(), repair=repair), day, **more)
+    sources = sources_of(account, table or account.mirrored(), repair=repair)
+    return run_audit(replace(sources, options=options), day, **more)
 
 
 def sources_of(account: FakeAccount, table: FakeTable, *, repair: bool = False) -> Sources:
@@ -387,3 +392,25 @@ def test_progress_is_told_after_each_page_and_at_the_end() -> None:
     told: list[int] = []
     audit(FakeAccount([subscription(number) for number in range(250)]), progress=told.append)
     assert told == [0, 100, 200, 250]
+
+
+def test_where_the_service_honors_pauses_the_headline_is_about_money_and_age() -> None:
+    paused = [subscription(number, pause_collection=VOID) for number in range(2)]
+    account = FakeAccount([*paused, subscription(3)])
+    mirror = account.mirrored({"sub_0": 1_709_300_000, "sub_1": 1_719_300_000})
+    report = audit(account, mirror, options=AuditOptions(service_honors_pauses=True, max_pause_days=0))
+    assert headline(report).say("en") == (
+        "2 customers are paused: up to 25.00 EUR a month not collected. "
+        "The oldest pause began on 1 March 2024 or earlier."
+    )
+    exact = Beginnings(1_709_300_000, paused_since_exact=True)
+    for key, each in mirror.items.items():
+        mirror.items[key] = replace(each, beginnings=exact)
+    exactly = audit(account, mirror, options=AuditOptions(service_honors_pauses=True))
+    assert headline(exactly).say("en").endswith("The oldest pause began on 1 March 2024.")
+    assert (report.served_free_count, report.customers_served_free) == (0, 0)
+    assert is_all_clear(report)
+    unknown = audit(FakeAccount(paused[:1]), FakeTable(), options=AuditOptions(service_honors_pauses=True))
+    assert headline(unknown).say("en").endswith("not collected. Since when is not known.")
+    nothing = audit(FakeAccount([]), options=AuditOptions(service_honors_pauses=True))
+    assert headline(nothing).say("en") == "No payment is kept back by a pause."

@@ -40,6 +40,7 @@ _BEGINNING_UNKNOWN = _(
     "It is not known when the pause began, and so not whether the old portal's pause button started it."
 )
 _SET_TO_CANCEL = _("The subscription is set to cancel, at the time shown.")
+_HONORED = _("Collection is paused, and so is your service: nothing is collected, and nobody is served for free.")
 _DECIDE = _("Decide about access by pause_collection, not by status.")
 _RESUME_COLLECTION = _("Dashboard: Resume payment collection; API: set pause_collection to empty")
 
@@ -66,7 +67,11 @@ def find_paused_collection(subscription: Subscription, audit: AuditContext) -> I
         _collection_severity(facts, audit),
         (subscription.id,),
         sentences(_service(facts), _new_invoices(pause), *((_SET_TO_CANCEL,) if ends else _end(pause, origin, audit))),
-        sentences(action, _DECIDE, _EARLIER_INVOICES.get(pause.behavior, NOTHING)),
+        sentences(
+            action,
+            *_about_access(audit),
+            _EARLIER_INVOICES.get(pause.behavior, NOTHING),
+        ),
         facts,
         code=_collection_code(facts, origin, audit),
     )
@@ -85,7 +90,7 @@ def _acknowledged(check: str, facts: PausedSubscription) -> Finding:
 
 
 def _service(facts: PausedSubscription) -> Message:
-    """Say what a service that looks only at the status does with this customer."""
+    """Say what a service that looks only at the status does with this customer, or one that honors pauses."""
     if facts.status == "trialing":
         return _("Collection is paused during a trial: nothing is due yet, and nothing will be collected after it.")
     if facts.monthly.is_zero:
@@ -94,12 +99,16 @@ def _service(facts: PausedSubscription) -> Message:
         )
     if facts.paid_until is not None:
         return _("Collection is paused in a period that was paid: nobody is served for free before the time shown.")
-    if not facts.served_free:
+    if not facts.is_uncollected:
         return _(
             "Collection is paused and the status is {status}: a service that looks only at the status may refuse "
             "access.",
             status=facts.status,
         )
+    return _HONORED if facts.honored else _served_for_free(facts)
+
+
+def _served_for_free(facts: PausedSubscription) -> Message:
     if facts.free_is_certain:
         return _(
             "Collection is paused and the status is still {status}: a service that looks only at the status serves "
@@ -111,6 +120,11 @@ def _service(facts: PausedSubscription) -> Message:
         "customer for free once the period that was paid has ended. It is not known whether it has.",
         status=facts.status,
     )
+
+
+def _about_access(audit: AuditContext) -> Iterator[Message]:
+    if not audit.options.service_honors_pauses:
+        yield _DECIDE
 
 
 def _new_invoices(pause: PauseCollection) -> Message:
@@ -202,6 +216,7 @@ def _collection_facts(
     still_paid = paid.earliest is not None and paid.earliest > now
     run_out = paid.latest is not None and paid.latest <= now
     acknowledged = acknowledgement_of(raw, audit.today)
+    uncollected, honored = would_pay and not still_paid and acknowledged is None, audit.options.service_honors_pauses
     return PausedSubscription(
         subscription.id,
         subscription.customer_id,
@@ -213,7 +228,7 @@ def _collection_facts(
         paused_since_is_exact=exact,
         cause=None,
         monthly=monthly,
-        served_free=would_pay and not still_paid and acknowledged is None,
+        served_free=uncollected and not honored,
         created=at(subscription.created),
         current_period_end=at(subscription.current_period_end),
         trial_end=at(subscription.trial_end),
@@ -221,12 +236,13 @@ def _collection_facts(
         items=subscription.items,
         origin=origin,
         free_is_certain=run_out,
-        free_since=at(paid.latest) if would_pay and run_out else None,
-        free_since_is_exact=would_pay and run_out and paid.earliest == paid.latest,
+        free_since=at(paid.latest) if would_pay and run_out and not honored else None,
+        free_since_is_exact=would_pay and run_out and not honored and paid.earliest == paid.latest,
         paid_until=at(paid.earliest) if would_pay and still_paid else None,
         ends_at=_ends_at(subscription),
         missed=_missed(subscription, discounts, audit),
         acknowledged=acknowledged,
+        honored=uncollected and honored,
     )
 
 
@@ -380,4 +396,42 @@ PAUSED_STATUS = Check(
     _("Subscription paused"),
     (Severity.WARNING, Severity.INFO),
     of_subscription=find_paused_status,
+)
+
+
+LONG_PAUSE_NAME = "long_pause"
+
+
+def find_long_pause(subscription: Subscription, audit: AuditContext) -> Iterator[Finding]:
+    """Report a pause of either kind that is known to be older than the team's limit, unless it is acknowledged."""
+    most = audit.options.max_pause_days
+    if not most or not is_paused(subscription, audit.now):
+        return
+    is_real = subscription.pause_kind == "subscription"
+    since = subscription.paused_at if is_real else audit.paused_since.get(subscription.id)
+    if since is None or since > audit.days_ago(most):
+        return
+    if acknowledgement_of(audit.listed.get(subscription.id, {}), audit.today) is None:
+        yield Finding(
+            LONG_PAUSE_NAME,
+            Severity.WARNING,
+            (subscription.id,),
+            _n(
+                "These pauses are older than {n} day.",
+                "These pauses are older than {n} days.",
+                most,
+            ),
+            _(
+                "Ask the customers whether to resume or to cancel, or acknowledge the pauses (`portal acknowledge`); "
+                "MaxPauseDays sets the limit."
+            ),
+            sampled=True,
+        )
+
+
+LONG_PAUSE = Check(
+    LONG_PAUSE_NAME,
+    _("Pauses older than the limit"),
+    (Severity.WARNING,),
+    of_subscription=find_long_pause,
 )

@@ -18,6 +18,7 @@ from shared.i18n import Message, _, verbatim
 CHECKS: tuple[Check, ...] = (
     paused_checks.PAUSED_COLLECTION,
     paused_checks.PAUSED_STATUS,
+    paused_checks.LONG_PAUSE,
     configuration_checks.PORTAL_PAUSE,
     configuration_checks.DEFAULT_CONFIGURATION,
     *configuration_checks.CHECKS_OF_RULES,

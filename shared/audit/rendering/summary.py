@@ -14,6 +14,7 @@ from shared.portal.pause import PauseOrigin, Phase
 from shared.stripe.money import written_amounts
 
 _NOBODY = _("No customer is served for free.")
+_ALL_COLLECTED = _("No payment is kept back by a pause.")
 INCOMPLETE = _("The audit is incomplete: see its critical findings.")
 
 
@@ -23,8 +24,14 @@ def is_all_clear(report: Report) -> bool:
 
 
 def headline(report: Report) -> Message:
-    """Say how many customers are served for free and the sum a month; never more certain than the report is."""
-    sentence = _served_free(report) if report.served_free_count else _NOBODY
+    """Say how many customers are served for free and the sum a month; never more certain than the report is.
+
+    Where the service honors pauses, say how many are not charged, the sum a month, and since when.
+    """
+    if report.service_honors_pauses:
+        sentence = _not_collected(report) if report.paused.customers_uncollected else _ALL_COLLECTED
+    else:
+        sentence = _served_free(report) if report.served_free_count else _NOBODY
     return sentence if report.complete else sentences(sentence, INCOMPLETE)
 
 
@@ -43,6 +50,25 @@ def _served_free(report: Report) -> Message:
         customers = _n("{n} customer is served for free", "{n} customers are served for free", number)
     else:
         customers = _n("Up to {n} customer is served for free", "Up to {n} customers are served for free", number)
+    return _with_amounts(customers, report)
+
+
+def _not_collected(report: Report) -> Message:
+    customers = _n("{n} customer is paused", "{n} customers are paused", report.paused.customers_uncollected)
+    return sentences(_with_amounts(customers, report), _age(report))
+
+
+def _age(report: Report) -> Message:
+    oldest = report.paused.oldest_uncollected
+    if oldest is None:
+        return _("Since when is not known.")
+    day = oldest.since.astimezone(report.timezone).date()
+    if oldest.is_exact:
+        return _("The oldest pause began on {day}.", day=day)
+    return _("The oldest pause began on {day} or earlier.", day=day)
+
+
+def _with_amounts(customers: Message, report: Report) -> Message:
     if not report.totals:
         return _("{customers}; the amount not collected per month is unknown.", customers=customers)
     amounts = bounded(written_amounts(report.totals), low=bool(report.unknown_amounts), high=report.totals_are_highest)
