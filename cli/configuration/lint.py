@@ -14,7 +14,7 @@ from cli.configuration.file import FileProblem, Loaded
 from cli.configuration.model import Entry, Portal
 from cli.configuration.plan import groups
 from shared.i18n import ENGLISH
-from shared.portal.configuration import SINCE, Features, OfferedPrice, OfferedProduct, Part
+from shared.portal.configuration import SINCE, OfferedPrice, OfferedProduct, Part
 from shared.portal.pause import pause_day
 from shared.portal.rules import Path, Severity, find_problems
 from shared.stripe.gateway import StripeJson
@@ -52,7 +52,7 @@ def lint_portal(
         found += _of_file(portal)
         for name, entry in portal.configurations.items():
             at = ("configurations", name)
-            found += (*_of_entry(entry, at), *_of_version(entry.features, portal.api_version, at))
+            found += (*_of_entry(entry, at), *_of_version(entry, portal.api_version, at))
             checked = price_of is not None and entry.active and entry.features.subscription_update.enabled
             if price_of and checked:
                 found += _of_prices(entry, price_of, at)
@@ -111,16 +111,16 @@ def _of_entry(entry: Entry, path: Path) -> Iterator[_Unplaced]:
         yield _Unplaced("login_page_unsaid", path, message, fix)
 
 
-def _of_version(features: Features, version: str, path: Path) -> Iterator[_Unplaced]:
+def _of_version(entry: Entry, version: str, path: Path) -> Iterator[_Unplaced]:
     """Find parameters that the API version of the file does not know."""
     for name, since in SINCE.items():
-        _, *keys = name.replace("[]", "").split(".")
-        if version < since and _is_written(features, keys):
-            pause = keys == ["subscription_pause"]
+        keys = name.replace("[]", "").split(".")
+        if version < since and _is_written(entry, keys):
+            pause = keys[-1] == "subscription_pause"
             message = f"API {version} does not know {keys[-1]}; it came {'back ' if pause else ''}with {since}."
             fix = f"Remove it, or raise api_version to {since}."
             code = "pause_version" if pause else "not_in_this_version"
-            yield _Unplaced(code, (*path, "features", *keys), message, fix)
+            yield _Unplaced(code, (*path, *keys), message, fix)
 
 
 def _is_written(part: object, keys: list[str]) -> bool:

@@ -14,11 +14,12 @@ from local.stripe_simulator import parameters
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.faults import Failure, Faults
 from local.stripe_simulator.limits import check_limits
-from local.stripe_simulator.parameters import CURRENT, from_json
+from local.stripe_simulator.parameters import from_json
 from local.stripe_simulator.portal import configurations as portal_configurations
 from local.stripe_simulator.resources.events import emit_update, snapshot
 from local.stripe_simulator.resources.passing_time import advance
 from local.stripe_simulator.simulator import Call, Simulator
+from local.stripe_simulator.versions import CURRENT
 
 # A version at which `subscription_pause` had its old form.
 _OLD_PAUSE_VERSION = "2023-10-16"

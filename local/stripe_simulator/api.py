@@ -18,7 +18,7 @@ from stripe.params import billing_portal as portal
 from stripe.params import checkout, test_helpers
 
 from local.stripe_simulator import checkout as checkout_sessions
-from local.stripe_simulator import parameters
+from local.stripe_simulator import parameters, versions
 from local.stripe_simulator.errors import ApiError, unrecognized
 from local.stripe_simulator.expansion import expand
 from local.stripe_simulator.implemented import check_implemented
@@ -215,10 +215,12 @@ def _respond(request: Request, body: bytes, simulator: Simulator) -> Response:
     call = Call(
         simulator,
         ids=found.ids,
-        version=parameters.requested(request.headers.get("stripe-version")),
+        version=versions.requested(request.headers.get("stripe-version")),
         request_id=request.state.request_id,
         idempotency_key=request.headers.get("idempotency-key") if method == "POST" else None,
     )
+    if not versions.has_route(route.name, call.version):
+        raise unrecognized(method, path)
     advance(simulator)
     tree = decode(parse_qsl(request.url.query, keep_blank_values=True) + _form(body))
     if method == "POST":
@@ -259,8 +261,7 @@ _OK = 200
 
 def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
     portal_configurations.check_pause_version(tree, call.version, call.now)
-    if route.name in _ANCHORED and parameters.before(call.version, parameters.ANCHOR_IS_OBJECT):
-        _wrap_anchor(tree)
+    versions.todays_parameters(tree, route.name, call.version)
     params = parameters.check(tree, route.shape)
     check_implemented(params, route.name)
     if route.method == "POST":
@@ -268,7 +269,7 @@ def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
     call = replace(call, params=params)
     if not route.path.startswith(_HOSTED):
         call = _at_test_clock(call)
-    return expand(route.handler(call), params.get("expand", ()), call.simulator)
+    return expand(route.handler(call), params.get("expand", ()), call.simulator, call.version)
 
 
 def perform(simulator: Simulator, method: str, path: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -294,16 +295,6 @@ def _at_test_clock(call: Call) -> Call:
     for name in (call.ids.get("id"), *(call.params.get(name) for name in _OWNERS)):
         clock = clock or call.store.test_clock_of(name or "")
     return replace(call, moment=clock["frozen_time"]) if clock else call
-
-
-_ANCHORED = {"POST /v1/subscriptions/{id}", "POST /v1/subscriptions/{id}/resume"}
-
-
-def _wrap_anchor(tree: Tree) -> None:
-    """Bring `billing_cycle_anchor=now` of older versions into today's form."""
-    anchor = tree.get("billing_cycle_anchor")
-    if isinstance(anchor, str):
-        tree["billing_cycle_anchor"] = {"type": anchor}
 
 
 def _form(body: bytes) -> list[tuple[str, str]]:

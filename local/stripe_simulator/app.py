@@ -18,13 +18,13 @@ from local.stripe_simulator import api as simulator_api
 from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator.errors import unrecognized
 from local.stripe_simulator.guard import Guard
-from local.stripe_simulator.parameters import CURRENT
 from local.stripe_simulator.portal import login
 from local.stripe_simulator.portal import page as portal_page
 from local.stripe_simulator.seed import Seed
 from local.stripe_simulator.simulator import Simulator
 from local.stripe_simulator.state import restore, save
 from local.stripe_simulator.store import new_id
+from local.stripe_simulator.versions import CURRENT
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 

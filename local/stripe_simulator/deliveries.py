@@ -30,10 +30,11 @@ _TIMEOUT_SECONDS = 10
 
 @dataclass(frozen=True)
 class Delivery:
-    """One event for one endpoint; `is_copy` marks a duplicate made by a fault, which is not retried."""
+    """One event for one endpoint, in its form; `is_copy` marks a duplicate made by a fault, which is not retried."""
 
     event: StripeObject
     endpoint: StripeObject
+    payload: StripeObject
     attempt: int = 1
     is_copy: bool = False
 
@@ -109,14 +110,14 @@ class Deliveries:
         with self._changed:
             return {event_id: sorted(names) for event_id, names in self._undelivered.items() if names}
 
-    def send(self, event: StripeObject, endpoints: list[StripeObject]) -> None:
-        """Queue an event for every endpoint, through the faults in force."""
-        event["pending_webhooks"] = len(endpoints)
+    def send(self, event: StripeObject, deliveries: list[Delivery]) -> None:
+        """Queue all deliveries of an event, through the faults in force."""
+        event["pending_webhooks"] = len(deliveries)
         with self._changed:
-            if endpoints:
-                self._undelivered[event["id"]] = {endpoint["id"] for endpoint in endpoints}
-            for endpoint in endpoints:
-                self._send_one(Delivery(event, endpoint))
+            if deliveries:
+                self._undelivered[event["id"]] = {delivery.endpoint["id"] for delivery in deliveries}
+            for delivery in deliveries:
+                self._send_one(delivery)
 
     def _send_one(self, delivery: Delivery) -> None:
         faults = self._faults()
@@ -195,7 +196,8 @@ class Deliveries:
             self._again(delivery)
             return
         resets = self._resets
-        outcome = post_event(delivery.event, delivery.endpoint, self._receiver_clock.now())
+        payload = {**delivery.payload, "pending_webhooks": delivery.event["pending_webhooks"]}
+        outcome = post_event(payload, delivery.endpoint, self._receiver_clock.now())
         if resets != self._resets:
             return
         again = not outcome.is_accepted and not delivery.is_copy and delivery.attempt < _MOST_ATTEMPTS

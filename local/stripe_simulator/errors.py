@@ -45,6 +45,14 @@ def unknown(param: str) -> ApiError:
     return ApiError(f"Received unknown parameter: {param}", code="parameter_unknown", param=param)
 
 
+NOT_IMPLEMENTED = "not_implemented_by_simulator"
+
+
+def not_implemented(param: str) -> ApiError:
+    """Return the simulator's own error for a parameter that Stripe has."""
+    return ApiError(f"The simulator does not implement the parameter {param} here.", code=NOT_IMPLEMENTED, param=param)
+
+
 def one_time(param: str) -> ApiError:
     """Return the error for a price without an interval where a subscription's is needed."""
     return ApiError(

@@ -19,6 +19,7 @@ from stripe._stripe_object import UntypedStripeObject
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.simulator import Simulator
 from local.stripe_simulator.store import Store, StripeObject
+from local.stripe_simulator.versions import CURRENT, Shape, shape_of
 
 _DEEPEST = 4
 
@@ -30,33 +31,48 @@ _PORTAL = frozenset(
 _PRODUCTS = ["features", "subscription_update", "products"]
 
 
-def expand(answer: StripeObject, paths: Collection[str], simulator: Simulator) -> StripeObject:
-    """Return a response with every path expanded, and without the fields that are only shown when expanded."""
+def expand(answer: StripeObject, paths: Collection[str], simulator: Simulator, version: str = CURRENT) -> StripeObject:
+    """Return a response as a version has it, with every path expanded, and without what is only shown when expanded."""
+    shape = shape_of(version, simulator.store, newer_fields=simulator.faults.newer_fields)
+    today, answer = answer, shape(answer)
     if not paths and not _PORTAL.intersection((answer.get("object"), answer.get("url"))):
         return with_first_items(answer)
     result = copy.deepcopy(answer)
     for path in paths:
-        _check_path(answer, path)
-        _expand(result, path.split("."), simulator)
+        parts = path.split(".")
+        # The types do not name what only older versions have, such as the plan of a subscription.
+        field = parts[: 2 if parts[0] == "data" else 1]
+        if _is_there(today, field) or not _is_there(answer, parts):
+            _check_path(answer, path)
+        _expand(result, parts, simulator, shape)
     _leave_out(result, [path.split(".") for path in paths])
     return with_first_items(result)
 
 
-def _expand(node: Any, parts: list[str], simulator: Simulator) -> None:
+def _is_there(node: Any, parts: list[str]) -> bool:
+    """Whether a path leads to a field, or to an id on the way to it."""
+    if isinstance(node, list):
+        return any(_is_there(one, parts) for one in node)
+    if not parts or isinstance(node, str):
+        return True
+    return isinstance(node, dict) and parts[0] in node and _is_there(node[parts[0]], parts[1:])
+
+
+def _expand(node: Any, parts: list[str], simulator: Simulator, shape: Shape) -> None:
     if isinstance(node, list):
         for item in node:
-            _expand(item, parts, simulator)
+            _expand(item, parts, simulator, shape)
         return
     if not isinstance(node, dict) or not parts:
         return
     name, *rest = parts
     if name in _ON_DEMAND.get(str(node.get("object")), ()):
-        node |= _on_demand(node, name, simulator.store)
+        node |= shape(_on_demand(node, name, simulator.store))
     if isinstance(node.get(name), str):
-        node[name] = _named(node[name], simulator, name)
+        node[name] = shape(_named(node[name], simulator, name))
     elif isinstance(node.get(name), list):
-        node[name] = [_named(one, simulator, name) if isinstance(one, str) else one for one in node[name]]
-    _expand(node.get(name), rest, simulator)
+        node[name] = [shape(_named(one, simulator, name)) if isinstance(one, str) else one for one in node[name]]
+    _expand(node.get(name), rest, simulator, shape)
 
 
 # The fields that an object only has when they are expanded, if at all.

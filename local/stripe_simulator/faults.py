@@ -41,6 +41,7 @@ class Faults:
     lag: int = 0
     latency_seconds: float = 0
     requests_per_second: int = 0
+    newer_fields: bool = False
     fail: list[Failure] = field(default_factory=list)
 
     @classmethod

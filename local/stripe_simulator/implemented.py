@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from local.stripe_simulator.errors import ApiError
-
-CODE = "not_implemented_by_simulator"
+from local.stripe_simulator.errors import not_implemented
 
 _PAGE = "limit starting_after ending_before"
 _SEARCH = "limit page query"
@@ -127,7 +125,7 @@ def check_implemented(params: dict[str, Any], operation: str) -> None:
     """Raise the simulator's own error for the first parameter that it does not implement."""
     param = next(_not_implemented(params, accepted(operation), "", ""), None)
     if param is not None:
-        raise ApiError(f"The simulator does not implement the parameter {param} here.", code=CODE, param=param)
+        raise not_implemented(param)
 
 
 def _not_implemented(value: Any, names: frozenset[str], path: str, param: str) -> Iterator[str]:

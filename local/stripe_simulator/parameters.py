@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any, NotRequired
 
 from stripe._request_options import RequestOptions
-from stripe.params import WebhookEndpointCreateParams
 from typing_extensions import is_typeddict
 
 from local.stripe_simulator.errors import ApiError, missing, unknown
@@ -54,38 +53,6 @@ def from_json(value: Any) -> Any:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-# Versions of the API, and the releases at which a parameter changed.
-
-CURRENT = "2026-10-28.endive"
-
-# `features.subscription_pause` of portal configurations was taken out at the first and came back at the second.
-PORTAL_PAUSE_REMOVED = "2024-04-10"
-
-PORTAL_PAUSE_RETURNED = "2026-10-28"
-
-# `billing_cycle_anchor` of update and resume was a bare word before.
-ANCHOR_IS_OBJECT = "2026-09-30"
-
-
-@cache
-def known_versions() -> frozenset[str]:
-    """Return every version of the API that a webhook endpoint may be created with."""
-    return frozenset(_literals(_fields(WebhookEndpointCreateParams)["api_version"]))
-
-
-def requested(header: str | None) -> str:
-    """Return the version of a request: its `Stripe-Version` header, or the account's default."""
-    version = header or CURRENT
-    if version not in known_versions():
-        raise ApiError(f"Invalid Stripe API version: {version}")
-    return version
-
-
-def before(version: str, date: str) -> bool:
-    """Whether a version is older than the release of a date."""
-    return version[:10] < date
 
 
 # Types: the library's `...Params` classes say which parameters there are, and of what type.
@@ -163,6 +130,11 @@ def _choose(value: Any, members: tuple[Any, ...], path: str) -> Any:
     if words and (str in others or not others):
         return _one_of(value, tuple(words), path)
     return _convert(value, others[0] if len(others) == 1 else _plain(others), path)
+
+
+def literals_of(shape: type, name: str) -> list[Any]:
+    """Return the values that a field of a `...Params` class may have."""
+    return _literals(_fields(shape)[name])
 
 
 def _literals(hint: Any) -> list[Any]:

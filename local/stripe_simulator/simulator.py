@@ -9,8 +9,8 @@ from typing import Any
 from local.stripe_simulator.deliveries import Deliveries
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.faults import Faults, RateLimit
-from local.stripe_simulator.parameters import CURRENT
 from local.stripe_simulator.store import Clock, DueChanges, Store, StripeObject
+from local.stripe_simulator.versions import CURRENT
 
 
 class Simulator:

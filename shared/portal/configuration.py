@@ -33,6 +33,8 @@ SINCE = {
     "features.subscription_update.trial_update_behavior": "2025-09-30.clover",
     "features.subscription_update.products[].adjustable_quantity": "2025-07-30.basil",
     "features.subscription_update.schedule_at_period_end": "2024-10-28.acacia",
+    "features.payment_method_update.payment_method_configuration": "2025-10-29.clover",
+    "name": "2025-08-27.basil",
 }
 
 

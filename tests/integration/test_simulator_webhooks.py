@@ -9,6 +9,7 @@ from tests.integration import simulator_fixtures as given
 from tests.integration.simulator_fixtures import Receiver, RunningSimulator
 
 server, simulator, client, receiver = given.server, given.simulator, given.client, given.receiver
+shop, subscribe = given.shop, given.subscribe
 
 
 def listen(client: stripe.StripeClient, receiver: Receiver, *types: Any) -> stripe.WebhookEndpoint:
@@ -231,3 +232,60 @@ def test_latency_makes_an_answer_old_when_it_arrives(simulator: RunningSimulator
     simulator.admin("POST", "faults", {"latency_seconds": 0.05})
     answer = simulator.client().raw_request("get", "/v1/balance")
     assert answer.code == 200
+
+
+def test_an_endpoint_gets_events_in_its_own_version_and_the_event_stays_as_it_is(
+    simulator: RunningSimulator, receiver: Receiver, subscribe: Any
+) -> None:
+    client = simulator.client()
+    for version in ("2017-04-06", "2024-06-20", "2026-10-28.endive"):
+        client.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["*"], "api_version": version})
+    subscription = subscribe(metadata={"a": "b"})
+    client.v1.subscriptions.update(subscription.id, {"billing_cycle_anchor": {"type": "now"}, "metadata": {"a": "c"}})
+    (stored,) = simulator.client(stripe_version="2024-06-20").v1.events.list({"type": "*.created", "limit": 1})
+    assert (stored.api_version, "current_period_end" in stored.data.object) == ("2026-10-28.endive", False)
+    simulator.admin("POST", "clock", {"now": time.time() + 40 * 86_400})
+    client.v1.subscriptions.retrieve(subscription.id)
+    simulator.settle()
+    deliveries = [json.loads(one.body) for one in receiver.received]
+    renewals = {
+        one["api_version"]: one["data"]["previous_attributes"]
+        for one in deliveries
+        if one["type"] == "customer.subscription.updated" and one["request"]["id"] is None
+    }
+    today = renewals["2026-10-28.endive"]["items"]["data"][0]
+    end = today["current_period_end"]
+    # Before the items had periods, the subscription had the one that changed, and nothing of the items did.
+    assert renewals["2024-06-20"] == {"current_period_end": end, "current_period_start": today["current_period_start"]}
+    assert renewals["2017-04-06"] == renewals["2024-06-20"]
+    created = {
+        one["api_version"]: one["data"]["object"]
+        for one in deliveries
+        if one["type"] == "customer.subscription.created"
+    }
+    assert (created["2024-06-20"]["current_period_end"], created["2017-04-06"]["billing"]) == (
+        end,
+        "charge_automatically",
+    )
+    assert "billing_mode" not in created["2024-06-20"]
+
+
+def test_arrays_of_what_changed_held_the_changed_elements_alone_until_2017(
+    simulator: RunningSimulator, receiver: Receiver
+) -> None:
+    client = simulator.client()
+    for version in ("2017-04-06", "2017-05-25"):
+        client.v1.webhook_endpoints.create(
+            {"url": receiver.url, "enabled_events": ["product.updated"], "api_version": version}
+        )
+    product = client.v1.products.create({"name": "Silver", "images": ["https://a.example/1", "https://a.example/2"]})
+    client.v1.products.update(product.id, {"images": ["https://a.example/1", "https://a.example/3"]})
+    simulator.settle()
+    images = {
+        event["api_version"]: event["data"]["previous_attributes"]["images"]
+        for event in (json.loads(one.body) for one in receiver.received)
+    }
+    assert images == {
+        "2017-04-06": ["https://a.example/2"],
+        "2017-05-25": ["https://a.example/1", "https://a.example/2"],
+    }

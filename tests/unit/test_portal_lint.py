@@ -221,6 +221,13 @@ def test_an_older_version_does_not_know_what_came_later(
     assert check(a=update(**feature)) == []
 
 
+def test_an_older_version_does_not_know_names_of_configurations(check: Lint) -> None:
+    found = check(top={"api_version": "2025-07-30.basil"}, a={"name": "Ours"})
+    assert codes(found) == [("error", "not_in_this_version")]
+    assert "2025-08-27.basil" in found[0].fix
+    assert check(top={"api_version": "2025-08-27.basil"}, a={"name": "Ours"}) == []
+
+
 @pytest.mark.parametrize(("unit", "most"), [("day", 1095), ("week", 156), ("month", 36), ("year", 3)])
 def test_no_pause_is_longer_than_three_years(check: Lint, unit: str, most: int) -> None:
     for count, wrong in ((most, []), (most + 1, [("error", "pause_too_long")])):

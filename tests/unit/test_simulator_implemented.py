@@ -10,7 +10,8 @@ from typing_extensions import is_typeddict
 
 from local.stripe_simulator import parameters
 from local.stripe_simulator.api import ROUTES
-from local.stripe_simulator.implemented import ABOUT_INVOICES, CODE, PARAMETERS, accepted
+from local.stripe_simulator.errors import NOT_IMPLEMENTED as CODE
+from local.stripe_simulator.implemented import ABOUT_INVOICES, PARAMETERS, accepted
 from tests.simulator_in_process import Params, SimulatorInProcess
 
 NOW = 1_795_000_000

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from stripe import _encode
 
 from local.stripe_simulator import api as simulator_api
-from local.stripe_simulator import parameters
+from local.stripe_simulator import parameters, versions
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.parameters import decode, from_json
 from local.stripe_simulator.portal import configurations as portal_configurations
@@ -110,7 +110,7 @@ def test_routes_are_found_by_method_and_whole_address() -> None:
 @pytest.mark.parametrize(
     ("version", "now", "known"),
     [
-        (parameters.CURRENT, 0, True),
+        (versions.CURRENT, 0, True),
         ("2026-09-30.endive", 0, False),
         ("2024-04-10", 0, False),
         ("2024-04-09", portal_configurations.CUTOFF_AT - 1, True),
@@ -128,10 +128,10 @@ def test_the_portals_pause_is_known_to_old_and_newest_versions(version: str, now
 
 
 def test_a_version_must_be_one_that_exists() -> None:
-    assert parameters.requested(None) == parameters.CURRENT
+    assert versions.requested(None) == versions.CURRENT
     for wrong in ("latest", "2099-01-01", "2024-04-10x"):
         with pytest.raises(ApiError, match="Invalid Stripe API version"):
-            parameters.requested(wrong)
+            versions.requested(wrong)
 
 
 def test_idempotency_keys_remember_the_first_request() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.stripe_simulator.answers import list_page
-from local.stripe_simulator.deliveries import Deliveries
+from local.stripe_simulator.deliveries import Deliveries, Delivery
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.faults import Faults, RateLimit
 from local.stripe_simulator.hosted_pages import date_text, price_text
@@ -144,7 +144,7 @@ def test_the_rate_limit_is_off_at_zero() -> None:
 def test_deliveries_wait_for_their_workers() -> None:
     deliveries = Deliveries(Clock(), Clock(), Faults, 2.0)
     event: dict[str, Any] = {"id": "evt_1"}
-    deliveries.send(event, [{"id": "we_1"}, {"id": "we_2"}])
+    deliveries.send(event, [Delivery(event, {"id": name}, event) for name in ("we_1", "we_2")])
     assert event["pending_webhooks"] == 2
     assert not deliveries.is_delivered("evt_1")
     assert deliveries.is_delivered("evt_none")

@@ -6,10 +6,11 @@ from typing import Any
 
 from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError, missing, one_time, unknown
-from local.stripe_simulator.parameters import PORTAL_PAUSE_REMOVED, PORTAL_PAUSE_RETURNED, Tree, apply_fields, before
+from local.stripe_simulator.parameters import Tree, apply_fields
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
+from local.stripe_simulator.versions import PORTAL_PAUSE_REMOVED, PORTAL_PAUSE_RETURNED, before
 
 _MOST_PRODUCTS = 10
 

@@ -5,14 +5,17 @@ import json
 from typing import Any
 
 from local.stripe_simulator.answers import list_page
+from local.stripe_simulator.deliveries import Delivery
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.expansion import MOST_EMBEDDED, with_first_items
-from local.stripe_simulator.parameters import CURRENT
-from local.stripe_simulator.simulator import Call
+from local.stripe_simulator.simulator import Call, Simulator
 from local.stripe_simulator.store import StripeObject, new_id
+from local.stripe_simulator.versions import CURRENT, before, shape_of
 
 _KEPT_SECONDS = 30 * 86_400
 _MOST_TYPES = 20
+# The last version at which `previous_attributes` held the changed elements of an array alone (stripe 16.1.0, `Event`).
+_ONLY_CHANGED_ELEMENTS = "2017-04-06"
 
 
 def snapshot(value: StripeObject) -> StripeObject:
@@ -54,8 +57,52 @@ def emit(call: Call, kind: str, subject: StripeObject, previous: StripeObject | 
     simulator.store.events.add(event)
     if subject["object"] == "subscription":
         simulator.due_changes.add(subject)
-    simulator.deliveries.send(event, _subscribed_endpoints(call, kind))
+    send(simulator, event, _subscribed_endpoints(call, kind))
     return event
+
+
+def send(simulator: Simulator, event: StripeObject, endpoints: list[StripeObject]) -> None:
+    """Send an event to endpoints, to each in its own version."""
+    deliveries = [Delivery(event, endpoint, _in_version(simulator, event, endpoint)) for endpoint in endpoints]
+    simulator.deliveries.send(event, deliveries)
+
+
+def _in_version(simulator: Simulator, event: StripeObject, endpoint: StripeObject) -> StripeObject:
+    """Return an event as an endpoint gets it; it differs in what changed, too, such as the periods of items."""
+    version, data = endpoint["api_version"] or CURRENT, event["data"]
+    if version == CURRENT:
+        return event
+    shape = shape_of(version, simulator.store, newer_fields=simulator.faults.newer_fields)
+    rendered = {"object": shape(data["object"])}
+    if "previous_attributes" in data:
+        before_change = shape(_with_old_values(data["object"], data["previous_attributes"]))
+        previous = changes(before_change, rendered["object"])
+        only_changed = not before(_ONLY_CHANGED_ELEMENTS, version)
+        rendered["previous_attributes"] = _changed_elements(previous, rendered["object"]) if only_changed else previous
+    return {**event, "api_version": version, "data": rendered}
+
+
+def _changed_elements(previous: StripeObject, after: StripeObject) -> StripeObject:
+    """Return previous values in which an array holds only the elements that changed."""
+    result: StripeObject = {}
+    for name, old in previous.items():
+        now = after.get(name)
+        if isinstance(old, dict) and isinstance(now, dict):
+            result[name] = _changed_elements(old, now)
+        elif isinstance(old, list) and isinstance(now, list):
+            result[name] = [one for one in old if one not in now]
+        else:
+            result[name] = old
+    return result
+
+
+def _with_old_values(after: StripeObject, previous: StripeObject) -> StripeObject:
+    """Return an object as it was before a change; a field that was absent comes back as null."""
+    merged = dict(after)
+    for name, old in previous.items():
+        now = after.get(name)
+        merged[name] = _with_old_values(now, old) if isinstance(old, dict) and isinstance(now, dict) else old
+    return merged
 
 
 def _with_first_items(previous: StripeObject) -> StripeObject:
