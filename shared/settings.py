@@ -29,6 +29,13 @@ class FunctionSettings(BaseModel):
             raise OperatorError("bad_settings", f"Correct these parameters of the stack: {wrong}") from None
 
 
+class IdentitySettings(BaseModel):
+    """How a signed-in user leads to a Stripe customer."""
+
+    customer_claim: Annotated[str, Field(min_length=1)]
+    allow_verified_email: bool
+
+
 class MirrorSettings(BaseModel):
     """Where the mirror is, and the two durations of its rule."""
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import stripe
 from stripe import StripeClient
 
-from functions.create_session.refusals import refusal, text_of
+from functions.create_session.refusals import refusal
 from shared.errors import OperatorError, PortalError, Unavailable
-from shared.stripe.gateway import stripe_errors
+from shared.stripe.gateway import stripe_errors, text_of
 from shared.stripe.subscription import LIVE_STATUSES
 
 if TYPE_CHECKING:

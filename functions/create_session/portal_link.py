@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from pydantic import ValidationError
 from stripe import StripeClient
 
-from functions.create_session.identity import identity_of_token, identity_of_user
 from functions.create_session.login_page import LoginPage, with_email
 from functions.create_session.portal_session import (
     AlreadyOpened,
@@ -23,6 +22,7 @@ from functions.create_session.portal_session import (
 )
 from functions.create_session.settings import CreateSessionSettings
 from shared.errors import InvalidRequest, Unauthenticated
+from shared.identity import Identity, User, customer_of_user, identity_of_token, identity_of_user, text_claim
 from shared.link_token import AUDIENCE, LinkClaims, LinkTokens
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 from shared.stripe.gateway import stripe_client
@@ -53,6 +53,18 @@ class CheckoutReturn:
 
     url: str
     token_used: bool
+
+
+def portal_user(claims: Mapping[str, Any], settings: CreateSessionSettings, client: StripeClient) -> Identity:
+    """Return the identity of a signed-in user, with the claimed group; it may bind or create the user's customer.
+
+    Raises `Forbidden` when the user has no customer.
+    """
+
+    def find(user: User) -> str | None:
+        return customer_of_user(client, user, create_missing=settings.create_missing_customers)
+
+    return replace(identity_of_user(claims, settings, find), group=text_claim(claims, settings.group_claim))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +136,7 @@ class PortalLink:
             # Checked first: finding the user's customer asks Stripe, and may create one there.
             request = _validated(body or b"{}")
             allowed_return_url(request.return_url, self.settings)
-            identity = identity_of_user(claims, self.settings, self._client)
+            identity = portal_user(claims, self.settings, self._client)
         else:
             scheme, _, token = (authorization or "").partition(" ")
             if scheme.lower() != "bearer" or not token:

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stripe import StripeClient
 
 from functions.create_session.checkout import REPLAYED, checkout_url, is_subscribed
-from functions.create_session.identity import Identity
 from functions.create_session.refusals import refusal
 from functions.create_session.settings import CreateSessionSettings
 from shared.errors import Forbidden, InvalidRequest, OperatorError
 from shared.i18n import CHECKOUT_LOCALES, stripe_locale
+from shared.identity import Identity
 from shared.link_token import (
     AfterCompletion,
     CustomerId,

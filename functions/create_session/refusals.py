@@ -7,13 +7,13 @@ import re
 
 import stripe
 
-from shared.errors import InvalidRequest, OperatorError, PortalError, without_addresses
+from shared.errors import InvalidRequest, OperatorError, PortalError
 from shared.portal.which_configuration import no_default_configuration
+from shared.stripe.gateway import refused_request, text_of
 
 # Two wordings are known.
 _NO_DEFAULT = re.compile(r"default configuration has not been created|until you save your customer portal settings")
 _INACTIVE = re.compile(r"configuration\b.*\b(inactive|not active)\b", re.IGNORECASE)
-_OTHER_MODE = re.compile(r"similar object exists in (live|test) mode")
 # The portal is for paying users of Billing in live mode. Stripe's documentation does not quote this refusal.
 _NO_BILLING = re.compile(r"\baccess to (Stripe )?Billing\b|\bBilling (customer portal|plan)\b|\bpaid Billing\b")
 _FEATURE_OFF = "in the portal configuration is disabled"
@@ -25,30 +25,15 @@ def refusal(error: stripe.InvalidRequestError) -> PortalError:
     text, param = text_of(error), error.param or ""
     if _NO_DEFAULT.search(text):
         return no_default_configuration()
-    if mode := _OTHER_MODE.search(text):
-        return _wrong_mode(mode[1], param)
+    known = refused_request(error)
+    if known.code == "wrong_mode":
+        return known
     if _NO_BILLING.search(text):
         return OperatorError(
             "billing_not_available",
             f"The portal in live mode is for paying users of Billing: ask Stripe for access. Stripe says: {text}",
         )
-    return (
-        _flow_refusal(text, param) or _configuration_refusal(error, text, param) or _other_refusal(error, text, param)
-    )
-
-
-def text_of(error: stripe.InvalidRequestError) -> str:
-    """Return Stripe's own words, fit for the log."""
-    return without_addresses(error.user_message or str(error))
-
-
-def _wrong_mode(mode: str, param: str) -> OperatorError:
-    key = {"live": "test", "test": "live"}[mode]
-    return OperatorError(
-        "wrong_mode",
-        f"The {param or 'object'} is of {mode} mode and stripe_api_key in the secret is of {key} mode: put the "
-        f"{mode} key there, or name an object of {key} mode",
-    )
+    return _flow_refusal(text, param) or _configuration_refusal(error, text, param) or known
 
 
 def _flow_refusal(text: str, param: str) -> InvalidRequest | None:
@@ -80,13 +65,3 @@ def _configuration_refusal(error: stripe.InvalidRequestError, text: str, param: 
             f"Stripe says: {text} ({error.request_id})",
         )
     return None
-
-
-def _other_refusal(error: stripe.InvalidRequestError, text: str, param: str) -> OperatorError:
-    if param in {"customer", "id"} and error.code == "resource_missing":
-        return OperatorError(
-            "customer_missing",
-            "The customer is deleted or belongs to another account: correct what the link token or the claim names, or "
-            "the key",
-        )
-    return OperatorError("stripe_refused", f"Stripe refused the portal session: {text} ({error.request_id})")

@@ -9,7 +9,7 @@ from shared.errors import InvalidRequest
 from shared.i18n import PORTAL_LOCALES
 from shared.link_token import OwnId
 from shared.return_url import is_allowed, origin_of
-from shared.settings import FunctionSettings
+from shared.settings import FunctionSettings, IdentitySettings
 
 _CONFIGURATION = re.compile(r"^bpc_\w+$")
 
@@ -41,7 +41,7 @@ def _portal_locale(value: str) -> str:
     return value
 
 
-class CreateSessionSettings(FunctionSettings):
+class CreateSessionSettings(FunctionSettings, IdentitySettings):
     """Where a visitor may return to, and how identities map to customers and configurations."""
 
     allowed_return_origins: Annotated[
@@ -52,9 +52,7 @@ class CreateSessionSettings(FunctionSettings):
     default_return_url: str
     link_secrets_id: Annotated[str, Field(min_length=1)]
     portal_configurations: Annotated[Json[dict[str, str]], AfterValidator(_configurations)]
-    customer_claim: Annotated[str, Field(min_length=1)]
     group_claim: Annotated[str, Field(min_length=1)]
-    allow_verified_email: bool
     create_missing_customers: bool
     portal_url: Annotated[str, Field(pattern=r"^https?://")]
     portal_locale: Annotated[str, AfterValidator(_portal_locale)] | None = None

@@ -16,7 +16,7 @@ from typing import Any
 import stripe
 from stripe import StripeClient, StripeResponse
 
-from shared.errors import OperatorError, Unavailable, UnreadableEvent
+from shared.errors import OperatorError, Unavailable, UnreadableEvent, without_addresses
 from shared.stripe.subscription import Subscription, has_more_items, read_subscription
 
 StripeJson = Mapping[str, Any]
@@ -38,6 +38,7 @@ ITEMS_PAGE = 100
 
 # How Stripe's refusal names it: the 'rak_customer_portal_write' permission would allow the request.
 _PERMISSION = re.compile(r"rak_\w+")
+_OTHER_MODE = re.compile(r"similar object exists in (live|test) mode")
 
 
 @lru_cache(maxsize=2)
@@ -82,6 +83,30 @@ def stripe_errors() -> Iterator[None]:
             "stripe_unavailable",
             f"Stripe did not answer ({type(error).__name__}, {error.http_status}). Request: {error.request_id}",
         ) from error
+
+
+def text_of(error: stripe.InvalidRequestError) -> str:
+    """Return Stripe's own words, fit for the log."""
+    return without_addresses(error.user_message or str(error))
+
+
+def refused_request(error: stripe.InvalidRequestError) -> OperatorError:
+    """Return the bundle's error for a request that Stripe refused, where the operator has to fix it."""
+    text, param = text_of(error), error.param or ""
+    if mode := _OTHER_MODE.search(text):
+        key = {"live": "test", "test": "live"}[mode[1]]
+        return OperatorError(
+            "wrong_mode",
+            f"The {param or 'object'} is of {mode[1]} mode and stripe_api_key in the secret is of {key} mode: put the "
+            f"{mode[1]} key there, or name an object of {key} mode",
+        )
+    if param in {"customer", "id"} and error.code == "resource_missing":
+        return OperatorError(
+            "customer_missing",
+            "The customer is deleted or belongs to another account: correct what the link token or the claim names, or "
+            "the key",
+        )
+    return OperatorError("stripe_refused", f"Stripe refused the request: {text} ({error.request_id})")
 
 
 def _retry_after(error: stripe.StripeError) -> float:

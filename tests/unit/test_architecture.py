@@ -19,6 +19,7 @@ ROOMS = {
     "shared": set(),
     "shared.access": {"shared", "shared.mirror", "shared.stripe"},
     "shared.audit": {"shared", "shared.access", "shared.mirror", "shared.portal", "shared.stripe"},
+    "shared.identity": {"shared", "shared.stripe"},
     "shared.mirror": {"shared", "shared.stripe"},
     "shared.portal": {"shared", "shared.stripe"},
     "shared.stripe": {"shared"},

@@ -8,16 +8,16 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import stripe
 
-from functions.create_session.identity import (
+from functions.create_session.portal_link import portal_user
+from functions.create_session.settings import CreateSessionSettings
+from shared.errors import Forbidden, InvalidRequest, OperatorError, PortalError, Unavailable
+from shared.identity import (
     MAX_NAME_LENGTH,
     Identity,
     User,
     customer_of_user,
     identity_of_token,
-    identity_of_user,
 )
-from functions.create_session.settings import CreateSessionSettings
-from shared.errors import Forbidden, InvalidRequest, OperatorError, PortalError, Unavailable
 from shared.link_token import LinkClaims
 
 USER = User("https://id.example/", "user|1", "ada@example.com")
@@ -324,7 +324,7 @@ SIGNED_IN = {"iss": USER.issuer, "sub": USER.subject, "email": USER.email, "emai
 
 def identity_of(claims: Mapping[str, Any], transport: ScriptedStripe | None = None, **settings: str) -> Identity:
     client = stripe.StripeClient("sk_test_1", http_client=transport or ScriptedStripe(), max_network_retries=0)
-    return identity_of_user(claims, CreateSessionSettings.from_environment(SETTINGS | settings), client)
+    return portal_user(claims, CreateSessionSettings.from_environment(SETTINGS | settings), client)
 
 
 @pytest.mark.parametrize(

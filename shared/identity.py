@@ -5,7 +5,7 @@ whose address finds none can have a customer created. Either way the customer be
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,10 @@ import stripe
 from pydantic import TypeAdapter, ValidationError
 from stripe import StripeClient
 
-from functions.create_session.refusals import refusal
-from functions.create_session.settings import CreateSessionSettings
 from shared.errors import Forbidden, InvalidRequest, PortalError, Unavailable
 from shared.link_token import CustomerId, FlowClaims, LinkClaims
-from shared.stripe.gateway import stripe_errors
+from shared.settings import IdentitySettings
+from shared.stripe.gateway import refused_request, stripe_errors
 from shared.stripe.subscription import LIVE_STATUSES
 
 if TYPE_CHECKING:
@@ -75,22 +74,24 @@ def identity_of_token(claims: LinkClaims) -> Identity:
     return Identity((claims.sub,), claims.group, claims.locale, claims, claims.checkout)
 
 
-def identity_of_user(claims: Mapping[str, Any], settings: CreateSessionSettings, client: StripeClient) -> Identity:
-    """Find the customers of a signed-in user from the claims that API Gateway's JWT authorizer has verified.
+def identity_of_user(
+    claims: Mapping[str, Any], settings: IdentitySettings, find: Callable[[User], str | None]
+) -> Identity:
+    """Return the customers of a signed-in user, from the claims that API Gateway's JWT authorizer has verified.
 
+    `find`, such as `customer_of_user`, returns the customer of a user whose claims name none, where settings allow it.
     API Gateway passes every claim on as a string, a list as `[a b]` and true as `true`; a claim of another type did not
     come from there. Raises `Forbidden` when the user has no customer.
     """
-    group = _text(claims, settings.group_claim)
     if customers := _customers_in(claims.get(settings.customer_claim)):
-        return Identity(customers, group=group)
+        return Identity(customers)
     email = _verified_email(claims) if settings.allow_verified_email else None
     if email is None:
         raise Forbidden("no_customer", "No customer belongs to your sign-in")
-    customer = customer_of_user(client, _user(claims, email), create_missing=settings.create_missing_customers)
+    customer = find(_user(claims, email))
     if customer is None:
         raise Forbidden("no_customer", "No customer belongs to your sign-in")
-    return Identity((customer,), group=group)
+    return Identity((customer,))
 
 
 def _customers_in(claim: Any) -> tuple[str, ...]:
@@ -106,20 +107,21 @@ def _customers_in(claim: Any) -> tuple[str, ...]:
 
 def _verified_email(claims: Mapping[str, Any]) -> str | None:
     """Return the address if the provider says that it is verified, in the one form in which API Gateway says true."""
-    email = _text(claims, "email")
+    email = text_claim(claims, "email")
     if claims.get("email_verified") != "true" or not email or len(email) > MAX_EMAIL_LENGTH:
         return None
     return email if _EMAIL.fullmatch(email) else None
 
 
 def _user(claims: Mapping[str, Any], email: str) -> User:
-    issuer, subject = _text(claims, "iss"), _text(claims, "sub")
+    issuer, subject = text_claim(claims, "iss"), text_claim(claims, "sub")
     if not issuer or not subject or len(issuer) > MAX_NAME_LENGTH or len(subject) > MAX_NAME_LENGTH:
         raise Forbidden("no_customer", "Your sign-in needs the claims `iss` and `sub`, of 500 characters at most")
     return User(issuer, subject, email)
 
 
-def _text(claims: Mapping[str, Any], name: str) -> str | None:
+def text_claim(claims: Mapping[str, Any], name: str) -> str | None:
+    """Return a claim that is text and not empty."""
     claim = claims.get(name)
     return claim if claim and isinstance(claim, str) else None
 
@@ -247,7 +249,7 @@ def _create(client: StripeClient, user: User, attempt: int) -> str | None:
 def _refused(error: stripe.InvalidRequestError) -> PortalError:
     if error.code == "email_invalid":
         return Forbidden("no_customer", "Stripe does not accept your e-mail address")
-    return refusal(error)
+    return refused_request(error)
 
 
 def _is_replayed(response: Any) -> bool:
