@@ -221,6 +221,11 @@ def _separators(language: str) -> Mapping[int, str]:
     return str.maketrans({",": example[1], ".": example[2]})
 
 
+def decimal_point(language: str) -> str:
+    """Return what stands before a language's decimals."""
+    return _separators(language)[ord(".")]
+
+
 # ------------------------------------------------------------------ catalogues
 def languages() -> tuple[str, ...]:
     """Return every language that there is a catalogue of, English first."""

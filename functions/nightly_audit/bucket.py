@@ -17,7 +17,8 @@ from s3transfer.exceptions import RetriesExceededError
 
 from shared.audit.check import DriftTotals
 from shared.audit.check_run import CheckRunState
-from shared.audit.findings import FINDING, Finding
+from shared.audit.findings import FINDING, Finding, ListedPause
+from shared.audit.rendering.as_csv import read_csv
 from shared.aws import code_of, is_refusal
 from shared.errors import OperatorError, Unavailable
 from shared.mirror.comparison import SeenSubscriptions
@@ -99,22 +100,19 @@ class ReportBucket:
         """Store a night's list, a CSV with a column `id`. Raises `Unavailable`."""
         self._write(_list_key(night), file)
 
-    def listed_ids(self, night: date) -> Iterator[str]:
-        """Return the subscription ids of a night's list, in its order.
+    def listed(self, night: date) -> Iterator[ListedPause]:
+        """Return the rows of a night's list, in its order.
 
         Raises `Unavailable`, also when the list is gone or cannot be read.
         """
         with TemporaryFile() as file:
             self._fetch(_list_key(night), file)
             file.seek(0)
-            with TextIOWrapper(file, "utf-8-sig", newline="") as lines:
-                rows = csv.DictReader(lines)
+            with TextIOWrapper(file, "utf-8", newline="") as lines:
                 try:
-                    if "id" not in (rows.fieldnames or ()):
-                        raise Unavailable("list_unreadable", f"The list of {night} has no column of ids")
-                    yield from (row["id"] for row in rows)
-                except (UnicodeDecodeError, csv.Error) as error:
-                    raise Unavailable("list_unreadable", f"The list of {night} is no CSV") from error
+                    yield from read_csv(lines)
+                except (ValueError, csv.Error) as error:
+                    raise Unavailable("list_unreadable", f"The list of {night} is none of the audit's") from error
 
     def list_url(self, night: date) -> str:
         """Return a presigned URL of a night's list, valid for `LIST_URL_LIFETIME` at most."""

@@ -145,7 +145,7 @@ class NightlyAudit:
         if last is None:
             return None
         try:
-            return paused.change_since(last.night, self.bucket.listed_ids(last.night))
+            return paused.change_since(last.night, self.bucket.listed(last.night))
         except Unavailable as error:
             logger.warning("The mail does not say what changed: %s", error.message)
             return None

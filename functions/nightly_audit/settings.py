@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
 
 _ADDRESS = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
+# What the template allows, too: a name in which nothing has to be quoted.
+_SENDER = re.compile(rf"{_ADDRESS.pattern}|[^<>@,;:\"\\\r\n]+ <{_ADDRESS.pattern}>")
 
 
 def _listed(value: Any) -> Any:
@@ -63,8 +65,8 @@ class NightlyAuditSettings(FunctionSettings, MirrorSettings, AuditOptions):
     @field_validator("audit_email_from")
     @classmethod
     def _one_address(cls, value: str) -> str:
-        if not _ADDRESS.fullmatch(value):
-            raise ValueError("must be an e-mail address, without a name")
+        if not _SENDER.fullmatch(value):
+            raise ValueError("must be an e-mail address, or a name with one: Name <address>")
         return value
 
     @field_validator("audit_email_to")

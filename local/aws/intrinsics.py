@@ -54,6 +54,7 @@ class Intrinsics:
             "Fn::GetAtt": self._attribute,
             "Fn::Sub": self._substitute,
             "Fn::Join": self._join,
+            "Fn::Select": lambda both: self.resolve(both[1])[int(both[0])],
             "Fn::Split": lambda both: str(self.resolve(both[1])).split(both[0]),
             "Fn::If": self._if,
             "Fn::Equals": lambda both: self.resolve(both[0]) == self.resolve(both[1]),

@@ -15,6 +15,7 @@ from shared.audit.findings import (
     MISSING_PERMISSION,
     UNREADABLE_LIST,
     UNREADABLE_SUBSCRIPTION,
+    CustomerName,
     Finding,
     Findings,
     Severity,
@@ -72,12 +73,14 @@ class CheckRun:
         for each in read:
             self.subscriptions_read += 1
             if isinstance(each, Failure):
-                self._found.add(_unreadable(each))
+                self._found.add(_with_customer(_unreadable(each), customer_of(listed.get(each.subject, {}))))
                 continue
             subscription = each.subscription
             self.livemode = subscription.livemode
+            customer = customer_of(listed.get(subscription.id, {}))
             for check in self._checks:
-                self._run_check(check.name, partial(check.of_subscription, subscription, context), subscription.id)
+                act = partial(check.of_subscription, subscription, context)
+                self._run_check(check.name, act, subscription.id, customer)
 
     def check_configuration(self, raw: Mapping[str, Any]) -> None:
         """Run the checks on a portal configuration."""
@@ -114,9 +117,16 @@ class CheckRun:
             self._found.add(finding)
         self._context.customers.load(state.customers)
 
-    def _run_check(self, name: str, check: Callable[[], Iterable[Finding]], subject_id: str) -> None:
+    def _run_check(
+        self,
+        name: str,
+        check: Callable[[], Iterable[Finding]],
+        subject_id: str,
+        customer: CustomerName | None = None,
+    ) -> None:
         try:
-            for finding in check():
+            for found in check():
+                finding = _with_customer(found, customer) if customer else found
                 (self._paused if finding.paused else self._found.add)(finding)
         except PortalError as error:  # no fault of the check; prices are all that checks read by themselves
             self.add_own_finding(not_read(error, "Prices"))
@@ -125,7 +135,20 @@ class CheckRun:
             if crash not in self._crashed:
                 self._crashed.add(crash)
                 logger.exception("The check %s crashed at %s", name, subject_id or "the account")
-            self._own.add(_crash(*crash, subject_id))
+            crashed = _crash(*crash, subject_id)
+            self._own.add(_with_customer(crashed, customer) if customer else crashed)
+
+
+def customer_of(raw: StripeJson) -> CustomerName:
+    """Return whom a subscription's JSON belongs to; the name is known only where the customer was expanded."""
+    customer = raw.get("customer") or raw.get("customer_account")
+    if not isinstance(customer, Mapping):
+        return CustomerName(str(customer or ""))
+    return CustomerName(*(str(customer.get(key) or "") for key in ("id", "name", "email")))
+
+
+def _with_customer(finding: Finding, customer: CustomerName) -> Finding:
+    return replace(finding, customers=(customer,) * len(finding.subjects))
 
 
 def _crash(name: str, error_name: str, subject_id: str) -> Finding:

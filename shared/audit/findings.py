@@ -1,12 +1,12 @@
 """What the checks find, in plain data, and the findings of a whole audit, however many there are."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from pydantic import TypeAdapter
 
@@ -48,6 +48,15 @@ _LABELS = {
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerName:
+    """Whom a subscription belongs to; `name` and `email` are empty where Stripe has none, or they were not read."""
+
+    id: str
+    name: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PausedSubscription:
     """The facts of one pause; times are aware, UTC.
 
@@ -56,9 +65,8 @@ class PausedSubscription:
     not collected, and what was paid before has run out, or may have unless `free_is_certain`. `free_since`: since when,
     or earlier unless exact. `paid_until`: what was paid has not run out yet. `ends_at`: it is set to cancel then.
     `missed`: what the invoices since the pause began would have brought. One that is `acknowledged` is never served for
-    free. From `created` to `items` the facts are the
-    subscription's own, for a reader of the list. `honored`: it would be served for free, but the service stops
-    while collection is paused.
+    free. From `created` to `items`, and from `started` on, the facts are the subscription's own, for a reader of the
+    list. `honored`: it would be served for free, but the service stops while collection is paused.
     """
 
     subscription_id: str
@@ -86,6 +94,12 @@ class PausedSubscription:
     missed: MissedAmount | None = None
     acknowledged: Acknowledgement | None = None
     honored: bool = False
+    started: datetime | None = None
+    current_period_start: datetime | None = None
+    trial_start: datetime | None = None
+    ended_at: datetime | None = None
+    cancellation_reason: str = ""
+    coupons: tuple[str, ...] = ()
 
     @property
     def is_uncollected(self) -> bool:
@@ -107,7 +121,8 @@ class Finding:
     """One thing to know: what it means on the day of the audit, and what to do.
 
     `code` says which of the things that the check finds this is; it is the check's own name where that is but one.
-    `subjects` are Stripe ids; `more` counts those that are left out. Of `sampled` findings of one kind the audit makes
+    `subjects` are Stripe ids; `more` counts those that are left out. `customers` are those whom the subjects belong to,
+    in their order; of a finding about something else there are none. Of `sampled` findings of one kind the audit makes
     one, which keeps the first few subjects: what is said of thousands does not take the memory, or the page, of
     thousands.
     """
@@ -121,6 +136,7 @@ class Finding:
     more: int = 0
     sampled: bool = False
     code: str = ""
+    customers: tuple[CustomerName, ...] = ()
 
     def __post_init__(self) -> None:
         """A check that finds one thing only needs no other code than its name."""
@@ -157,7 +173,12 @@ class Findings:
             return
         place = self._places[key]
         known = self._findings[place]
-        both = replace(known, subjects=(*known.subjects, *finding.subjects), more=known.more + finding.more)
+        both = replace(
+            known,
+            subjects=(*known.subjects, *finding.subjects),
+            customers=(*_customers(known), *_customers(finding)),
+            more=known.more + finding.more,
+        )
         self._findings[place] = _sampled(both)
 
     def all(self) -> tuple[Finding, ...]:
@@ -165,15 +186,34 @@ class Findings:
         return tuple(self._findings)
 
 
+def _customers(finding: Finding) -> tuple[CustomerName, ...]:
+    """One for each subject, also of a finding that names none."""
+    return finding.customers or (CustomerName(""),) * len(finding.subjects)
+
+
 def _sampled(finding: Finding) -> Finding:
-    return replace(finding, subjects=finding.subjects[:SAMPLE], more=finding.size - min(len(finding.subjects), SAMPLE))
+    return replace(
+        finding,
+        subjects=finding.subjects[:SAMPLE],
+        customers=finding.customers[:SAMPLE],
+        more=finding.size - min(len(finding.subjects), SAMPLE),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPause:
+    """A row of an earlier night's list."""
+
+    subscription_id: str
+    customer: CustomerName
 
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
     """How the list of paused subscriptions differs from that of the night `since`.
 
-    `new` and `gone` are the first few subscription ids, the worst and the largest amounts first.
+    `new` and `gone` are the first few subscription ids, the worst and the largest amounts first; `customers` are whom
+    they belong to, by these ids.
     """
 
     since: date
@@ -181,6 +221,7 @@ class ListChange:
     new_count: int = 0
     gone: tuple[str, ...] = ()
     gone_count: int = 0
+    customers: Mapping[str, CustomerName] = field(default_factory=dict)
 
 
 FINDING = TypeAdapter(Finding)
@@ -211,6 +252,7 @@ CREATE TABLE paused (
     certain INTEGER, unknown INTEGER, at_most INTEGER, since INTEGER, exact INTEGER, amount REAL, finding BLOB
 )
 """
+_WORST_FIRST = "severity DESC, uncollected DESC, amount DESC, subscription"
 _INSERT = "INSERT OR IGNORE INTO paused VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -282,9 +324,7 @@ class PausedFindings:
         return self._number("SELECT COUNT(*) FROM paused")
 
     def __iter__(self) -> Iterator[Finding]:
-        rows = self._database.execute(
-            "SELECT finding FROM paused ORDER BY severity DESC, uncollected DESC, amount DESC, subscription"
-        )
+        rows = self._database.execute(f"SELECT finding FROM paused ORDER BY {_WORST_FIRST}")  # noqa: S608 - a constant
         return (FINDING.validate_json(finding) for (finding,) in rows)
 
     @property
@@ -332,22 +372,30 @@ class PausedFindings:
         """One finding of each kind, and how many say the same; a few dozens at most, in the order of their coming."""
         return tuple(self._kinds.values())
 
-    def change_since(self, night: date, listed: Iterable[str]) -> ListChange:
-        """Compare with the subscriptions that the list of an earlier night had, in that list's order."""
-        self._database.execute("CREATE TEMPORARY TABLE earlier (place INTEGER PRIMARY KEY, subscription TEXT UNIQUE)")
+    def change_since(self, night: date, listed: Iterable[ListedPause]) -> ListChange:
+        """Compare with the list of an earlier night, in that list's order."""
+        self._database.execute(
+            "CREATE TEMPORARY TABLE earlier "
+            "(place INTEGER PRIMARY KEY, subscription TEXT UNIQUE, customer TEXT, name TEXT, email TEXT)"
+        )
         self._database.executemany(
-            "INSERT OR IGNORE INTO earlier (subscription) VALUES (?)", ((each,) for each in listed)
+            "INSERT OR IGNORE INTO earlier (subscription, customer, name, email) VALUES (?, ?, ?, ?)",
+            ((each.subscription_id, each.customer.id, each.customer.name, each.customer.email) for each in listed),
         )
         new = "FROM paused WHERE subscription NOT IN (SELECT subscription FROM earlier)"
         gone = "FROM earlier WHERE subscription NOT IN (SELECT subscription FROM paused)"
+        first_new = self._first(f"SELECT finding {new} ORDER BY {_WORST_FIRST}")
+        found = [FINDING.validate_json(finding) for (finding,) in first_new]
+        first_gone = self._first(f"SELECT subscription, customer, name, email {gone} ORDER BY place")
+        customers = {finding.subjects[0]: finding.customers[0] for finding in found if finding.customers}
+        customers |= {subscription: CustomerName(*customer) for subscription, *customer in first_gone}
         change = ListChange(
             night,
-            self._names(
-                f"SELECT subscription {new} ORDER BY severity DESC, uncollected DESC, amount DESC, subscription"
-            ),
+            tuple(finding.paused.subscription_id for finding in found if finding.paused),
             self._number(f"SELECT COUNT(*) {new}"),
-            self._names(f"SELECT subscription {gone} ORDER BY place"),
+            tuple(subscription for subscription, *_customer in first_gone),
             self._number(f"SELECT COUNT(*) {gone}"),
+            customers,
         )
         self._database.execute("DROP TABLE earlier")
         return change
@@ -357,8 +405,8 @@ class PausedFindings:
         rows = self._database.execute("SELECT DISTINCT severity FROM paused ORDER BY severity DESC")
         return tuple(_MILDEST_FIRST[rank] for (rank,) in rows)
 
-    def _names(self, query: str) -> tuple[str, ...]:
-        return tuple(name for (name,) in self._database.execute(f"{query} LIMIT {SAMPLE}"))
+    def _first(self, query: str) -> list[tuple[Any, ...]]:
+        return self._database.execute(f"{query} LIMIT {SAMPLE}").fetchall()
 
     def _number(self, query: str) -> int:
         return int(self._database.execute(query).fetchone()[0])

@@ -19,6 +19,7 @@ class AuditOptions(BaseModel):
     automatically may stay unpaid. `max_overdue_days`: the same of one that the customer pays, after its due date.
     `max_trial_days`: how long a trial may be. `payment_method_notice_days`: how long before a charge it is looked for a
     payment method; with `reads_payment_methods` its expiry is read too, at the cost of a request for each.
+    `audit_names_customers`: customers' names and e-mail addresses are read and shown.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,6 +31,7 @@ class AuditOptions(BaseModel):
     max_trial_days: Days = 90
     payment_method_notice_days: Days = 7
     reads_payment_methods: bool = False
+    audit_names_customers: bool = True
 
 
 DEFAULT_OPTIONS = AuditOptions()

@@ -14,7 +14,7 @@ from stripe import StripeClient
 from shared.audit.check import AccountFacts, AuditContext, AuditDay, Check, DriftTotals
 from shared.audit.check_run import CheckRun, CheckRunState, read_optional
 from shared.audit.checks.registry import CHECKS
-from shared.audit.findings import MIRROR_UNREADABLE, Finding, PausedFindings, Severity
+from shared.audit.findings import MIRROR_UNREADABLE, MISSING_PERMISSION, Finding, PausedFindings, Severity
 from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
 from shared.audit.report import Report
 from shared.errors import PortalError, Unavailable
@@ -23,7 +23,7 @@ from shared.mirror.comparison import Comparison, SeenSubscriptions, key_of, read
 from shared.mirror.rule import Mirror
 from shared.mirror.table import SubscriptionTable, item_key
 from shared.stripe.gateway import StripeJson, SubscriptionRead
-from shared.stripe.lists import EVENT_TYPES, ListPage, Window, WindowReader, pages
+from shared.stripe.lists import EVENT_TYPES, EXPANDED, EXPANDED_CUSTOMER, ListPage, Window, WindowReader, pages
 from shared.stripe.pacing import RateLimit, Retries, limited_reads
 
 logger = logging.getLogger(__name__)
@@ -134,6 +134,18 @@ _UNREADABLE = Finding(
 )
 
 
+_NAMELESS = Finding(
+    MISSING_PERMISSION,
+    Severity.INFO,
+    (),
+    sentences(
+        _("The API key may not read: {name}.", name="Customers"),
+        _("Customers are shown by their ids, without names."),
+    ),
+    _("Allow the restricted key to read {permission} (docs/how-to/deploy.md).", permission="Customers"),
+)
+
+
 class Scan:
     """One step of an audit: subscriptions, then the mirror, then the rest of the account."""
 
@@ -177,7 +189,9 @@ class Scan:
         self, windows: Sequence[Window], more: Callable[[], bool] = lambda: True
     ) -> tuple[Window, ...]:
         """Read subscriptions until none is left or `more` returns false; return the windows that are left."""
-        reader = WindowReader(self._sources.client, self._sources.limit, windows, streams=self._sources.streams)
+        sources = self._sources
+        expand = (*EXPANDED, EXPANDED_CUSTOMER) if sources.options.audit_names_customers else EXPANDED
+        reader = WindowReader(sources.client, sources.limit, windows, streams=sources.streams, expand=expand)
         for page in reader.pages(more):
             self._see(page)
         return reader.left
@@ -269,6 +283,10 @@ class Scan:
         )
 
     def _see(self, page: ListPage) -> None:
+        if self._sources.options.audit_names_customers and any(
+            isinstance(raw.get("customer"), str) for raw in page.data
+        ):
+            self.checks.add_own_finding(_NAMELESS)
         every = read_subscriptions(page)
         read = [each for each in every if isinstance(each, SubscriptionRead)]
         table = self._sources.table

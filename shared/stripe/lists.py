@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 from typing import Any, Literal
 
 import stripe
@@ -44,6 +45,7 @@ EVENT_TYPES = tuple(
 # What a list of subscriptions leaves out unless it is asked for, as far as four levels reach: the terms of a discount
 # (docs.stripe.com/api/expanding_objects).
 EXPANDED = ("data.discounts.source.coupon",)
+EXPANDED_CUSTOMER = "data.customer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,7 @@ class Window:
 class WindowReader:
     """Reads windows side by side under one rate limit; a later run can continue with what is left."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - half of them are for one of its callers
         self,
         client: StripeClient,
         limit: RateLimit,
@@ -212,14 +214,19 @@ class WindowReader:
         *,
         streams: int,
         status: Literal["all"] | None = None,
+        expand: Sequence[str] = EXPANDED,
     ) -> None:
-        """Keep up to `streams` requests running; with the status `all` the list has canceled subscriptions too."""
+        """Keep up to `streams` requests running; with the status `all` the list has canceled subscriptions too.
+
+        `expand` asks for what a list leaves out; what Stripe refuses to expand stays an id.
+        """
         self._client = client
         self._status = {"status": status} if status else {}
         self._retries = Retries(limit)
         self._limit = limit
         self._streams = streams
-        self._expands = True
+        # What is asked for, and what is left to ask for where Stripe refuses a part of it: the most first.
+        self._expansions = [each for size in range(len(expand), -1, -1) for each in combinations(expand, size)]
         self._waiting = deque(windows)
         self._running: dict[Future[ListPage], Window] = {}
         # Where each window that has been read to its end began and ended: its end by its beginning in time.
@@ -282,17 +289,21 @@ class WindowReader:
         return page
 
     def _page(self, params: Mapping[str, Any]) -> ListPage:
-        """Read a page with the terms of its discounts, or without them where Stripe refuses just that."""
-        if self._expands:
+        """Read a page with as much expanded as Stripe allows; what it refuses once is not asked for again."""
+        expansions = self._expansions
+        for tried, expand in enumerate(expansions):
+            wanted = {**params, "expand": list(expand)} if expand else params
             try:
-                return read_page(self._client, "/v1/subscriptions", {**params, "expand": list(EXPANDED)})
+                page = read_page(self._client, "/v1/subscriptions", wanted)
             except (stripe.InvalidRequestError, stripe.PermissionError) as error:
-                if getattr(error, "param", None) == "starting_after":
+                if not expand or getattr(error, "param", None) == "starting_after":
                     raise
-                refusal = error
-            self._limit.wait()
-        page = read_page(self._client, "/v1/subscriptions", params)
-        if self._expands:
-            logger.warning("The terms of discounts cannot be read: %s", type(refusal).__name__)
-            self._expands = False
-        return page
+                refusal = type(error).__name__
+                self._limit.wait()
+                continue
+            if tried:
+                refused = ", ".join(sorted({*expansions[0]} - {*expand}))
+                logger.warning("Stripe refuses to expand %s: %s", refused, refusal)
+                self._expansions = [expand]
+            return page
+        raise AssertionError("unreachable: the last of them expands nothing")

@@ -64,13 +64,22 @@ class Account:
         if parts.path == "/v1/subscriptions" and "status" not in query:
             found = [each for each in found if each["status"] != "canceled"]
         limit = int(query["limit"][0])
-        return 200, {"object": "list", "url": parts.path, "data": found[:limit], "has_more": limit < len(found)}
+        data = [_expanded(each, parts.query) for each in found[:limit]]
+        return 200, {"object": "list", "url": parts.path, "data": data, "has_more": limit < len(found)}
 
     def _one(self, subscription_id: str) -> tuple[int, dict[str, Any]]:
         for each in self.subscriptions:
             if each["id"] == subscription_id:
                 return 200, each
         return 404, {"error": {"type": "invalid_request_error", "code": "resource_missing", "message": "no"}}
+
+
+def _expanded(found: dict[str, Any], query: str) -> dict[str, Any]:
+    """With its customer as an object, if that was asked for."""
+    if "data.customer" not in query:
+        return found
+    customer = found["customer"]
+    return {**found, "customer": {"id": customer, "name": f"Zoé {customer}", "email": f"{customer}@customers.example"}}
 
 
 def subscription(number: int, **changes: Any) -> dict[str, Any]:

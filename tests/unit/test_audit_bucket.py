@@ -43,4 +43,4 @@ def refusal(code: str) -> ClientError:
 def test_only_what_may_pass_is_tried_again(error: Exception, expected: type[PortalError]) -> None:
     shelf = ReportBucket(cast("Any", BrokenBucket(error)), "reports")
     with pytest.raises(expected):
-        list(shelf.listed_ids(date(2026, 11, 24)))
+        list(shelf.listed(date(2026, 11, 24)))

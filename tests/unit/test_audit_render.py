@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.audit.findings import Finding, PausedSubscription, Severity
-from shared.audit.rendering.as_csv import write_csv
+from shared.audit.findings import CustomerName, Finding, PausedSubscription, Severity
+from shared.audit.rendering.as_csv import read_csv, write_csv
 from shared.audit.rendering.as_json import to_json
 from shared.audit.rendering.summary import headline
 from shared.audit.report import Report
@@ -35,9 +36,9 @@ def finding(paused: PausedSubscription | None = PAUSED, **changes: Any) -> Findi
     )
 
 
-def to_csv(report: Report) -> str:
+def to_csv(report: Report, language: str = "en") -> str:
     file = StringIO(newline="")
-    write_csv(report.paused, file)
+    write_csv(report.paused, file, language)
     return file.getvalue()
 
 
@@ -131,6 +132,7 @@ def test_the_json_has_the_documented_shape() -> None:
         "severity": "critical",
         "subjects": ["sub_1"],
         "more_subjects": 0,
+        "customers": [],
         "parameters": {"words": "Meaning."},
         "meaning": "Meaning.",
         "action": "Action.",
@@ -181,12 +183,15 @@ def test_the_csv_has_one_row_per_paused_subscription_and_a_number_to_add_up() ->
 def test_no_cell_of_the_csv_is_a_formula(cell: str) -> None:
     hostile = replace(PAUSED, customer_id=cell, behavior=cell, cause=cell)
     (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(hostile, meaning=verbatim(cell)))), newline=""))
-    assert [row[name] for name in ("Customer ID", "Collection Behavior", "Cause", "Meaning")] == [f"'{cell}"] * 4
+    cells = [row[name] for name in ("Customer ID", "Collection Behavior", "Cause", "Meaning")]
+    assert all(each.startswith("'") and each.replace("'", "") == cell for each in cells)
 
 
 DASHBOARD_COLUMNS = (
     "id",
     "Customer ID",
+    "Customer Email",
+    "Customer Name",
     "Plan",
     "Product",
     "Quantity",
@@ -195,27 +200,47 @@ DASHBOARD_COLUMNS = (
     "Amount",
     "Status",
     "Created (UTC)",
+    "Start Date (UTC)",
+    "Current Period Start (UTC)",
     "Current Period End (UTC)",
+    "Trial Start (UTC)",
     "Trial End (UTC)",
+    "Coupon",
     "Canceled At (UTC)",
+    "Ended At (UTC)",
+    "Cancellation Reason",
 )
 ITEM = SubscriptionItem("si_1", "price_1", "prod_1", 3, "1250", "eur", "month")
 
 
-def only_row(facts: PausedSubscription) -> dict[str, str]:
-    (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(facts))), newline=""))
+def only_row(facts: PausedSubscription, *customers: CustomerName) -> dict[str, str]:
+    (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(facts, customers=customers))), newline=""))
     return row
 
 
 def test_the_csv_begins_with_the_columns_of_the_dashboards_export() -> None:
     at = datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC)
     row = only_row(
-        replace(PAUSED, created=at, current_period_end=at, trial_end=None, canceled_at=at, items=(ITEM,)),
+        replace(
+            PAUSED,
+            created=at,
+            started=at,
+            current_period_start=at,
+            current_period_end=at,
+            trial_end=None,
+            coupons=("HALF", "LOYAL"),
+            canceled_at=at,
+            cancellation_reason="cancellation_requested",
+            items=(ITEM,),
+        ),
+        CustomerName("cus_1", "Zoé Martin", "zoe@customers.example"),
     )
     assert tuple(row)[: len(DASHBOARD_COLUMNS)] == DASHBOARD_COLUMNS
     assert [row[name] for name in DASHBOARD_COLUMNS] == [
-        *("sub_1", "cus_1", "price_1", "prod_1", "3", "eur", "month", "12.50", "active"),
-        *("2024-02-29 23:59", "2024-02-29 23:59", "", "2024-02-29 23:59"),
+        *("sub_1", "cus_1", "zoe@customers.example", "Zoé Martin"),
+        *("price_1", "prod_1", "3", "eur", "month", "12.50", "active"),
+        *("2024-02-29 23:59", "2024-02-29 23:59", "2024-02-29 23:59", "2024-02-29 23:59", "", "", "HALF + LOYAL"),
+        *("2024-02-29 23:59", "", "cancellation_requested"),
     ]
 
 
@@ -255,3 +280,55 @@ def test_a_price_of_stripe_that_is_a_formula_is_text() -> None:
 def test_commas_and_quotes_stay_in_their_cells() -> None:
     (row,) = csv.DictReader(StringIO(to_csv(audit_report(finding(replace(PAUSED, customer_id='a,"b'))))))
     assert row["Customer ID"] == 'a,"b'
+
+
+# ------------------------------------------------------------------ people
+ZOE = CustomerName("cus_1", 'Zoé "Z" Martin; fils', "zoe@customers.example")
+
+
+def test_the_json_names_the_customers_of_every_finding() -> None:
+    limits = finding(None, check="portal_limits", subjects=("sub_8",), customers=(CustomerName("cus_8"),))
+    answer = json.loads(to_json(audit_report(finding(customers=(ZOE,)), limits)))
+    assert [each["customers"] for each in answer["findings"]] == [
+        [{"id": "cus_8", "name": None, "email": None}],
+        [{"id": "cus_1", "name": 'Zoé "Z" Martin; fils', "email": "zoe@customers.example"}],
+    ]
+
+
+def test_a_french_list_has_the_numbers_times_and_semicolons_of_french_spreadsheets() -> None:
+    written = to_csv(audit_report(finding(replace(PAUSED, items=(ITEM,)), customers=(ZOE,))), "fr")
+    assert written.startswith("\ufeffid;Customer ID;Customer Email;")
+    (row,) = csv.DictReader(StringIO(written.removeprefix("\ufeff"), newline=""), delimiter=";")
+    assert row["Customer Name"] == ZOE.name
+    assert (row["Amount"], row["Monthly Amount"]) == ("12,50", "1234,50")
+    assert row["Paused Since (UTC)"] == "01/03/2024 09:30"
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("name", [ZOE.name, "=1+1", "", "-Anna", "a,b;c\r\nd"])
+def test_a_list_of_any_language_can_be_read_again(language: str, name: str) -> None:
+    report = audit_report(finding(customers=(CustomerName("cus_1", name, "a@b.example"),)))
+    (row,) = read_csv(StringIO(to_csv(report, language), newline=""))
+    assert (row.subscription_id, row.customer) == ("sub_1", CustomerName("cus_1", name, "a@b.example"))
+
+
+@pytest.mark.parametrize("file", ["", "nothing", "<html>", "ids;names\r\n1;2"])
+def test_another_file_is_not_taken_for_a_list(file: str) -> None:
+    with pytest.raises(ValueError, match="no column of ids"):
+        list(read_csv(StringIO(file, newline="")))
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)"])
+@pytest.mark.parametrize("before", ["", "x;", "x,", 'x;"', "x\t", "x\n", "x;,"])
+def test_a_name_is_no_formula_whatever_a_spreadsheet_takes_for_the_delimiter(
+    language: str, formula: str, before: str
+) -> None:
+    """A list with commas, opened where semicolons are expected, falls apart at the semicolons of a name."""
+    hostile = CustomerName("cus_1", before + formula, f"{before}{formula}@b.example")
+    written = to_csv(audit_report(finding(customers=(hostile,))), language)
+    for delimiter in ",;\t":
+        for row in csv.reader(StringIO(written, newline=""), delimiter=delimiter):
+            assert not [cell for cell in row if cell.startswith(("=", "+", "-", "@"))]
+    # A reader that knows no quotes.
+    assert not [cell for cell in re.split(r"[,;\t\r\n]\"*", written) if cell.startswith(("=", "+", "-", "@"))]

@@ -55,6 +55,12 @@ SEVERAL_PRICES: dict[str, Any] = {
 }
 
 
+def _expanded(raw: Any, url: str) -> Any:
+    """With its customer, of whom nothing is known, as an object where that is asked for."""
+    wanted = "data.customer" in url and isinstance(raw.get("customer"), str)
+    return {**raw, "customer": {"id": raw["customer"], "object": "customer"}} if wanted else raw
+
+
 class FakeAccount(stripe.HTTPClient):
     """Two of Stripe's lists, paged as Stripe pages them; `status` other than 200 makes every request fail."""
 
@@ -98,7 +104,8 @@ class FakeAccount(stripe.HTTPClient):
         after = query.get("starting_after", [""])[0]
         start = [each["id"] for each in everything].index(after) + 1 if after else 0
         limit = int(query["limit"][0])
-        page = {"object": "list", "url": parts.path, "data": everything[start : start + limit]}
+        data = [_expanded(each, url) for each in everything[start : start + limit]]
+        page = {"object": "list", "url": parts.path, "data": data}
         return json.dumps({**page, "has_more": start + limit < len(everything)}), 200, DATED
 
     def _one(self, subscription_id: str) -> tuple[str, int, dict[str, str]]:

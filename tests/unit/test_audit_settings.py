@@ -19,6 +19,7 @@ GOOD = {
     "AUDIT_REQUESTS_PER_SECOND": "10",
     "AUDIT_LANGUAGE": "fr",
     "AUDIT_ALL_CLEAR": "mail",
+    "AUDIT_NAMES_CUSTOMERS": "true",
     "EVENT_CLOCK_UNCERTAINTY_SECONDS": "3",
     "ENDED_RETENTION_DAYS": "400",
     "AUDIT_EMAIL_FROM": "audit@example.com",

@@ -93,7 +93,7 @@ def test_globals_reach_the_function_itself(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("!Ref Days", "!Ref Dayz", "no parameter or resource Dayz"),
-        ("!Ref Days", '!Select [0, ["a"]]', "does not support Fn::Select"),
+        ("!Ref Days", '!ImportValue "a"', "does not support Fn::ImportValue"),
         ("!Ref Days", "!GetAtt Table.StreamArn", "attribute Table.StreamArn of AWS::DynamoDB::Table"),
         ("!Ref Days", "!Ref AWS::Moon", "pseudo parameter AWS::Moon"),
         ("!Ref Days", "!Ref Origins", "DAYS is not text"),

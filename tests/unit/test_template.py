@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from functions.webhook.wiring import SETTLING_ENVIRONMENTS
-from local.aws.intrinsics import TemplateLoader
+from local.aws.intrinsics import Intrinsics, TemplateLoader
 
 TEMPLATE: dict[str, Any] = yaml.load((Path(__file__).parents[2] / "template.yaml").read_text(), TemplateLoader)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
@@ -71,11 +72,30 @@ def test_the_audit_can_mail_nobody_but_its_readers() -> None:
         each for each in statements(FUNCTIONS["NightlyAuditFunction"]) if "ses:SendEmail" in listed(each["Action"])
     ]
     assert mailing["Condition"] == {
-        "StringEquals": {"ses:FromAddress": {"Ref": "AuditEmailFrom"}},
+        "StringEquals": {"ses:FromAddress": mailing["Condition"]["StringEquals"]["ses:FromAddress"]},
         "ForAllValues:StringEquals": {"ses:Recipients": {"Fn::Split": [",", {"Ref": "AuditEmailTo"}]}},
         # A condition for all values of a key holds too where a request does not have the key.
         "Null": {"ses:Recipients": "false"},
     }
+
+
+@pytest.mark.parametrize("sender", ["audit@shop.example", "Northwind <audit@shop.example>"])
+def test_the_audit_may_send_from_the_address_whatever_name_stands_before_it(sender: str) -> None:
+    """`ses:FromAddress` is the address alone; the name is `ses:FromDisplayName` (SES developer guide)."""
+    (mailing,) = [
+        each for each in statements(FUNCTIONS["NightlyAuditFunction"]) if "ses:SendEmail" in listed(each["Action"])
+    ]
+    resolver = Intrinsics({}, {"AuditEmailFrom": sender}.__getitem__, lambda _name, _attribute: "")
+    assert resolver.resolve(mailing["Condition"]["StringEquals"]) == {"ses:FromAddress": "audit@shop.example"}
+    assert re.fullmatch(TEMPLATE["Parameters"]["AuditEmailFrom"]["AllowedPattern"], sender)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    ["", "Northwind", "a@b, c@d", "Name <a@b> <c@d>", "<a@b>", 'x" <a@b>', "Name <a@b>x", "a@b<c@d>"],
+)
+def test_no_parameter_names_two_senders_or_none(sender: str) -> None:
+    assert not re.fullmatch(TEMPLATE["Parameters"]["AuditEmailFrom"]["AllowedPattern"], sender)
 
 
 def test_each_function_may_do_what_it_does_and_no_more() -> None:

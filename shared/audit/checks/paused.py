@@ -3,9 +3,10 @@
 Two kinds: collection alone is paused (`pause_collection`), or the subscription is (status `paused`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from shared.audit.acknowledgement import acknowledgement_of
 from shared.audit.check import AuditContext, Check, at
@@ -243,7 +244,49 @@ def _collection_facts(
         missed=_missed(subscription, discounts, audit),
         acknowledged=acknowledged,
         honored=uncollected and honored,
+        **_export_facts(raw),
     )
+
+
+def _export_facts(raw: StripeJson) -> dict[str, Any]:
+    """Return what only the list shows, for the columns of the Dashboard's export."""
+    details = raw.get("cancellation_details")
+    return {
+        "started": _time_in(raw, "start_date"),
+        "current_period_start": _current_period_start(raw),
+        "trial_start": _time_in(raw, "trial_start"),
+        "ended_at": _time_in(raw, "ended_at"),
+        "cancellation_reason": str(details.get("reason") or "") if isinstance(details, Mapping) else "",
+        "coupons": tuple(_coupons(raw)),
+    }
+
+
+def _time_in(raw: StripeJson, name: str) -> datetime | None:
+    seconds = raw.get(name)
+    return at(seconds) if isinstance(seconds, int) else None
+
+
+def _current_period_start(raw: StripeJson) -> datetime | None:
+    """Of the item whose period ends last, as `current_period_end` is; before 2025-03-31.basil the subscription's."""
+    listed = raw.get("items")
+    items = listed.get("data") if isinstance(listed, Mapping) else None
+    periods = [
+        (each["current_period_end"], each["current_period_start"])
+        for each in items or ()
+        if isinstance(each.get("current_period_end"), int) and isinstance(each.get("current_period_start"), int)
+    ]
+    return at(max(periods)[1]) if periods else _time_in(raw, "current_period_start")
+
+
+def _coupons(raw: StripeJson) -> Iterator[str]:
+    """Return the ids of the subscription's coupons, where the terms of its discounts could be read."""
+    for discount in raw.get("discounts") or ():
+        source = discount.get("source") if isinstance(discount, Mapping) else None
+        coupon = source.get("coupon") if isinstance(source, Mapping) else None
+        if isinstance(discount, Mapping) and coupon is None:
+            coupon = discount.get("coupon")  # before 2025-09-30.clover
+        if coupon:
+            yield str(coupon.get("id", "")) if isinstance(coupon, Mapping) else str(coupon)
 
 
 def _anchor(raw: StripeJson) -> int | None:
@@ -388,6 +431,7 @@ def _status_facts(subscription: Subscription, audit: AuditContext) -> PausedSubs
         items=subscription.items,
         ends_at=_ends_at(subscription),
         acknowledged=acknowledgement_of(raw, audit.today),
+        **_export_facts(raw),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.audit.acknowledgement import Acknowledgement
 from shared.audit.checks.registry import title_of
-from shared.audit.findings import Finding, MissedSum, PausedSubscription
+from shared.audit.findings import CustomerName, Finding, MissedSum, PausedSubscription
 from shared.audit.rendering.summary import headline
 from shared.audit.report import Report
 from shared.i18n import ENGLISH, parameters
@@ -55,11 +55,16 @@ def _finding(finding: Finding, language: str) -> dict[str, Any]:
         "severity": finding.severity.value,
         "subjects": list(finding.subjects),
         "more_subjects": finding.more,
+        "customers": [_customer(customer) for customer in finding.customers],
         "parameters": parameters(finding.meaning),
         "meaning": finding.meaning.say(language),
         "action": finding.action.say(language),
         "paused": _paused(finding.paused, language) if finding.paused else None,
     }
+
+
+def _customer(customer: CustomerName) -> dict[str, str | None]:
+    return {"id": customer.id, "name": customer.name or None, "email": customer.email or None}
 
 
 def _paused(paused: PausedSubscription, language: str) -> dict[str, Any]:
