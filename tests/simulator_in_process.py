@@ -36,8 +36,12 @@ class SimulatorInProcess:
         self.app = create_app(public_url="http://127.0.0.1", now=now)
 
     def call(self, method: str, path: str, params: Params | None = None, *, version: str | None = None) -> Answer:
-        """Send a request; `params` are form fields by their full names, such as `items[0][price]`."""
-        encoded = urlencode(params or {}).encode()
+        """Send a request; `params` are form fields by their full names, such as `items[0][price]`.
+
+        A path below `/v2/` names API v2, whose POSTs are JSON.
+        """
+        is_json = path.startswith("/v2/") and method == "POST"
+        encoded = (json.dumps(params or {}) if is_json else urlencode(params or {})).encode()
         body, query = (encoded, b"") if method == "POST" else (b"", encoded)
 
         async def receive() -> Message:
@@ -49,7 +53,7 @@ class SimulatorInProcess:
         scope = {
             "type": "http",
             "method": method,
-            "path": f"/v1/{path}",
+            "path": path if path.startswith("/v2/") else f"/v1/{path}",
             "query_string": query,
             "headers": headers,
             "app": self.app,

@@ -96,6 +96,24 @@ async def webhook_endpoints(request: Request) -> Response:
     return JSONResponse({"data": [endpoints.get(name) for _, _, name in endpoints.positions()]})
 
 
+_ORIGIN = {"account", "context"}
+
+
+async def origin(request: Request) -> Response:
+    """Return `account` and `context` of all events from now on, after setting them; DELETE makes events our own."""
+    simulator = _simulator(request)
+    body = await request.json() if request.method == "POST" else {}
+    if (
+        not isinstance(body, dict)
+        or not body.keys() <= _ORIGIN
+        or not all(isinstance(one, str) for one in body.values())
+    ):
+        return _refused("The fields are `account` and `context`, both strings.")
+    if request.method != "GET":
+        simulator.origin = body
+    return JSONResponse(simulator.origin)
+
+
 async def faults(request: Request) -> Response:
     """Return the faults in force, after replacing or clearing them."""
     simulator = _simulator(request)
@@ -189,6 +207,7 @@ ROUTES = [
     Route("/_simulator/clock", clock, methods=["GET", "POST"]),
     Route("/_simulator/reset", reset, methods=["POST"]),
     Route("/_simulator/webhook_endpoints", webhook_endpoints, methods=["GET"]),
+    Route("/_simulator/origin", origin, methods=["GET", "POST", "DELETE"]),
     Route("/_simulator/faults", faults, methods=["GET", "POST", "DELETE"]),
     Route("/_simulator/deliveries", deliveries, methods=["GET"]),
     Route("/_simulator/deliveries/retry", retry, methods=["POST"]),

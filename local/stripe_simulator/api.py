@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from stripe.params import billing_portal as portal
 from stripe.params import checkout, test_helpers
+from stripe.params.v2 import core as v2
 
 from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator import parameters, versions
@@ -30,6 +31,7 @@ from local.stripe_simulator.resources import (
     account,
     catalog,
     customers,
+    event_destinations,
     events,
     payment_methods,
     subscription_changes,
@@ -37,6 +39,7 @@ from local.stripe_simulator.resources import (
     subscription_schedules,
     subscriptions,
     test_clocks,
+    thin_events,
     webhook_endpoints,
 )
 from local.stripe_simulator.resources.passing_time import advance
@@ -54,11 +57,12 @@ class ApiRoute:
     path: str
     handler: Handler
     shape: type
+    version: str = "v1"
 
     @property
     def name(self) -> str:
         """The name in request counts and rate limits."""
-        return f"{self.method} /v1/{self.path}"
+        return f"{self.method} /{self.version}/{self.path}"
 
     @property
     def collection(self) -> str:
@@ -154,9 +158,26 @@ ROUTES = [
     ApiRoute("GET", "webhook_endpoints/{id}", webhook_endpoints.retrieve, api.WebhookEndpointRetrieveParams),
     ApiRoute("POST", "webhook_endpoints/{id}", webhook_endpoints.update, api.WebhookEndpointUpdateParams),
     ApiRoute("DELETE", "webhook_endpoints/{id}", webhook_endpoints.delete, api.WebhookEndpointDeleteParams),
+    *(
+        ApiRoute(method, f"core/{path}", handler, shape, "v2")
+        for method, path, handler, shape in (
+            ("GET", "events", thin_events.list_events, thin_events.ListParams),
+            ("GET", "events/{id}", thin_events.retrieve, v2.EventRetrieveParams),
+            ("POST", "event_destinations", event_destinations.create, v2.EventDestinationCreateParams),
+            ("GET", "event_destinations", event_destinations.list_destinations, event_destinations.ListParams),
+            ("GET", "event_destinations/{id}", event_destinations.retrieve, v2.EventDestinationRetrieveParams),
+            ("POST", "event_destinations/{id}", event_destinations.update, v2.EventDestinationUpdateParams),
+            ("DELETE", "event_destinations/{id}", event_destinations.delete, v2.EventDestinationDeleteParams),
+            ("POST", "event_destinations/{id}/disable", event_destinations.disable, v2.EventDestinationDisableParams),
+            ("POST", "event_destinations/{id}/enable", event_destinations.enable, v2.EventDestinationEnableParams),
+            ("POST", "event_destinations/{id}/ping", event_destinations.ping, v2.EventDestinationPingParams),
+        )
+    ),
 ]
 
-_PATTERNS = [(route, re.compile("/v1/" + route.path.replace("{id}", r"(?P<id>[^/]+)"))) for route in ROUTES]
+_PATTERNS = [
+    (route, re.compile(f"/{route.version}/" + route.path.replace("{id}", r"(?P<id>[^/]+)"))) for route in ROUTES
+]
 
 
 @dataclass(frozen=True)
@@ -222,7 +243,7 @@ def _respond(request: Request, body: bytes, simulator: Simulator) -> Response:
     if not versions.has_route(route.name, call.version):
         raise unrecognized(method, path)
     advance(simulator)
-    tree = decode(parse_qsl(request.url.query, keep_blank_values=True) + _form(body))
+    tree = _tree(request.url.query, body, route)
     if method == "POST":
         return _respond_once(call, route, tree)
     return _json(_result(call, route, tree))
@@ -295,6 +316,20 @@ def _at_test_clock(call: Call) -> Call:
     for name in (call.ids.get("id"), *(call.params.get(name) for name in _OWNERS)):
         clock = clock or call.store.test_clock_of(name or "")
     return replace(call, moment=clock["frozen_time"]) if clock else call
+
+
+def _tree(query: str, body: bytes, route: ApiRoute) -> Tree:
+    """Return the parameters of a request; API v2 takes JSON."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if route.version == "v1":
+        return decode(pairs + _form(body))
+    try:
+        given = json.loads(body or b"{}")
+    except ValueError as error:
+        raise ApiError("The body of the request is not valid JSON.", code="invalid_json") from error
+    if not isinstance(given, dict):
+        raise ApiError("The body of the request must be a JSON object.", code="invalid_json")
+    return {**decode(pairs), **from_json(given)}
 
 
 def _form(body: bytes) -> list[tuple[str, str]]:

@@ -92,6 +92,7 @@ def create_app(  # noqa: PLR0913 - the options of the command
     application = Starlette(
         routes=[
             Route("/v1/{path:path}", simulator_api.endpoint, methods=_METHODS),
+            Route("/v2/{path:path}", simulator_api.endpoint, methods=_METHODS),
             *admin.ROUTES,
             *portal_page.ROUTES,
             *login.ROUTES,

@@ -196,7 +196,9 @@ class Deliveries:
             self._again(delivery)
             return
         resets = self._resets
-        payload = {**delivery.payload, "pending_webhooks": delivery.event["pending_webhooks"]}
+        payload = delivery.payload
+        if "pending_webhooks" in payload:
+            payload = {**payload, "pending_webhooks": delivery.event["pending_webhooks"]}
         outcome = post_event(payload, delivery.endpoint, self._receiver_clock.now())
         if resets != self._resets:
             return

@@ -98,6 +98,14 @@ PARAMETERS = {
     "POST /v1/webhook_endpoints": "api_version description enabled_events metadata url",
     "GET /v1/webhook_endpoints": _PAGE,
     "POST /v1/webhook_endpoints/{id}": "description disabled enabled_events metadata url",
+    "GET /v2/core/events": "created limit object_id page types",
+    "POST /v2/core/event_destinations": """
+        amazon_eventbridge azure_event_grid description enabled_events event_payload events_from include metadata name
+        snapshot_api_version type webhook_endpoint
+    """,
+    "GET /v2/core/event_destinations": "include limit page",
+    "GET /v2/core/event_destinations/{id}": "include",
+    "POST /v2/core/event_destinations/{id}": "description enabled_events include metadata name webhook_endpoint",
 }
 
 # What only decides how money is collected. It is accepted without an effect, as long as the simulator has no invoices.

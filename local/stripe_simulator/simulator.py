@@ -41,6 +41,8 @@ class Simulator:
         # Subscription id to the time of the next pause or resume that its schedule plans.
         self.pause_plans: dict[str, int] = {}
         self.due_changes = DueChanges(self.pause_ends, self.phase_starts, self.pause_plans)
+        # `account` and `context` of events, as an endpoint of a Connect platform or of an organization gets them.
+        self.origin: dict[str, str] = {}
         self.deleted_customers: dict[str, StripeObject] = {}
         self.checkout_params: dict[str, dict[str, Any]] = {}
         self.visits: dict[str, PortalVisit] = {}

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from local.stripe_simulator.resources.events import send
+from local.stripe_simulator.resources.events import send_again
 from local.stripe_simulator.simulator import PortalVisit, Simulator
 
 _FORMAT = 1
@@ -66,6 +66,4 @@ def _restore(simulator: Simulator, content: dict[str, Any]) -> None:
     for _, _, key in store.subscriptions.positions():
         simulator.due_changes.add(store.subscriptions.get(key))
     for event_id, names in content["undelivered"].items():
-        event, endpoints = store.events.find(event_id), [store.webhook_endpoints.find(name) for name in names]
-        if event:
-            send(simulator, event, [endpoint for endpoint in endpoints if endpoint])
+        send_again(simulator, event_id, names)

@@ -152,6 +152,9 @@ class Store:
     promotion_codes: StoredObjects = field(default_factory=lambda: StoredObjects("promotion code"))
     discounts: StoredObjects = field(default_factory=lambda: StoredObjects("discount"))
     webhook_endpoints: StoredObjects = field(default_factory=lambda: StoredObjects("webhook endpoint"))
+    event_destinations: StoredObjects = field(default_factory=lambda: StoredObjects("event destination"))
+    # The thin events of pings, the only ones that are not made of snapshots.
+    pings: StoredObjects = field(default_factory=lambda: StoredObjects("event"))
     test_clocks: StoredObjects = field(default_factory=lambda: StoredObjects("test clock"))
     events: StoredObjects = field(default_factory=lambda: StoredObjects("event"))
     # Under the id of an object, the fields that it shows only when they are expanded.

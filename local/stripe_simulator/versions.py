@@ -463,6 +463,17 @@ RELEASES = (
         parameters=_both(_CONFIGURATION, _CONFIGURATIONS, f"{_UPDATE_FEATURE}.schedule_at_period_end"),
     ),
     Release(
+        "2024-09-30.acacia",
+        routes=frozenset(
+            {
+                *(f"GET /v2/core/{path}" for path in ("events", "events/{id}")),
+                *(f"{method} /v2/core/event_destinations" for method in ("GET", "POST")),
+                *(f"{method} /v2/core/event_destinations/{{id}}" for method in ("DELETE", "GET", "POST")),
+                *(f"POST /v2/core/event_destinations/{{id}}/{verb}" for verb in ("disable", "enable", "ping")),
+            }
+        ),
+    ),
+    Release(
         "2024-04-10",
         added={"product": "marketing_features"},
         older={"billing_portal.configuration": _old_pause_feature, "product": _product_with_features},

@@ -23,6 +23,9 @@ def differences(objects: list[dict[str, Any]]) -> list[Difference]:
 
 def _differences(body: dict[str, Any]) -> Iterator[Difference]:
     kind = str(body["object"])
+    if kind.startswith("v2.") and body.keys() == {"id", "object"}:
+        # A deleted object, which the document does not name.
+        return
     if kind in {"list", "search_result"}:
         for item in body["data"]:
             yield from _differences(item)

@@ -35,8 +35,9 @@ class Recorder:
     def send(self, method: str, path: str, params: Params | None = None) -> dict[str, Any]:
         answer = self.client.call(method, path, params)
         assert answer.status == 200, f"{method} {path}: {answer.body}"
-        self.bodies.append(answer.body)
-        found = api.find(method, f"/v1/{path}")
+        # Lists of API v2 have no `object`; what is in them is checked.
+        self.bodies += answer.body["data"] if "next_page_url" in answer.body else [answer.body]
+        found = api.find(method, path if path.startswith("/v2/") else f"/v1/{path}")
         assert found is not None
         self.operations.add(found.route.name)
         self.keep_events()
@@ -68,6 +69,7 @@ def record() -> Recorder:
     _checkout(recorder, customer, prices)
     _lists(recorder, customer)
     _test_clocks(recorder)
+    _event_destinations(recorder)
     recorder.send("DELETE", f"customers/{customer}")
     recorder.send("GET", f"customers/{customer}")
     recorder.send("GET", "events", {"limit": 100})
@@ -322,6 +324,32 @@ def _test_clocks(recorder: Recorder) -> None:
     recorder.send("GET", f"test_helpers/test_clocks/{clock}")
     recorder.send("GET", "test_helpers/test_clocks")
     recorder.send("DELETE", f"test_helpers/test_clocks/{clock}")
+
+
+def _event_destinations(recorder: Recorder) -> None:
+    path = "/v2/core/event_destinations"
+    common: Params = {"name": "Ours", "event_payload": "thin", "enabled_events": ["v1.customer.updated"]}
+    bus = {"aws_account_id": "111122223333", "aws_region": "eu-west-1"}
+    recorder.create(path, {**common, "type": "amazon_eventbridge", "amazon_eventbridge": bus})
+    name = recorder.create(
+        path,
+        {
+            **common,
+            "type": "webhook_endpoint",
+            "webhook_endpoint": {"url": "https://example.com"},
+            "include": ["webhook_endpoint.signing_secret", "webhook_endpoint.url"],
+            "metadata": {"a": "b"},
+        },
+    )
+    recorder.send("POST", f"{path}/{name}", {"description": "Thin"})
+    recorder.send("POST", f"{path}/{name}/disable")
+    recorder.send("GET", f"{path}/{name}")
+    recorder.send("POST", f"{path}/{name}/enable")
+    recorder.send("POST", f"{path}/{name}/ping")
+    recorder.send("GET", path, {"limit": 1})
+    recorder.send("DELETE", f"{path}/{name}")
+    thin = recorder.send("GET", "/v2/core/events", {"limit": 100})
+    recorder.send("GET", f"/v2/core/events/{thin['data'][0]['id']}")
 
 
 def _lists(recorder: Recorder, customer: str) -> None:

@@ -58,6 +58,11 @@ def type_name(body: dict[str, Any]) -> str:
         return f"Stripe.{_pascal(body['type'])}Event"
     if name == "item":
         return "Stripe.LineItem"
+    if name == "v2.core.event":
+        # What is sent has no methods.
+        return f"Omit<Extract<Stripe.V2.Core.Event, {{ type: '{body['type']}' }}>, 'fetchRelatedObject'>"
+    if name.startswith("v2.") and body.keys() == {"id", "object"}:
+        return "Stripe.V2.DeletedObject"
     *spaces, last = name.split(".")
     deleted = "Deleted" if body.get("deleted") else ""
     return ".".join(["Stripe", *map(_pascal, spaces), deleted + _pascal(last)])

@@ -8,11 +8,11 @@ from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.deliveries import Delivery
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.expansion import MOST_EMBEDDED, with_first_items
+from local.stripe_simulator.resources import thin_events
 from local.stripe_simulator.simulator import Call, Simulator
 from local.stripe_simulator.store import StripeObject, new_id
 from local.stripe_simulator.versions import CURRENT, before, shape_of
 
-_KEPT_SECONDS = 30 * 86_400
 _MOST_TYPES = 20
 # The last version at which `previous_attributes` held the changed elements of an array alone (stripe 16.1.0, `Event`).
 _ONLY_CHANGED_ELEMENTS = "2017-04-06"
@@ -52,13 +52,38 @@ def emit(call: Call, kind: str, subject: StripeObject, previous: StripeObject | 
         "pending_webhooks": 0,
         "request": {"id": call.request_id, "idempotency_key": call.idempotency_key},
         "type": kind,
+        **simulator.origin,
     }
-    simulator.store.events.remove_before(now - _KEPT_SECONDS)
+    simulator.store.events.remove_before(now - thin_events.KEPT_SECONDS)
     simulator.store.events.add(event)
     if subject["object"] == "subscription":
         simulator.due_changes.add(subject)
-    send(simulator, event, _subscribed_endpoints(call, kind))
+    send(simulator, event, _subscribed(_endpoints(simulator, "snapshot"), kind))
+    thin_destinations = _endpoints(simulator, "thin")
+    if thin_destinations:
+        for thin in thin_events.thin_events_of(event):
+            send_thin(simulator, thin, _subscribed(thin_destinations, thin["type"]))
     return event
+
+
+def send_again(simulator: Simulator, event_id: str, names: list[str]) -> None:
+    """Send an event to the endpoints and destinations of these names, as far as both still exist."""
+    store = simulator.store
+    found = [store.webhook_endpoints.find(name) or store.event_destinations.find(name) for name in names]
+    event, endpoints = store.events.find(event_id), [endpoint for endpoint in found if endpoint]
+    if event:
+        send(simulator, event, endpoints)
+        return
+    thin = thin_events.find(store, event_id)
+    if thin:
+        send_thin(simulator, thin, endpoints)
+
+
+def send_thin(simulator: Simulator, event: StripeObject, destinations: list[StripeObject]) -> None:
+    """Send a thin event, which has no version, to destinations."""
+    # A copy, because deliveries are counted on it.
+    counted, payload = dict(event), thin_events.notification(event)
+    simulator.deliveries.send(counted, [Delivery(counted, destination, payload) for destination in destinations])
 
 
 def send(simulator: Simulator, event: StripeObject, endpoints: list[StripeObject]) -> None:
@@ -69,7 +94,8 @@ def send(simulator: Simulator, event: StripeObject, endpoints: list[StripeObject
 
 def _in_version(simulator: Simulator, event: StripeObject, endpoint: StripeObject) -> StripeObject:
     """Return an event as an endpoint gets it; it differs in what changed, too, such as the periods of items."""
-    version, data = endpoint["api_version"] or CURRENT, event["data"]
+    version = endpoint.get("api_version") or endpoint.get("snapshot_api_version") or CURRENT
+    data = event["data"]
     if version == CURRENT:
         return event
     shape = shape_of(version, simulator.store, newer_fields=simulator.faults.newer_fields)
@@ -119,14 +145,25 @@ def emit_update(call: Call, kind: str, before: StripeObject, after: StripeObject
         emit(call, kind, after, previous)
 
 
-def _subscribed_endpoints(call: Call, kind: str) -> list[StripeObject]:
-    endpoints = call.store.webhook_endpoints
-    every = [endpoints.get(endpoint_id) for _, _, endpoint_id in endpoints.positions()]
+def _endpoints(simulator: Simulator, payload: str) -> list[StripeObject]:
+    """Return the enabled webhook endpoints and destinations for `snapshot` or for `thin` events."""
+    store = simulator.store
+    kinds = (store.webhook_endpoints, store.event_destinations)
+    every = [kind.get(name) for kind in kinds for _, _, name in kind.positions()]
     return [
         endpoint
         for endpoint in every
         if endpoint["status"] == "enabled"
-        and any(fnmatch.fnmatchcase(kind, pattern) for pattern in endpoint["enabled_events"])
+        and "url" in endpoint
+        and endpoint.get("event_payload", "snapshot") == payload
+    ]
+
+
+def _subscribed(endpoints: list[StripeObject], kind: str) -> list[StripeObject]:
+    return [
+        endpoint
+        for endpoint in endpoints
+        if any(fnmatch.fnmatchcase(kind, pattern) for pattern in endpoint["enabled_events"])
     ]
 
 
@@ -139,7 +176,7 @@ def list_events(call: Call) -> StripeObject:
     """`GET /v1/events`, by type, time and success of delivery."""
     patterns = _patterns(call.params)
     wanted = call.params.get("delivery_success")
-    call.store.events.remove_before(call.now - _KEPT_SECONDS)
+    call.store.events.remove_before(call.now - thin_events.KEPT_SECONDS)
 
     def keep(event: StripeObject) -> bool:
         if patterns and not any(fnmatch.fnmatchcase(event["type"], pattern) for pattern in patterns):

@@ -6,14 +6,15 @@ from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
 
-_MOST_ENDPOINTS = 16
+# Event destinations count too (docs.stripe.com/event-destinations).
+MOST_ENDPOINTS = 16
 
 
 def create(call: Call) -> StripeObject:
     """`POST /v1/webhook_endpoints`: the only answer that shows the signing secret."""
     params = call.params
-    if len(call.store.webhook_endpoints) >= _MOST_ENDPOINTS:
-        raise ApiError(f"You have reached the maximum of {_MOST_ENDPOINTS} test webhook endpoints.")
+    if len(call.store.webhook_endpoints) + len(call.store.event_destinations) >= MOST_ENDPOINTS:
+        raise ApiError(f"You have reached the maximum of {MOST_ENDPOINTS} test webhook endpoints.")
     endpoint: StripeObject = {
         "id": new_id("we"),
         "object": "webhook_endpoint",
