@@ -9,7 +9,7 @@ from aws_durable_execution_sdk_python import DurableContext, StepContext, durabl
 from aws_durable_execution_sdk_python.config import Duration, JitterStrategy, StepConfig
 from aws_durable_execution_sdk_python.exceptions import StepError
 from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -20,7 +20,7 @@ from shared.http import log_problem
 
 
 class AuditMetric(StrEnum):
-    """The metrics of a run, unit Count. Alarm on a day without `AuditReports`: nothing is known of that night."""
+    """The metrics of a run; unit Count, but of `UNCOLLECTED_PER_MONTH`, which is money by the dimension `currency`."""
 
     AUDIT_RUNS = "AuditRuns"
     AUDIT_REPORTS = "AuditReports"
@@ -29,6 +29,8 @@ class AuditMetric(StrEnum):
     AUDIT_FINDINGS = "AuditFindings"
     PAUSED_SUBSCRIPTIONS = "PausedSubscriptions"
     CUSTOMERS_SERVED_FREE = "CustomersServedFree"
+    DRIFT_REPAIRED = "DriftRepaired"
+    UNCOLLECTED_PER_MONTH = "UncollectedPerMonth"
 
 
 logger = Logger(service="nightly_audit")
@@ -87,6 +89,14 @@ def _count_failures(number: int) -> None:
     metrics.add_metric(AuditMetric.AUDIT_FAILURES, MetricUnit.Count, number)
 
 
+def _count_uncollected(currency: str, amount: float) -> None:
+    """Count money in its major unit; each currency is a metric of its own, because amounts of two do not add up."""
+    with single_metric(
+        AuditMetric.UNCOLLECTED_PER_MONTH, MetricUnit.NoUnit, amount, default_dimensions={"service": "nightly_audit"}
+    ) as metric:
+        metric.add_dimension("currency", currency)
+
+
 @durable_execution
 def _run(event: Any, context: DurableContext) -> dict[str, Any]:
     if not context.is_replaying():
@@ -101,6 +111,9 @@ def _run(event: Any, context: DurableContext) -> dict[str, Any]:
     metrics.add_metric(AuditMetric.AUDIT_FINDINGS, MetricUnit.Count, counts["findings"])
     metrics.add_metric(AuditMetric.PAUSED_SUBSCRIPTIONS, MetricUnit.Count, counts["subscriptions_paused"])
     metrics.add_metric(AuditMetric.CUSTOMERS_SERVED_FREE, MetricUnit.Count, counts["customers_served_free"])
+    metrics.add_metric(AuditMetric.DRIFT_REPAIRED, MetricUnit.Count, counts["subscriptions_repaired"])
+    for currency, amount in counts["uncollected_per_month"].items():
+        _count_uncollected(currency, amount)
     logger.info("audit", extra=counts)
     return counts
 

@@ -29,6 +29,7 @@ from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore, StripeSecret
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, stripe_client
 from shared.stripe.lists import Window
+from shared.stripe.money import in_major_units
 from shared.stripe.pacing import RateLimit, Retries
 
 logger = logging.getLogger(__name__)
@@ -113,7 +114,8 @@ class NightlyAudit:
         if ended:
             scan.checks.add_own_finding(_without_mail([each.night for each in ended]))
         report = scan.report(paused)
-        return self._counts(report) | {"mail": self._send(run, report, again=again)}
+        counts = self._counts(report) | {"subscriptions_repaired": scan.drift().repaired}
+        return counts | {"mail": self._send(run, report, again=again)}
 
     def _send(self, run: AuditRun, report: Report, *, again: bool) -> str:
         """Send, then record it: a crash in between sends the mail twice and never loses it."""
@@ -204,6 +206,9 @@ class NightlyAudit:
             "subscriptions_paused": len(report.paused),
             "customers_served_free": report.customers_served_free,
             "findings": report.findings_count,
+            "uncollected_per_month": {
+                currency: float(in_major_units(amount, currency)) for currency, amount in report.totals.items()
+            },
         }
 
 

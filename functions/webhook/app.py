@@ -1,6 +1,7 @@
 """Adapts API Gateway's event to the webhook, and the outcome to a response for Stripe."""
 
 import json
+import time
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,12 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.webhook.receive import FAILED, RETRIED, DeadLetterResult, metric_of
+from functions.webhook.receive import FAILED, LAG, RETRIED, DeadLetterResult, metric_of
 from functions.webhook.wiring import wire
 from shared.errors import OperatorError, PortalError, Unavailable, UnreadableEvent
 from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of
 from shared.mirror.intake import EventResult
+from shared.mirror.rule import Outcome
 from shared.stripe.events import is_from_event_bus
 
 if TYPE_CHECKING:
@@ -100,6 +102,8 @@ def _settle_one(record: dict[str, Any]) -> None:
 def _count(result: EventResult | DeadLetterResult) -> None:
     logger.info("event", extra=result.for_log())
     metrics.add_metric(metric_of(result.outcome), MetricUnit.Count, 1)
+    if isinstance(result, EventResult) and result.outcome is Outcome.APPLIED:
+        metrics.add_metric(LAG, MetricUnit.Seconds, max(0, time.time() - result.event_created))
 
 
 def _refused(event: dict[str, Any], error: PortalError) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from shared.secret_store import SecretStore, SigningSecrets
 
 FAILED = "EventFailed"
 RETRIED = "EventRetried"
+# How old an event is, in seconds, when it is written to the mirror.
+LAG = "EventLag"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,12 @@ class Ignored(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventResult:
-    """What became of an event."""
+    """What became of an event; `event_created` is Stripe's clock in Unix seconds."""
 
     outcome: Outcome | Ignored
     event_id: str
     event_type: str
+    event_created: int
 
     def for_log(self) -> dict[str, Any]:
         """What may be logged: not the event itself, which holds the customer's data."""
@@ -75,7 +76,7 @@ class Intake:
         """
         event = read_event(body)
         outcome = self._ignored(event) or self._apply(event, now, now if received is None else received, defer)
-        return EventResult(outcome, event.id, event.type)
+        return EventResult(outcome, event.id, event.type, _created(event))
 
     def _ignored(self, event: StripeEvent) -> Ignored | None:
         if not event.type.removeprefix("v1.").startswith(PREFIX):
@@ -87,8 +88,13 @@ class Intake:
     def _apply(self, event: StripeEvent, now: float, received: float, defer: Defer | None) -> Outcome:
         if isinstance(event, SnapshotEvent):
             return self.mirror.apply(subscription_event(event), now=now, received=received, defer=defer)
-        created = int(event.created.timestamp())
-        return self.mirror.apply_notification(event.id, created, _subject(event), received=received, defer=defer)
+        return self.mirror.apply_notification(
+            event.id, _created(event), _subject(event), received=received, defer=defer
+        )
+
+
+def _created(event: StripeEvent) -> int:
+    return event.created if isinstance(event, SnapshotEvent) else int(event.created.timestamp())
 
 
 def _subject(event: ThinEvent) -> str:

@@ -11,7 +11,7 @@ import yaml
 from cli.main import app
 from functions.create_session.app import PortalMetric
 from functions.nightly_audit.app import AuditMetric
-from functions.webhook.receive import metric_of
+from functions.webhook.receive import LAG, RETRIED, metric_of
 from local.aws.intrinsics import TemplateLoader
 from shared.errors import CATALOGUE, InvalidRequest, Unavailable
 from shared.mirror.intake import Ignored
@@ -46,6 +46,8 @@ METRICS = {
     *PortalMetric,
     *AuditMetric,
     SECRET_KEPT,
+    LAG,
+    RETRIED,
     *(entry.metric for entry in CATALOGUE.values() if entry.metric),
 }
 SOURCES = "\n".join(path.read_text() for top in ("functions", "shared") for path in (ROOT / top).rglob("*.py"))

@@ -1,0 +1,210 @@
+"""A drill: a fault is made to happen, and the metrics that the functions count ring its alarm, and no other's."""
+
+import json
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+from functions.create_session import app as create_session_app
+from functions.nightly_audit import app as audit_app
+from functions.nightly_audit import wiring
+from functions.webhook import app as webhook_app
+from local.aws.lambda_function import ExecutionFailed, run_durably
+from shared.stripe.gateway import stripe_client
+from tests.integration.audit_account import Account, serve, subscription
+from tests.integration.conftest import Api, Aws
+from tests.integration.portal_world import World
+from tests.integration.simulator_fixtures import RunningSimulator
+from tests.integration.test_webhook import ROUTE, event, signed, two_events
+from tests.integration.test_webhook import World as WebhookWorld
+
+STATISTICS: dict[str, Callable[[list[float]], float]] = {"Sum": sum, "Maximum": max, "Average": fmean}
+
+
+def counted(output: str) -> dict[tuple[str, str], list[float]]:
+    """The values of each metric that was printed in CloudWatch's embedded format, by service and name."""
+    values: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for line in output.splitlines():
+        if not line.startswith('{"_aws"'):
+            continue
+        record = json.loads(line)
+        for metric in record["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
+            value = record[metric["Name"]]
+            values[record["service"], metric["Name"]] += value if isinstance(value, list) else [value]
+    return dict(values)
+
+
+def datapoint(values: dict[tuple[str, str], list[float]], metric: dict[str, Any], statistic: str) -> float | None:
+    service = next((each["Value"] for each in metric["Dimensions"] if each["Name"] == "service"), "")
+    found = values.get((service, metric["MetricName"]))
+    return STATISTICS[statistic](found) if found else None
+
+
+def fires(alarm: dict[str, Any], values: dict[tuple[str, str], list[float]]) -> bool:
+    """Whether the alarm would ring if each of its periods had these values."""
+    if "MetricName" in alarm:
+        point = datapoint(values, alarm, alarm["Statistic"])
+    else:
+        points = {
+            part["Id"]: datapoint(values, part["MetricStat"]["Metric"], part["MetricStat"]["Stat"])
+            for part in alarm["Metrics"]
+            if "MetricStat" in part
+        }
+        (expression,) = (part["Expression"] for part in alarm["Metrics"] if "Expression" in part)
+        terms = re.findall(r"FILL\((\w+), 0\)", expression)
+        assert "+".join(f"FILL({term}, 0)" for term in terms) == expression
+        point = sum(points[term] or 0 for term in terms)
+    if point is None:
+        return bool(alarm["TreatMissingData"] == "breaching")
+    threshold = float(alarm["Threshold"])
+    return point < threshold if alarm["ComparisonOperator"] == "LessThanThreshold" else point >= threshold
+
+
+@pytest.fixture
+def ours(aws: Aws) -> dict[str, dict[str, Any]]:
+    """The alarms about metrics that the functions count."""
+    return {
+        name.removesuffix("Alarm"): alarm
+        for name, alarm in aws.template.resources("AWS::CloudWatch::Alarm").items()
+        if '"service"' in json.dumps(alarm)
+    }
+
+
+@pytest.fixture
+def ring(ours: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> Callable[[str], set[str]]:
+    """Which alarms about a service the metrics counted since the last call would ring."""
+    capsys.readouterr()
+
+    def ringing(service: str) -> set[str]:
+        values = counted(capsys.readouterr().out)
+        return {
+            name
+            for name, alarm in ours.items()
+            if f'"Value": "{service}"' in json.dumps(alarm) and fires(alarm, values)
+        }
+
+    return ringing
+
+
+class TestWebhook:
+    def test_an_ordinary_event_rings_nothing(self, api: Api, ring: Callable[[str], set[str]]) -> None:
+        body = json.dumps(event(created=int(time.time()) - 60)).encode()
+        assert api.send(ROUTE, headers=signed(body), body=body).status == 200
+        assert ring("webhook") == set()
+
+    def test_silence(self, ring: Callable[[str], set[str]]) -> None:
+        assert ring("webhook") == {"WebhookSilent"}
+
+    def test_a_wrong_signing_secret(self, api: Api, ring: Callable[[str], set[str]]) -> None:
+        body = json.dumps(event()).encode()
+        for _ in range(10):
+            assert api.send(ROUTE, headers=signed(body, "whsec_of_another_endpoint"), body=body).status == 400
+        assert ring("webhook") == {"WebhookRefused", "WebhookSilent"}
+
+    def test_a_table_that_is_gone(self, api: Api, aws: Aws, ring: Callable[[str], set[str]]) -> None:
+        aws.clients.dynamodb.delete_table(TableName=aws.template.ref("Subscriptions"))
+        body = json.dumps(event()).encode()
+        assert api.send(ROUTE, headers=signed(body), body=body).status >= 500
+        assert ring("webhook") == {"WebhookFailing", "WebhookSilent"}
+
+    def test_an_event_that_arrives_late(self, api: Api, ring: Callable[[str], set[str]]) -> None:
+        body = json.dumps(event(created=int(time.time()) - 1200)).encode()
+        assert api.send(ROUTE, headers=signed(body), body=body).status == 200
+        assert ring("webhook") == {"MirrorLag"}
+
+    def test_a_secret_that_somebody_broke(
+        self, api: Api, aws: Aws, ring: Callable[[str], set[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        body = json.dumps(event()).encode()
+        assert api.send(ROUTE, headers=signed(body), body=body).status == 200
+        secret_id = aws.template.ref("SigningSecrets")
+        aws.clients.secretsmanager.put_secret_value(SecretId=secret_id, SecretString="{")
+        ring("webhook")
+        store = webhook_app._wire().receiver.signing_secrets
+        monkeypatch.setattr(store, "_monotonic", lambda: time.monotonic() + 1000)
+        assert api.send(ROUTE, headers=signed(body), body=body).status == 200
+        assert ring("webhook") == {"SecretKept"}
+
+    def test_stripe_limits_the_rate_of_reads(
+        self, api: Api, aws: Aws, simulator: RunningSimulator, ring: Callable[[str], set[str]]
+    ) -> None:
+        world = WebhookWorld(api, aws)
+        two_events(world, simulator)
+        ring("webhook")
+        simulator.admin("POST", "faults", {"fail": [{"status": 429, "times": 1}]})
+        world.settle()
+        assert ring("webhook") == {"StripeReadsWaiting", "WebhookSilent"}
+
+
+class TestPortal:
+    @pytest.fixture
+    def world(self, api: Api, simulator: RunningSimulator) -> World:
+        return World(api, simulator)
+
+    def fail(self, world: World, **failure: Any) -> None:
+        world.simulator.admin(
+            "POST", "faults", {"fail": [{"path": "/v1/billing_portal/sessions", "times": 50, **failure}]}
+        )
+
+    def test_an_ordinary_opening_rings_nothing(self, world: World, ring: Callable[[str], set[str]]) -> None:
+        assert world.follow(token=world.token()).status == 303
+        assert ring("create_session") == set()
+
+    def test_a_key_that_was_revoked(self, world: World, ring: Callable[[str], set[str]]) -> None:
+        self.fail(world, status=401, message="Invalid API Key provided")
+        assert world.follow(token=world.token()).status == 500
+        assert ring("create_session") == {"PortalBroken"}
+
+    def test_a_fault_of_our_own(
+        self, world: World, ring: Callable[[str], set[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(create_session_app, "_wire", lambda: 1 / 0)
+        assert world.follow(token=world.token()).status == 500
+        assert ring("create_session") == {"PortalBroken"}
+
+    def test_stripe_is_down(self, world: World, ring: Callable[[str], set[str]]) -> None:
+        self.fail(world, status=503, message="down")
+        assert world.follow(token=world.token()).status == 503
+        assert ring("create_session") == {"PortalUnavailable"}
+
+
+class TestAudit:
+    @pytest.fixture(autouse=True)
+    def account(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+        account = Account(endpoint=aws.template.outputs()["WebhookUrl"])
+        with serve(account) as stripe_base:
+            overrides = {"STRIPE_API_BASE": stripe_base}
+            for name, value in aws.template.environment("NightlyAuditFunction", overrides).items():
+                monkeypatch.setenv(name, value)
+            wiring.clients.cache_clear()
+            wiring.secrets.cache_clear()
+            yield account
+            stripe_client.cache_clear()
+
+    def test_a_night_that_finds_the_mirror_as_it_should_be_rings_nothing(self, ring: Callable[[str], set[str]]) -> None:
+        run_durably(audit_app.handler, "nightly_audit", {})
+        assert ring("nightly_audit") == set()
+
+    def test_no_night(self, ring: Callable[[str], set[str]]) -> None:
+        assert ring("nightly_audit") == {"NoAudit"}
+
+    def test_a_subscription_that_the_mirror_missed(self, account: Account, ring: Callable[[str], set[str]]) -> None:
+        account.subscriptions = [subscription(1)]
+        run_durably(audit_app.handler, "nightly_audit", {})
+        assert ring("nightly_audit") == {"DriftRepaired"}
+
+    def test_a_sender_that_ses_refuses(self, aws: Aws, ring: Callable[[str], set[str]]) -> None:
+        aws.clients.sesv2.delete_email_identity(EmailIdentity="audit@shop.example")
+        with pytest.raises(ExecutionFailed, match="SES refused the mail"):
+            run_durably(audit_app.handler, "nightly_audit", {})
+        assert ring("nightly_audit") == {"AuditFailed", "NoAudit"}
+
+
+def test_every_alarm_about_a_metric_of_our_own_is_drilled(ours: dict[str, dict[str, Any]]) -> None:
+    assert set(ours) <= set(re.findall(r'"([A-Z]\w+)"[,}]', Path(__file__).read_text()))
