@@ -17,7 +17,7 @@ from stripe import StripeClient
 
 from cli.deployment import KEY_VARIABLE
 from cli.terminal import Language, Rate, day, is_subscription_id, printable, zone
-from shared.audit.acknowledgement import PAUSE_OK, PAUSE_OK_BY, PAUSE_OK_NOTE, acknowledgement_of
+from shared.audit.acknowledgement import AUDIT_OK, PAUSE_OK, acknowledgement_of, metadata_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.i18n import ENGLISH, Message, _, _n, listed, sentences, verbatim
 from shared.mirror.table import SubscriptionTable
@@ -35,6 +35,7 @@ from shared.stripe.gateway import StripeJson, read_from_stripe, stripe_errors
 from shared.stripe.lists import pages, with_whole_subscriptions
 from shared.stripe.money import MonthlyAmount, add_amounts, monthly_amount, written_amounts
 from shared.stripe.pacing import RateLimit, Retries, refusals
+from shared.stripe.periods import next_invoice_at
 from shared.stripe.subscription import Subscription, is_paused, read_subscription
 
 if TYPE_CHECKING:
@@ -168,20 +169,9 @@ def resume_plan(
             return PausePlan(what, _unset, None if named else _NOT_KNOWN)
 
 
-def _next_invoice_at(subscription: Subscription) -> int | None:
-    """Return the Unix second of the next invoice; `None` if that is not known.
-
-    Stripe invoices at the end of a period, of the items whose period ends first, and at the end of a trial.
-    """
-    if subscription.status == "trialing" and subscription.trial_end is not None:
-        return subscription.trial_end
-    ends = [item.current_period_end for item in subscription.items if item.current_period_end is not None]
-    return min(ends, default=subscription.current_period_end)
-
-
 def will_be_charged(subscription: Subscription) -> bool:
     """Whether a resume leads to a charge: not if it ends before its next invoice, nor if there is nothing to pay."""
-    invoice = _next_invoice_at(subscription)
+    invoice = next_invoice_at(subscription)
     ends_at = subscription.cancel_at
     ends_first = ends_at is not None and invoice is not None and ends_at <= invoice
     return not (subscription.cancel_at_period_end or ends_first or monthly_amount(subscription).is_zero)
@@ -189,7 +179,7 @@ def will_be_charged(subscription: Subscription) -> bool:
 
 def next_charge_on(subscription: Subscription, now: datetime) -> date | None:
     """Return the day (UTC) of the first invoice that is collected after a resume; `None` if that is not known."""
-    invoice = _next_invoice_at(subscription)
+    invoice = next_invoice_at(subscription)
     return None if invoice is None or invoice <= now.timestamp() else datetime.fromtimestamp(invoice, UTC).date()
 
 
@@ -413,15 +403,18 @@ def _raw(client: StripeClient, limit: RateLimit, subscription_id: str) -> Stripe
 @app.command()
 def acknowledge(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
-    subscription: Annotated[str, typer.Argument(help="The paused subscription, sub_...")],
+    subscription: Annotated[str, typer.Argument(help="The subscription, sub_...")],
     *,
     until: Annotated[str | None, typer.Option(help="The last day, YYYY-MM-DD (default: until further notice).")] = None,
     note: Annotated[str, typer.Option(help="Why the pause is right; up to 500 characters.")] = "",
     by: Annotated[str, typer.Option(envvar="USER", help="Who acknowledges it.")] = "",
+    findings: Annotated[
+        bool, typer.Option("--findings", help="Acknowledge what the audit finds of it besides a pause.")
+    ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Take the acknowledgement back.")] = False,
     language: Language = ENGLISH,
 ) -> None:
-    """Keep a pause that the team wants out of the audit's headline, until a day.
+    """Keep a pause that the team wants out of the audit's headline, or all else that it finds, until a day.
 
     It is written to the subscription's metadata; nobody's pause or charge is changed.
     """
@@ -439,13 +432,11 @@ def acknowledge(  # noqa: PLR0913 - each an option of the command
     if last is not None and last < _now(deployment).date():
         raise InvalidRequest("bad_date", f"{last} is over: --until is the last day of the acknowledgement")
     value = "yes" if last is None else last.isoformat()
-    metadata = {PAUSE_OK: value, PAUSE_OK_BY: by, PAUSE_OK_NOTE: note}
+    metadata = metadata_of(AUDIT_OK if findings else PAUSE_OK, value, by, note)
     if remove:
         metadata = dict.fromkeys(metadata, "")
-    elif not is_paused(read_subscription(_raw(deployment.operator_stripe, limit, subscription)), _now(deployment)):
-        raise InvalidRequest(
-            "not_paused", f"{subscription} is not paused: an acknowledgement would hide its next pause"
-        )
+    elif not findings:
+        _check_paused(deployment, limit, subscription)
     limit.wait()
     with refusals(), _writing():
         deployment.operator_stripe.v1.subscriptions.update(subscription, {"metadata": metadata})
@@ -455,6 +446,16 @@ def acknowledge(  # noqa: PLR0913 - each an option of the command
         _write(_("{subscription}: acknowledged until further notice", subscription=subscription), language)
     else:
         _write(_("{subscription}: acknowledged until {day}", subscription=subscription, day=last), language)
+
+
+def _check_paused(deployment: "Deployment", limit: RateLimit, subscription_id: str) -> None:
+    found = read_subscription(_raw(deployment.operator_stripe, limit, subscription_id))
+    if not is_paused(found, _now(deployment)):
+        raise InvalidRequest(
+            "not_paused",
+            f"{subscription_id} is not paused: an acknowledgement would hide its next pause. Add --findings for what "
+            "else the audit finds of it",
+        )
 
 
 @app.command()

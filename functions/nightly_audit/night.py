@@ -15,7 +15,7 @@ from functions.nightly_audit.audits_table import AuditsTable, MailStatus, last_c
 from functions.nightly_audit.bucket import FindingSink, ReportBucket, ScanState
 from functions.nightly_audit.mail import Mailer
 from functions.nightly_audit.settings import NightlyAuditSettings
-from shared.audit.check import AuditDay
+from shared.audit.check import AuditDay, WaitingMessages
 from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import NIGHT_WITHOUT_MAIL, Finding, ListChange, PausedFindings, Severity
 from shared.audit.rendering.as_csv import write_csv
@@ -56,6 +56,7 @@ class NightlyAudit:
     audits: AuditsTable
     bucket: ReportBucket
     mailer: Mailer
+    dead_letters: Callable[[], Mapping[str, WaitingMessages]]
     clock: Callable[[], float] = time.time
     step_seconds: float = 120
 
@@ -177,6 +178,7 @@ class NightlyAudit:
             allow_verified_email=settings.allow_verified_email,
             account=settings.stripe_account_id,
             options=settings,
+            dead_letters=self.dead_letters,
         )
         scan = Scan(sources, self._day(run), CHECKS, paused.add, seen, state.drift)
         scan.load(state.checks)

@@ -1,7 +1,7 @@
 """Makes what the nightly audit needs: clients once per execution environment, settings at each step."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import boto3
@@ -11,8 +11,11 @@ from functions.nightly_audit.audits_table import AuditsTable
 from functions.nightly_audit.bucket import ReportBucket
 from functions.nightly_audit.mail import Mailer
 from functions.nightly_audit.night import NightlyAudit
-from functions.nightly_audit.settings import read_settings
+from functions.nightly_audit.settings import NightlyAuditSettings, read_settings
+from shared.audit.check import WaitingMessages, at
+from shared.audit.checks.mirror import LOST_AUDITS, UNREADABLE_EVENTS, UNSETTLED_EVENTS
 from shared.aws import AWS_CONFIG
+from shared.mirror.dead_letters import queue_state
 from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore, StripeSecret
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_sesv2 import SESV2Client
+    from types_boto3_sqs import SQSClient
     from types_boto3_ssm import SSMClient
 
 
@@ -43,6 +47,7 @@ class _Clients:
     s3: "S3Client"
     dynamodb: "DynamoDBClient"
     secretsmanager: "SecretsManagerClient"
+    sqs: "SQSClient"
 
 
 @cache
@@ -54,6 +59,7 @@ def clients() -> _Clients:
         boto3.client("s3", config=BUCKET_CONFIG),
         boto3.client("dynamodb", config=AWS_CONFIG),
         boto3.client("secretsmanager", config=AWS_CONFIG),
+        boto3.client("sqs", config=AWS_CONFIG),
     )
 
 
@@ -61,6 +67,17 @@ def clients() -> _Clients:
 def secrets(secret_id: str) -> SecretStore[StripeSecret]:
     """Make the store of the secret, once: it caches."""
     return SecretStore("SECRET_ID", secret_id, StripeSecret, clients().secretsmanager)
+
+
+def dead_letters(sqs: "SQSClient", settings: NightlyAuditSettings) -> dict[str, WaitingMessages]:
+    """Look at the deployment's dead-letter queues. Raises `Unavailable`."""
+    urls = {
+        UNREADABLE_EVENTS: settings.dead_letter_queue_url,
+        UNSETTLED_EVENTS: settings.settle_dead_letter_queue_url,
+        LOST_AUDITS: settings.audit_dead_letter_queue_url,
+    }
+    states = {name: queue_state(sqs, url) for name, url in urls.items()}
+    return {name: WaitingMessages(state.number, at(state.oldest_sent_at)) for name, state in states.items()}
 
 
 def wire() -> NightlyAudit:
@@ -78,4 +95,5 @@ def wire() -> NightlyAudit:
         AuditsTable(aws.dynamodb, settings.audits_table_name),
         ReportBucket(aws.s3, settings.audit_bucket),
         Mailer(aws.ses, settings.audit_email_from, settings.audit_email_to),
+        partial(dead_letters, aws.sqs, settings),
     )

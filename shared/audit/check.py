@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
-from typing import Self
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from shared.audit.findings import SAMPLE, Finding, Severity
@@ -138,6 +138,10 @@ def _no_prices(_product_id: str) -> Sequence[StripeJson]:
     return ()
 
 
+def _look_up_nothing(_path: str) -> StripeJson | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class AuditContext:
     """What a check may look at besides its subject.
@@ -147,6 +151,7 @@ class AuditContext:
     second. `paid_through`: the end of the last period that was seen before the pause. `listed`: the subscriptions as
     Stripe's JSON. `prices_of`: a product's prices, at the cost of a request. `allow_verified_email`: the deployment's
     setting. `customers`: those seen before in this run. `options`: what the team decided about its audit.
+    `look_up`: one object by its path, at the cost of a request; `None` where the team does not want that, or it failed.
     """
 
     now: datetime
@@ -163,6 +168,7 @@ class AuditContext:
     button_removed_on: date = PAUSE_BUTTON_REMOVED_ON
     timezone: ZoneInfo = _UTC
     options: AuditOptions = DEFAULT_OPTIONS
+    look_up: Callable[[str], StripeJson | None] = _look_up_nothing
 
     @property
     def button_removed_at(self) -> int:
@@ -185,11 +191,44 @@ class AuditContext:
 
 
 @dataclass(frozen=True, slots=True)
+class UnpaidInvoice:
+    """An open invoice of a subscription, and the status and metadata that the subscription has now.
+
+    `is_automatic`: Stripe charges it, instead of the customer paying it. `amount_remaining` is in the currency's
+    smallest unit.
+    """
+
+    id: str
+    is_automatic: bool
+    subscription_id: str
+    status: str
+    metadata: Mapping[str, Any]
+    amount_remaining: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicesRead:
+    """Invoices that have been unpaid for longer than the team's limits, the newest first; `whole`: these are all."""
+
+    invoices: tuple[UnpaidInvoice, ...] = ()
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingMessages:
+    """A dead-letter queue: how many messages it holds, and when the oldest that was looked at was sent (aware)."""
+
+    number: int
+    oldest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """What the account has once, or few of, as Stripe's raw JSON; `None` is what the key may not read.
+    """What the account has once, or few of, as Stripe's raw JSON; `None` is what was not, or could not be, read.
 
     `undelivered`: events about subscriptions, the newest first; `undelivered_whole`: whether these are all. `drift`:
-    what the comparison with the mirror found, if there was one.
+    what the comparison with the mirror found, if there was one. `dead_letters`: the deployment's queues by name.
     """
 
     subscriptions_read: int
@@ -199,6 +238,9 @@ class AccountFacts:
     undelivered_whole: bool = True
     webhook_url: str | None = None
     drift: DriftTotals | None = None
+    unpaid_invoices: InvoicesRead | None = None
+    event_destinations: Sequence[StripeJson] | None = None
+    dead_letters: Mapping[str, WaitingMessages] | None = None
 
 
 def nothing(_subject: object, _audit: AuditContext) -> tuple[Finding, ...]:
@@ -210,12 +252,15 @@ def nothing(_subject: object, _audit: AuditContext) -> tuple[Finding, ...]:
 class Check:
     """A named check. It sees every object once and keeps nothing between them; configurations are Stripe's raw JSON.
 
-    `severities` are all that its findings can have, the worst first.
+    `severities` are all that its findings can have, the worst first. `reports` says what it finds, and `permission`
+    what the key has to be allowed to read for it, besides subscriptions: both are for the documentation.
     """
 
     name: str
     title: Message
     severities: tuple[Severity, ...]
+    reports: str = ""
+    permission: str = ""
     of_subscription: Callable[[Subscription, AuditContext], Iterable[Finding]] = nothing
     of_configuration: Callable[[StripeJson, AuditContext], Iterable[Finding]] = nothing
     of_account: Callable[[AccountFacts, AuditContext], Iterable[Finding]] = nothing

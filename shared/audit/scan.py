@@ -8,10 +8,20 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from stripe import StripeClient
 
-from shared.audit.check import AccountFacts, AuditContext, AuditDay, Check, DriftTotals
+from shared.audit.check import (
+    AccountFacts,
+    AuditContext,
+    AuditDay,
+    Check,
+    DriftTotals,
+    InvoicesRead,
+    UnpaidInvoice,
+    WaitingMessages,
+)
 from shared.audit.check_run import CheckRun, CheckRunState, read_optional
 from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import MIRROR_UNREADABLE, MISSING_PERMISSION, Finding, PausedFindings, Severity
@@ -23,7 +33,16 @@ from shared.mirror.comparison import Comparison, SeenSubscriptions, key_of, read
 from shared.mirror.rule import Mirror
 from shared.mirror.table import SubscriptionTable, item_key
 from shared.stripe.gateway import StripeJson, SubscriptionRead
-from shared.stripe.lists import EVENT_TYPES, EXPANDED, EXPANDED_CUSTOMER, ListPage, Window, WindowReader, pages
+from shared.stripe.lists import (
+    EVENT_TYPES,
+    EXPANDED,
+    EXPANDED_CUSTOMER,
+    EXPANDED_SCHEDULE,
+    ListPage,
+    Window,
+    WindowReader,
+    pages,
+)
 from shared.stripe.pacing import RateLimit, Retries, limited_reads
 
 logger = logging.getLogger(__name__)
@@ -36,6 +55,12 @@ MOST_EVENTS = 1000
 TIME_TO_DELIVER = timedelta(hours=1)
 # Each list besides the subscriptions has this long. With the last request of each, all of them fit in one invocation.
 LIST_SECONDS = 100
+# Of each kind of unpaid invoice.
+MOST_INVOICES = 1000
+DESTINATIONS = "/v2/core/event_destinations"
+MOST_DESTINATION_PAGES = 10
+# The permission for what is read one by one, as the Dashboard names it.
+_LOOKED_UP = {"customers": "Customers", "payment_methods": "Payment Methods"}
 # Requests for the prices of products, of all configurations together.
 MOST_PRODUCTS_READ = 50
 # What the mirror has and Stripe's list has not costs a request each. Usually that is little, of test clocks or of lost
@@ -47,7 +72,8 @@ MOST_ASKED = 5000
 class Sources:
     """Where an audit reads, and within which rate; `repair` writes what differs in the mirror.
 
-    `allow_verified_email` and `options` are settings of the deployment that is audited.
+    `allow_verified_email` and `options` are settings of the deployment that is audited. `dead_letters` looks at its
+    dead-letter queues; it raises `Unavailable`.
     """
 
     client: StripeClient
@@ -60,6 +86,7 @@ class Sources:
     streams: int = 8
     account: str | None = None
     options: AuditOptions = DEFAULT_OPTIONS
+    dead_letters: Callable[[], Mapping[str, WaitingMessages] | None] = lambda: None
 
     def comparison(self, day: AuditDay, seen: SeenSubscriptions) -> Comparison:
         """Start a comparison of the mirror with Stripe."""
@@ -93,6 +120,92 @@ def undelivered_events(client: StripeClient, retries: Retries, now: datetime) ->
     }
     events = (each for page in pages(client, retries, "/v1/events", params) for each in page.data)
     return [{"id": each["id"], "created": each["created"]} for each in islice(events, MOST_EVENTS + 1)]
+
+
+def unpaid_invoices(client: StripeClient, retries: Retries, now: datetime, options: AuditOptions) -> InvoicesRead:
+    """Return up to `MOST_INVOICES` invoices of each kind that have been unpaid for longer than `options` allows.
+
+    What Stripe charges counts from its creation, what the customer pays from its due date. Each comes with its
+    subscription (docs.stripe.com/api/invoices/list, whose `expand` reaches four levels).
+    """
+    limits = {
+        "charge_automatically": ("created", options.max_past_due_days),
+        "send_invoice": ("due_date", options.max_overdue_days),
+    }
+    found: list[UnpaidInvoice] = []
+    whole = True
+    for method, (dated, days) in limits.items():
+        if not days:
+            continue
+        params = {
+            "status": "open",
+            "collection_method": method,
+            dated: {"lte": int((now - timedelta(days=days)).timestamp())},
+            "expand": ["data.parent.subscription_details.subscription"],
+        }
+        read = (each for page in pages(client, retries, "/v1/invoices", params) for each in page.data)
+        listed = list(islice(filter(None, map(_of_a_subscription, read)), MOST_INVOICES + 1))
+        whole = whole and len(listed) <= MOST_INVOICES
+        found += listed[:MOST_INVOICES]
+    return InvoicesRead(tuple(found), whole)
+
+
+def _of_a_subscription(invoice: StripeJson) -> UnpaidInvoice | None:
+    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    subscription = details.get("subscription")
+    if not isinstance(subscription, Mapping):
+        return None
+    return UnpaidInvoice(
+        str(invoice["id"]),
+        invoice.get("collection_method") == "charge_automatically",
+        str(subscription["id"]),
+        str(subscription.get("status")),
+        dict(subscription.get("metadata") or {}),
+        int(invoice["amount_remaining"]),
+        str(invoice["currency"]),
+    )
+
+
+def event_destinations(client: StripeClient, retries: Retries) -> list[StripeJson]:
+    """Return the account's event destinations (`GET /v2/core/event_destinations`), their addresses included.
+
+    A list of version 2 names its next page by a URL, and takes no cursor (stripe-python 16.1.0).
+    """
+    found: list[StripeJson] = []
+    path, params = DESTINATIONS, {"include": ["webhook_endpoint.url"]}
+    for _page in range(MOST_DESTINATION_PAGES):
+        answer = retries.of_stripe(partial(client.raw_request, "get", path, max_network_retries=0, **params))
+        found += answer.data["data"]
+        following = answer.data.get("next_page_url")
+        if not following:
+            break
+        # The client's own address and no other: only the path and the query are taken.
+        parts = urlsplit(following)
+        path, params = f"{DESTINATIONS}?{parts.query}", {}
+    return found
+
+
+class LookUps:
+    """Objects read one by one, each at the cost of a request; none after one has failed, which is a finding."""
+
+    def __init__(self, client: StripeClient, retries: Retries, add: Callable[[Finding], None]) -> None:
+        self._client = client
+        self._retries = retries
+        self._add = add
+        self._failed = False
+
+    def __call__(self, path: str) -> StripeJson | None:
+        """Return the object at a path of the API; `None` if it cannot be read."""
+        if self._failed:
+            return None
+
+        def read() -> StripeJson:
+            found: StripeJson = self._client.raw_request("get", path, max_network_retries=0).data
+            return found
+
+        found = read_optional(lambda: self._retries.of_stripe(read), _LOOKED_UP[path.split("/")[2]], self._add)
+        self._failed = found is None
+        return found
 
 
 class Prices:
@@ -173,6 +286,9 @@ class Scan:
             timezone=day.timezone,
             options=sources.options,
         )
+        if sources.options.reads_payment_methods:
+            look_up = LookUps(sources.client, Retries(sources.limit), self._add_own_finding)
+            context = replace(context, look_up=look_up)
         self.checks = CheckRun(checks, context, paused)
         self._day = day
         self._seen, self._drift = seen, drift
@@ -190,7 +306,8 @@ class Scan:
     ) -> tuple[Window, ...]:
         """Read subscriptions until none is left or `more` returns false; return the windows that are left."""
         sources = self._sources
-        expand = (*EXPANDED, EXPANDED_CUSTOMER) if sources.options.audit_names_customers else EXPANDED
+        customer = (EXPANDED_CUSTOMER,) if sources.options.audit_names_customers else ()
+        expand = (*EXPANDED, *customer, EXPANDED_SCHEDULE)
         reader = WindowReader(sources.client, sources.limit, windows, streams=sources.streams, expand=expand)
         for page in reader.pages(more):
             self._see(page)
@@ -237,7 +354,10 @@ class Scan:
                     kept.append(raw)
             return kept
 
+        day, options = self._day, self._sources.options
         endpoints = partial(webhook_endpoints, client, self._retries)
+        destinations = partial(event_destinations, client, self._retries)
+        unpaid = partial(unpaid_invoices, client, self._retries, day.now, options)
         undelivered = partial(undelivered_events, client, self._retries, self._day.now)
         events = self._read_list(undelivered, "Events")
         checks.check_account(
@@ -249,8 +369,14 @@ class Scan:
                 undelivered_whole=events is None or len(events) <= MOST_EVENTS,
                 webhook_url=webhook_url,
                 drift=self.drift(),
+                unpaid_invoices=self._read_list(unpaid, "Invoices"),
+                event_destinations=self._read_list(destinations, "Event Destinations"),
+                dead_letters=self._read_list(self._sources.dead_letters, "dead-letter queues"),
             )
         )
+
+    def _add_own_finding(self, finding: Finding) -> None:
+        self.checks.add_own_finding(finding)
 
     def _read_list(self, read: Callable[[], _Result], permission: str) -> _Result | None:
         """Read a list for `LIST_SECONDS` at most; one that cannot be read is a finding."""

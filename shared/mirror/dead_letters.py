@@ -206,6 +206,37 @@ class DeadLetterReader:
             raise _unavailable(error) from error
 
 
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """How many messages a queue holds, and when the oldest of a few was sent (Unix seconds); `None` for no message."""
+
+    number: int
+    oldest_sent_at: int | None
+
+
+def queue_state(client: "SQSClient", queue_url: str) -> QueueState:
+    """Look at a queue without taking anything from it.
+
+    SQS counts approximately, and shows no more than ten messages: about the oldest, in a standard queue. Raises
+    `Unavailable`.
+    """
+    try:
+        counts = client.get_queue_attributes(
+            QueueUrl=queue_url,
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        )["Attributes"]
+        messages = client.receive_message(
+            QueueUrl=queue_url,
+            MaxNumberOfMessages=_BATCH,
+            VisibilityTimeout=0,
+            MessageSystemAttributeNames=["SentTimestamp"],
+        ).get("Messages", [])
+    except (ClientError, BotoCoreError) as error:
+        raise _unavailable(error) from error
+    sent = [int(message["Attributes"]["SentTimestamp"]) // 1000 for message in messages]
+    return QueueState(sum(map(int, counts.values())), min(sent, default=None))
+
+
 def _letter(message: "MessageTypeDef") -> DeadLetter:
     attributes = message.get("MessageAttributes", {})
     # The bundle's own attribute, EventBridge's, or Lambda's.

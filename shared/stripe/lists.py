@@ -46,6 +46,7 @@ EVENT_TYPES = tuple(
 # (docs.stripe.com/api/expanding_objects).
 EXPANDED = ("data.discounts.source.coupon",)
 EXPANDED_CUSTOMER = "data.customer"
+EXPANDED_SCHEDULE = "data.schedule"
 
 
 @dataclass(frozen=True, slots=True)

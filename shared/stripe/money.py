@@ -1,7 +1,7 @@
 """What a subscription is worth a month, exactly or not at all, and amounts of money as people write them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any
@@ -78,11 +78,25 @@ def read_discounts(raw: Mapping[str, Any], now: int) -> Discounts:
     Stripe sends ids unless `discounts.source.coupon` is expanded (before API 2025-09-30.clover: `discounts`). Those of
     an item cannot be expanded that far in a list, and are unread.
     """
-    found = raw.get("discounts") or [each for each in (raw.get("discount"),) if each]
-    read = [_read_discount(each) for each in found if not _has_ended(each, now)]
+    read = [_read_discount(each) for each in discounts_in_force(raw, now)]
     items = raw.get("items")
     of_items = any(each.get("discounts") or each.get("discount") for each in (items.get("data", ()) if items else ()))
     return Discounts(tuple(filter(None, read)), unread=of_items or None in read)
+
+
+def discounts_in_force(raw: Mapping[str, Any], now: int) -> Iterator[Any]:
+    """Return the subscription's own discounts, as ids or as JSON, that have not ended at `now` (Unix seconds)."""
+    found = raw.get("discounts") or [each for each in (raw.get("discount"),) if each]
+    return (each for each in found if not _has_ended(each, now))
+
+
+def coupon_of(discount: Any) -> Mapping[str, Any] | None:
+    """Return the coupon of a discount, where Stripe has expanded it."""
+    if not isinstance(discount, Mapping):
+        return None
+    source = discount.get("source")
+    coupon = discount.get("coupon") or (source.get("coupon") if isinstance(source, Mapping) else None)
+    return coupon if isinstance(coupon, Mapping) else None
 
 
 def _has_ended(discount: Any, now: int) -> bool:
@@ -91,14 +105,16 @@ def _has_ended(discount: Any, now: int) -> bool:
 
 
 def _read_discount(discount: Any) -> Discount | None:
-    if not isinstance(discount, Mapping):
-        return None
-    source = discount.get("source")
-    coupon = discount.get("coupon") or (source.get("coupon") if isinstance(source, Mapping) else None)
-    if not isinstance(coupon, Mapping):
+    coupon = coupon_of(discount)
+    if coupon is None:
         return None
     percent, amount = _number(coupon.get("percent_off")), _number(coupon.get("amount_off"))
     return Discount(coupon.get("duration"), percent, amount, coupon.get("currency")) if percent or amount else None
+
+
+def is_zero(amount: str | None) -> bool:
+    """Whether a price's amount is known to be nothing."""
+    return amount is not None and bool(_AMOUNT.fullmatch(amount)) and not Decimal(amount)
 
 
 def _number(value: Any) -> Decimal | None:

@@ -40,6 +40,17 @@ def _months_before(end: datetime, months: int, day: int) -> datetime:
     return end.replace(year=year, month=month + 1, day=min(day, monthrange(year, month + 1)[1]))
 
 
+def next_invoice_at(subscription: Subscription) -> int | None:
+    """Return the Unix second of the next invoice; `None` if that is not known.
+
+    Stripe invoices at the end of a period, of the items whose period ends first, and at the end of a trial.
+    """
+    if subscription.status == "trialing" and subscription.trial_end is not None:
+        return subscription.trial_end
+    ends = [item.current_period_end for item in subscription.items if item.current_period_end is not None]
+    return min(ends, default=subscription.current_period_end)
+
+
 @dataclass(frozen=True, slots=True)
 class PaidUntil:
     """When the time that was paid before a pause ended, or will end (Unix seconds).

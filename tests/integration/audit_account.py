@@ -63,7 +63,7 @@ class Account:
         found = [each for each in everything[start:] if gte <= each.get("created", gte) < lt]
         if parts.path == "/v1/subscriptions" and "status" not in query:
             found = [each for each in found if each["status"] != "canceled"]
-        limit = int(query["limit"][0])
+        limit = int(query.get("limit", ["10"])[0])
         data = [_expanded(each, parts.query) for each in found[:limit]]
         return 200, {"object": "list", "url": parts.path, "data": data, "has_more": limit < len(found)}
 

@@ -189,6 +189,19 @@ def test_a_service_that_honors_pauses_gets_an_all_clear_until_a_pause_is_too_old
     assert "older than 365 days" in body(sent(aws)[-1], "plain")
 
 
+def test_what_waits_in_the_dead_letter_queues_is_counted_and_left_there(aws: Aws) -> None:
+    sqs = aws.clients.sqs
+    queues = {name: aws.template.ref(name) for name in ("DeadLetterQueue", "AuditDeadLetterQueue")}
+    for number in range(12):
+        sqs.send_message(QueueUrl=queues["DeadLetterQueue"], MessageBody=str(number))
+    sqs.send_message(QueueUrl=queues["AuditDeadLetterQueue"], MessageBody="{}")
+    for _again in range(2):
+        run(send_again=True)
+        text = body(sent(aws)[-1], "plain")
+        assert "12 events could not be understood, and wait in the dead-letter queue." in text
+        assert "1 run of the audit was not started, or failed" in text
+
+
 def test_the_night_repairs_a_mirror_that_had_drifted(aws: Aws, account: Account, table: MirrorTable) -> None:
     lost, changed, dead = (subscription(number, pause_collection=None) for number in range(3))
     account.subscriptions = [lost, changed, dead | {"status": "canceled", "ended_at": 1_700_000_000}]

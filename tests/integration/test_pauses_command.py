@@ -203,6 +203,7 @@ def portal(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Call
         uncertainty=timedelta(seconds=3),
         allow_verified_email=False,
         retention=timedelta(days=400),
+        parameters={},
     )
     monkeypatch.setattr(Deployment, "of_stack", lambda _: deployment)
     return lambda *words, answers=None: CliRunner().invoke(app, [*words], input=answers)

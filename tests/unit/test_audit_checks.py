@@ -1,24 +1,22 @@
 """The checks of the account: its configurations, endpoints, events and customers."""
 
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared.audit.check import AccountFacts, AuditContext, SeenCustomers
+from shared.audit.check import AccountFacts, AuditContext, SeenCustomers, WaitingMessages
 from shared.audit.checks import configurations as configuration_checks
 from shared.audit.checks import mirror as mirror_checks
 from shared.audit.checks import subscriptions as subscription_checks
-from shared.audit.checks.configurations import CHECKS_OF_RULES
-from shared.audit.checks.registry import CHECKS, OWN_TITLES, title_of
+from shared.audit.checks.registry import CHECKS, OWN_FINDINGS, title_of
 from shared.audit.findings import SAMPLE, Finding, Findings, Severity
 from shared.i18n import verbatim
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
 from shared.stripe.money import written_amount, written_amounts
 from shared.stripe.subscription import SubscriptionItem
+from tests.audit_tables import OWN_CHECKS, PAGE, with_table
 from tests.fakes import subscription
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -183,6 +181,58 @@ def test_undelivered_events_are_counted_and_the_oldest_is_dated() -> None:
     assert list(mirror_checks.find_undelivered(account(undelivered=[]), AUDIT)) == []
 
 
+def destination(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "ed_1",
+        "status": "enabled",
+        "status_details": None,
+        "enabled_events": ["v1.customer.subscription.updated"],
+        **changes,
+    }
+
+
+def disabled(reason: str | None) -> dict[str, Any]:
+    return {"status": "disabled", "status_details": {"disabled": {"reason": reason}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "severity", "words"),
+    [
+        (disabled("no_aws_event_source_exists"), Severity.CRITICAL, "gone from Amazon EventBridge"),
+        (disabled("user"), Severity.INFO, "Somebody of the team has disabled it"),
+        (disabled("reason_of_tomorrow"), Severity.CRITICAL, "will not retry."),
+        ({"status": "disabled"}, Severity.CRITICAL, "will not retry."),
+        (disabled(None) | {"enabled_events": ["v1.customer.created"]}, None, ""),
+        ({"amazon_eventbridge": {"aws_event_source_status": "deleted"}}, Severity.CRITICAL, "is deleted on Amazon"),
+        ({"amazon_eventbridge": {"aws_event_source_status": "pending"}}, Severity.CRITICAL, "is pending on Amazon"),
+        ({"amazon_eventbridge": {"aws_event_source_status": "active"}}, None, ""),
+        ({"amazon_eventbridge": {"aws_event_source_status": "unknown"}}, None, ""),
+        ({"amazon_eventbridge": None}, None, ""),
+    ],
+)
+def test_the_health_of_event_destinations(changes: dict[str, Any], severity: Severity | None, words: str) -> None:
+    findings = list(mirror_checks.find_destination_faults(account(event_destinations=[destination(**changes)]), AUDIT))
+    assert [finding.severity for finding in findings] == ([severity] if severity else [])
+    assert all(words in finding.meaning.say("en") and finding.subjects == ("ed_1",) for finding in findings)
+
+
+def test_each_queue_says_what_waits_in_it_and_since_when() -> None:
+    waiting = {
+        "unreadable_events": WaitingMessages(3, datetime(2026, 11, 20, 23, 59, tzinfo=UTC)),
+        "unsettled_events": WaitingMessages(0),
+        "lost_audits": WaitingMessages(1),
+    }
+    events, runs = mirror_checks.find_dead_letters(account(dead_letters=waiting), AUDIT)
+    assert events.meaning.say("en") == (
+        "3 events could not be understood, and wait in the dead-letter queue. The oldest one that was read is from "
+        "20 November 2026 (UTC)."
+    )
+    assert "portal replay" in events.action.say("en")
+    assert runs.meaning.say("en").endswith("waits in its dead-letter queue.")
+    assert (events.code, runs.code) == ("unreadable_events", "lost_audits")
+    assert list(mirror_checks.find_dead_letters(account(), AUDIT)) == []
+
+
 def test_what_is_said_of_thousands_is_one_finding_with_a_few_names() -> None:
     found = Findings()
     for number in range(1000):
@@ -194,30 +244,14 @@ def test_what_is_said_of_thousands_is_one_finding_with_a_few_names() -> None:
 
 
 # ------------------------------------------------------------------ the registry, its documentation, and the two langua
-DOC = (Path(__file__).parents[2] / "docs" / "reference" / "audit.md").read_text()
-ROWS = {
-    name: (severities, title)
-    for name, severities, title in re.findall(
-        r"^\| `(\w+)` \| ((?:(?:critical|warning|info)(?:, )?)+) \| ([^|]+) \|", DOC, re.MULTILINE
-    )
-}
-
-
-# Those of the rules about configurations are documented with `portal lint`.
-OWN_CHECKS = [check for check in CHECKS if check not in CHECKS_OF_RULES]
-
-
-def test_the_documentation_lists_every_check_in_the_order_of_the_report() -> None:
-    assert list(ROWS) == [*(check.name for check in OWN_CHECKS), *OWN_TITLES]
-
-
-def test_the_documentation_has_each_checks_title_and_severities() -> None:
-    known = {check.name: (", ".join(check.severities), check.title.say("en")) for check in OWN_CHECKS}
-    assert {name: ROWS[name] for name in known} == known
+def test_the_documentation_has_the_checks_of_the_registry() -> None:
+    text = PAGE.read_text()
+    assert with_table(text) == text, "run `make reference`"
+    assert all(f"| `{check.name}` |" in text and check.reports for check in OWN_CHECKS)
 
 
 def test_every_title_is_in_both_languages() -> None:
-    titles = [title_of(name) for name in (*ROWS, *(check.name for check in CHECKS_OF_RULES))]
+    titles = [title_of(name) for name in (*OWN_FINDINGS, *(check.name for check in CHECKS))]
     assert all(title.say("en") != title.say("fr") for title in titles)
     assert title_of("check_of_tomorrow") == verbatim("check_of_tomorrow")
 

@@ -74,6 +74,8 @@ class FakeAccount(stripe.HTTPClient):
             "/v1/webhook_endpoints": [],
             "/v1/events": [],
             "/v1/prices": [],
+            "/v1/invoices": [],
+            "/v2/core/event_destinations": [],
         }
         self.canceled: list[Any] = []
         self.refused: set[str] = set()
@@ -103,7 +105,7 @@ class FakeAccount(stripe.HTTPClient):
         everything = self.lists[parts.path]
         after = query.get("starting_after", [""])[0]
         start = [each["id"] for each in everything].index(after) + 1 if after else 0
-        limit = int(query["limit"][0])
+        limit = int(query.get("limit", ["10"])[0])
         data = [_expanded(each, url) for each in everything[start : start + limit]]
         page = {"object": "list", "url": parts.path, "data": data}
         return json.dumps({**page, "has_more": start + limit < len(everything)}), 200, DATED
@@ -298,6 +300,8 @@ def test_the_cutoffs_are_arguments() -> None:
     [
         ("/v1/billing_portal/configurations", "Customer portal"),
         ("/v1/webhook_endpoints", "Webhook Endpoints"),
+        ("/v1/invoices", "Invoices"),
+        ("/v2/core/event_destinations", "Event Destinations"),
         ("/v1/events", "Events"),
     ],
 )
@@ -315,6 +319,8 @@ def test_a_list_that_the_key_may_not_read_is_a_finding_that_names_the_permission
     ("path", "name"),
     [
         ("/v1/billing_portal/configurations", "Customer portal"),
+        ("/v1/invoices", "Invoices"),
+        ("/v2/core/event_destinations", "Event Destinations"),
         ("/v1/webhook_endpoints", "Webhook Endpoints"),
         ("/v1/events", "Events"),
         ("/v1/prices", "Prices"),
@@ -386,10 +392,11 @@ def test_prices_that_the_key_may_not_read_are_a_finding_too() -> None:
     assert "Prices" in missing.meaning.say("en")
 
 
-def test_a_healthy_account_costs_four_requests_and_gives_no_finding() -> None:
+def test_a_healthy_account_costs_seven_requests_and_gives_no_finding() -> None:
     account = FakeAccount([subscription(1)])
     assert audit(account).findings == ()
-    assert len(account.requests) == 4
+    # Subscriptions, configurations, endpoints, events, destinations, and two kinds of invoices.
+    assert len(account.requests) == 7
     (events,) = [url for url in account.requests if "/v1/events" in url]
     assert "delivery_success=false" in events
     assert "customer.subscription." in events
@@ -421,3 +428,101 @@ def test_where_the_service_honors_pauses_the_headline_is_about_money_and_age() -
     assert headline(unknown).say("en").endswith("not collected. Since when is not known.")
     nothing = audit(FakeAccount([]), options=AuditOptions(service_honors_pauses=True))
     assert headline(nothing).say("en") == "No payment is kept back by a pause."
+
+
+def invoice(number: int, **changes: Any) -> dict[str, Any]:
+    owner = {"id": f"sub_{number}", "status": "past_due", "metadata": {}}
+    return {
+        "id": f"in_{number}",
+        "collection_method": "charge_automatically",
+        "amount_remaining": 1250,
+        "currency": "eur",
+        "parent": {"type": "subscription_details", "subscription_details": {"subscription": owner}},
+        **changes,
+    }
+
+
+def asked(account: FakeAccount, path: str) -> list[dict[str, list[str]]]:
+    return [parse_qs(urlsplit(url).query) for url in account.requests if urlsplit(url).path == path]
+
+
+def test_unpaid_invoices_are_asked_for_by_age_and_those_of_no_subscription_are_left_out() -> None:
+    account = FakeAccount([])
+    account.lists["/v1/invoices"] = [invoice(1), invoice(2, parent=None), invoice(3, parent={"quote_details": {}})]
+    report = audit(account, options=AuditOptions(max_past_due_days=10, max_overdue_days=0))
+    (finding,) = report.findings
+    assert (finding.check, finding.subjects) == ("long_past_due", ("sub_1",))
+    (query,) = asked(account, "/v1/invoices")
+    assert query["status"] == ["open"]
+    assert query["collection_method"] == ["charge_automatically"]
+    assert query["created[lte]"] == [str(SECOND - 10 * 86_400)]
+    assert query["expand[0]"] == ["data.parent.subscription_details.subscription"]
+    by_customer = FakeAccount([])
+    audit(by_customer, options=AuditOptions(max_past_due_days=0, max_overdue_days=20))
+    (query,) = asked(by_customer, "/v1/invoices")
+    assert (query["collection_method"], query["due_date[lte]"]) == (["send_invoice"], [str(SECOND - 20 * 86_400)])
+    neither = FakeAccount([])
+    audit(neither, options=AuditOptions(max_past_due_days=0, max_overdue_days=0))
+    assert asked(neither, "/v1/invoices") == []
+
+
+def test_of_invoices_without_end_a_thousand_are_read() -> None:
+    account = FakeAccount([])
+    account.lists["/v1/invoices"] = [invoice(number) for number in range(1500)]
+    (finding,) = audit(account, options=AuditOptions(max_overdue_days=0)).findings
+    assert finding.size == 1000
+    assert "There may be more" in finding.meaning.say("en")
+    assert len(asked(account, "/v1/invoices")) == 11
+
+
+class Destinations(FakeAccount):
+    """Two pages of destinations, in the form of version 2 of the API."""
+
+    def request(  # type: ignore[override]
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[str, int, dict[str, str]]:
+        if "/v2/" not in url:
+            return super().request(method, url, headers, post_data)
+        self.requests.append(url)
+        assert url.startswith("https://api.stripe.com/v2/core/event_destinations")
+        last = "page=two" in url
+        data = [{"id": f"ed_{last}", "status": "disabled", "enabled_events": ["*"]}]
+        following = None if last else "https://elsewhere.example/v2/core/event_destinations?page=two"
+        return json.dumps({"data": data, "next_page_url": following}), 200, DATED
+
+
+def test_every_page_of_event_destinations_is_read_and_the_key_goes_to_stripe_alone() -> None:
+    account = Destinations([])
+    findings = audit(account).findings
+    assert [finding.subjects for finding in findings] == [("ed_False",), ("ed_True",)]
+    assert len([url for url in account.requests if "/v2/" in url]) == 2
+
+
+def soon_charged(number: int) -> dict[str, Any]:
+    raw = subscription(number, default_payment_method=f"pm_{number}")
+    raw["items"]["data"][0]["current_period_end"] = SECOND + 86_400
+    return raw
+
+
+def test_payment_methods_are_read_only_if_the_team_wants_that_and_a_refusal_is_one_finding() -> None:
+    frugal = FakeAccount([soon_charged(number) for number in range(3)])
+    assert audit(frugal).findings == ()
+    assert not any("payment_methods" in url for url in frugal.requests)
+    account = FakeAccount([soon_charged(number) for number in range(3)])
+    account.refused = {f"/v1/payment_methods/pm_{number}" for number in range(3)}
+    (missing,) = audit(account, options=AuditOptions(reads_payment_methods=True)).findings
+    assert missing.check == "missing_permission"
+    assert "Payment Methods" in missing.meaning.say("en")
+    assert len([url for url in account.requests if "payment_methods" in url]) == 1
+
+
+def test_queues_that_do_not_answer_are_a_finding_and_the_rest_is_reported() -> None:
+    def refuse() -> Any:
+        raise Unavailable("dead_letters_unavailable", "The dead-letter queue did not answer (AccessDenied)")
+
+    account = FakeAccount([subscription(1, pause_collection=VOID)])
+    day = AuditDay.at(NOW, ZoneInfo("UTC"), button_removed_on=PAUSE_BUTTON_REMOVED_ON, cutoff_on=PAUSE_CUTOFF_ON)
+    report = run_audit(replace(sources_of(account, account.mirrored()), dead_letters=refuse), day)
+    unread, paused = report.every_finding()
+    assert (unread.check, paused.check) == ("unreadable_list", "paused_collection")
+    assert "dead-letter queues" in unread.meaning.say("en")

@@ -45,6 +45,8 @@ RIGHTS = {
         "s3:GetObject",
         "s3:ListBucket",
         "s3:PutObject",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
         "ses:SendEmail",
         "ses:SendRawEmail",
     },

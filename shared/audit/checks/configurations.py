@@ -85,6 +85,8 @@ DEFAULT_CONFIGURATION = Check(
     DEFAULT_CONFIGURATION_NAME,
     _("The portal's default configuration"),
     (Severity.WARNING, Severity.INFO),
+    reports="missing, or without a login page; skipped in an account without subscriptions",
+    permission="Customer portal",
     of_account=find_default_faults,
 )
 
@@ -130,5 +132,7 @@ PORTAL_PAUSE = Check(
     PORTAL_PAUSE_NAME,
     _("Customers can pause in the portal"),
     (Severity.INFO,),
+    reports="today's form, with a `duration`: a feature, not a fault",
+    permission="Customer portal",
     of_configuration=find_portal_pause,
 )

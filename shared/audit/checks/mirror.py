@@ -1,10 +1,11 @@
 """What keeps the mirror from being true: webhook endpoints, events that were not delivered, and drift."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 
 from shared.audit.check import AccountFacts, AuditContext, Check, DriftTotals, at
 from shared.audit.findings import Finding, Severity
-from shared.i18n import Message, _, _n, listed, sentences
+from shared.i18n import NOTHING, Message, _, _n, listed, sentences
 from shared.stripe.gateway import StripeJson
 
 WEBHOOK_ENDPOINTS_NAME = "webhook_endpoints"
@@ -79,6 +80,11 @@ WEBHOOK_ENDPOINTS = Check(
     WEBHOOK_ENDPOINTS_NAME,
     _("Webhook endpoints"),
     (Severity.CRITICAL, Severity.WARNING, Severity.INFO),
+    reports=(
+        "disabled; not subscribed to an event type that the mirror needs; an API version without the cause of a "
+        "pause; no endpoint of ours (only if its address is known)"
+    ),
+    permission="Webhook Endpoints",
     of_account=find_endpoint_faults,
 )
 
@@ -88,13 +94,16 @@ UNDELIVERED_EVENTS_NAME = "undelivered_events"
 _REDELIVER = _("Fix the endpoint's failed deliveries (Dashboard: Webhooks), then run `portal reconcile`.")
 
 
+def _oldest_from(moment: datetime | None) -> Message:
+    return _("The oldest one that was read is from {day} (UTC).", day=moment.date()) if moment else NOTHING
+
+
 def find_undelivered(account: AccountFacts, _audit: AuditContext) -> Iterator[Finding]:
     """Say how many and since when; another endpoint of the account may be the one that failed."""
     if not account.undelivered:
         return
     oldest = account.undelivered[-1]
     created = at(int(oldest["created"]))
-    assert created is not None  # noqa: S101 - `at` returns `None` only for `None`
     number = len(account.undelivered)
     if account.undelivered_whole:
         how_many = _n(
@@ -112,7 +121,7 @@ def find_undelivered(account: AccountFacts, _audit: AuditContext) -> Iterator[Fi
         UNDELIVERED_EVENTS_NAME,
         Severity.WARNING,
         (str(oldest["id"]),),
-        sentences(how_many, _("The oldest one that was read is from {day} (UTC).", day=created.date())),
+        sentences(how_many, _oldest_from(created)),
         _REDELIVER,
     )
 
@@ -121,6 +130,11 @@ UNDELIVERED_EVENTS = Check(
     UNDELIVERED_EVENTS_NAME,
     _("Undelivered events"),
     (Severity.WARNING,),
+    reports=(
+        "events about subscriptions that an endpoint has not accepted within an hour: how many (up to 1,000), and "
+        "since when"
+    ),
+    permission="Events",
     of_account=find_undelivered,
 )
 
@@ -198,5 +212,130 @@ DRIFT = Check(
     DRIFT_NAME,
     _("The mirror had drifted"),
     (Severity.WARNING, Severity.INFO),
+    reports=(
+        "subscriptions that were missing in the mirror or differed from it for longer than the uncertainty of the "
+        "clocks: repaired, with a count; items that Stripe does not have; and more than 5,000 items that Stripe's "
+        "list does not contain"
+    ),
     of_account=find_drift,
+)
+
+
+EVENT_DESTINATIONS_NAME = "event_destinations"
+# `status_details.disabled.reason` (stripe-python 16.1.0, `v2/core/_event_destination.py`).
+_DISABLED_BECAUSE = {
+    "user": _("Somebody of the team has disabled it."),
+    "no_aws_event_source_exists": _("Its partner event source is gone from Amazon EventBridge."),
+    "no_azure_partner_topic_exists": _("Its partner topic is gone from Azure."),
+}
+_DESTINATION_DISABLED = _("This event destination is disabled: Stripe sends it nothing, and will not retry.")
+_ENABLE_DESTINATION = _(
+    "Enable it, or make it again (Dashboard: Workbench, Webhooks), then run `portal reconcile`; delete it if it is not "
+    "used any more."
+)
+_ASSOCIATE = _("Associate the source with an event bus (StripeEventSource of the stack), then run `portal reconcile`.")
+
+
+def find_destination_faults(account: AccountFacts, _audit: AuditContext) -> Iterator[Finding]:
+    """Report event destinations for subscriptions that Stripe does not, or cannot, deliver to.
+
+    Stripe's API counts no failed deliveries of a destination: those are the subject of `undelivered_events`.
+    """
+    for destination in account.event_destinations or ():
+        if not any(map(_is_about_subscriptions, map(_unversioned, destination.get("enabled_events") or ()))):
+            continue
+        source = destination.get("amazon_eventbridge") or {}
+        status = source.get("aws_event_source_status")
+        subject = (str(destination["id"]),)
+        if destination.get("status") == "disabled":
+            reason = ((destination.get("status_details") or {}).get("disabled") or {}).get("reason")
+            meaning = sentences(_DESTINATION_DISABLED, _DISABLED_BECAUSE.get(str(reason), NOTHING))
+            severity = Severity.INFO if reason == "user" else Severity.CRITICAL
+            code = "destination_disabled"
+            yield Finding(EVENT_DESTINATIONS_NAME, severity, subject, meaning, _ENABLE_DESTINATION, code=code)
+        elif status in ("pending", "deleted"):
+            meaning = _(
+                "The partner event source of this event destination is {status} on Amazon EventBridge: its events do "
+                "not arrive.",
+                status=str(status),
+            )
+            code = "event_source_missing"
+            yield Finding(EVENT_DESTINATIONS_NAME, Severity.CRITICAL, subject, meaning, _ASSOCIATE, code=code)
+
+
+def _unversioned(event_type: str) -> str:
+    """Thin events are `v1.` and the snapshot's own name."""
+    return event_type.removeprefix("v1.")
+
+
+EVENT_DESTINATIONS = Check(
+    EVENT_DESTINATIONS_NAME,
+    _("Event destinations"),
+    (Severity.CRITICAL, Severity.INFO),
+    reports=(
+        "destinations for subscription events that are disabled, and why, or whose partner event source is "
+        "pending or gone on EventBridge"
+    ),
+    permission="Event Destinations",
+    of_account=find_destination_faults,
+)
+
+
+DEAD_LETTERS_NAME = "dead_letters"
+# The deployment's dead-letter queues, by what waits in them.
+UNREADABLE_EVENTS, UNSETTLED_EVENTS, LOST_AUDITS = "unreadable_events", "unsettled_events", "lost_audits"
+
+
+def _unreadable_events(number: int) -> Message:
+    return _n(
+        "{n} event could not be understood, and waits in the dead-letter queue.",
+        "{n} events could not be understood, and wait in the dead-letter queue.",
+        number,
+    )
+
+
+def _unsettled_events(number: int) -> Message:
+    return _n(
+        "{n} event could not be settled in half a day, and waits in its dead-letter queue.",
+        "{n} events could not be settled in half a day, and wait in their dead-letter queue.",
+        number,
+    )
+
+
+def _lost_runs(number: int) -> Message:
+    return _n(
+        "{n} run of the audit was not started, or failed, and waits in its dead-letter queue.",
+        "{n} runs of the audit were not started, or failed, and wait in their dead-letter queue.",
+        number,
+    )
+
+
+_REPLAY = _("Run `portal replay`, which says why each is there, then `portal replay --apply`.")
+_FIND_AND_PURGE = _("Find the cause in the audit's log of that day, then purge the queue.")
+# How to say it of each queue, and what to do about it.
+QUEUES: Mapping[str, tuple[Callable[[int], Message], Message]] = {
+    UNREADABLE_EVENTS: (_unreadable_events, _REPLAY),
+    UNSETTLED_EVENTS: (_unsettled_events, _REPLAY),
+    LOST_AUDITS: (_lost_runs, _FIND_AND_PURGE),
+}
+
+
+def find_dead_letters(account: AccountFacts, _audit: AuditContext) -> Iterator[Finding]:
+    """Say how many messages wait in each dead-letter queue, and since when."""
+    for name, waiting in (account.dead_letters or {}).items():
+        if waiting.number:
+            words, action = QUEUES[name]
+            meaning = sentences(words(waiting.number), _oldest_from(waiting.oldest))
+            yield Finding(DEAD_LETTERS_NAME, Severity.WARNING, (), meaning, action, code=name)
+
+
+DEAD_LETTERS = Check(
+    DEAD_LETTERS_NAME,
+    _("Dead letters"),
+    (Severity.WARNING,),
+    reports=(
+        "what waits in the three dead-letter queues of the deployment: how many messages, and since when; not in "
+        "`portal audit`"
+    ),
+    of_account=find_dead_letters,
 )

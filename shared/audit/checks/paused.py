@@ -327,6 +327,9 @@ PAUSED_COLLECTION = Check(
     PAUSED_COLLECTION_NAME,
     _("Collection paused"),
     (Severity.CRITICAL, Severity.WARNING, Severity.INFO),
+    reports=(
+        "`pause_collection` is set and `resumes_at` is not reached: no money comes in, while `status` stays `active`"
+    ),
     of_subscription=find_paused_collection,
 )
 
@@ -439,6 +442,7 @@ PAUSED_STATUS = Check(
     PAUSED_STATUS_NAME,
     _("Subscription paused"),
     (Severity.WARNING, Severity.INFO),
+    reports="`status=paused`, Stripe's real pause, with its cause from `status_details`",
     of_subscription=find_paused_status,
 )
 
@@ -477,5 +481,6 @@ LONG_PAUSE = Check(
     LONG_PAUSE_NAME,
     _("Pauses older than the limit"),
     (Severity.WARNING,),
+    reports="pauses of either kind that are known to be older than `MaxPauseDays` and are not acknowledged",
     of_subscription=find_long_pause,
 )

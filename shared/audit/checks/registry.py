@@ -1,7 +1,10 @@
 """The checks of the audit, in the order in which a report shows them, and the title of every finding."""
 
+from dataclasses import dataclass
+
 from shared.audit.check import Check
 from shared.audit.checks import configurations as configuration_checks
+from shared.audit.checks import leaks as leak_checks
 from shared.audit.checks import mirror as mirror_checks
 from shared.audit.checks import paused as paused_checks
 from shared.audit.checks import subscriptions as subscription_checks
@@ -12,6 +15,7 @@ from shared.audit.findings import (
     NIGHT_WITHOUT_MAIL,
     UNREADABLE_LIST,
     UNREADABLE_SUBSCRIPTION,
+    Severity,
 )
 from shared.i18n import Message, _, verbatim
 
@@ -24,21 +28,65 @@ CHECKS: tuple[Check, ...] = (
     *configuration_checks.CHECKS_OF_RULES,
     subscription_checks.PORTAL_LIMITS,
     subscription_checks.SEVERAL_SUBSCRIPTIONS,
+    leak_checks.LONG_PAST_DUE,
+    leak_checks.OVERDUE_INVOICES,
+    leak_checks.NO_PAYMENT_METHOD,
+    leak_checks.LASTING_DISCOUNT,
+    leak_checks.NOTHING_TO_PAY,
+    leak_checks.LONG_TRIAL,
+    leak_checks.HIDDEN_PAUSE,
     mirror_checks.WEBHOOK_ENDPOINTS,
+    mirror_checks.EVENT_DESTINATIONS,
     mirror_checks.UNDELIVERED_EVENTS,
+    mirror_checks.DEAD_LETTERS,
     mirror_checks.DRIFT,
 )
 
-# Findings of the audit about itself.
-OWN_TITLES = {
-    CRASHED_CHECK: _("A check crashed"),
-    MIRROR_UNREADABLE: _("The mirror could not be read"),
-    MISSING_PERMISSION: _("A permission is missing"),
-    NIGHT_WITHOUT_MAIL: _("A night without a mail"),
-    UNREADABLE_LIST: _("Not everything could be read"),
-    UNREADABLE_SUBSCRIPTION: _("A subscription could not be read"),
+
+@dataclass(frozen=True, slots=True)
+class OwnFinding:
+    """What the audit can find about itself."""
+
+    title: Message
+    severities: tuple[Severity, ...]
+    reports: str
+
+
+OWN_FINDINGS = {
+    CRASHED_CHECK: OwnFinding(
+        _("A check crashed"),
+        (Severity.CRITICAL,),
+        "nothing is known of its subjects (the first five are named); the other checks continued",
+    ),
+    MIRROR_UNREADABLE: OwnFinding(
+        _("The mirror could not be read"),
+        (Severity.CRITICAL,),
+        "the table did not respond: since when collection is paused, and whether the mirror is true, is not known; the "
+        "rest of the audit continued",
+    ),
+    MISSING_PERMISSION: OwnFinding(
+        _("A permission is missing"),
+        (Severity.WARNING, Severity.INFO),
+        "the key may not read a list: the checks that need it found nothing; info for the customers' names",
+    ),
+    NIGHT_WITHOUT_MAIL: OwnFinding(
+        _("A night without a mail"),
+        (Severity.WARNING,),
+        "the audits since the last mail that failed, or that Lambda ended at its limit of 12 hours",
+    ),
+    UNREADABLE_LIST: OwnFinding(
+        _("Not everything could be read"),
+        (Severity.WARNING,),
+        "Stripe refused a list, or did not give all of it within 100 seconds: the checks that need it may have found "
+        "nothing; the rest of the audit continued",
+    ),
+    UNREADABLE_SUBSCRIPTION: OwnFinding(
+        _("A subscription could not be read"),
+        (Severity.CRITICAL,),
+        "a subscription in a form that this version cannot read: nothing is known of it; the others were read",
+    ),
 }
-_TITLES = OWN_TITLES | {check.name: check.title for check in CHECKS}
+_TITLES = {name: own.title for name, own in OWN_FINDINGS.items()} | {check.name: check.title for check in CHECKS}
 
 
 def title_of(check: str) -> Message:

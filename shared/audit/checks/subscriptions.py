@@ -48,6 +48,7 @@ PORTAL_LIMITS = Check(
     PORTAL_LIMITS_NAME,
     _("Subscriptions that the portal cannot change"),
     (Severity.INFO,),
+    reports="several products, usage-based prices, `send_invoice`, an attached schedule: a count for each reason",
     of_subscription=find_portal_limits,
 )
 
@@ -82,5 +83,6 @@ SEVERAL_SUBSCRIPTIONS = Check(
     SEVERAL_SUBSCRIPTIONS_NAME,
     _("Customers with several subscriptions"),
     (Severity.INFO,),
+    reports="more than one live subscription; among 100,000 customers, newest subscriptions first",
     of_subscription=find_several,
 )
