@@ -327,6 +327,12 @@ class Seed:
         self._client.v1.payment_methods.attach(method_id, {"customer": customer})
         self._client.v1.customers.update(customer, {"invoice_settings": {"default_payment_method": method_id}})
 
+    def _give_card_that_fails(self, subscription_id: str) -> None:
+        """Replace the customer's card by one that is declined at the next renewal."""
+        customer = str(self._client.v1.subscriptions.retrieve(subscription_id).customer)
+        card = self._client.v1.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": customer})
+        self._client.v1.customers.update(customer, {"invoice_settings": {"default_payment_method": card.id}})
+
     def _schedule(self, subscription_id: str, change_at: int, key: str) -> None:
         """Schedule another price for a subscription."""
         schedule = self._client.v1.subscription_schedules.create({"from_subscription": subscription_id})
@@ -348,8 +354,7 @@ class Seed:
             case "cancel":
                 self._client.v1.subscriptions.cancel(subscription_id, params)
             case "fail_payment":
-                # Stripe does this by itself; the simulator has to be told.
-                self._admin(f"subscriptions/{subscription_id}", {"status": "past_due"})
+                self._give_card_that_fails(subscription_id)
 
     def _admin(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         response = requests.post(f"{self._simulator_url}/_simulator/{path}", json=body, timeout=10)

@@ -29,10 +29,12 @@ from local.stripe_simulator.portal import configurations as portal_configuration
 from local.stripe_simulator.portal import sessions as portal_sessions
 from local.stripe_simulator.resources import (
     account,
+    billing,
     catalog,
     customers,
     event_destinations,
     events,
+    invoices,
     payment_methods,
     subscription_changes,
     subscription_items,
@@ -115,6 +117,17 @@ ROUTES = [
     ApiRoute("POST", "subscriptions/{id}/pause", subscription_changes.pause, api.SubscriptionPauseParams),
     ApiRoute("POST", "subscriptions/{id}/resume", subscription_changes.resume, api.SubscriptionResumeParams),
     ApiRoute("POST", "subscriptions/{id}/migrate", subscription_changes.migrate, api.SubscriptionMigrateParams),
+    ApiRoute("GET", "invoices", invoices.list_invoices, api.InvoiceListParams),
+    ApiRoute("GET", "invoices/{id}", invoices.retrieve, api.InvoiceRetrieveParams),
+    ApiRoute("POST", "invoices/{id}", invoices.update, api.InvoiceUpdateParams),
+    ApiRoute("GET", "invoices/{id}/lines", invoices.list_lines, api.InvoiceLineItemListParams),
+    ApiRoute("POST", "invoices/{id}/finalize", billing.finalize, api.InvoiceFinalizeInvoiceParams),
+    ApiRoute("POST", "invoices/{id}/pay", billing.pay, api.InvoicePayParams),
+    ApiRoute("POST", "invoices/{id}/void", billing.void, api.InvoiceVoidInvoiceParams),
+    ApiRoute(
+        "POST", "invoices/{id}/mark_uncollectible", billing.mark_uncollectible, api.InvoiceMarkUncollectibleParams
+    ),
+    ApiRoute("POST", "invoices/{id}/send", billing.send, api.InvoiceSendInvoiceParams),
     ApiRoute("POST", "subscription_schedules", subscription_schedules.create, api.SubscriptionScheduleCreateParams),
     ApiRoute(
         "GET", "subscription_schedules/{id}", subscription_schedules.retrieve, api.SubscriptionScheduleRetrieveParams

@@ -13,6 +13,7 @@ class ApiError(Exception):
         status: int = 400,
         kind: str = "invalid_request_error",
         code: str | None = None,
+        decline_code: str | None = None,
         param: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
@@ -21,12 +22,19 @@ class ApiError(Exception):
         self.status = status
         self.kind = kind
         self.code = code
+        self.decline_code = decline_code
         self.param = param
         self.headers = headers or {}
 
     def body(self, request_id: str | None) -> dict[str, Any]:
         """Return the JSON body, without fields that do not apply."""
-        fields = {"type": self.kind, "code": self.code, "message": self.message, "param": self.param}
+        fields = {
+            "type": self.kind,
+            "code": self.code,
+            "decline_code": self.decline_code,
+            "message": self.message,
+            "param": self.param,
+        }
         error = {name: value for name, value in fields.items() if value is not None}
         if self.code:
             error["doc_url"] = f"https://stripe.com/docs/error-codes/{self.code.replace('_', '-')}"

@@ -80,6 +80,7 @@ _ON_DEMAND = {
     "checkout.session": {"line_items"},
     "coupon": {"applies_to", "currency_options"},
     "customer": {"cash_balance", "invoice_credit_balance", "sources", "subscriptions", "tax", "tax_ids"},
+    "invoice": {"confirmation_secret", "payments"},
     "plan": {"tiers"},
     "price": {"currency_options", "tiers"},
     "subscription": {"presentment_details"},
@@ -122,7 +123,7 @@ MOST_EMBEDDED = 10
 
 
 def with_first_items(answer: StripeObject) -> StripeObject:
-    """Return an object in which every subscription embeds ten items only; `/v1/subscription_items` has all."""
+    """Return an object in which every subscription embeds ten items only, and every invoice ten lines."""
     result: StripeObject = _with_first_items(answer)
     return result
 
@@ -132,12 +133,13 @@ def _with_first_items(node: Any) -> Any:
         return [_with_first_items(one) for one in node]
     if not isinstance(node, dict) or "object" not in node:
         return node
-    if node["object"] != "subscription":
+    inner = {"subscription": "items", "invoice": "lines"}.get(str(node["object"]))
+    if inner is None or inner not in node:
         return {name: _with_first_items(value) for name, value in node.items()}
-    items = node["items"]
+    items = node[inner]
     if len(items["data"]) <= MOST_EMBEDDED:
         return node
-    return {**node, "items": {**items, "data": items["data"][:MOST_EMBEDDED], "has_more": True}}
+    return {**node, inner: {**items, "data": items["data"][:MOST_EMBEDDED], "has_more": True}}
 
 
 def _leave_out(node: Any, asked: list[list[str]]) -> None:

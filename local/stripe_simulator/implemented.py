@@ -73,6 +73,14 @@ PARAMETERS = {
     "POST /v1/subscriptions/{id}/pause": "type",
     "POST /v1/subscriptions/{id}/resume": "billing_cycle_anchor payment_behavior",
     "POST /v1/subscriptions/{id}/migrate": "billing_mode",
+    "GET /v1/invoices": f"{_PAGE} collection_method created customer due_date status subscription",
+    "POST /v1/invoices/{id}": """
+        auto_advance automatically_finalizes_at collection_method custom_fields days_until_due default_payment_method
+        description due_date footer metadata statement_descriptor
+    """,
+    "GET /v1/invoices/{id}/lines": _PAGE,
+    "POST /v1/invoices/{id}/finalize": "auto_advance",
+    "POST /v1/invoices/{id}/pay": "off_session paid_out_of_band payment_method",
     "POST /v1/subscription_schedules": "from_subscription pause_schedules",
     "POST /v1/subscription_schedules/{id}": """
         end_behavior pause_schedules phases.duration phases.end_date phases.items.plan phases.items.price

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from local.stripe_simulator.deliveries import Deliveries
 from local.stripe_simulator.errors import ApiError
@@ -40,7 +40,12 @@ class Simulator:
         self.phase_starts: dict[str, int] = {}
         # Subscription id to the time of the next pause or resume that its schedule plans.
         self.pause_plans: dict[str, int] = {}
-        self.due_changes = DueChanges(self.pause_ends, self.phase_starts, self.pause_plans)
+        # Subscription id to the time at which one of its invoices is finalized, charged or given up.
+        self.invoice_moments: dict[str, int] = {}
+        # Invoice id to the time at which its retries end.
+        self.retries_end: dict[str, int] = {}
+        self.billing = BillingSettings()
+        self.due_changes = DueChanges(self.pause_ends, self.phase_starts, self.pause_plans, self.invoice_moments)
         # `account` and `context` of events, as an endpoint of a Connect platform or of an organization gets them.
         self.origin: dict[str, str] = {}
         self.deleted_customers: dict[str, StripeObject] = {}
@@ -53,6 +58,21 @@ class Simulator:
         self.clock.set(self._first_time)
         self.deliveries.reset()
         self._begin()
+
+
+AfterRetries = Literal["leave_past_due", "mark_unpaid", "cancel"]
+
+
+@dataclass(frozen=True)
+class BillingSettings:
+    """What an account sets in the Dashboard about payments that fail.
+
+    `retry_after_days` are the days from each failed attempt to the next one. Stripe's default is eight retries within
+    two weeks, at times that it chooses (docs.stripe.com/billing/revenue-recovery/smart-retries).
+    """
+
+    retry_after_days: tuple[float, ...] = (1.75,) * 8
+    after_retries: AfterRetries = "leave_past_due"
 
 
 @dataclass

@@ -11,9 +11,12 @@ from typing import Any
 from local.stripe_simulator.resources.events import send_again
 from local.stripe_simulator.simulator import PortalVisit, Simulator
 
-_FORMAT = 1
+_FORMAT = 2
 # Attributes of the simulator that are JSON as they are.
-_PLAIN = ("pause_ends", "phase_starts", "pause_plans", "deleted_customers", "checkout_params", "login_codes")
+_PLAIN = (
+    *("pause_ends", "phase_starts", "pause_plans", "invoice_moments", "retries_end", "deleted_customers"),
+    *("checkout_params", "login_codes"),
+)
 
 
 class StateError(Exception):

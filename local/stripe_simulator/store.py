@@ -145,6 +145,7 @@ class Store:
     payment_methods: StoredObjects = field(default_factory=lambda: StoredObjects("PaymentMethod"))
     subscriptions: StoredObjects = field(default_factory=lambda: StoredObjects("subscription"))
     subscription_schedules: StoredObjects = field(default_factory=lambda: StoredObjects("subscription_schedule"))
+    invoices: StoredObjects = field(default_factory=lambda: StoredObjects("invoice"))
     configurations: StoredObjects = field(default_factory=lambda: StoredObjects("configuration"))
     portal_sessions: StoredObjects = field(default_factory=lambda: StoredObjects("session"))
     checkout_sessions: StoredObjects = field(default_factory=lambda: StoredObjects("checkout.session"))
@@ -168,6 +169,7 @@ class Store:
             "price": self.prices,
             "pm": self.payment_methods,
             "sub": self.subscriptions,
+            "in": self.invoices,
             "bpc": self.configurations,
             "di": self.discounts,
             "clock": self.test_clocks,
@@ -184,14 +186,14 @@ class Store:
 
     def test_clock_of(self, object_id: str) -> StripeObject | None:
         """Return the test clock of a customer, or of something that is a customer's."""
-        owned = (self.subscriptions, self.subscription_schedules, self.payment_methods)
+        owned = (self.subscriptions, self.subscription_schedules, self.payment_methods, self.invoices)
         found = next((one for kind in owned if (one := kind.find(object_id))), None)
         found = found or self.subscription_of_item(object_id)
         customer = self.customers.find(found["customer"] or "" if found else object_id)
         return self.test_clocks.find(customer["test_clock"]) if customer and customer["test_clock"] else None
 
 
-_BILLED = {"active", "past_due", "unpaid", "trialing"}
+BILLED = {"active", "past_due", "unpaid", "trialing"}
 
 
 class DueChanges:
@@ -210,7 +212,7 @@ class DueChanges:
             return None
         name = subscription["id"]
         moments = [subscription["cancel_at"], *(times.get(name) for times in self._moments)]
-        if subscription["status"] in _BILLED:
+        if subscription["status"] in BILLED:
             moments += [item["current_period_end"] for item in subscription["items"]["data"]]
         if subscription["status"] == "trialing":
             moments.append(subscription["trial_end"])

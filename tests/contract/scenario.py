@@ -65,6 +65,7 @@ def record() -> Recorder:
     _account(recorder)
     _subscriptions(recorder, customer, prices)
     _schedules(recorder, customer, prices)
+    _invoices(recorder, prices)
     _portal(recorder, customer, prices)
     _checkout(recorder, customer, prices)
     _lists(recorder, customer)
@@ -196,6 +197,35 @@ def _subscriptions(recorder: Recorder, customer: str, prices: Prices) -> None:
     recorder.send("DELETE", f"subscription_items/{item}")
     recorder.send("DELETE", f"subscriptions/{subscribe()}", {"cancellation_details[comment]": "Too dear"})
     recorder.wait(40 * _DAY)
+
+
+def _invoices(recorder: Recorder, prices: Prices) -> None:
+    customer = recorder.create(
+        "customers", {"email": "bo@example.com", "payment_method": "pm_card_visa", "balance": -100}
+    )
+
+    def subscribe(**params: Any) -> dict[str, Any]:
+        return recorder.send(
+            "POST", "subscriptions", {"customer": customer, "items[0][price]": prices.monthly, **params}
+        )
+
+    paid = subscribe(**{"discounts[0][coupon]": "FIVE"})
+    recorder.send("GET", f"invoices/{paid['latest_invoice']}", {"expand[0]": "discounts", "expand[1]": "customer"})
+    recorder.send("GET", f"invoices/{paid['latest_invoice']}/lines")
+    sent = subscribe(collection_method="send_invoice", days_until_due=7)["latest_invoice"]
+    recorder.send("POST", f"invoices/{sent}", {"description": "Thanks", "metadata[a]": "b", "days_until_due": 3})
+    recorder.send("POST", f"invoices/{sent}/finalize")
+    recorder.send("POST", f"invoices/{sent}/send")
+    recorder.send("POST", f"invoices/{sent}/mark_uncollectible")
+    other = subscribe(payment_behavior="default_incomplete")
+    recorder.send("POST", f"invoices/{other['latest_invoice']}/pay")
+    void = subscribe(payment_behavior="default_incomplete")["latest_invoice"]
+    recorder.send("POST", f"invoices/{void}/void")
+    for card in ("pm_card_chargeCustomerFail", "pm_card_authenticationRequired"):
+        failing = recorder.create("customers", {"payment_method": card})
+        subscribe(customer=failing)
+    recorder.wait(40 * _DAY)
+    recorder.send("GET", "invoices", {"customer": customer, "status": "paid", "expand[0]": "data.parent"})
 
 
 def _other_price(recorder: Recorder, prices: Prices, amount: int) -> str:

@@ -56,8 +56,8 @@ def type_name(body: dict[str, Any]) -> str:
         return f"Stripe.{kind}<{' | '.join(inner)}>"
     if name == "event":
         return f"Stripe.{_pascal(body['type'])}Event"
-    if name == "item":
-        return "Stripe.LineItem"
+    if name in {"item", "line_item"}:
+        return "Stripe.LineItem" if name == "item" else "Stripe.InvoiceLineItem"
     if name == "v2.core.event":
         # What is sent has no methods.
         return f"Omit<Extract<Stripe.V2.Core.Event, {{ type: '{body['type']}' }}>, 'fetchRelatedObject'>"

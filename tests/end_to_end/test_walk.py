@@ -45,7 +45,7 @@ def test_the_home_page_lists_everybody_with_what_the_mirror_says(stack: RunningS
     assert ">2024-02-20<" in row_of(stack, "Sofia Rossi")
     assert "on request" in row_of(stack, "Daniel Kim")
     assert "the trial ended without a card" in row_of(stack, "Priya Sharma")
-    assert "past due" in row_of(stack, "Emma Johansson")
+    eventually(stack, "Emma Johansson", "past due")
     assert "canceled" in row_of(stack, "Luca Moretti")
     assert row_of(stack, "Chloé Dubois").count("EUR a month") == 2
     assert "nothing mirrored" in row_of(stack, "Ingrid Berg")

@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import jwt
 import pytest
 import requests
+import stripe
 
 from functions.create_session.checkout import MARK
 from local.gateway.event import HttpRequest, event_of
@@ -25,6 +26,13 @@ class Shop(World):
     def __init__(self, api: Api, simulator: RunningSimulator) -> None:
         super().__init__(api, simulator)
         self.newcomer = self.stripe.v1.customers.create({"email": "new@example.com"}).id
+
+    def subscribe_newcomer(self) -> stripe.Subscription:
+        card = self.stripe.v1.payment_methods.attach("pm_card_visa", {"customer": self.newcomer}).id
+        items: Any = [{"price": self.price.id}]
+        return self.stripe.v1.subscriptions.create(
+            {"customer": self.newcomer, "items": items, "default_payment_method": card}
+        )
 
     def visit(self, query: str = "", cookie: str = "", route: str = "GET /portal", **headers: str) -> Any:
         return self.api.send(route, query=query, headers=headers | ({"cookie": cookie} if cookie else {}))
@@ -227,7 +235,7 @@ def test_by_the_api_checkout_leads_back_to_the_site(shop: Shop) -> None:
 
 @pytest.mark.parametrize("status", ["active", "trialing", "past_due", "unpaid", "paused", "incomplete"])
 def test_who_has_a_subscription_that_may_still_be_paid_is_sold_no_second_one(shop: Shop, status: str) -> None:
-    subscription = shop.stripe.v1.subscriptions.create({"customer": shop.newcomer, "items": [{"price": shop.price.id}]})
+    subscription = shop.subscribe_newcomer()
     shop.simulator.admin("POST", f"subscriptions/{subscription.id}", {"status": status})
     assert "/p/session/" in header(shop.come(), "location")
     assert shop.checkouts() == []
@@ -235,7 +243,7 @@ def test_who_has_a_subscription_that_may_still_be_paid_is_sold_no_second_one(sho
 
 @pytest.mark.parametrize("status", ["canceled", "incomplete_expired"])
 def test_who_had_one_may_subscribe_again(shop: Shop, status: str) -> None:
-    subscription = shop.stripe.v1.subscriptions.create({"customer": shop.newcomer, "items": [{"price": shop.price.id}]})
+    subscription = shop.subscribe_newcomer()
     shop.simulator.admin("POST", f"subscriptions/{subscription.id}", {"status": status})
     assert "/c/pay/" in header(shop.come(), "location")
 

@@ -108,7 +108,8 @@ def test_the_old_pause_button_stops_money_only_and_is_withdrawn_in_two_steps(
     client = simulator.client()
     price: Any = {"currency": "eur", "unit_amount": 100, "recurring": {"interval": "year"}}
     price["product_data"] = {"name": "Gold"}
-    customer, price_id = client.v1.customers.create({}).id, client.v1.prices.create(price).id
+    customer = client.v1.customers.create({"payment_method": "pm_card_visa"}).id
+    price_id = client.v1.prices.create(price).id
     one, other = (
         client.v1.subscriptions.create({"customer": customer, "items": [{"price": price_id}]}).id for _ in range(2)
     )
@@ -201,7 +202,7 @@ def test_customers_change_only_the_information_they_may(client: stripe.StripeCli
 
 
 def test_nobody_touches_the_subscription_of_another(client: stripe.StripeClient, portal: Open, shop: Shop) -> None:
-    other = client.v1.customers.create({}).id
+    other = client.v1.customers.create({"payment_method": "pm_card_visa"}).id
     foreign = client.v1.subscriptions.create({"customer": other, "items": [{"price": shop.monthly.id}]})
     page = portal({"subscription_cancel": {"enabled": True, "mode": "immediately"}})
     assert page.press("cancel", subscription=foreign.id).status_code == 403

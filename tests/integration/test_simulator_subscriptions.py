@@ -14,8 +14,8 @@ DAY = 86_400
 
 
 def last_events(client: stripe.StripeClient, count: int) -> dict[str, Any]:
-    """The newest events by type, as plain data."""
-    events = client.v1.events.list({"limit": count})
+    """The newest events about subscriptions by type, as plain data."""
+    events = client.v1.events.list({"limit": count, "type": "customer.subscription.*"})
     return {event.type: event.to_dict()["data"] for event in events.data}
 
 
@@ -220,7 +220,7 @@ def test_a_cancellation_at_period_end_can_be_taken_back_until_it_happens(
 def test_time_renews_periods_by_the_calendar(simulator: RunningSimulator) -> None:
     simulator.admin("POST", "clock", {"now": 1_706_659_200})  # 2024-01-31
     client = simulator.client()
-    customer = client.v1.customers.create({})
+    customer = client.v1.customers.create({"payment_method": "pm_card_visa"})
     price: Any = {"currency": "eur", "unit_amount": 100, "recurring": {"interval": "month"}}
     price["product_data"] = {"name": "Gold"}
     price_id = client.v1.prices.create(price).id
@@ -302,9 +302,9 @@ def test_a_subscription_keeps_an_item_and_a_card_keeps_its_customer(
     card = client.v1.payment_methods.list({"customer": shop.customer.id}).data[0].id
     again = {"customer": shop.customer.id}
     assert "already been attached" in refusal(client, "post", f"payment_methods/{card}/attach", again)
+    classic = subscribe(billing_mode={"type": "classic"})
     client.v1.payment_methods.detach(card)
     assert "not attached" in refusal(client, "post", f"payment_methods/{card}/detach", {})
-    classic = subscribe(billing_mode={"type": "classic"})
     client.v1.subscriptions.migrate(classic.id, {"billing_mode": {"type": "flexible"}})
     mode = {"billing_mode": {"type": "flexible"}}
     assert "already uses" in refusal(client, "post", f"subscriptions/{classic.id}/migrate", mode)

@@ -256,7 +256,11 @@ def test_an_endpoint_gets_events_in_its_own_version_and_the_event_stays_as_it_is
     today = renewals["2026-10-28.endive"]["items"]["data"][0]
     end = today["current_period_end"]
     # Before the items had periods, the subscription had the one that changed, and nothing of the items did.
-    assert renewals["2024-06-20"] == {"current_period_end": end, "current_period_start": today["current_period_start"]}
+    assert renewals["2024-06-20"] == {
+        "current_period_end": end,
+        "current_period_start": today["current_period_start"],
+        "latest_invoice": subscription.latest_invoice,
+    }
     assert renewals["2017-04-06"] == renewals["2024-06-20"]
     created = {
         one["api_version"]: one["data"]["object"]

@@ -184,7 +184,7 @@ def response_to(path: str, params: Params) -> str:
     """The response of a fresh account, without what is new in every response."""
     simulator = SimulatorInProcess(NOW)
     price = {"currency": "eur", "unit_amount": "900", "product": simulator.create("products", {"name": "Gold"})}
-    customer = simulator.create("customers")
+    customer = simulator.create("customers", {"payment_method": "pm_card_visa"})
     names = {
         "customer": customer,
         "product": price["product"],
@@ -233,7 +233,10 @@ def test_a_response_without_another_parameter_is_the_same() -> None:
 def test_a_coupon_that_is_used_up_is_refused() -> None:
     simulator = SimulatorInProcess(NOW)
     price = {"currency": "eur", "unit_amount": "900", "recurring[interval]": "month", "product_data[name]": "Gold"}
-    params = {"customer": simulator.create("customers"), "items[0][price]": simulator.create("prices", price)}
+    params = {
+        "customer": simulator.create("customers", {"payment_method": "pm_card_visa"}),
+        "items[0][price]": simulator.create("prices", price),
+    }
     params["discounts[0][coupon]"] = simulator.create("coupons", {"percent_off": "10", "max_redemptions": "1"})
     made = simulator.call("POST", "subscriptions", params).body
     assert len(made["discounts"]) == 1
@@ -247,7 +250,10 @@ def test_a_coupon_that_is_used_up_is_refused() -> None:
 def test_the_currency_of_a_subscription_is_that_of_its_price() -> None:
     simulator = SimulatorInProcess(NOW)
     price = {"currency": "eur", "unit_amount": "900", "recurring[interval]": "month", "product_data[name]": "Gold"}
-    params = {"customer": simulator.create("customers"), "items[0][price]": simulator.create("prices", price)}
+    params = {
+        "customer": simulator.create("customers", {"payment_method": "pm_card_visa"}),
+        "items[0][price]": simulator.create("prices", price),
+    }
     assert simulator.call("POST", "subscriptions", params | {"currency": "EUR"}).status == 200
     refused = simulator.call("POST", "subscriptions", params | {"currency": "usd"})
     assert refused.error["message"] == (

@@ -34,7 +34,7 @@ class World:
 
 def make_world() -> World:
     simulator = SimulatorInProcess(NOW)
-    customer = simulator.create("customers", {"email": "ada@example.com"})
+    customer = simulator.create("customers", {"email": "ada@example.com", "payment_method": "pm_card_visa"})
     product = simulator.create("products", {"name": "Gold"})
     base = {"product": product, "currency": "eur", "unit_amount": "900"}
     monthly, yearly = (simulator.create("prices", base | {"recurring[interval]": each}) for each in ("month", "year"))

@@ -89,7 +89,7 @@ def test_an_address_has_all_its_fields_and_a_customer_no_name_that_was_not_given
 
 def test_an_unknown_property_cannot_be_expanded() -> None:
     simulator = SimulatorInProcess()
-    customer = simulator.create("customers")
+    customer = simulator.create("customers", {"payment_method": "pm_card_visa"})
     answer = simulator.call("GET", f"customers/{customer}", {"expand[]": "invented"})
     assert (answer.status, answer.error["code"]) == (400, "property_cannot_be_expanded")
     for name in ("default_source", "sources", "subscriptions", "tax", "tax_ids", "test_clock"):
@@ -103,7 +103,9 @@ def subscription_of(simulator: SimulatorInProcess, count: int) -> str:
         simulator.create("prices", {"product": product, "unit_amount": amount, **RECURRING}) for amount in range(count)
     ]
     items = {f"items[{place}][price]": price for place, price in enumerate(prices)}
-    return simulator.create("subscriptions", {"customer": simulator.create("customers"), **items})
+    return simulator.create(
+        "subscriptions", {"customer": simulator.create("customers", {"payment_method": "pm_card_visa"}), **items}
+    )
 
 
 def test_a_subscription_embeds_ten_items_and_the_list_has_them_all() -> None:

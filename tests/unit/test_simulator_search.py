@@ -114,7 +114,10 @@ def test_any_value_can_be_asked_for_in_quotes(value: str, double: bool) -> None:
 def test_subscriptions_are_found_by_status_and_time_of_cancellation() -> None:
     simulator = SimulatorInProcess(NOW)
     price = {"currency": "eur", "unit_amount": 900, "recurring[interval]": "month", "product_data[name]": "Gold"}
-    monthly, customer = simulator.create("prices", price | {"lookup_key": "gold"}), simulator.create("customers")
+    monthly, customer = (
+        simulator.create("prices", price | {"lookup_key": "gold"}),
+        simulator.create("customers", {"payment_method": "pm_card_visa"}),
+    )
     terms = {"customer": customer, "items[0][price]": monthly}
     kept, gone = simulator.create("subscriptions", terms), simulator.create("subscriptions", terms)
     simulator.call("DELETE", f"subscriptions/{gone}")

@@ -186,7 +186,7 @@ def _require(features: StripeObject, name: str) -> None:
 
 def _add_payment_method(call: Call, features: StripeObject, customer: StripeObject, form: Form) -> str:
     _require(features, "payment_method_update")
-    card = {"number": "".join(filter(str.isdigit, form.get("number", "")))}
+    card = {"number": "".join(form.get("number", "").split())}
     method = payment_methods.create(call.about("", type="card", card=card))
     payment_methods.attach(call.about(method["id"], customer=customer["id"]))
     return _make_default(call, features, customer, {"payment_method": method["id"]})

@@ -6,6 +6,7 @@ from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.parameters import apply_fields, full_address
 from local.stripe_simulator.resources import payment_methods
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
+from local.stripe_simulator.resources.status import ENDED
 from local.stripe_simulator.search import search
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
@@ -128,7 +129,7 @@ def delete(call: Call) -> StripeObject:
 
     customer = call.store.customers.get(call.ids["id"])
     for subscription in call.store.subscriptions.of_customer(customer["id"]):
-        if subscription["status"] != "canceled":
+        if subscription["status"] not in ENDED:
             subscriptions.cancel(call.about(subscription["id"]))
     call.store.customers.remove(customer["id"])
     stub = {"id": customer["id"], "object": "customer", "deleted": True}

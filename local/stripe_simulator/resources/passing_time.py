@@ -1,16 +1,17 @@
 """What Stripe does by itself as time passes: renewals, ends of trials, pauses and subscriptions, phases."""
 
 from local.stripe_simulator.resources import (
+    billing,
     pause_schedules,
     subscription_changes,
     subscription_schedules,
     subscriptions,
 )
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
-from local.stripe_simulator.resources.periods import set_period
+from local.stripe_simulator.resources.periods import period_end, set_period
 from local.stripe_simulator.resources.subscription_changes import end_trial
 from local.stripe_simulator.simulator import Call, Simulator
-from local.stripe_simulator.store import StripeObject
+from local.stripe_simulator.store import BILLED, StripeObject
 
 
 def advance(simulator: Simulator) -> None:
@@ -48,8 +49,15 @@ def _carry_out(call: Call, subscription: StripeObject) -> None:
         pause_schedules.carry_out_due(call, subscription)
     elif call.simulator.phase_starts.get(subscription["id"], call.now + 1) <= call.now:
         subscription_schedules.begin_phase(call, subscription)
+    elif call.simulator.invoice_moments.get(subscription["id"], call.now + 1) <= _next_period(call, subscription):
+        billing.carry_out_due(call, subscription)
     else:
         _renew(call, subscription)
+
+
+def _next_period(call: Call, subscription: StripeObject) -> int:
+    """Return when the next period begins, if that is in the past too, else now."""
+    return min(call.now, period_end(subscription)) if subscription["status"] in BILLED else call.now
 
 
 def _renew(call: Call, subscription: StripeObject) -> None:
@@ -62,6 +70,16 @@ def _renew(call: Call, subscription: StripeObject) -> None:
     if subscription["status"] == "paused":
         emit(call, "customer.subscription.paused", subscription)
     else:
-        for item in subscription["items"]["data"]:
-            set_period(item, subscription, call.now)
+        _bill_new_periods(call, subscription, before)
     emit_update(call, "customer.subscription.updated", before, subscription)
+
+
+def _bill_new_periods(call: Call, subscription: StripeObject, before: StripeObject) -> None:
+    ends = {item["id"]: item["current_period_end"] for item in before["items"]["data"]}
+    begun = []
+    for item in subscription["items"]["data"]:
+        set_period(item, subscription, call.now)
+        if item["current_period_end"] != ends[item["id"]]:
+            begun.append(item)
+    if begun:
+        billing.renew(call, subscription, begun)

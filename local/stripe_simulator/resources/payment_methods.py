@@ -3,22 +3,17 @@
 from typing import Any
 
 from local.stripe_simulator.answers import list_page
-from local.stripe_simulator.errors import ApiError, missing
+from local.stripe_simulator.errors import ApiError, missing, no_such
 from local.stripe_simulator.parameters import full_address
+from local.stripe_simulator.resources import test_cards
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
 
-# The first digit, or the name in `tok_visa` and `pm_card_visa`, decides the brand.
-_BRANDS = {"4": "visa", "5": "mastercard", "3": "amex", "6": "discover"}
-_LAST4 = {"visa": "4242", "mastercard": "4444", "amex": "8431", "discover": "9424"}
-_TEST_CARDS = ("pm_card_", "tok_")
-
 
 def _card(given: dict[str, Any]) -> StripeObject:
-    number = str(given.get("number", ""))
-    named = str(given.get("token", "")).rpartition("_")[2]
-    brand = _BRANDS.get(number[:1], named if named in _LAST4 else "visa")
+    number = _number(given)
+    brand = test_cards.brand_of(number)
     return {
         "brand": brand,
         "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
@@ -29,12 +24,24 @@ def _card(given: dict[str, Any]) -> StripeObject:
         "fingerprint": token(16),
         "funding": "credit",
         "generated_from": None,
-        "last4": number[-4:] or _LAST4[brand],
+        "last4": number[-4:],
         "networks": {"available": [brand], "preferred": None},
         "regulated_status": "unregulated",
         "three_d_secure_usage": {"supported": True},
         "wallet": None,
     }
+
+
+def _number(given: dict[str, Any]) -> str:
+    """Return the number of a card, which may be named by a token, or left to the simulator."""
+    if given.get("token"):
+        number = test_cards.named(given["token"])
+        if number is None:
+            raise no_such("token", given["token"], "card[token]")
+        return number
+    if given.get("number"):
+        test_cards.check_number(given["number"], "number")
+    return str(given.get("number") or test_cards.named("pm_card_visa"))
 
 
 # The fields of the types that have any; all are null, except where the value stands here.
@@ -94,15 +101,29 @@ def attach(call: Call) -> StripeObject:
         raise missing("customer")
     call.store.customers.get(customer, "customer")
     name = call.ids["id"]
-    if name.startswith(_TEST_CARDS):
+    number = test_cards.named(name)
+    if number:
+        _check_attachable(number[-4:])
         method = create(call.about("", type="card", card={"token": name}))
     else:
         method = call.store.payment_methods.get(name, "payment_method")
     if method["customer"]:
         raise ApiError("This PaymentMethod has already been attached to a customer.", param="payment_method")
+    _check_attachable(last4(method))
     call.store.payment_methods.move(method, customer)
     emit(call, "payment_method.attached", method)
     return method
+
+
+def _check_attachable(digits: str) -> None:
+    decline = test_cards.decline_of(digits)
+    if decline and not decline.is_attachable:
+        raise decline.error()
+
+
+def last4(method: StripeObject) -> str:
+    """Return the digits that tell one test card from another; empty for what is no card."""
+    return str(method["card"]["last4"]) if method["type"] == "card" else ""
 
 
 def detach(call: Call) -> StripeObject:
@@ -147,8 +168,10 @@ def require_attached(call: Call, method_id: str, customer: str, param: str) -> N
         )
 
 
-def has_any(call: Call, subscription: StripeObject) -> bool:
-    """Whether there is something to charge for this subscription."""
+def default_of(call: Call, subscription: StripeObject) -> str | None:
+    """Return the id of what is charged for a subscription: its own payment method, or the customer's default."""
     customer = call.store.customers.get(subscription["customer"])
-    default = subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
-    return default is not None
+    default: str | None = (
+        subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
+    )
+    return default

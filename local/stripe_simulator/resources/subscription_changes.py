@@ -106,7 +106,7 @@ def end_trial(call: Call, subscription: StripeObject) -> None:
     settings = subscription["trial_settings"]["end_behavior"]
     behavior = settings["missing_payment_method"]
     subscription["trial_end"] = min(subscription["trial_end"] or call.now, call.now)
-    if payment_methods.has_any(call, subscription) or behavior == "create_invoice":
+    if payment_methods.default_of(call, subscription) or behavior == "create_invoice":
         subscription["status"] = "active"
         keeps_anchor = settings["billing_cycle_anchor"] == "unchanged"
         restart_cycle(call, subscription, subscription["billing_cycle_anchor" if keeps_anchor else "trial_end"])

@@ -7,7 +7,7 @@ from typing import Any
 from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing, one_time
 from local.stripe_simulator.parameters import apply_fields
-from local.stripe_simulator.resources import catalog, payment_methods
+from local.stripe_simulator.resources import billing, catalog, payment_methods
 from local.stripe_simulator.resources.events import emit
 from local.stripe_simulator.resources.periods import period_end, set_period
 from local.stripe_simulator.resources.status import ENDED, end
@@ -42,8 +42,10 @@ def create(call: Call) -> StripeObject:
         raise ApiError(f"{message}`{params['currency']}`.", param="items[0][price]")
     subscription["currency"] = customer["currency"] = currency
     subscription["discounts"] = catalog.discounts_of(call, subscription, params.get("discounts", []))
+    invoice = billing.first_invoice(call, subscription)
     call.store.subscriptions.add(subscription)
     emit(call, "customer.subscription.created", subscription)
+    billing.collect_first(call, subscription, invoice)
     return subscription
 
 
@@ -66,9 +68,11 @@ def _apply_billing(call: Call, subscription: StripeObject) -> None:
         method = params["default_payment_method"]
         payment_methods.require_attached(call, method, subscription["customer"], "default_payment_method")
         subscription["default_payment_method"] = method
-    unpaid = params.get("payment_behavior") == "default_incomplete" and not payment_methods.has_any(call, subscription)
-    if unpaid and subscription["collection_method"] == "charge_automatically":
-        subscription["status"] = "incomplete"
+    if params.get("payment_behavior") == "pending_if_incomplete":
+        raise ApiError(
+            "`pending_if_incomplete` is only used with updates and cannot be passed when creating a Subscription.",
+            param="payment_behavior",
+        )
 
 
 def apply_collection(subscription: StripeObject, params: dict[str, Any]) -> None:
@@ -175,6 +179,7 @@ def cancel(call: Call, reason: str = "cancellation_requested") -> StripeObject:
     subscription = call.store.subscriptions.get(call.ids["id"])
     if subscription["status"] in ENDED:
         raise ApiError(f"No such subscription: '{subscription['id']}'", status=404, code="resource_missing", param="id")
+    billing.stop_collecting(call, subscription)
     return end(call, subscription, reason, call.params.get("cancellation_details", {}))
 
 
