@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 SAM := .venv-sam/bin/sam
 CHECKOV := .venv-checkov/bin/checkov
-FUNCTIONS := create_session nightly_audit webhook
+FUNCTIONS := access create_session nightly_audit webhook
 
 # The platform an artifact is built for; the package tests set these to the machine's own.
 LAMBDA_PYTHON ?= 3.13

@@ -335,6 +335,13 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         ),
         _failure("secret_unreadable", _AWS_FAILED, portal_link=True),
         _failure("mirror_unavailable", _AWS_FAILED),
+        _failure("lookups_unavailable", _AWS_FAILED),
+        _failure("access_lookup_busy", "a customer whom the mirror does not know is being looked up at Stripe"),
+        _failure(
+            "access_lookups_used_up",
+            "more unknown customers within a minute than `AccessLookupsPerMinute`: if many are genuine, events do not "
+            "arrive, or a backfill is missing",
+        ),
         _failure("stripe_rate_limited", "Stripe's rate limit (429): tried again later", portal_link=True),
         _failure("unsettled", "Stripe's answer may be older than the event: tried again from the queue"),
         _failure("mirror_contended", "one subscription changed again and again while it was read"),

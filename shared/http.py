@@ -87,6 +87,15 @@ def log_failure(logger: "Logger", error: Exception) -> None:
     )
 
 
+def verified_claims(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what API Gateway's JWT authorizer has verified; `None` on a route that has no such authorizer."""
+    authorizer = event["requestContext"].get("authorizer") or {}
+    if "jwt" not in authorizer:
+        return None
+    claims: Mapping[str, Any] = (authorizer["jwt"] or {}).get("claims") or {}
+    return claims
+
+
 def body_of(event: Mapping[str, Any], most_bytes: int) -> bytes:
     """Return the body; API Gateway hands what it does not take for text on as base64.
 

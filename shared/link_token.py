@@ -1,15 +1,20 @@
 """Link tokens: JWTs that say whose portal a link opens, and if it opens only one page (a flow), which one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import jwt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.errors import InvalidRequest, Unauthenticated
+
+if TYPE_CHECKING:
+    from shared.secret_store import LinkSecrets, SecretStore
+
+_Claims = TypeVar("_Claims")
 
 # The ids of subscriptions from before 2014 may begin with `su_`: a subscription is looked up, not recognised.
 SubscriptionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,255}$")]
@@ -76,6 +81,10 @@ class FlowClaims(BaseModel):
 
 
 AUDIENCE = "portal"
+# Tokens that only tell who has service: of one customer, and for a server that asks about many. Neither opens a portal,
+# and no link to the portal is one of them (docs/decisions/0009-access-tokens.md).
+ACCESS_AUDIENCE = "access"
+ACCESS_BATCH_AUDIENCE = "access-batch"
 ALGORITHM = "HS256"
 MAX_AGE = timedelta(days=7)
 # A token has a few short claims; longer ones are refused before they are parsed.
@@ -121,7 +130,16 @@ class LinkTokens:
         return token
 
     def read(self, token: str, *, now: float) -> LinkClaims:
-        """Read a token. Raises `Unauthenticated` unless it is genuine, for the portal, and not expired at `now`."""
+        """Read a token. Raises `Unauthenticated` unless it is genuine, for the audience, and not expired at `now`."""
+        claims = self.verify(token, now=now)
+        try:
+            return LinkClaims.model_validate(claims)
+        except ValidationError as error:
+            wrong = ", ".join(sorted({".".join(map(str, each["loc"])) or each["msg"] for each in error.errors()}))
+            raise Unauthenticated("bad_token", f"The link token has claims that are wrong: {wrong}") from None
+
+    def verify(self, token: str, *, now: float) -> dict[str, Any]:
+        """Return the claims of a token, unread. Raises `Unauthenticated` as `read` does, but for the claims."""
         if len(token) > MAX_LENGTH or not token.isascii():
             raise Unauthenticated("bad_token", "The link token is too long, or no token at all")
         try:
@@ -129,11 +147,7 @@ class LinkTokens:
         except jwt.InvalidTokenError as error:
             raise Unauthenticated("bad_token", f"Not a valid link token ({type(error).__name__})") from None
         _check_times(claims, now)
-        try:
-            return LinkClaims.model_validate(claims)
-        except ValidationError as error:
-            wrong = ", ".join(sorted({".".join(map(str, each["loc"])) or each["msg"] for each in error.errors()}))
-            raise Unauthenticated("bad_token", f"The link token has claims that are wrong: {wrong}") from None
+        return claims
 
     def _decode(self, token: str) -> dict[str, Any]:
         """Return the claims of a token that one of the secrets has signed. Raises `jwt.InvalidTokenError`."""
@@ -148,7 +162,7 @@ class LinkTokens:
                     # The times are checked elsewhere: PyJWT knows no clock but its own. `iat` is not part of the
                     # contract, and a minute's clock error would refuse good tokens.
                     options={
-                        "require": ["exp", "sub", "aud"],
+                        "require": ["exp", "aud"],
                         "strict_aud": True,
                         "verify_exp": False,
                         "verify_nbf": False,
@@ -159,6 +173,26 @@ class LinkTokens:
                 continue
             return claims
         raise jwt.InvalidSignatureError
+
+
+def with_link_secrets(
+    store: "SecretStore[LinkSecrets]", audience: str, read: Callable[[LinkTokens], _Claims]
+) -> _Claims:
+    """Read a token with the link secrets. One that does not fit may be signed with a new one: then they are reread."""
+    try:
+        return read(LinkTokens(store.get().by_kid, audience))
+    except Unauthenticated as error:
+        if error.code != "bad_token" or (renewed := store.reread()) is None:
+            raise
+    return read(LinkTokens(renewed.by_kid, audience))
+
+
+def bearer_token(authorization: str | None) -> str:
+    """Return the token of an `Authorization` header. Raises `Unauthenticated` without one."""
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("no_token", "Send a link token as `Authorization: Bearer <token>`")
+    return token.strip()
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:

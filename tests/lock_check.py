@@ -16,6 +16,7 @@ LOCKS = {
     "uv": "requirements-uv.txt",
     "checkov": "requirements-checkov.txt",
     "mutants": "requirements-mutants.txt",
+    "access": "functions/access/requirements.txt",
     "create_session": "functions/create_session/requirements.txt",
     "nightly_audit": "functions/nightly_audit/requirements.txt",
     "webhook": "functions/webhook/requirements.txt",

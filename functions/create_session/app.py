@@ -21,7 +21,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.create_session.visitor_page import Visitor, visitor_page
 from functions.create_session.wiring import wire
 from shared.errors import ErrorEntry, OperatorError, PortalError, Unavailable
-from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of
+from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of, verified_claims
 
 logger = Logger(service="create_session")
 metrics = Metrics(service="create_session")
@@ -97,7 +97,7 @@ def head_portal() -> Response[str]:
 def post_portal_sessions() -> Response[str]:
     """Create a session for a signed-in user's page, or for a server, and return its address."""
     event = app.current_event
-    claims, language = _claims(event.raw_event), event.headers.get("accept-language")
+    claims, language = verified_claims(event.raw_event), event.headers.get("accept-language")
     session = _wire().create(
         claims, event.headers.get("authorization"), body_of(event.raw_event, _MOST_BODY_BYTES), language
     )
@@ -137,15 +137,6 @@ def metrics_of(error: PortalError) -> list[str]:
 def _count(*names: str) -> None:
     for name in names:
         metrics.add_metric(name, MetricUnit.Count, 1)
-
-
-def _claims(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return what API Gateway's JWT authorizer has verified; `None` on a route that has no such authorizer."""
-    authorizer = event["requestContext"].get("authorizer") or {}
-    if "jwt" not in authorizer:
-        return None
-    claims: Mapping[str, Any] = (authorizer["jwt"] or {}).get("claims") or {}
-    return claims
 
 
 def _request_id(event: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from functions.create_session.portal_session import (
 from functions.create_session.settings import CreateSessionSettings
 from shared.errors import InvalidRequest, Unauthenticated
 from shared.identity import Identity, User, customer_of_user, identity_of_token, identity_of_user, text_claim
-from shared.link_token import AUDIENCE, LinkClaims, LinkTokens
+from shared.link_token import AUDIENCE, LinkClaims, LinkTokens, bearer_token, with_link_secrets
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 from shared.stripe.gateway import stripe_client
 
@@ -138,10 +138,7 @@ class PortalLink:
             allowed_return_url(request.return_url, self.settings)
             identity = portal_user(claims, self.settings, self._client)
         else:
-            scheme, _, token = (authorization or "").partition(" ")
-            if scheme.lower() != "bearer" or not token:
-                raise Unauthenticated("no_token", "Send a link token as `Authorization: Bearer <token>`")
-            identity = identity_of_token(self._read_token(token.strip()))
+            identity = identity_of_token(self._read_token(bearer_token(authorization)))
             request = _validated(body or b"{}")
         return self._session(IdentifiedRequest(identity, request, accept_language))
 
@@ -153,13 +150,7 @@ class PortalLink:
         return stripe_client(self.secrets.get().api_key, self.settings.stripe_api_base)
 
     def _read_token(self, token: str, audience: str = AUDIENCE) -> LinkClaims:
-        """Read a token. One that does not fit may be signed with a new secret: then the secrets are read again."""
-        try:
-            return LinkTokens(self.link_secrets.get().by_kid, audience).read(token, now=self.clock())
-        except Unauthenticated as error:
-            if error.code != "bad_token" or (renewed := self.link_secrets.reread()) is None:
-                raise
-        return LinkTokens(renewed.by_kid, audience).read(token, now=self.clock())
+        return with_link_secrets(self.link_secrets, audience, lambda tokens: tokens.read(token, now=self.clock()))
 
 
 def _validated(fields: bytes | Mapping[str, str]) -> SessionRequest:

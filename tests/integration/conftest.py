@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from functions.access import app as access_app
 from functions.create_session import app as create_session_app
 from functions.webhook import app as webhook_app
 from local.aws.intrinsics import PhysicalNames
@@ -92,19 +93,23 @@ class Api:
         self._functions = {name: LambdaFunction(function) for name, function in template.functions().items()}
         self._routes = {route.key: route.function_id for route in template.routes()}
 
-    def send(
+    def send(  # noqa: PLR0913 - the parts of a request
         self,
         route: str,
         *,
+        path: str | None = None,
         query: str = "",
         headers: dict[str, str] | None = None,
         body: bytes = b"",
         claims: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """One request; `claims` are what API Gateway's authorizer would have verified."""
-        method, path = route.split(" ")
+        """One request; `claims` are what API Gateway's authorizer would have verified.
+
+        `path` is the request's own, where the route's has parameters.
+        """
+        method, pattern = route.split(" ")
         pairs = tuple(({"content-type": "application/json"} | (headers or {})).items())
-        event = event_of(HttpRequest(method, path, query, pairs, body, "192.0.2.1", "HTTP/1.1"), route, {})
+        event = event_of(HttpRequest(method, path or pattern, query, pairs, body, "192.0.2.1", "HTTP/1.1"), route, {})
         if claims is not None:
             event["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
         return self.invoke(route, event)
@@ -123,6 +128,7 @@ def api(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) 
             monkeypatch.setenv(name, overrides.get(name, value))
     webhook_app._wire.cache_clear()
     create_session_app._wire.cache_clear()
+    access_app._wire.cache_clear()
     return Api(aws.template)
 
 
@@ -130,6 +136,6 @@ def api(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) 
 def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """All that the functions log."""
     text = io.StringIO()
-    for app in (webhook_app, create_session_app):
+    for app in (webhook_app, create_session_app, access_app):
         monkeypatch.setattr(app.logger.registered_handler, "stream", text)
     return text

@@ -47,6 +47,15 @@ STRANGERS: dict[str, Callable[[Api], Any]] = {
     "`POST /portal/sessions` with a forged token": lambda api: api.send(
         "POST /portal/sessions", body=b"{}", headers={"authorization": f"Bearer {forged()}"}
     ),
+    "`GET /access`": lambda api: api.send("GET /access"),
+    "`GET /access` with a forged token": lambda api: api.send(
+        "GET /access", headers={"authorization": f"Bearer {forged(aud='access')}"}
+    ),
+    "`POST /access` with a forged token": lambda api: api.send(
+        "POST /access",
+        body=b'{"customers": ["cus_1"]}',
+        headers={"authorization": f"Bearer {forged(aud='access-batch')}"},
+    ),
     "`POST /webhooks/stripe`": lambda api: api.send("POST /webhooks/stripe", body=b"{}"),
     "`POST /webhooks/stripe` with a forged signature": lambda api: api.send(
         "POST /webhooks/stripe", body=b"{}", headers=unsigned(f"t={int(time.time())},v1={'0' * 64}")
@@ -109,6 +118,12 @@ FUZZED: dict[str, Callable[[Api, str, str], Any]] = {
         "POST /portal/sessions", headers={"authorization": f"Bearer {one}", "accept-language": two, "accept": two}
     ),
     "body": lambda api, one, _: api.send("POST /portal/sessions", body=one.encode("utf-8", "replace")),
+    "access": lambda api, one, two: api.send(
+        "GET /access", query=f"product={quote(two)}", headers={"authorization": f"Bearer {one}", "if-none-match": two}
+    ),
+    "access batch": lambda api, one, two: api.send(
+        "POST /access", body=one.encode("utf-8", "replace"), headers={"authorization": f"Bearer {two}"}
+    ),
     "signature": lambda api, one, two: api.send(
         "POST /webhooks/stripe", body=two.encode("utf-8", "replace"), headers=unsigned(f"t={int(time.time())},v1={one}")
     ),

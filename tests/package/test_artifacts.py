@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = {
+    "AccessFunction": "access",
     "CreateSessionFunction": "create_session",
     "NightlyAuditFunction": "nightly_audit",
     "WebhookFunction": "webhook",
@@ -27,9 +29,7 @@ PLATFORM = f"{MACHINE}-apple-darwin" if sys.platform == "darwin" else f"{MACHINE
 EVENT = {
     "version": "2.0",
     "routeKey": "POST /webhooks/stripe",
-    "rawPath": "/portal",
     "headers": {"host": "api.example"},
-    "requestContext": {"http": {"method": "GET", "path": "/portal"}, "stage": "$default"},
     "isBase64Encoded": False,
 }
 # Lambda's own event of a durable execution that begins. Nothing answers where its steps would be kept.
@@ -56,6 +56,13 @@ NOBODY = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     "AWS_MAX_ATTEMPTS": "1",
 }
+
+
+def event(function: str) -> dict[str, Any]:
+    path = "/access" if function == "access" else "/portal"
+    return EVENT | {"rawPath": path, "requestContext": {"http": {"method": "GET", "path": path}, "stage": "$default"}}
+
+
 CALL = """
 import importlib, json, pkgutil, sys
 artifact, function = sys.argv[1:]
@@ -103,7 +110,7 @@ def test_the_handler_answers_with_nothing_but_the_artifact(artifact: Path) -> No
     function = FUNCTIONS[artifact.name]
     ran = subprocess.run(
         [PYTHON, "-I", "-S", "-c", CALL, str(artifact), function],
-        input=json.dumps(BEGIN if function == "nightly_audit" else EVENT),
+        input=json.dumps(BEGIN if function == "nightly_audit" else event(function)),
         capture_output=True,
         text=True,
         check=True,

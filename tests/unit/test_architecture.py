@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = {
     "cli": {"shared"},
     "functions": set(),
+    "functions.access": {"shared"},
     "functions.create_session": {"shared"},
     "functions.nightly_audit": {"shared"},
     "functions.webhook": {"shared"},
@@ -25,10 +26,11 @@ ROOMS = {
     "shared.stripe": {"shared"},
 }
 # `shared` means the modules that lie in no room of it, unless every room of it is allowed.
-WHOLE = {"cli", "functions.create_session", "functions.nightly_audit", "functions.webhook", "local"}
+WHOLE = {"cli", "functions.access", "functions.create_session", "functions.nightly_audit", "functions.webhook", "local"}
 
 # What a cold start may load of `shared`, beside its base layer.
 COLD = {
+    "functions.access": {"shared.mirror", "shared.stripe"},
     "functions.webhook": {"shared.stripe", "shared.mirror"},
     "functions.create_session": {
         "shared.stripe.gateway",

@@ -9,6 +9,7 @@ import typer.main
 import yaml
 
 from cli.main import app
+from functions.access.app import AccessMetric
 from functions.create_session.app import PortalMetric
 from functions.nightly_audit.app import AuditMetric
 from functions.webhook.receive import LAG, RETRIED, metric_of
@@ -44,6 +45,7 @@ WEBHOOK_RESULTS = [
 METRICS = {
     *map(metric_of, WEBHOOK_RESULTS),
     *PortalMetric,
+    *AccessMetric,
     *AuditMetric,
     SECRET_KEPT,
     LAG,
@@ -81,7 +83,7 @@ def test_every_parameter_setting_and_output_is_documented() -> None:
 
 
 def test_every_route_is_documented() -> None:
-    assert undocumented(ROUTES, DOCS["portal-link.md"]) == []
+    assert undocumented(ROUTES, DOCS["portal-link.md"] + DOCS["access.md"]) == []
 
 
 def test_every_metric_is_documented() -> None:

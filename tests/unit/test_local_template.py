@@ -141,12 +141,14 @@ def test_a_route_with_an_authorizer_that_is_none_is_refused_by_name(tmp_path: Pa
         load(tmp_path, text).routes()
 
 
-def test_with_an_issuer_the_sessions_route_has_a_jwt_authorizer_and_no_other_has() -> None:
+def test_with_an_issuer_the_routes_of_signed_in_users_have_a_jwt_authorizer_and_no_other_has() -> None:
     oidc = {"OidcIssuer": "https://id.example", "OidcAudience": "shop"}
     guarded = {
         route.key: route.authorizer
         for route in Template.load(parameters=PARAMETERS | oidc).routes()
         if route.authorizer
     }
-    assert guarded == {"POST /portal/sessions": JwtAuthorizer("https://id.example", ("shop",))}
+    assert guarded == dict.fromkeys(
+        ("GET /access", "POST /portal/sessions"), JwtAuthorizer("https://id.example", ("shop",))
+    )
     assert not any(route.authorizer for route in Template.load(parameters=PARAMETERS).routes())

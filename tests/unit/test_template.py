@@ -9,6 +9,7 @@ import yaml
 
 from functions.webhook.wiring import SETTLING_ENVIRONMENTS
 from local.aws.intrinsics import Intrinsics, TemplateLoader
+from shared.access import AccessPolicy
 
 TEMPLATE: dict[str, Any] = yaml.load((Path(__file__).parents[2] / "template.yaml").read_text(), TemplateLoader)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
@@ -16,6 +17,7 @@ FUNCTIONS = {name: each for name, each in RESOURCES.items() if each["Type"] == "
 TABLES = {name: each for name, each in RESOURCES.items() if each["Type"] == "AWS::DynamoDB::Table"}
 # Which secrets each function may read: those that it uses.
 SECRETS = {
+    "AccessFunction": {"Secret", "LinkSecrets"},
     "CreateSessionFunction": {"Secret", "LinkSecrets"},
     "WebhookFunction": {"Secret", "SigningSecrets"},
     "NightlyAuditFunction": {"Secret"},
@@ -23,6 +25,7 @@ SECRETS = {
 SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
 # What each function may do, and no more.
 RIGHTS = {
+    "AccessFunction": {"secretsmanager:GetSecretValue", "dynamodb:Query", "dynamodb:UpdateItem"},
     "CreateSessionFunction": {"secretsmanager:GetSecretValue"},
     "WebhookFunction": {
         "secretsmanager:GetSecretValue",
@@ -67,6 +70,13 @@ def test_every_parameter_is_described_and_bounded() -> None:
     assert [name for name, each in parameters if not each.get("Description")] == []
     assert [name for name, each in parameters if not bounds & each.keys()] == ["OidcAudience"]
     assert [name for name, each in parameters if ("MinValue" in each) != ("MaxValue" in each)] == []
+
+
+def test_the_rules_of_access_have_the_defaults_that_the_docs_table_shows() -> None:
+    defaults = {
+        name: TEMPLATE["Parameters"][name.title().replace("_", "")]["Default"] for name in AccessPolicy.model_fields
+    }
+    assert AccessPolicy.model_validate(defaults) == AccessPolicy()
 
 
 def test_the_audit_can_mail_nobody_but_its_readers() -> None:
@@ -119,7 +129,9 @@ def test_each_function_may_read_the_secrets_that_it_uses_and_no_other() -> None:
     }
     assert readable == SECRETS
     outputs = {each["Value"]["Ref"]: name for name, each in TEMPLATE["Outputs"].items() if "Ref" in each["Value"]}
-    rows = re.findall(r"^\| (create_session|webhook|nightly_audit) \| (.+?) \|", SECURITY.read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (access|create_session|webhook|nightly_audit) \| (.+?) \|", SECURITY.read_text(), re.MULTILINE
+    )
     assert {function: set(re.findall(r"`(\w+)`", cell)) for function, cell in rows} == {
         FUNCTIONS[name]["Properties"]["Handler"].split(".")[1]: {outputs[secret] for secret in secrets}
         for name, secrets in SECRETS.items()

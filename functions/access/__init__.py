@@ -1,0 +1,1 @@
+"""Answers whether a customer has service now, why, and until when."""

@@ -1,0 +1,24 @@
+"""Makes what the access function needs, once per execution environment."""
+
+import boto3
+
+from functions.access.answers import AccessAnswers
+from functions.access.lookups import Lookups
+from functions.access.settings import AccessSettings
+from shared.aws import REQUEST_CONFIG
+from shared.mirror.table import MirrorTable
+from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
+
+
+def wire() -> AccessAnswers:
+    """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong."""
+    settings = AccessSettings.from_environment()
+    secrets_manager = boto3.client("secretsmanager", config=REQUEST_CONFIG)
+    dynamodb = boto3.client("dynamodb", config=REQUEST_CONFIG)
+    return AccessAnswers(
+        settings,
+        SecretStore("SECRET_ID", settings.secret_id, StripeSecret, secrets_manager),
+        SecretStore("LINK_SECRETS_ID", settings.link_secrets_id, LinkSecrets, secrets_manager),
+        MirrorTable(dynamodb, settings.table_name),
+        Lookups(dynamodb, settings.lookups_table_name, per_minute=settings.access_lookups_per_minute),
+    )
