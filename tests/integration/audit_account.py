@@ -19,7 +19,8 @@ NEWEST = "2026-10-28.endive"
 class Account:
     """What Stripe's lists hold, newest first; `endpoint` is its webhook's address.
 
-    `status` other than 200 makes the next `failures` requests fail; -1 of them never end.
+    `status` other than 200 makes the next `failures` requests fail; -1 of them never end. `broken` has the status with
+    which a path always fails.
     """
 
     endpoint: str
@@ -27,6 +28,7 @@ class Account:
     configurations: list[dict[str, Any]] = field(default_factory=list)
     status: int = 200
     failures: int = -1
+    broken: dict[str, int] = field(default_factory=dict)
     message: str = "no"
     keys: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
@@ -40,6 +42,8 @@ class Account:
                 self.failures -= 1
                 return self.status, {"error": {"type": "api_error", "message": self.message}}
         parts = urlsplit(url)
+        if parts.path in self.broken:
+            return self.broken[parts.path], {"error": {"type": "api_error", "message": self.message}}
         if parts.path.startswith("/v1/subscriptions/"):
             return self._one(parts.path.rpartition("/")[2])
         query = parse_qs(parts.query)

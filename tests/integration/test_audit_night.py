@@ -227,6 +227,38 @@ def test_a_mirror_that_does_not_answer_costs_no_mail(
     assert "The table of subscriptions did not answer" in body(only_mail(aws), "plain")
 
 
+@pytest.mark.parametrize("status", [400, 403, 500])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/billing_portal/configurations", "Customer portal"),
+        ("/v1/webhook_endpoints", "Webhook Endpoints"),
+        ("/v1/events", "Events"),
+        ("/v1/invoices", "Invoices"),
+        ("/v2/core/event_destinations", "Event Destinations"),
+    ],
+)
+def test_a_night_on_which_one_list_cannot_be_read_has_its_mail_which_says_so(
+    aws: Aws, account: Account, path: str, name: str, status: int
+) -> None:
+    account.subscriptions = [subscription(1)]
+    account.broken = {path: status}
+    assert run()["subscriptions_paused"] == 1
+    assert ("may not read" if status == 403 else "Could not be read, or not to the end") in body(
+        only_mail(aws), "plain"
+    )
+    assert name in body(only_mail(aws), "plain")
+
+
+def test_a_night_on_which_the_dead_letter_queues_cannot_be_read_has_its_mail_which_says_so(
+    aws: Aws, account: Account
+) -> None:
+    account.subscriptions = [subscription(1)]
+    aws.clients.sqs.delete_queue(QueueUrl=aws.template.ref("SettleDeadLetterQueue"))
+    assert run()["subscriptions_paused"] == 1
+    assert "not to the end: dead-letter queues." in body(only_mail(aws), "plain")
+
+
 def test_an_account_of_many_steps_is_read_whole(aws: Aws, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     account.subscriptions = [subscription(number) for number in range(1450)]
     monkeypatch.setenv("TABLE_NAME", "NoSuchTable")
