@@ -21,7 +21,7 @@ from shared.audit.rendering.as_html import to_html
 from shared.audit.rendering.as_json import to_json
 from shared.audit.rendering.page import and_more, calendar, left_out, subscriptions_read
 from shared.audit.rendering.summary import FindingGroup, bounded, groups_of, headline
-from shared.audit.report import Report
+from shared.audit.report import Report, ReportView
 from shared.audit.scan import Sources, run_audit
 from shared.i18n import ENGLISH, NOTHING, Message, _, _n, sentences
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
@@ -143,7 +143,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
             webhook_url=webhook_url,
             progress=lambda read: status.update(_reading(read).say(language)),
         )
-    _write(report, format, language)
+    _write(ReportView(report, language, account=deployment.account, help_url=options.audit_help_url), format)
     if fail_on and fails(report, Severity(fail_on)):
         raise typer.Exit(ExitCode.FOUND)
 
@@ -158,13 +158,14 @@ def fails(report: Report, mildest: Severity) -> bool:
     return not report.severities().isdisjoint(failing)
 
 
-def _write(report: Report, form: str, language: str) -> None:
+def _write(edition: ReportView, form: str) -> None:
+    report, language = edition.report, edition.language
     match form:
         case "json":
             sys.stdout.write(to_json(report, language) + "\n")
         case "csv":
             write_csv(report.paused, sys.stdout, language)
         case "html":
-            sys.stdout.write(to_html(report, language))
+            sys.stdout.write(to_html(edition))
         case _:
             Console().print(report_as_text(report, language))

@@ -122,6 +122,29 @@ def first_sentence(message: Message) -> Message:
     return message
 
 
+def other_sentences(message: Message) -> Message:
+    """Return what `first_sentence` leaves out."""
+    match message.values:
+        case ((_, Listed((Message(), *others), " ")),):
+            return sentences(*(each for each in others if isinstance(each, Message)))
+    return NOTHING
+
+
+def distinct_sentences(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Return the messages that `sentences` made of others, each once, in the order of their coming."""
+    return tuple(dict.fromkeys(each for message in messages for each in _parts(message)))
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    match message.values:
+        case ((_, Listed(several, " ")),):
+            for each in several:
+                if isinstance(each, Message):
+                    yield from _parts(each)
+        case _ if message:
+            yield message
+
+
 def listed(values: "Iterable[Value]") -> Message:
     """Return the values with commas between them; empty ones leave no trace."""
     return _joined(values, _COMMA)

@@ -12,7 +12,14 @@ from shared.audit.check import AccountFacts, AuditContext
 from shared.audit.checks import mirror as mirror_checks
 from shared.audit.checks import paused as paused_checks
 from shared.audit.checks import subscriptions as subscription_checks
-from shared.audit.findings import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, ListChange, Severity
+from shared.audit.findings import (
+    CRASHED_CHECK,
+    UNREADABLE_SUBSCRIPTION,
+    CustomerName,
+    Finding,
+    ListChange,
+    Severity,
+)
 from shared.audit.rendering.as_html import to_html
 from shared.audit.report import ListLink, PastNight, Report, ReportView
 from shared.i18n import _, languages
@@ -62,12 +69,34 @@ def paused(  # noqa: PLR0913 - each a fact that a sample shows
     )
 
 
+PEOPLE = (
+    "Zoé Martin",
+    "Ada Lovelace",
+    "Société Générale de Boulangerie et Fils",
+    "Søren Kierkegaard",
+    "Northwind Traders GmbH & Co. KG",
+    "김민수",
+    "Maximiliane-Alexandra von Hohenlohe-Schillingsfürst",
+)
+
+
+def customer_of(subscription: Subscription) -> CustomerName:
+    """Whom it belongs to; one in eight has no name, and one in sixteen no address either."""
+    number = int(subscription.customer_id[-3:]) if subscription.customer_id[-3:].isdecimal() else 0
+    email = "" if number % 16 == 15 else f"customer{number}@shop-{number % 7}.example"
+    return CustomerName(subscription.customer_id, "" if number % 8 == 7 else PEOPLE[number % 7], email)
+
+
 def findings(*subscriptions: Subscription, audit: AuditContext | None = None) -> Iterator[Finding]:
-    """What the two checks of pauses say of them."""
+    """What the checks say of them, with their customers."""
     for each in subscriptions:
-        yield from paused_checks.find_paused_collection(each, audit or context())
-        yield from paused_checks.find_paused_status(each, audit or context())
-        yield from subscription_checks.find_portal_limits(each, audit or context())
+        for find in (
+            paused_checks.find_paused_collection,
+            paused_checks.find_paused_status,
+            subscription_checks.find_portal_limits,
+        ):
+            for found in find(each, audit or context()):
+                yield replace(found, customers=(customer_of(each),) * len(found.subjects))
 
 
 def nights(numbers: str, totals: Mapping[str, int]) -> tuple[PastNight, ...]:
@@ -147,6 +176,29 @@ def _long_ids() -> Report:
     return audit_report(*findings(long))
 
 
+def _twelve() -> Report:
+    """Pauses of every kind, for a page on which each is told once."""
+    ends = replace(paused(8), cancel_at=1_797_000_000)
+    trial = replace(paused(5, status="trialing"), trial_end=1_797_000_000)
+    real = replace(paused(4), status="paused", pause_collection=None, paused_at=1_790_000_000)
+    return audit_report(
+        *findings(
+            paused(1, amount="490000"),
+            paused(2),
+            paused(3, behavior="keep_as_draft", resumes_at=1_796_000_000),
+            replace(real, paused_reason="final_payment_failure"),
+            trial,
+            paused(6, behavior="mark_uncollectible", amount="2900"),
+            replace(real, id=paused(7).id, customer_id=paused(7).customer_id, paused_reason="pause_requested"),
+            ends,
+            paused(9, amount=None),
+            paused(10, currency="usd", amount="9900"),
+            paused(350),
+            paused(15, amount="0"),
+        )
+    )
+
+
 def samples() -> dict[str, tuple[Report, tuple[PastNight, ...], ListChange | None, ListLink | None]]:
     """Every mood by its name."""
     report, before, change = _several()
@@ -178,8 +230,18 @@ def samples() -> dict[str, tuple[Report, tuple[PastNight, ...], ListChange | Non
             None,
             None,
         ),
+        "twelve": (_twelve(), nights("2-3", {"eur": 100}), ListChange(date(2026, 11, 21)), None),
+        "three_hundred": (
+            audit_report(*findings(*(paused(number, amount=str(900 + number * 100)) for number in range(300)))),
+            (),
+            None,
+            None,
+        ),
         "long_ids": (_long_ids(), (), None, None),
     }
+
+
+HELP = "https://docs.shop.example/audit"
 
 
 def main(folder: Path) -> None:
@@ -187,7 +249,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, (report, before, change, link) in samples().items():
         for language in languages():
-            edition = ReportView(report, language, before, change, link)
+            edition = ReportView(report, language, before, change, link, "acct_1QkShop", HELP)
             message = compose(edition, "audit@example.com", ("team@example.com",))
             stem = folder / f"{name}-{language}"
             stem.with_suffix(".eml").write_bytes(message.as_bytes())
@@ -195,7 +257,7 @@ def main(folder: Path) -> None:
                 part = message.get_body((kind,))
                 assert part
                 stem.with_suffix(suffix).write_text(part.get_content())
-            stem.with_name(f"{stem.name}-file").with_suffix(".html").write_text(to_html(report, language))
+            stem.with_name(f"{stem.name}-file").with_suffix(".html").write_text(to_html(ReportView(report, language)))
 
 
 if __name__ == "__main__":

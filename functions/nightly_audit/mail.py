@@ -1,7 +1,8 @@
 """The mail of a night: its subject, with what matters first, its two bodies, and the list of paused subscriptions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from email.message import EmailMessage
+from email.utils import formataddr, parseaddr
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,15 @@ from shared.audit.rendering.page import Medium
 from shared.audit.rendering.summary import bounded, groups_of, is_all_clear, urgent
 from shared.audit.rendering.trend import what_changed
 from shared.audit.report import Report, ReportView
-from shared.i18n import Message, _, _n, signed
+from shared.i18n import NOTHING, Message, _, _n, signed
 from shared.ses import SEVEN_BITS, send
-from shared.stripe.money import written_amounts
+from shared.stripe.money import in_major_units, written_amounts
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
 
 
-# About what a phone shows of a subject on two lines.
+# About what a phone shows of a subject on two lines, the mark of test mode included.
 LONGEST = 62
 MOST_AMOUNTS = 2
 # SES takes 40 MB, but readers' servers take less: many 10 MB, counted after base64, which makes 4 bytes (and line ends)
@@ -30,74 +31,87 @@ _FIX = "Verify AUDIT_EMAIL_FROM in SES in this region, and AUDIT_EMAIL_TO too wh
 
 
 def subject(edition: ReportView) -> str:
-    """Return the subject; it never sounds surer than the report is."""
-    words = _subject(edition)
-    if edition.report.livemode is False:
-        words = _("[test] {subject}", subject=words)
-    return words.say(edition.language)
+    """Return the subject, of at most `LONGEST` characters; it never sounds surer than the report is."""
+    for words in _subjects(edition):
+        marked = _("[test] {subject}", subject=words) if edition.report.livemode is False else words
+        said = marked.say(edition.language)
+        if len(said) <= LONGEST:
+            break
+    return said
 
 
-def _subject(edition: ReportView) -> Message:
+def _subjects(edition: ReportView) -> Iterator[Message]:
+    """Return what a subject can say, the longest first."""
     report = edition.report
     if not report.complete:
-        return _incomplete(report)
-    if report.served_free_count:
-        return _served_free(edition)
-    if is_all_clear(report):
+        yield from _incomplete(report)
+    elif report.served_free_count:
+        yield from _served_free(edition)
+    elif is_all_clear(report):
         if report.paused:
-            return _("Stripe audit: all clear, {number} paused", number=len(report.paused))
-        return _("Stripe audit: all clear")
-    # Nobody is served for free, and still somebody has to look.
-    return _("Stripe audit: {findings}, nobody served for free", findings=urgent(groups_of(report, 0)))
+            yield _("Stripe audit: all clear, {number} paused", number=len(report.paused))
+        yield _("Stripe audit: all clear")
+    else:
+        # Nobody is served for free, and still somebody has to look.
+        findings = urgent(groups_of(report, 0))
+        yield _("Stripe audit: {findings}, nobody served for free", findings=findings)
+        yield _("Stripe audit: {findings}", findings=findings)
+        number = report.findings_count
+        yield _("Stripe audit: {findings}", findings=_n("{n} finding", "{n} findings", number))
 
 
-def _incomplete(report: Report) -> Message:
-    if not report.served_free_count:
-        return _("Stripe audit incomplete, please check")
-    if not report.free_is_certain:
-        return _("Stripe audit incomplete, please check")
-    return _n(
-        "Stripe audit incomplete: at least {n} customer served for free",
-        "Stripe audit incomplete: at least {n} customers served for free",
-        report.customers_served_free,
-    )
+def _incomplete(report: Report) -> Iterator[Message]:
+    if report.served_free_count and report.free_is_certain:
+        number = report.customers_served_free
+        yield _n(
+            "Stripe audit incomplete: at least {n} customer served for free",
+            "Stripe audit incomplete: at least {n} customers served for free",
+            number,
+        )
+        yield _n(
+            "Stripe audit incomplete: at least {n} customer",
+            "Stripe audit incomplete: at least {n} customers",
+            number,
+        )
+    yield _("Stripe audit incomplete, please check")
 
 
-def _served_free(edition: ReportView) -> Message:
-    report = edition.report
-    number = report.customers_served_free
-    customers = bounded(
-        _n("{n} customer served for free", "{n} customers served for free", number),
-        low=False,
-        high=not report.free_is_certain,
-    )
-    changed = what_changed(edition)
-    if changed is None or not changed.customers:
-        return _with_money(customers, report)
-    change = signed(changed.customers, abs(changed.customers))
-    whole = _(
-        "{subject} ({change} since {when})", subject=_with_money(customers, report), change=change, when=changed.since
-    )
-    if len(whole.say(edition.language)) <= LONGEST:
-        return whole
-    short = _n(
-        "{n} customer ({change}) served for free", "{n} customers ({change}) served for free", number, change=change
-    )
-    return _with_money(bounded(short, low=False, high=not report.free_is_certain), report)
+def _served_free(edition: ReportView) -> Iterator[Message]:
+    """Return the money, then the customers and the change since then."""
+    report, changed = edition.report, what_changed(edition)
+    number, high = report.customers_served_free, not report.free_is_certain
+    customers = bounded(_n("{n} customer", "{n} customers", number), low=False, high=high)
+    served = bounded(_n("{n} customer served for free", "{n} customers served for free", number), low=False, high=high)
+    whole, short = [served], [customers]
+    if changed is not None and changed.customers:
+        change = signed(changed.customers, abs(changed.customers))
+        since = _("{subject} ({change} since {when})", subject=served, change=change, when=changed.since)
+        whole = [since, _("{subject} ({change})", subject=served, change=change), served]
+        short = [_("{subject} ({change})", subject=customers, change=change), customers]
+    for who in (whole, short):
+        for amount in _amounts(report):
+            for words in who:
+                yield _("{amounts} a month, {customers}", amounts=amount, customers=words) if amount else words
+    yield from (_("{amounts} a month", amounts=amount) for amount in _amounts(report) if amount)
 
 
-def _with_money(customers: Message, report: Report) -> Message:
-    totals = report.totals
+def _amounts(report: Report) -> Iterator[Message]:
+    """Return the sums, the largest first, then the largest alone; amounts of currencies are compared as numbers."""
+    totals = dict(sorted(report.totals.items(), key=lambda each: in_major_units(each[1], each[0]), reverse=True))
     if not totals:
-        return customers
-    amounts = written_amounts(totals)
-    if len(totals) > MOST_AMOUNTS:
-        first = written_amounts(dict(list(totals.items())[:1]))
-        amounts = _n(
+        yield NOTHING
+        return
+    low, high = bool(report.unknown_amounts), report.totals_are_highest
+    first = written_amounts(dict(list(totals.items())[:1]))
+    if len(totals) <= MOST_AMOUNTS:
+        yield bounded(written_amounts(totals), low=low, high=high)
+    if len(totals) > 1:
+        others = _n(
             "{amount} and {n} other currency", "{amount} and {n} other currencies", len(totals) - 1, amount=first
         )
-    amounts = bounded(amounts, low=bool(report.unknown_amounts), high=report.totals_are_highest)
-    return _("{customers}, {amounts} a month", customers=customers, amounts=amounts)
+        yield bounded(others, low=low, high=high)
+        # Without a word of the others it is a lower bound.
+        yield bounded(first, low=True, high=high)
 
 
 class Mailer:
@@ -130,7 +144,7 @@ def compose(
     text, html = mail_bodies(edition, Medium.MAIL_WITH_LIST if csv else Medium.MAIL)
     message = EmailMessage(policy=SEVEN_BITS)
     message["Subject"] = subject(edition)
-    message["From"] = sender
+    message["From"] = formataddr(parseaddr(sender))
     message["To"] = ", ".join(recipients)
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)

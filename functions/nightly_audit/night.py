@@ -141,7 +141,16 @@ class NightlyAudit:
     def _view(self, report: Report, night: date) -> ReportView:
         nights = self.audits.earlier_nights(night)
         change = self._change(report.paused, last_complete(nights))
-        return ReportView(report, self.settings.audit_language, nights, change, self._list(report, night))
+        settings = self.settings
+        return ReportView(
+            report,
+            settings.audit_language,
+            nights,
+            change,
+            self._list(report, night),
+            settings.stripe_account_id,
+            settings.audit_help_url,
+        )
 
     def _change(self, paused: PausedFindings, last: PastNight | None) -> ListChange | None:
         """Compare with the last complete night; without its list the mail goes out without the comparison."""

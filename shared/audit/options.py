@@ -19,7 +19,8 @@ class AuditOptions(BaseModel):
     automatically may stay unpaid. `max_overdue_days`: the same of one that the customer pays, after its due date.
     `max_trial_days`: how long a trial may be. `payment_method_notice_days`: how long before a charge it is looked for a
     payment method; with `reads_payment_methods` its expiry is read too, at the cost of a request for each.
-    `audit_names_customers`: customers' names and e-mail addresses are read and shown.
+    `audit_names_customers`: customers' names and e-mail addresses are read and shown. `audit_help_url`: where the team
+    reads docs/reference/audit.md, if anywhere.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,6 +33,7 @@ class AuditOptions(BaseModel):
     payment_method_notice_days: Days = 7
     reads_payment_methods: bool = False
     audit_names_customers: bool = True
+    audit_help_url: Annotated[str, Field(pattern=r"^(https://[^\s#\"<>]+)?$")] = ""
 
 
 DEFAULT_OPTIONS = AuditOptions()

@@ -107,7 +107,8 @@ class ReportView:
     """A report for one reader's language.
 
     `nights` are those before this one, the oldest first; some may be missing. `change` is `None` when no earlier night
-    is known. With a `list_link` the list is not attached.
+    is known. With a `list_link` the list is not attached. `account` is Stripe's id of the account, for links to the
+    Dashboard; `help_url` is where its reader finds docs/reference/audit.md.
     """
 
     report: Report
@@ -115,6 +116,8 @@ class ReportView:
     nights: tuple[PastNight, ...] = ()
     change: ListChange | None = None
     list_link: ListLink | None = None
+    account: str | None = None
+    help_url: str = ""
 
     @property
     def night(self) -> date:

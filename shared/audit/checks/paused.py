@@ -28,7 +28,7 @@ _NEW_INVOICES = {
     "keep_as_draft": _("New invoices stay drafts: nothing is collected until somebody finalizes them."),
     "mark_uncollectible": _("New invoices are marked uncollectible, after the customer's balance is used up."),
 }
-_EARLIER_INVOICES = {
+EARLIER_INVOICES = {
     "void": _("Resuming does not bring voided invoices back."),
     "keep_as_draft": _(
         "Resuming affects new invoices only: set auto_advance=true on each draft that you want to collect."
@@ -71,7 +71,7 @@ def find_paused_collection(subscription: Subscription, audit: AuditContext) -> I
         sentences(
             action,
             *_about_access(audit),
-            _EARLIER_INVOICES.get(pause.behavior, NOTHING),
+            EARLIER_INVOICES.get(pause.behavior, NOTHING),
         ),
         facts,
         code=_collection_code(facts, origin, audit),

@@ -1,15 +1,17 @@
 """The report as a page for a browser, and as the text and the HTML of a mail, in a light and a dark scheme."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from textwrap import fill
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 
 from shared.audit.rendering.page import SHOWN_ROWS, Medium, ReportPage, page_of
-from shared.audit.report import Report, ReportView
-from shared.i18n import ENGLISH
+from shared.audit.rendering.subjects import Subject
+from shared.audit.report import ReportView
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +72,15 @@ ON_BAND = "#ffffff"
 
 # Gmail cuts a message off at 102 KB of HTML. A mail with more than fits shows fewer rows.
 LARGEST_HTML = 100_000
-FEWER_ROWS = (SHOWN_ROWS, 50, 20, 5, 1)
+FEWER_ROWS = (SHOWN_ROWS, 80, 60, 50, 40, 30, 20, 10, 5, 1)
 # A file is cut off nowhere; this keeps it a page that a browser opens.
 ROWS_OF_A_FILE = 5000
 WIDTH = 78
 
 
-def to_html(report: Report, language: str = ENGLISH) -> str:
+def to_html(edition: ReportView) -> str:
     """Render a page that stands alone, for a browser."""
-    return _html(page_of(ReportView(report, language), Medium.FILE, ROWS_OF_A_FILE))
+    return _html(page_of(edition, Medium.FILE, ROWS_OF_A_FILE))
 
 
 def mail_bodies(edition: ReportView, medium: Medium) -> tuple[str, str]:
@@ -108,6 +110,24 @@ def _wrap(words: str, indent: str = "") -> str:
     )
 
 
+_CODE = re.compile("`([^`]+)`")
+
+
+def _code(words: str) -> Markup:
+    """What stands between backticks is code, for a reader who is no programmer to pass over."""
+    style = "font-size:12px;word-break:break-word"
+    return Markup(_CODE.sub(rf'<code style="{style}">\1</code>', str(escape(words))))  # noqa: S704 - it is escaped
+
+
+def _plain(words: str) -> str:
+    """Plain text has no other sign for code than quotation marks."""
+    return _CODE.sub(r'"\1"', words)
+
+
+def _line(subject: Subject) -> str:
+    return f"{subject.name} <{subject.email}>" if subject.email else subject.name
+
+
 def _blocks(eighths: int | None) -> str:
     """One night of the trend: a block of a height, a line for none, or a dot for a night without an audit."""
     return "\u00b7" if eighths is None else "_\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"[eighths]
@@ -125,4 +145,7 @@ def _templates() -> Environment:
     )
     environment.filters["wrap"] = _wrap
     environment.filters["blocks"] = _blocks
+    environment.filters["code"] = _code
+    environment.filters["plain"] = _plain
+    environment.filters["line"] = _line
     return environment

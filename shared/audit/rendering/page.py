@@ -1,15 +1,15 @@
 """The report as a page: everything that a template shows, in one language, with links to Stripe's Dashboard."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, zip_longest
 
-from shared.audit.acknowledgement import Acknowledgement
 from shared.audit.checks.registry import title_of
-from shared.audit.findings import PausedSubscription, Severity
+from shared.audit.findings import Finding, Severity
+from shared.audit.rendering.pauses import PauseTask, details, explanations, pause_tasks, pause_words
+from shared.audit.rendering.subjects import Subject, shown, subject_of
 from shared.audit.rendering.summary import (
     INCOMPLETE,
     TO_DO,
@@ -23,127 +23,12 @@ from shared.audit.rendering.summary import (
 )
 from shared.audit.rendering.trend import Bar, ChangeSummary, trend_of, what_changed
 from shared.audit.report import Report, ReportView
-from shared.i18n import NOTHING, Message, _, _n, listed, verbatim
+from shared.i18n import NOTHING, Message, _, _n, first_sentence, listed, other_sentences
 from shared.portal.pause import Phase
-from shared.stripe.money import MissedAmount, MonthlyAmount, written_amount, written_amounts
+from shared.stripe.money import written_amount, written_amounts
 
-DASHBOARD = "https://dashboard.stripe.com"
 # Of findings about anything but a paused subscription, which may all say the same.
 SUBJECTS_OF_A_GROUP = 10
-# Stripe's ids are shorter. What is no subscription may come with any.
-LONGEST = 255
-
-_ID = re.compile(r"([a-z]+)_[A-Za-z0-9_]+", re.ASCII)
-_PLACES = {"sub": "subscriptions", "cus": "customers", "prod": "products", "evt": "events", "we": "webhooks"}
-_PORTAL = "settings/billing/portal"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One subject of a finding."""
-
-    subject: str
-    url: str
-    details: str = ""
-    amount: str = ""
-
-
-def rows_of(group: FindingGroup, edition: ReportView, most: int) -> tuple[Row, ...]:
-    """Return a line for each subject that is shown."""
-    if group.example.paused:
-        return tuple(_paused(finding.paused, edition) for finding in group.findings if finding.paused)
-    subjects = (subject for finding in group.findings for subject in finding.subjects)
-    return tuple(subject_row(subject, edition) for subject in islice(subjects, min(most, SUBJECTS_OF_A_GROUP)))
-
-
-def subject_row(subject: str, edition: ReportView) -> Row:
-    """Return a line that has nothing but the subject."""
-    return Row(_shown(subject), _url(subject, edition))
-
-
-def _shown(text: str) -> str:
-    """An id as it is, unless it is none: line ends and marks that turn the writing around would forge what follows."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in text[:LONGEST])
-
-
-def _url(subject: str, edition: ReportView) -> str:
-    """Where the Dashboard shows it; nothing for what is no id of Stripe's."""
-    mode = "/test" if edition.report.livemode is False else ""
-    known = _ID.fullmatch(subject)
-    if known is None or len(subject) > LONGEST:
-        return ""
-    if known[1] == "bpc":
-        return f"{DASHBOARD}{mode}/{_PORTAL}"
-    return f"{DASHBOARD}{mode}/{_PLACES[known[1]]}/{subject}" if known[1] in _PLACES else ""
-
-
-def _paused(paused: PausedSubscription, edition: ReportView) -> Row:
-    details = (_shown(paused.customer_id), *(each.say(edition.language) for each in _details(paused, edition)))
-    return Row(
-        _shown(paused.subscription_id),
-        _url(paused.subscription_id, edition),
-        ", ".join(details),
-        _monthly(paused.monthly).say(edition.language),
-    )
-
-
-def _details(paused: PausedSubscription, edition: ReportView) -> Iterator[Message]:
-    zone = edition.report.timezone
-    if paused.paused_since is None:
-        yield _("paused since an unknown day")
-    else:
-        day = paused.paused_since.astimezone(zone).date()
-        exact = paused.paused_since_is_exact
-        yield _("paused since {day}", day=day) if exact else _("paused since {day} or earlier", day=day)
-    if paused.paid_until:
-        yield _("paid until {moment}", moment=paused.paid_until.astimezone(zone))
-    if paused.free_since:
-        day = paused.free_since.astimezone(zone).date()
-        exact = paused.free_since_is_exact
-        yield _("free since {day}", day=day) if exact else _("free since {day} or earlier", day=day)
-    if paused.missed and any(paused.missed.amounts.values()):
-        yield _missed(paused, paused.missed)
-    if paused.resumes_at:
-        yield _("collects again on {moment}", moment=paused.resumes_at.astimezone(zone))
-    if paused.acknowledged:
-        yield from _acknowledged(paused.acknowledged)
-    if paused.ends_at:
-        yield _("ends on {moment}", moment=paused.ends_at.astimezone(zone))
-
-
-def _acknowledged(acknowledged: Acknowledgement) -> Iterator[Message]:
-    if acknowledged.until is None:
-        yield _("acknowledged until further notice")
-    else:
-        yield _("acknowledged until {day}", day=acknowledged.until)
-    if acknowledged.by:
-        yield _("by {name}", name=_shown(acknowledged.by))
-    if acknowledged.note:
-        yield verbatim(_shown(acknowledged.note))
-
-
-def _missed(paused: PausedSubscription, missed: MissedAmount) -> Message:
-    amounts = bounded(written_amounts(missed.amounts), low=missed.at_least, high=missed.at_most)
-    match paused.behavior:
-        case "void":
-            return _("{amounts} voided so far", amounts=amounts)
-        case "keep_as_draft":
-            return _("{amounts} in drafts so far", amounts=amounts)
-        case "mark_uncollectible":
-            return _("{amounts} uncollectible so far", amounts=amounts)
-        case _:
-            return _("{amounts} not collected so far", amounts=amounts)
-
-
-def _monthly(monthly: MonthlyAmount) -> Message:
-    reasons = listed((*monthly.unknown, *monthly.at_most))
-    if not monthly.amounts:
-        return _("amount unknown ({reasons})", reasons=reasons)
-    amounts = bounded(written_amounts(monthly.amounts), low=bool(monthly.unknown), high=bool(monthly.at_most))
-    if reasons:
-        return _("{amounts} a month ({reasons})", amounts=amounts, reasons=reasons)
-    return _("{amounts} a month", amounts=amounts)
-
 
 # The first screen of a phone has room for these; the facts have all.
 BIG_AMOUNTS = 3
@@ -156,6 +41,7 @@ FOOTER = _(
 )
 _NOBODY = _("Nobody is served for free")
 _NOBODY_KNOWN = _("No customer served for free was found")
+_ALL_COLLECTED = _("No payment is kept back by a pause")
 
 
 def band(report: Report) -> str:
@@ -188,15 +74,17 @@ def figures(report: Report, language: str) -> Iterator[Figure]:
     def figure(numbers: Iterable[Message], words: Message = NOTHING) -> Figure:
         return Figure(tuple(number.say(language) for number in numbers), words.say(language))
 
-    if not report.served_free_count:
-        yield figure([_NOBODY if report.complete else _NOBODY_KNOWN])
+    if report.service_honors_pauses:
+        number, words = report.paused.customers_uncollected, _("paused")
+    else:
+        number = report.customers_served_free
+        words = _n("is served for free", "are served for free", number)
+    if not number:
+        none = _ALL_COLLECTED if report.service_honors_pauses else _NOBODY
+        yield figure([none if report.complete else _NOBODY_KNOWN])
         return
-    number = report.customers_served_free
     customers = _n("{n} customer", "{n} customers", number)
-    yield figure(
-        [bounded(customers, low=not report.complete, high=not report.free_is_certain)],
-        _n("is served for free", "are served for free", number),
-    )
+    yield figure([bounded(customers, low=not report.complete, high=not report.free_is_certain)], words)
     if not report.totals:
         yield figure([_("Unknown amount")], _("a month not collected"))
         return
@@ -329,17 +217,85 @@ class Medium(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PageGroup:
-    """Findings that say the same; `heading` is for plain text, `label` and `title` stand apart."""
+class PauseRow:
+    """One paused subscription; `note` says since when it is served for free."""
+
+    subject: Subject
+    monthly: str
+    missed: str
+    since: str
+    note: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRows:
+    """Rows that ask for the same, under a heading with their number."""
+
+    heading: str
+    severity: Severity
+    label: str
+    rows: tuple[PauseRow, ...]
+    left_out: str
+
+
+@dataclass(frozen=True, slots=True)
+class HelpLink:
+    """A line of help, and where it leads; without an address it names the page in its words."""
+
+    words: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageExplanation:
+    """What is said of the pauses under a heading; without one, of all."""
+
+    heading: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseTable:
+    """Every paused subscription in one table, and below it each explanation once."""
+
+    title: str
+    columns: tuple[str, ...]
+    tasks: tuple[PauseRows, ...]
+    open_label: str
+    explanations_title: str
+    explanations: tuple[PageExplanation, ...]
+    help: tuple[HelpLink, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PageFinding:
+    """Findings that say the same of anything but a paused subscription."""
 
     title: str
     severity: Severity
     label: str
-    heading: str
     meaning: str
-    action: str
-    rows: tuple[Row, ...]
+    subjects: tuple[Subject, ...]
     left_out: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageTask:
+    """Findings that ask for the same: what to do, then of what, then whatever else is said of it."""
+
+    action: str
+    findings: tuple[PageFinding, ...]
+    more: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageSection:
+    """Tasks for the same people."""
+
+    title: str
+    tasks: tuple[PageTask, ...]
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +303,7 @@ class CustomerNames:
     """The first few subscriptions of a change, and how many more there are."""
 
     words: str
-    rows: tuple[Row, ...]
+    subjects: tuple[Subject, ...]
     more: str
 
 
@@ -378,8 +334,8 @@ class ReportPage:
     then: str
     preheader: str
     trend: PageTrend | None
-    groups: tuple[PageGroup, ...]
-    action_label: str
+    pauses: PauseTable | None
+    sections: tuple[PageSection, ...]
     groups_left_out: str
     facts: tuple[str, ...]
     list_note: str
@@ -391,8 +347,9 @@ class ReportPage:
 def page_of(edition: ReportView, medium: Medium, rows: int = SHOWN_ROWS) -> ReportPage:
     """Lay out an edition: the worst findings first, with the first `rows` paused subscriptions."""
     report, language = edition.report, edition.language
-    groups = groups_of(report, rows)
-    shown = groups if medium is Medium.FILE else groups[:MOST_GROUPS]
+    groups = groups_of(report, 0)
+    others = [group for group in groups if not group.example.paused]
+    shown_others = others if medium is Medium.FILE else others[:MOST_GROUPS]
     changed = what_changed(edition)
     task = to_do(groups, report)
     change = changed.sums.say(language) if changed else ""
@@ -410,9 +367,9 @@ def page_of(edition: ReportView, medium: Medium, rows: int = SHOWN_ROWS) -> Repo
         then=task.then.say(language),
         preheader=" ".join((_("To do today: {task}", task=task.first).say(language), change)).strip(),
         trend=_trend(edition),
-        groups=tuple(_group(group, edition, rows) for group in shown),
-        action_label=_("What to do:").say(language),
-        groups_left_out=groups_left_out(len(groups) - len(shown)).say(language),
+        pauses=_pause_table(groups, edition, rows) if report.paused else None,
+        sections=tuple(_sections(shown_others, groups, edition, rows)),
+        groups_left_out=groups_left_out(len(others) - len(shown_others)).say(language),
         facts=tuple(fact.say(language) for fact in facts(report)),
         list_note=_list_note(edition, medium).say(language),
         list_url=edition.list_link.url if edition.list_link else "",
@@ -421,21 +378,123 @@ def page_of(edition: ReportView, medium: Medium, rows: int = SHOWN_ROWS) -> Repo
     )
 
 
-def _group(group: FindingGroup, edition: ReportView, most: int) -> PageGroup:
-    finding, language = group.example, edition.language
-    rows = rows_of(group, edition, most)
-    title = _("{title} ({number})", title=title_of(finding.check), number=group.size)
-    label = finding.severity.label.say(language).upper()
-    return PageGroup(
-        title.say(language),
-        finding.severity,
-        label,
-        _("{severity}: {title}", severity=label, title=title).say(language),
-        finding.meaning.say(language),
-        finding.action.say(language),
-        rows,
-        left_out(group.size - len(rows), shown=len(rows)).say(language),
+_COLUMNS = (_("Customer"), _("Amount"), _("Not collected"), _("Since"), _("What happens next"))
+
+
+def _pause_table(groups: Sequence[FindingGroup], edition: ReportView, rows: int) -> PauseTable:
+    report, language = edition.report, edition.language
+    tasks = pause_tasks(groups, islice(report.paused, rows), report)
+    return PauseTable(
+        _("{title} ({number})", title=_("Paused subscriptions"), number=len(report.paused)).say(language),
+        tuple(column.say(language) for column in _COLUMNS),
+        tuple(_pause_rows(task, edition) for task in tasks),
+        _("Open in Stripe").say(language),
+        _("What this means").say(language),
+        tuple(
+            PageExplanation(each.heading.say(language), each.words.say(language))
+            for each in explanations(groups, report)
+        ),
+        tuple(_help(edition)),
     )
+
+
+def _pause_rows(task: PauseTask, edition: ReportView) -> PauseRows:
+    language = edition.language
+    return PauseRows(
+        _("{title} ({number})", title=task.heading, number=task.size).say(language),
+        task.severity,
+        task.severity.label.say(language).upper(),
+        tuple(_pause_row(finding, edition) for finding in task.findings),
+        left_out(task.size - len(task.findings), shown=len(task.findings)).say(language),
+    )
+
+
+def _pause_row(finding: Finding, edition: ReportView) -> PauseRow:
+    paused, language = finding.paused, edition.language
+    if paused is None:
+        raise ValueError("not a finding about a paused subscription")
+    words = pause_words(paused, edition.report)
+    customer = finding.customers[0] if finding.customers else None
+    subject = subject_of(paused.subscription_id, customer, edition)
+    if not (customer and (customer.name or customer.email)):
+        subject = replace(subject, name=shown(paused.customer_id))
+    return PauseRow(
+        subject,
+        words.monthly.say(language),
+        words.missed.say(language),
+        words.since.say(language),
+        words.free_since.say(language),
+        words.next.say(language),
+    )
+
+
+# Stripe's own page about pauses of collection.
+_STRIPES_PAGE = "https://docs.stripe.com/billing/subscriptions/pause-payment"
+_HELP = (
+    (_("How these amounts are computed"), "money"),
+    (_("How the audit knows who paused, and when"), "the-calendar-of-the-old-pause-button"),
+    (_("How to accept a pause, so that it is no longer counted"), "deliberate-pauses"),
+)
+
+
+def _help(edition: ReportView) -> Iterator[HelpLink]:
+    """Short lines that lead to the documentation; without its address they would lead nowhere."""
+    language = edition.language
+    if edition.help_url:
+        for words, anchor in _HELP:
+            yield HelpLink(words.say(language), f"{edition.help_url}#{anchor}")
+    yield HelpLink(_("What pausing collection does (Stripe)").say(language), _STRIPES_PAGE)
+
+
+def _sections(
+    others: Sequence[FindingGroup], groups: Sequence[FindingGroup], edition: ReportView, rows: int
+) -> Iterator[PageSection]:
+    """Return what there is to do besides the pauses: about customers, then what only developers can do."""
+    language = edition.language
+    about_customers = [group for group in others if group.example.customers]
+    if about_customers:
+        yield PageSection(_("Other findings about customers").say(language), _tasks(about_customers, edition, rows))
+    technical = _tasks([group for group in others if not group.example.customers], edition, rows)
+    notes = tuple(each.say(language) for each in details(groups, edition.report))
+    if technical or notes:
+        yield PageSection(_("For your developers").say(language), technical, notes)
+
+
+def _tasks(groups: Iterable[FindingGroup], edition: ReportView, rows: int) -> tuple[PageTask, ...]:
+    """Gather what asks for the same, in the order of the worst of them."""
+    by_action: dict[Message, list[FindingGroup]] = {}
+    for group in groups:
+        by_action.setdefault(group.example.action, []).append(group)
+    language = edition.language
+    return tuple(
+        PageTask(
+            first_sentence(action).say(language),
+            tuple(_page_finding(group, edition, rows) for group in same),
+            other_sentences(action).say(language),
+        )
+        for action, same in by_action.items()
+    )
+
+
+def _page_finding(group: FindingGroup, edition: ReportView, rows: int) -> PageFinding:
+    finding, language = group.example, edition.language
+    subjects = tuple(islice(_subjects(group, edition), min(rows, SUBJECTS_OF_A_GROUP)))
+    return PageFinding(
+        _("{title} ({number})", title=title_of(finding.check), number=group.size).say(language)
+        if group.size
+        else title_of(finding.check).say(language),
+        finding.severity,
+        finding.severity.label.say(language).upper(),
+        finding.meaning.say(language),
+        subjects,
+        left_out(group.size - len(subjects), shown=len(subjects)).say(language),
+    )
+
+
+def _subjects(group: FindingGroup, edition: ReportView) -> Iterator[Subject]:
+    for finding in group.findings:
+        for subject, customer in zip_longest(finding.subjects, finding.customers):
+            yield subject_of(subject, customer, edition)
 
 
 def _trend(edition: ReportView) -> PageTrend | None:
@@ -455,9 +514,10 @@ def _names(changed: ChangeSummary, edition: ReportView) -> tuple[CustomerNames, 
 
 
 def _named(words: Message, ids: Sequence[str], number: int, edition: ReportView) -> CustomerNames:
+    customers = edition.change.customers if edition.change else {}
     return CustomerNames(
         words.say(edition.language),
-        tuple(subject_row(each, edition) for each in ids),
+        tuple(subject_of(each, customers.get(each), edition) for each in ids),
         and_more(number - len(ids), any_named=bool(ids)).say(edition.language),
     )
 

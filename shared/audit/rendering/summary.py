@@ -156,6 +156,34 @@ def _rank(group: FindingGroup) -> tuple[int, bool, bool, int]:
     )
 
 
+# The headings of pauses that ask for the same.
+_ASK_FIRST = _("Ask the customer first, then resume or cancel")
+_RESUMES_IN_THE_PORTAL = _("Ask the customer to resume in the portal")
+_FIND_OUT_FIRST = _("Find out who paused and why, and ask the customer, before you resume or cancel")
+_CHECK_DATE = _("Collection starts again by itself: check the date")
+_MAY_END = _("Set to cancel: nothing to do if that is right, or else ask the customer first")
+_NEEDS_METHOD = _("Ask the customer for a valid payment method")
+_HAS_TO_PAY = _("Ask the customer to pay")
+_FIND_OUT_WHY = _("Find out why these are paused")
+_NOTHING_NOW = _("Nothing to do now")
+_ACKNOWLEDGED = _("Acknowledged by your team")
+
+
+def heading_of(finding: Finding, report: Report) -> Message:
+    """Say in a few words what there is to do about a paused subscription; those of one heading stand together."""
+    facts = finding.paused
+    if facts is not None and facts.acknowledged:
+        return _ACKNOWLEDGED
+    if finding.severity is Severity.INFO:
+        return _NOTHING_NOW
+    if facts is not None and facts.ends_at is not None:
+        return _MAY_END
+    task = _task_of(finding, report.phase)
+    if task is _end_what_the_button_began and report.phase is Phase.RESUME_ONLY:
+        return _RESUMES_IN_THE_PORTAL
+    return _HEADINGS[task] if task else _ASK_FIRST
+
+
 _Task = Callable[[int, Report], Message]
 TO_DO = _("To do today")
 _NOTHING_TO_DO = _("Nothing.")
@@ -275,6 +303,17 @@ _TASKS_BY_CAUSE: dict[str, _Task] = {
     "trial_end_without_payment_method": _ask_for_a_payment_method,
     "first_payment_failure": _ask_to_pay,
     "final_payment_failure": _ask_to_pay,
+}
+
+
+_HEADINGS: dict[_Task, Message] = {
+    _end_what_the_button_began: _ASK_FIRST,
+    _end_the_pause: _ASK_FIRST,
+    _find_out_who_paused: _FIND_OUT_FIRST,
+    _check_the_date: _CHECK_DATE,
+    _ask_for_a_payment_method: _NEEDS_METHOD,
+    _ask_to_pay: _HAS_TO_PAY,
+    _find_out_why: _FIND_OUT_WHY,
 }
 
 

@@ -1,0 +1,55 @@
+"""Whom and what a finding is about: names and ids that forge nothing, and where the Dashboard shows them."""
+
+import re
+from dataclasses import dataclass
+
+from shared.audit.findings import CustomerName
+from shared.audit.report import ReportView
+
+DASHBOARD = "https://dashboard.stripe.com"
+# Stripe's ids are shorter. What is no id of Stripe's may come with any.
+LONGEST = 255
+
+_ID = re.compile(r"([a-z]+)_[A-Za-z0-9_]+", re.ASCII)
+_ACCOUNT = re.compile(r"acct_[A-Za-z0-9]+", re.ASCII)
+_PLACES = {"sub": "subscriptions", "cus": "customers", "prod": "products", "evt": "events", "we": "webhooks"}
+_PORTAL = "settings/billing/portal"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One subject of a finding. `name` is the customer's, or an id where no name is known; `email` may be empty."""
+
+    name: str
+    email: str
+    id: str
+    url: str
+
+
+def subject_of(subject: str, customer: CustomerName | None, edition: ReportView) -> Subject:
+    """Return a subject as it is shown: the customer it belongs to, if known, and a link to it."""
+    name = email = ""
+    if customer:
+        name, email = shown(customer.name or customer.email), shown(customer.email if customer.name else "")
+    return Subject(name or shown(subject), email, shown(subject), url_of(subject, edition))
+
+
+def shown(text: str) -> str:
+    """Text as it is, but for what would forge the text after it: line ends, and marks that turn the writing around."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text[:LONGEST])
+
+
+def url_of(subject: str, edition: ReportView) -> str:
+    """Where the Dashboard shows it; empty for what is no id of Stripe's.
+
+    With the account in the address, the Dashboard opens that account for a person who belongs to several. Stripe's own
+    errors have this form in `request_log_url`: `/acct_.../test/logs`.
+    """
+    account = edition.account if edition.account and _ACCOUNT.fullmatch(edition.account) else ""
+    base = "/".join(filter(None, (DASHBOARD, account, "test" if edition.report.livemode is False else "")))
+    known = _ID.fullmatch(subject)
+    if known is None or len(subject) > LONGEST:
+        return ""
+    if known[1] == "bpc":
+        return f"{base}/{_PORTAL}"
+    return f"{base}/{_PLACES[known[1]]}/{subject}" if known[1] in _PLACES else ""
