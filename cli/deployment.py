@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ValidationError
 from stripe import StripeClient
 
+from shared.access import AccessPolicy
 from shared.aws import isolate_environment
 from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.link_token import LinkTokens
@@ -167,6 +168,13 @@ class Deployment:
     def account(self) -> str | None:
         """The Stripe account that is mirrored, where the deployment names it."""
         return self.parameters.get("StripeAccountId") or None
+
+    @property
+    def access_policy(self) -> AccessPolicy:
+        """What each state means for service; the template's defaults where the stack does not list them."""
+        names = {name: name.title().replace("_", "") for name in AccessPolicy.model_fields}
+        found = {name: self.parameters[key] for name, key in names.items() if key in self.parameters}
+        return AccessPolicy.model_validate(found)
 
     def mirror_rule(self, read: Callable[[str], SubscriptionRead], *, dry_run: bool = False) -> Mirror:
         """Return the mirror with its rule; `read` reads one subscription from Stripe. A dry run writes nothing."""

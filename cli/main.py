@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from cli import audit, explain, link, pauses, show
+from cli import access, audit, explain, link, pauses, show
 from cli.configuration import commands as configuration_commands
 from cli.deployment import Deployment
 from cli.recover import commands as recover_commands
@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(link.app)
 app.add_typer(audit.app)
 app.add_typer(show.app)
+app.add_typer(access.app)
 app.add_typer(explain.app)
 app.add_typer(pauses.app)
 app.add_typer(recover_commands.app)

@@ -1,0 +1,93 @@
+"""`portal access`: what operators read, and what scripts get."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import time_machine
+
+from cli.access import _MEANINGS
+from cli.deployment import Deployment
+from cli.main import main
+from shared.access import AccessPolicy, Reason
+from shared.mirror.table import MirroredSubscription
+from tests.access_cases import MONTHLY, PAID, SEEN_PAUSE, VOID, day
+
+
+class OneCustomer:
+    """The mirror of a deployment whose customer has these items."""
+
+    def __init__(self, *items: MirroredSubscription) -> None:
+        self._items = items
+
+    def of_customer(self, customer: str) -> Any:
+        return (item for item in self._items if item.subscription.customer_id == customer)
+
+
+PAUSED = MirroredSubscription(replace(MONTHLY, pause_collection=VOID), day("10 Feb"), 1, beginnings=SEEN_PAUSE)
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str, **parameters: str
+) -> tuple[Any, str]:
+    monkeypatch.setattr("sys.argv", ["portal", "access", *arguments])
+    monkeypatch.setattr(Deployment, "of_stack", lambda _: Deployment({}, parameters=parameters))
+    with time_machine.travel(day("20 Feb")), pytest.raises(SystemExit) as caught:
+        main()
+    return caught.value.code, capsys.readouterr().out
+
+
+@pytest.fixture(autouse=True)
+def _the_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Deployment, "mirror", property(lambda _: OneCustomer(PAUSED)))
+
+
+def test_an_answer_is_explained_with_what_comes_later(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = run(monkeypatch, capsys, "cus_1")
+    assert code == 0
+    first, *_, last = text.splitlines()
+    assert first.startswith(
+        "cus_1: service, because collection is paused (collection_paused; AccessCollectionVoid=paid"
+    )
+    assert "prod_1 x 2" in text
+    assert "paid through 2026-03-01 00:00 UTC" in text
+    assert "behavior void" in text
+    assert last.startswith("from 2026-03-01 00:00 UTC: no service")
+
+
+def test_the_deployments_own_settings_decide(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = run(monkeypatch, capsys, "cus_1", AccessCollectionVoid="stop")
+    assert code == 1
+    assert "no service" in text.splitlines()[0]
+    assert "AccessCollectionVoid=stop" in text.splitlines()[0]
+    assert "Only an event of Stripe will change this." in text
+
+
+def test_scripts_get_the_same_json_as_callers_of_the_api(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = run(monkeypatch, capsys, "cus_1", "--format", "json", "--product", "prod_1")
+    answer = json.loads(text)
+    assert (code, answer["granted"], answer["until"]) == (0, True, day("1 Mar"))
+    code, text = run(monkeypatch, capsys, "cus_2", "--format", "json")
+    assert (code, json.loads(text)["reason"]) == (1, "no_subscription")
+
+
+def test_every_reason_has_words_and_names_settings_that_exist() -> None:
+    assert set(_MEANINGS) == set(Reason)
+    settings = {name.title().replace("_", "") for name in AccessPolicy.model_fields}
+    assert {name for _, names in _MEANINGS.values() for name in names} == settings
+
+
+def test_an_unpaused_customer_reads_plainly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = MirroredSubscription(MONTHLY, day("10 Feb"), 1, beginnings=PAID)
+    monkeypatch.setattr(Deployment, "mirror", property(lambda _: OneCustomer(plain)))
+    code, text = run(monkeypatch, capsys, "cus_1")
+    assert (code, text.splitlines()[0]) == (0, "cus_1: service, because the subscription is active (active)")
