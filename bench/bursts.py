@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
@@ -35,11 +35,14 @@ STRIPE_READS_PER_SECOND = 25
 READ_SECONDS = 0.15
 RETENTION = timedelta(days=400)
 SOURCE = "aws.partner/stripe.com/ed_1"
-# How many subscriptions, and how many events of each within a second.
+# How many subscriptions, how many events of each within a second, and whether these are thin.
 BURSTS = {
-    "10 events of one subscription": (1, 10),
-    "2 events of 100 subscriptions": (100, 2),
-    "2 events of 1,000 subscriptions": (1000, 2),
+    "10 events of one subscription": (1, 10, False),
+    "2 events of 100 subscriptions": (100, 2, False),
+    "2 events of 1,000 subscriptions": (1000, 2, False),
+    "10 thin events of one subscription": (1, 10, True),
+    "2 thin events of 100 subscriptions": (100, 2, True),
+    "2 thin events of 1,000 subscriptions": (1000, 2, True),
 }
 
 
@@ -51,6 +54,7 @@ class Burst(SettleQueue):
     events: int
     uncertainty: timedelta
     reads_per_second: float
+    thin: bool = False
     now: float = float(START)
     table: FakeTable = field(default_factory=FakeTable)
     reads: Counter[str] = field(default_factory=Counter)
@@ -63,8 +67,8 @@ class Burst(SettleQueue):
 
     def __post_init__(self) -> None:
         self._free = [self.now] * SETTLING_ENVIRONMENTS
-        self._next_read = [self.now] * SETTLING_ENVIRONMENTS
-        self._waiting: list[QueuedEvent] = []
+        # Each environment remembers its own reads.
+        self._receiving, *self._settling = (self._intake() for _ in range(1 + SETTLING_ENVIRONMENTS))
 
     def run(self, random: Random) -> None:
         """Deliver every event within a second, in any order, and settle what waits."""
@@ -112,7 +116,7 @@ class Burst(SettleQueue):
         return Intake(mirror, lambda: False)
 
     def _deliver(self, body: bytes) -> None:
-        receiver = Receiver(KnownSecrets(), self._intake(), self, NoDeadLetters(), lambda: self.now, SOURCE)
+        receiver = Receiver(KnownSecrets(), self._receiving, self, NoDeadLetters(), lambda: self.now, SOURCE)
         try:
             receiver.receive_from_bus({"source": SOURCE, "detail": json.loads(body)})
         except PortalError:
@@ -136,13 +140,14 @@ class Burst(SettleQueue):
             },
         }
         with suppress(Unavailable):
-            Settler(self._intake(), self, NoDeadLetters(), lambda: self.now).settle(record)
+            Settler(self._settling[environment], self, NoDeadLetters(), lambda: self.now).settle(record)
         read = self.reads.total() + self.refused > reads
         self._free[environment] = self.now + (SETTLING_ENVIRONMENTS / self.reads_per_second if read else 0.01)
         self._note(event.body)
 
     def _note(self, body: bytes) -> None:
-        name = json.loads(body)["data"]["object"]["id"]
+        event = json.loads(body)
+        name = event["related_object"]["id"] if self.thin else event["data"]["object"]["id"]
         if not self.is_right(name):
             self.right_after.pop(name, None)
         else:
@@ -157,7 +162,13 @@ class Burst(SettleQueue):
             "livemode": False,
             "data": {"object": self._state(f"sub_{number}", event + 1)},
         }
-        return json.dumps(whole).encode()
+        thin = {
+            "object": "v2.core.event",
+            "type": "v1.customer.subscription.updated",
+            "created": datetime.fromtimestamp(START, UTC).isoformat(),
+            "related_object": {"id": f"sub_{number}", "type": "subscription"},
+        }
+        return json.dumps(whole | thin if self.thin else whole).encode()
 
     @staticmethod
     def _state(subscription_id: str, number: int) -> dict[str, Any]:
@@ -220,8 +231,8 @@ def main() -> None:
         "| within a second | 5xx | reads refused | most reads of one | right | for good after (50 %, 99 %, all) |",
         "|---|---|---|---|---|---|",
     ]
-    for name, (subscriptions, events) in BURSTS.items():
-        burst = Burst(subscriptions, events, timedelta(seconds=options.uncertainty), options.reads_per_second)
+    for name, (subscriptions, events, thin) in BURSTS.items():
+        burst = Burst(subscriptions, events, timedelta(seconds=options.uncertainty), options.reads_per_second, thin)
         burst.run(Random(1))  # noqa: S311 - no secret
         times = list(burst.right_after.values())
         right = sum(burst.is_right(f"sub_{number}") for number in range(subscriptions))

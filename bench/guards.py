@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from shared.mirror.rule import Defer, Mirror, Outcome
 from shared.mirror.table import MirroredSubscription, Write
@@ -101,7 +102,7 @@ class _SlowReadsAreCurrent(Mirror):
 class _AnyReadSettles(Mirror):
     """The rule, with no question whether the read has the event's change."""
 
-    def _covers(self, as_of: int, event: SubscriptionEvent, received: float) -> bool:  # noqa: ARG002 - the rule's form
+    def _covers(self, as_of: int, created: int, received: float) -> bool:  # noqa: ARG002 - the rule's form
         return True
 
 
@@ -118,6 +119,25 @@ class _ListsAreCurrent(Mirror):
     def observe(self, found: SubscriptionRead, *, is_fresh: bool = False) -> Outcome:  # noqa: ARG002 - the rule's form
         """Write what the list says."""
         return super().observe(replace(found, lag=READ_LAG), is_fresh=True)
+
+
+class _ReadsUndoEnds(Mirror):
+    """The rule, with a live read written over an end, and taken to settle one."""
+
+    def _is_newer(self, subscription: Subscription, as_of: int, old: MirroredSubscription) -> bool:  # noqa: ARG002 - the rule's form
+        return as_of > old.as_of
+
+
+class _EveryReadIsRemembered(Mirror):
+    """The rule, with a read for a thin event remembered before it is written."""
+
+    def __init__(self, table: RemoteTable, read: Callable[[str], SubscriptionRead], **settings: Any) -> None:
+        def read_and_remember(subscription_id: str) -> SubscriptionRead:
+            found = read(subscription_id)
+            self._remember(subscription_id, found.certain_as_of)
+            return found
+
+        super().__init__(table, read_and_remember, **settings)
 
 
 class _AnyClock(Mirror):
@@ -201,6 +221,8 @@ GUARDS: dict[str, MakeGuard] = {
     "this rule, any read settles an event": _rule(_AnyReadSettles),
     "this rule, any read newer than the item": _rule(_AnyReadIsNewer),
     "this rule, lists taken for current": _rule(_ListsAreCurrent),
+    "this rule, reads undo ends": _rule(_ReadsUndoEnds),
+    "this rule, every read remembered": _rule(_EveryReadIsRemembered),
     "this rule, what is shown taken for settled": _rule(_ShownIsCertain),
     "this rule, ten items taken for all": _rule(_TenItems),
     "this rule": the_rule,

@@ -60,6 +60,10 @@ class FakeTable:
         self._put(write, old)
         return None
 
+    def expire(self) -> None:
+        """Delete what has ended, as DynamoDB does by the time to live."""
+        self.items = {key: item for key, item in self.items.items() if not item.subscription.ended}
+
     def only(self) -> MirroredSubscription:
         (item,) = self.items.values()
         return item

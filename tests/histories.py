@@ -5,7 +5,7 @@ whatever second it is started.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Literal
 
@@ -25,11 +25,13 @@ MONTH = 2_600_000
 Kind = Literal["snapshot", "thin", "sweep"]
 
 _STEPS = 64
-# Each history draws from these what is usual in it, so that some are all bursts, and some all patience.
-_GAPS = (0.5, 2.0, 4.0, 10.0)
-_DELAYS = (0.125, 1.0, 4.0, 10.0, 30.0)
-_WAITS = (0.0625, 2.0, 5.0, 10.0)
-_CALM = (0.1, 0.5, 0.9)
+# All our machines may agree on a wrong time; besides that, they differ by up to a second.
+_CLOCKS_AHEAD = (0.0, 0.0, 15.0, -15.0)
+# An event's time may be wrong by so much that it is ahead of every clock until the history is over.
+FAR_AHEAD = 100_000
+# DynamoDB deletes an ended item long after the last event with a live state; a message of its end may come even then.
+EXPIRES_AFTER = 1000.0
+ENVIRONMENTS = 2
 _FAILURES: tuple[Literal["failed", "crashed"], ...] = ("failed", "crashed")
 
 
@@ -65,7 +67,7 @@ class Delivery:
 
     `clock_error` is that of the machine it arrives at. A `sweep` is no event: a backfill reads the subscription and
     applies what it found. An event that is queued comes out of the queue `queue_delay` later than it was to, and
-    `settle_calls` befall it there.
+    `settle_calls` befall it there, in one of the settling environments.
     """
 
     kind: Kind
@@ -78,14 +80,25 @@ class Delivery:
     calls: tuple[Call, ...]
     queue_delay: float = 0.0
     settle_calls: tuple[Call, ...] = ()
+    environment: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """At this time a settling environment is replaced by a new one, which remembers nothing."""
+
+    at: float
+    environment: int
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Stripe's side, and the world between it and us."""
+    """Stripe's side, and the world between it and us; at `expires_at` DynamoDB deletes the item, if it has ended."""
 
     changes: tuple[Change, ...]
     deliveries: tuple[Delivery, ...]
+    restarts: tuple[Restart, ...] = ()
+    expires_at: float | None = None
 
     def state_at(self, at: float) -> Mapping[str, Any]:
         """What Stripe had at that time."""
@@ -148,27 +161,151 @@ def _began(history: History, is_so: Sequence[bool]) -> set[tuple[int, int]]:
     return {(created, change) for created, change in times if created >= first}
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What is usual in a history, in seconds.
+
+    `gap`: between changes; `delay`: of deliveries and messages; `wait`: of remote calls; `calm`: the share of calls
+    that nothing befalls.
+    """
+
+    gap: float
+    delay: float
+    wait: float
+    calm: float
+
+
+def _pace(random: Random) -> Pace:
+    """Some histories are all bursts, some all patience, in some every read is slow, and some have a bit of each."""
+    match random.randrange(4):
+        case 0:
+            return Pace(random.choice((0.5, 2.0)), 0.125, 0.0625, 0.9)
+        case 1:
+            return Pace(10.0, 30.0, 20.0, 0.3)
+    return Pace(
+        random.choice((0.5, 2.0, 4.0, 10.0)),
+        random.choice((0.125, 1.0, 4.0, 10.0, 30.0)),
+        random.choice((0.0625, 2.0, 5.0, 10.0)),
+        random.choice((0.1, 0.5, 0.9)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How wrong the world may be, in seconds.
+
+    `lag`: how far an event's time may be from that of its change; with `far_ahead` some are later than that by a day.
+    `read_lag`: how far Stripe's answer to a read may be behind; that of a list, five times as far. `ends`: how many
+    histories end with the subscription. `scenes`: whether some histories are set up for what rarely meets by chance.
+    """
+
+    lag: float = LONGEST_LAG
+    read_lag: float = LONGEST_READ_LAG
+    ends: float = 0.3
+    far_ahead: bool = True
+    scenes: bool = True
+
+
+WITHIN_LIMITS = Conditions()
+NOTHING_FAR_AHEAD = Conditions(far_ahead=False)
+# The mirror may be wrong then while the subscription lives, and never about its end.
+BEYOND_LIMITS = Conditions(lag=60.0, read_lag=60.0, ends=1.0, scenes=False)
+
+
 def make_history(
-    random: Random,
-    *,
-    longest_lag: float = LONGEST_LAG,
-    kinds: Sequence[Kind] = ("snapshot",),
+    random: Random, conditions: Conditions = WITHIN_LIMITS, *, kinds: Sequence[Kind] = ("snapshot",)
 ) -> History:
-    """One history; `longest_lag`: how far an event's time may be from that of its change."""
-    changes = _changes(random)
-    post = _Post(random, longest_lag, random.choice(_DELAYS), random.choice(_WAITS), random.choice(_CALM), kinds)
+    """Return one history, whose events are of these kinds."""
+    if conditions.scenes and random.random() < 0.1:
+        return random.choice((_slow_read, _old_copy, _lost_write))(random, kinds)
+    pace = _pace(random)
+    changes = _changes(random, conditions, pace.gap)
+    post = _Post(random, conditions, pace, random.choice(_CLOCKS_AHEAD), kinds)
     deliveries = [
         delivery
         for number, change in enumerate(changes)
         for event in range(random.choice((1, 1, 1, 1, 2)))
         for delivery in post.deliveries(number, change, f"evt_{number}_{event}")
     ]
-    return History(changes, tuple(deliveries))
+    if "sweep" in kinds:
+        deliveries += [post.sweep(changes[-1].at + 15.0) for _ in range(random.choice((0, 1, 2, 4)))]
+    expires_at = None
+    if changes[-1].snapshot["ended_at"] is not None and random.random() < 0.3:
+        expires_at = EXPIRES_AFTER + _seconds(random, 10.0)
+        late = post.deliveries(len(changes) - 1, Change(EXPIRES_AFTER, changes[-1].snapshot), "evt_late")
+        deliveries += [replace(each, created=int(changes[-1].at) + 1) for each in late]
+    return History(changes, tuple(deliveries), post.restarts(changes[-1].at + 60.0), expires_at)
 
 
-def _changes(random: Random) -> tuple[Change, ...]:
-    count, ends = random.randint(1, 8), random.random() < 0.3
-    longest_gap = random.choice(_GAPS)
+def _slow_read(random: Random, _kinds: Sequence[Kind]) -> History:
+    """Two events are settled by a slow read, and a third change happens meanwhile, whose event comes after that."""
+    second = _seconds(random, 2.0)
+    third = second + 7.5 + _seconds(random, 4.0)
+    changes = _changes_at(random, (0.0, second, third))
+    slow = (Call(), Call(after=5.0 + _seconds(random, 10.0)))
+    return History(
+        changes,
+        (
+            _plain_delivery("snapshot", 0, changes, at=0.25),
+            _plain_delivery("snapshot", 1, changes, at=second + 0.25, settle_calls=slow),
+            _plain_delivery("snapshot", 2, changes, at=third + 5.0 + _seconds(random, 15.0)),
+        ),
+    )
+
+
+def _old_copy(random: Random, kinds: Sequence[Kind]) -> History:
+    """Our clocks are ahead, so an event is settled at once, by a read from the oldest copy that there may be."""
+    changes = _changes_at(random, (0.0, 5.0 + _seconds(random, 2.0), 7.0 + _seconds(random, 2.0)))
+    last = changes[2].at
+    old = tuple(Call(lag=LONGEST_READ_LAG) for _ in range(TROUBLED_CALLS))
+    late = last + _seconds(random, 3.0)
+    if "thin" in kinds:
+        hasty = _plain_delivery("thin", 2, changes, at=late, clock_error=15.0, settle_calls=old)
+        return History(changes, (_plain_delivery("snapshot", 0, changes, at=0.25), hasty))
+    hasty = _plain_delivery("snapshot", 1, changes, at=late, clock_error=15.0, settle_calls=old)
+    return History(changes, (hasty, _plain_delivery("snapshot", 2, changes, at=last + 1 / _STEPS)))
+
+
+def _lost_write(random: Random, kinds: Sequence[Kind]) -> History:
+    """The last event is read, but the write of what was read fails."""
+    last = _seconds(random, 30.0)
+    changes = _changes_at(random, (0.0, last))
+    kind = random.choice([kind for kind in kinds if kind != "sweep"])
+    calls = (Call(), Call(effects=0, result=random.choice(_FAILURES)))
+    return History(
+        changes,
+        (
+            _plain_delivery("snapshot", 0, changes, at=0.25),
+            _plain_delivery(kind, 1, changes, at=last + _seconds(random, 5.0), settle_calls=calls),
+        ),
+    )
+
+
+def _changes_at(random: Random, times: Sequence[float]) -> tuple[Change, ...]:
+    changes = [Change(times[0], _snapshot(0))]
+    for number, at in enumerate(times[1:], start=1):
+        changes.append(Change(at, _changed(random, changes[-1].snapshot, number, at, ends=False)))
+    return tuple(changes)
+
+
+def _plain_delivery(  # noqa: PLR0913 - keywords, each a part of the delivery
+    kind: Kind,
+    change: int,
+    changes: Sequence[Change],
+    *,
+    at: float,
+    clock_error: float = 0.0,
+    settle_calls: tuple[Call, ...] = (),
+) -> Delivery:
+    """Return a delivery that nothing befalls before it is settled; its event's time is that of the change."""
+    created = int(changes[change].at)
+    return Delivery(kind, change, f"evt_{change}_0", created, at, clock_error, 1.0, (), settle_calls=settle_calls)
+
+
+def _changes(random: Random, conditions: Conditions, longest_gap: float) -> tuple[Change, ...]:
+    count, ends = random.randint(1, 8), random.random() < conditions.ends
+    if conditions.ends == 1.0:
+        count = max(2, count)
     at, snapshot, changes = 0.0, _snapshot(0, items=random.choice((1, 1, 1, 1, 12))), []
     for number in range(count):
         if number:
@@ -232,38 +369,64 @@ class _Post:
     """How events travel in one history."""
 
     random: Random
-    longest_lag: float
-    longest_delay: float
-    longest_wait: float
-    calm: float
+    conditions: Conditions
+    pace: Pace
+    clocks_ahead: float
     kinds: Sequence[Kind]
 
     def deliveries(self, number: int, change: Change, event_id: str) -> list[Delivery]:
         """An event's arrivals: its own, and duplicates."""
-        random, created = self.random, int(change.at + _seconds(self.random, self.longest_lag))
+        random, created = (
+            self.random,
+            int(change.at + self.random.choice((0.0, _seconds(self.random, self.conditions.lag)))),
+        )
+        if self.conditions.far_ahead and random.random() < 0.03:
+            created += FAR_AHEAD
+        events = [kind for kind in self.kinds if kind != "sweep"]
         return [
-            Delivery(
-                # Every event is delivered; a sweep comes in addition.
-                kind=random.choice(self.kinds if duplicate else [kind for kind in self.kinds if kind != "sweep"]),
-                change=number,
-                event_id=event_id,
-                created=created,
-                at=change.at + 1 / _STEPS + _seconds(random, self.longest_delay),
-                clock_error=_seconds(random, 2.0) - 1,
-                retry_after=0.25 + _seconds(random, self.longest_delay),
-                calls=tuple(self._call() for _ in range(TROUBLED_CALLS)),
-                queue_delay=_seconds(random, self.longest_delay),
-                settle_calls=tuple(self._call() for _ in range(TROUBLED_CALLS)),
-            )
-            for duplicate in range(random.choice((1, 1, 1, 2, 3)))
+            self._delivery(random.choice(events), number, event_id, created, change.at + 1 / _STEPS)
+            for _ in range(random.choice((1, 1, 1, 2, 3)))
         ]
+
+    def sweep(self, until: float) -> Delivery:
+        """Return a sweep at any time until then."""
+        return self._delivery("sweep", 0, "", 0, _seconds(self.random, until))
+
+    def restarts(self, until: float) -> tuple[Restart, ...]:
+        """Return a few restarts until then."""
+        random = self.random
+        return tuple(
+            Restart(_seconds(random, until), random.randrange(ENVIRONMENTS)) for _ in range(random.choice((0, 0, 1, 3)))
+        )
+
+    def _delivery(self, kind: Kind, change: int, event_id: str, created: int, begin: float) -> Delivery:
+        random = self.random
+        return Delivery(
+            kind,
+            change,
+            event_id,
+            created,
+            at=begin + self._delay(),
+            clock_error=self.clocks_ahead + _seconds(random, 2.0) - 1,
+            retry_after=0.25 + self._delay(),
+            calls=tuple(self._call() for _ in range(TROUBLED_CALLS)),
+            queue_delay=self._delay(),
+            settle_calls=tuple(self._call() for _ in range(TROUBLED_CALLS)),
+            environment=random.randrange(ENVIRONMENTS),
+        )
+
+    def _delay(self) -> float:
+        return self.random.choice((0.0, _seconds(self.random, self.pace.delay)))
+
+    def _wait(self) -> float:
+        return self.random.choice((1 / _STEPS, _seconds(self.random, self.pace.wait)))
 
     def _call(self) -> Call:
         random = self.random
-        lag = random.choice((0.0, 1.0)) * _seconds(random, LONGEST_READ_LAG)
-        if random.random() < self.calm:
+        lag = random.choice((0.0, _seconds(random, self.conditions.read_lag), self.conditions.read_lag))
+        if random.random() < self.pace.calm:
             return Call(lag=lag)
-        before, after = _seconds(random, self.longest_wait), _seconds(random, self.longest_wait)
+        before, after = self._wait(), self._wait()
         if random.random() < 0.75:
             return Call(before, after, random.choice((1, 1, 2)), lag=lag)
         result = random.choice(_FAILURES)

@@ -6,9 +6,10 @@ remote calls can happen, and happens alike each time.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Protocol
@@ -24,7 +25,7 @@ from shared.mirror.settle_queue import QueuedEvent, SettleQueue
 from shared.mirror.table import Beginnings, MirroredSubscription, WritableTable, Write
 from shared.stripe.gateway import LIST_LAG, READ_LAG, SubscriptionRead
 from shared.stripe.subscription import Subscription, read_subscription
-from tests.histories import Call, Delivery, History, begun_at
+from tests.histories import ENVIRONMENTS, Call, Delivery, History, begun_at
 from tests.history_events import SIGNING, KnownSecrets, NoDeadLetters, event_body
 
 UNCERTAINTY = timedelta(seconds=3)
@@ -69,20 +70,57 @@ class World:
     now: float = 0.0
     answers: list[Answer] = field(default_factory=list)
     lag: float = 0.0
+    is_deleted: bool = False
+    _live: int = 0
     _replayed: int = 0
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
 
-    def run(self, guard: Guard) -> None:
-        """Deliver everything until all was answered with 2xx."""
+    def run(self, make: Callable[[], Guard], expire: Callable[[], None] = lambda: None) -> None:
+        """Deliver everything until all was answered with 2xx, and all that was queued is settled.
+
+        `make` makes the guard of a new environment; `expire` deletes the item if it has ended.
+        """
+        receiving = make()
+        self._settling = [make() for _ in range(ENVIRONMENTS)]
         for delivery in self.history.deliveries:
-            self.at(delivery.at, Attempts(self, guard, delivery).begin)
+            self.at(delivery.at, Attempts(self, receiving, delivery).begin)
+        for restart in self.history.restarts:
+            self.at(restart.at, partial(self._restart, restart.environment, make))
+        if self.history.expires_at is not None:
+            self.at(self.history.expires_at, partial(self._expire, expire))
         for _ in range(_MOST_STEPS):
             if not self._agenda:
                 return
             self.now, _, act = heappop(self._agenda)
             act()
         raise AssertionError("The deliveries never end")
+
+    def _restart(self, environment: int, make: Callable[[], Guard]) -> None:
+        self._settling[environment] = make()
+
+    def _expire(self, expire: Callable[[], None]) -> None:
+        """Delete the item, once no message of a live state is under way: an item outlives them all by far."""
+        if self._live:
+            self.at(self.now + 10, partial(self._expire, expire))
+            return
+        expire()
+        self.is_deleted = True
+
+    def settling_guard(self, environment: int) -> Guard:
+        """Return what applies events in a settling environment now."""
+        return self._settling[environment]
+
+    def opened(self, delivery: Delivery, *, by: int = 1) -> None:
+        """Count a delivery or a message of a live state, or with `by` -1 that it is dealt with."""
+        if delivery.kind == "sweep" or self.history.changes[delivery.change].snapshot["ended_at"] is None:
+            self._live += by
+
+    def is_right(self, items: Sequence[MirroredSubscription]) -> bool:
+        """Whether the mirror is as Stripe is at last."""
+        if not items:
+            return self.is_deleted
+        return [item.subscription for item in items] == [self.end()]
 
     def end(self) -> Subscription:
         """What Stripe has at last."""
@@ -161,13 +199,13 @@ def the_rule(world: World, table: WritableTable, *, uncertainty: timedelta = UNC
 class Running:
     """Code under test that runs until it has succeeded, through every call that the world makes go wrong."""
 
-    def __init__(self, world: World, calls: Iterable[Call], *, clock_error: float, retry_after: float) -> None:
-        self._world, self._calls = world, iter(calls)
-        self._clock_error, self._retry_after = clock_error, retry_after
+    def __init__(self, world: World, delivery: Delivery, calls: Iterable[Call]) -> None:
+        self._world, self._delivery, self._calls = world, delivery, iter(calls)
+        world.opened(delivery)
 
     def begin(self) -> None:
         """Run it from its start."""
-        self._clock = self._world.start + self._world.now + self._clock_error
+        self._clock = self._world.start + self._world.now + self._delivery.clock_error
         self._answers: list[Answer] = []
         self._go_on()
 
@@ -189,6 +227,7 @@ class Running:
             self._again()
         else:
             assert isinstance(outcome, Outcome), outcome
+            self._world.opened(self._delivery, by=-1)
 
     def _send(self, effect: Callable[[], Any]) -> None:
         world, call = self._world, next(self._calls, _CALM)
@@ -213,15 +252,15 @@ class Running:
         self._go_on()
 
     def _again(self) -> None:
-        self._world.at(self._world.now + self._retry_after, self.begin)
+        self._world.at(self._world.now + self._delivery.retry_after, self.begin)
 
 
 class Attempts(Running):
     """One delivery, from its arrival to its 2xx."""
 
     def __init__(self, world: World, guard: Guard, delivery: Delivery) -> None:
-        super().__init__(world, delivery.calls, clock_error=delivery.clock_error, retry_after=delivery.retry_after)
-        self._guard, self._delivery = guard, delivery
+        super().__init__(world, delivery, delivery.calls)
+        self._guard = guard
         self._body = event_body(world.history, delivery, world.start)
         self._receiver = Receiver(
             KnownSecrets(),
@@ -248,25 +287,28 @@ class Attempts(Running):
 
     def _enqueue(self, body: bytes, delay_seconds: int) -> None:
         world, delivery = self._world, self._delivery
-        settling = Settling(world, self._guard, delivery, body, sent=world.start + world.now)
+        settling = Settling(world, delivery, body, sent=world.start + world.now)
         world.at(world.now + delay_seconds + delivery.queue_delay, settling.begin)
 
 
 class Settling(Running):
     """One message of the settle queue, until it has left the queue."""
 
-    def __init__(self, world: World, guard: Guard, delivery: Delivery, body: bytes, *, sent: float) -> None:
-        super().__init__(
-            world, delivery.settle_calls, clock_error=delivery.clock_error, retry_after=delivery.retry_after
-        )
-        self._settler = Settler(
-            Intake(guard, lambda: False), RemoteQueue(world, lambda *_: None), NoDeadLetters(), self.clock
-        )
+    def __init__(self, world: World, delivery: Delivery, body: bytes, *, sent: float) -> None:
+        super().__init__(world, delivery, delivery.settle_calls)
         self._record = {
             "body": body.decode(),
             "receiptHandle": "",
             "attributes": {"SentTimestamp": str(int(sent * 1000)), "ApproximateReceiveCount": "1"},
         }
+
+    def begin(self) -> None:
+        """An environment takes the message."""
+        guard = self._world.settling_guard(self._delivery.environment)
+        self._settler = Settler(
+            Intake(guard, lambda: False), RemoteQueue(self._world, lambda *_: None), NoDeadLetters(), self.clock
+        )
+        super().begin()
 
     def run(self) -> object:
         return self._settler.settle(self._record).outcome

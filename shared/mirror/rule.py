@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 
-from shared.errors import Unavailable, UnreadableEvent
+from shared.errors import Unavailable
 from shared.mirror.beginnings import beginnings_of
 from shared.mirror.table import Beginnings, MirroredSubscription, WritableTable, Write
 from shared.stripe.events import SubscriptionEvent
@@ -23,6 +23,10 @@ ATTEMPTS = 5
 _ROUNDING_SECONDS = 2
 # SQS delays a message by 15 minutes at most.
 LONGEST_DELAY_SECONDS = 900
+# A thin event is read this much later than a read could have it: a read of up to a second is then certain to.
+_SHORT_READ_SECONDS = 1
+# Of so many subscriptions the time of the last read is remembered.
+MOST_REMEMBERED = 10_000
 
 Defer = Callable[[int], None]
 
@@ -58,6 +62,8 @@ class Mirror:
         self._uncertainty = int(uncertainty.total_seconds())
         self._retention = int(retention.total_seconds())
         self._account = account
+        # For thin events: up to when the mirror certainly has each subscription's changes. It is lost at a restart.
+        self._certain: dict[str, int] = {}
 
     def apply(
         self, event: SubscriptionEvent, *, now: float, received: float | None = None, defer: Defer | None = None
@@ -94,28 +100,26 @@ class Mirror:
     ) -> Outcome:
         """Apply what Stripe has now, because an event without a snapshot (a thin event) said that it changed.
 
-        `defer` is as for `apply`. Raises `Unavailable` when the event has to come again.
+        `defer` is as for `apply`, and always called: a read made at once may not have the change yet, and would not
+        be the last of a burst. Raises `Unavailable` when the event has to come again.
         """
-        try:
-            found = self._read(subscription_id)
-        except (Unavailable, UnreadableEvent):
-            # A new subscription may not be in every copy yet; from the queue it is read again.
-            if defer is None:
-                raise
-            defer(self._delay(created, received))
+        if defer is not None:
+            ready = min(created, received) + READ_LAG.total_seconds() + _ROUNDING_SECONDS + _SHORT_READ_SECONDS
+            defer(_seconds_until(ready, received))
             return Outcome.QUEUED
+        if self._covers(self._certain.get(subscription_id, 0), created, received):
+            return Outcome.STALE
+        found = self._read(subscription_id)
         event, as_of = SubscriptionEvent(event_id, created, found.subscription), self._as_of(found)
-        if not self._covers(as_of, event, received):
-            self._defer(defer, event, received)
-            self._table.put_if_older(self._write(found.subscription, as_of, None, None), than=as_of)
-            return Outcome.QUEUED
+        if not self._covers(as_of, created, received):
+            raise _unsettled(subscription_id)
         old = self._table.put_if_older(self._write(found.subscription, as_of, event, None), than=as_of)
-        if old is None:
-            return Outcome.APPLIED
+        if old is None or old.subscription == found.subscription:
+            self._remember(subscription_id, as_of)
+            return Outcome.STALE if old else Outcome.APPLIED
         if outcome := self._without_reading(event, old):
             return outcome
-        self._defer(defer, event, received)
-        return Outcome.QUEUED
+        raise _unsettled(subscription_id)
 
     def observe(self, found: SubscriptionRead, *, is_fresh: bool = False) -> Outcome:
         """Apply what was read from Stripe without any event.
@@ -161,11 +165,11 @@ class Mirror:
             found = self._read(event.subscription.id)
             as_of = self._as_of(found)
             if (
-                not self._covers(as_of, event, received)
+                not self._covers(as_of, event.created, received)
                 or (event.subscription.ended and not found.subscription.ended)
                 or (old and not self._is_newer(found.subscription, as_of, old))
             ):
-                raise Unavailable("unsettled", f"Stripe's answer about {event.subscription.id} may be out of date")
+                raise _unsettled(event.subscription.id)
             old = self._table.put_if_unchanged(self._write(found.subscription, as_of, event, old), old)
             if old is None:
                 return Outcome.APPLIED
@@ -185,22 +189,21 @@ class Mirror:
         with suppress(Unavailable):
             self._table.put_if_unchanged(write, old)
 
-    def _defer(self, defer: Defer | None, event: SubscriptionEvent, now: float) -> None:
-        if defer is None:
-            raise Unavailable("unsettled", f"Stripe's answer about {event.subscription.id} may be out of date")
-        defer(self._delay(event.created, now))
-
     def _delay(self, created: int, now: float) -> int:
         """Return after how many seconds one read settles the event, and every other within the uncertainty of it."""
-        ready = min(created, now) + self._uncertainty + READ_LAG.total_seconds() + _ROUNDING_SECONDS
-        return min(max(0, math.ceil(ready - now)), LONGEST_DELAY_SECONDS)
+        return _seconds_until(min(created, now) + self._uncertainty + READ_LAG.total_seconds() + _ROUNDING_SECONDS, now)
+
+    def _remember(self, subscription_id: str, as_of: int) -> None:
+        if len(self._certain) >= MOST_REMEMBERED:
+            self._certain.clear()
+        self._certain[subscription_id] = as_of
 
     def _as_of(self, found: SubscriptionRead) -> int:
         return found.certain_as_of
 
-    def _covers(self, as_of: int, event: SubscriptionEvent, received: float) -> bool:
-        """Whether a read as of then has the event's change, which happened before `created` and before it arrived."""
-        return as_of > min(event.created, int(received) + 1)
+    def _covers(self, as_of: int, created: int, received: float) -> bool:
+        """Whether a read as of then has an event's change, which happened before `created` and before it arrived."""
+        return as_of > min(created, int(received) + 1)
 
     def _is_newer(self, subscription: Subscription, as_of: int, old: MirroredSubscription) -> bool:
         """Whether a read is certain to have all that the item has; an end is never undone."""
@@ -225,3 +228,11 @@ class Mirror:
             settling=settling,
             account=self._account,
         )
+
+
+def _seconds_until(ready: float, now: float) -> int:
+    return min(max(0, math.ceil(ready - now)), LONGEST_DELAY_SECONDS)
+
+
+def _unsettled(subscription_id: str) -> Unavailable:
+    return Unavailable("unsettled", f"Stripe's answer about {subscription_id} may be out of date")

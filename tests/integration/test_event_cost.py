@@ -45,7 +45,14 @@ class Meter:
     def cost(self, id_: str, seconds_ago: int, defer: Defer | None = None) -> tuple[Outcome, int, int]:
         """The outcome of an event, and its requests to DynamoDB and to Stripe."""
         event = SubscriptionEvent(id_, self.now - seconds_ago, self.subscription)
-        outcome = self.mirror.apply(event, now=self.now, defer=defer)
+        return self._cost(self.mirror.apply(event, now=self.now, defer=defer))
+
+    def thin_cost(self, id_: str, seconds_ago: int, defer: Defer | None = None) -> tuple[Outcome, int, int]:
+        """The same for a thin event."""
+        created, name = self.now - seconds_ago, self.subscription.id
+        return self._cost(self.mirror.apply_notification(id_, created, name, received=self.now, defer=defer))
+
+    def _cost(self, outcome: Outcome) -> tuple[Outcome, int, int]:
         cost = (len(self.sent), sum(self.simulator.admin("GET", "requests").values()))
         self.sent.clear()
         self.simulator.admin("DELETE", "requests")
@@ -82,6 +89,15 @@ def test_an_event_of_a_burst_that_one_read_has_settled_costs_one_and_none(meter:
     meter.cost("evt_1", 100)
     meter.cost("evt_2", 100)
     assert [meter.cost(f"evt_{number}", 100) for number in range(3, 9)] == [(Outcome.STALE, 1, 0)] * 6
+
+
+def test_a_burst_of_thin_events_costs_one_message_each_then_one_and_one(meter: Meter) -> None:
+    delays: list[int] = []
+    for number in range(3):
+        assert meter.thin_cost(f"evt_{number}", 0, defer=delays.append) == (Outcome.QUEUED, 0, 0)
+    assert delays == [5, 5, 5]
+    assert meter.thin_cost("evt_0", 100) == (Outcome.APPLIED, 1, 1)
+    assert [meter.thin_cost(f"evt_{number}", 100) for number in (1, 2)] == [(Outcome.STALE, 0, 0)] * 2
 
 
 def test_with_a_queue_an_event_inside_the_window_costs_two_and_none_until_it_is_settled(meter: Meter) -> None:

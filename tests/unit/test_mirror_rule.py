@@ -331,23 +331,69 @@ def test_a_notification_is_settled_by_reading_stripe(world: World) -> None:
     assert (world.table.requests, world.stripe.reads) == (1, 1)
 
 
-def test_a_notification_whose_read_may_be_too_old_is_queued_and_the_read_is_kept(world: World) -> None:
+def test_a_notification_waits_until_one_read_is_certain_to_have_it(world: World) -> None:
+    """A read at once may be too old, and each event of a burst would cost one."""
     outcome = world.mirror.apply_notification("evt_1", NOW, "sub_1", received=NOW, defer=world.delays.append)
-    assert (outcome, world.delays) == (Outcome.QUEUED, [7])
-    assert (world.status, world.table.only().event_id) == ("past_due", None)
+    assert (outcome, world.delays) == (Outcome.QUEUED, [5])
+    assert (world.table.items, world.stripe.reads) == ({}, 0)
+    world.stripe.now, world.stripe.took = NOW + 5, 1.0
+    assert world.mirror.apply_notification("evt_1", NOW, "sub_1", received=NOW) is Outcome.APPLIED
+
+
+def test_a_notification_whose_read_may_be_too_old_comes_again(world: World) -> None:
     with pytest.raises(Unavailable, match="out of date"):
         world.mirror.apply_notification("evt_1", NOW, "sub_1", received=NOW)
+    assert world.table.items == {}
 
 
-def test_a_notification_that_stripe_does_not_answer_is_queued(world: World) -> None:
+def test_one_read_settles_every_notification_of_a_burst(world: World) -> None:
+    outcomes = [
+        world.mirror.apply_notification(f"evt_{number}", NOW - 4, "sub_1", received=NOW) for number in range(10)
+    ]
+    assert outcomes == [Outcome.APPLIED, *[Outcome.STALE] * 9]
+    assert (world.stripe.reads, world.table.requests) == (1, 1)
+    world.stripe.now = NOW + 10
+    assert world.mirror.apply_notification("evt_later", NOW, "sub_1", received=NOW) is Outcome.APPLIED
+    assert world.stripe.reads == 2
+
+
+def test_two_environments_settle_a_burst_of_notifications_by_two_reads(world: World) -> None:
+    other = Mirror(world.table, world.stripe.read, uncertainty=timedelta(seconds=3), retention=timedelta(days=60))
+    for number in range(5):
+        for mirror in (world.mirror, other):
+            mirror.apply_notification(f"evt_{number}", NOW - 4, "sub_1", received=NOW)
+    assert (world.status, world.stripe.reads) == ("past_due", 2)
+
+
+def test_a_read_that_could_not_be_written_settles_no_other_notification(world: World) -> None:
+    world.table.refuses = True
+    with pytest.raises(Unavailable):
+        world.mirror.apply_notification("evt_1", NOW - 4, "sub_1", received=NOW)
+    world.table.refuses = False
+    assert world.mirror.apply_notification("evt_2", NOW - 4, "sub_1", received=NOW) is Outcome.APPLIED
+
+
+def test_what_is_remembered_for_notifications_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.mirror.rule.MOST_REMEMBERED", 2)
+    world.mirror = Mirror(
+        world.table,
+        lambda id_: SubscriptionRead(subscription(id=id_), NOW, 0.0),
+        uncertainty=timedelta(seconds=3),
+        retention=timedelta(days=60),
+    )
+    for number in (1, 2, 3, 1):
+        world.mirror.apply_notification("evt_1", NOW - 4, f"sub_{number}", received=NOW)
+    assert world.table.requests == 4
+
+
+def test_a_notification_that_stripe_does_not_answer_comes_again(world: World) -> None:
     def fail() -> None:
         raise Unavailable("stripe_rate_limited", "429")
 
     world.stripe.before_answer = fail
-    outcome = world.mirror.apply_notification("evt_1", NOW, "sub_1", received=NOW, defer=world.delays.append)
-    assert (outcome, world.table.items) == (Outcome.QUEUED, {})
     with pytest.raises(Unavailable):
-        world.mirror.apply_notification("evt_1", NOW, "sub_1", received=NOW)
+        world.mirror.apply_notification("evt_1", NOW - 4, "sub_1", received=NOW)
+    assert world.table.items == {}
 
 
 def test_a_notification_older_than_the_mirror_changes_nothing(world: World) -> None:
