@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from shared.audit.findings import SAMPLE, Finding, Severity
+from shared.audit.findings import SAMPLE, CustomerName, Finding, Severity
 from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
 from shared.i18n import Message
 from shared.mirror.drift import ComparisonResult, DriftKind
@@ -192,7 +192,7 @@ class AuditContext:
 
 @dataclass(frozen=True, slots=True)
 class UnpaidInvoice:
-    """An open invoice of a subscription, and the status and metadata that the subscription has now.
+    """An open invoice of a subscription, whose it is, and the status and metadata that the subscription has now.
 
     `is_automatic`: Stripe charges it, instead of the customer paying it. `amount_remaining` is in the currency's
     smallest unit.
@@ -205,6 +205,7 @@ class UnpaidInvoice:
     metadata: Mapping[str, Any]
     amount_remaining: int
     currency: str
+    customer: CustomerName
 
 
 @dataclass(frozen=True, slots=True)

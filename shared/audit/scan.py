@@ -24,7 +24,7 @@ from shared.audit.check import (
 )
 from shared.audit.check_run import CheckRun, CheckRunState, read_optional
 from shared.audit.checks.registry import CHECKS
-from shared.audit.findings import MIRROR_UNREADABLE, MISSING_PERMISSION, Finding, PausedFindings, Severity
+from shared.audit.findings import MIRROR_UNREADABLE, MISSING_PERMISSION, CustomerName, Finding, PausedFindings, Severity
 from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
 from shared.audit.report import Report
 from shared.errors import PortalError, Unavailable
@@ -144,17 +144,21 @@ def unpaid_invoices(client: StripeClient, retries: Retries, now: datetime, optio
             "expand": ["data.parent.subscription_details.subscription"],
         }
         read = (each for page in pages(client, retries, "/v1/invoices", params) for each in page.data)
-        listed = list(islice(filter(None, map(_of_a_subscription, read)), MOST_INVOICES + 1))
+        of_subscriptions = filter(
+            None, (_of_a_subscription(each, names=options.audit_names_customers) for each in read)
+        )
+        listed = list(islice(of_subscriptions, MOST_INVOICES + 1))
         whole = whole and len(listed) <= MOST_INVOICES
         found += listed[:MOST_INVOICES]
     return InvoicesRead(tuple(found), whole)
 
 
-def _of_a_subscription(invoice: StripeJson) -> UnpaidInvoice | None:
+def _of_a_subscription(invoice: StripeJson, *, names: bool) -> UnpaidInvoice | None:
     details = (invoice.get("parent") or {}).get("subscription_details") or {}
     subscription = details.get("subscription")
     if not isinstance(subscription, Mapping):
         return None
+    keys = ("customer", "customer_name", "customer_email") if names else ("customer",)
     return UnpaidInvoice(
         str(invoice["id"]),
         invoice.get("collection_method") == "charge_automatically",
@@ -163,6 +167,7 @@ def _of_a_subscription(invoice: StripeJson) -> UnpaidInvoice | None:
         dict(subscription.get("metadata") or {}),
         int(invoice["amount_remaining"]),
         str(invoice["currency"]),
+        CustomerName(*(str(invoice.get(key) or "") for key in keys)),
     )
 
 

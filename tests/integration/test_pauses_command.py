@@ -204,6 +204,7 @@ def portal(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Call
         allow_verified_email=False,
         retention=timedelta(days=400),
         parameters={},
+        account=None,
     )
     monkeypatch.setattr(Deployment, "of_stack", lambda _: deployment)
     return lambda *words, answers=None: CliRunner().invoke(app, [*words], input=answers)
@@ -336,6 +337,26 @@ def test_an_acknowledged_pause_is_out_of_the_headline_and_never_resumed(
     portal("acknowledge", made.id, "--remove")
     assert "1 customer is served for free" in portal("audit", "--as-of", later).stdout
     assert "1 done." in portal(*stranding(), "--apply", "--confirm", "1", made.id, *RATE).stdout
+
+
+def test_what_else_the_audit_finds_is_acknowledged_for_itself(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    coupon = client.v1.coupons.create({"duration": "forever", "percent_off": 100})
+    made = subscribe(discounts=[{"coupon": coupon.id}])
+    assert "Discounts that never end" in portal("audit").stdout
+    refused = portal("acknowledge", made.id).exception
+    assert isinstance(refused, InvalidRequest)
+    assert "--findings" in refused.message
+    assert portal("acknowledge", made.id, "--findings", "--note", "staff").exit_code == 0
+    assert client.v1.subscriptions.retrieve(made.id).metadata["portal_audit_ok"] == "yes"
+    assert "Discounts that never end" not in portal("audit").stdout
+    # Its pauses are still told.
+    pause_collection(client, made)
+    assert "Collection paused" in portal("audit", "--format", "json").stdout
+    portal("acknowledge", made.id, "--findings", "--remove")
+    client.v1.subscriptions.update(made.id, {"pause_collection": ""})
+    assert "Discounts that never end" in portal("audit").stdout
 
 
 @pytest.mark.parametrize(

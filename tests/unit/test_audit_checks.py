@@ -216,6 +216,19 @@ def test_the_health_of_event_destinations(changes: dict[str, Any], severity: Sev
     assert all(words in finding.meaning.say("en") and finding.subjects == ("ed_1",) for finding in findings)
 
 
+def test_where_events_arrive_by_a_destination_no_endpoint_is_missing() -> None:
+    def missing(*destinations: dict[str, Any]) -> bool:
+        facts = account(webhook_endpoints=[], webhook_url="https://own.example", event_destinations=destinations)
+        return bool(list(mirror_checks.find_endpoint_faults(facts, AUDIT)))
+
+    assert not missing(destination())
+    assert not missing(destination(enabled_events=["*"], amazon_eventbridge={"aws_event_source_status": "active"}))
+    assert missing()
+    assert missing(destination(**disabled("user")))
+    assert missing(destination(enabled_events=["v1.customer.created"]))
+    assert missing(destination(amazon_eventbridge={"aws_event_source_status": "pending"}))
+
+
 def test_each_queue_says_what_waits_in_it_and_since_when() -> None:
     waiting = {
         "unreadable_events": WaitingMessages(3, datetime(2026, 11, 20, 23, 59, tzinfo=UTC)),

@@ -8,7 +8,7 @@ import pytest
 
 from shared.audit.check import AccountFacts, AuditContext, InvoicesRead, UnpaidInvoice
 from shared.audit.checks import leaks
-from shared.audit.findings import Finding, Severity
+from shared.audit.findings import CustomerName, Finding, Severity
 from shared.audit.options import AuditOptions
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
 from shared.stripe.subscription import read_subscription
@@ -230,6 +230,7 @@ def invoice(number: int, **changes: Any) -> UnpaidInvoice:
         "metadata": {},
         "amount_remaining": 1250,
         "currency": "eur",
+        "customer": CustomerName(f"cus_{number}", f"Customer {number}"),
     }
     return UnpaidInvoice(**facts | changes)
 
@@ -250,6 +251,7 @@ def test_past_due_and_unpaid_are_counted_by_subscription_with_what_they_owe() ->
     past_due, unpaid = leaks.find_long_past_due(facts, AUDIT)
     assert past_due.meaning.say("en") == "7 subscriptions are past_due, and have owed 100.00 EUR for more than 30 days."
     # The oldest first.
+    assert [each.name for each in past_due.customers] == [f"Customer {number}" for number in range(1, 6)]
     assert (past_due.subjects, past_due.more) == (("sub_1", "sub_2", "sub_3", "sub_4", "sub_5"), 2)
     assert unpaid.meaning.say("en") == "1 subscription is unpaid, and has owed 12.50 USD for more than 30 days."
     assert (unpaid.subjects, unpaid.more, unpaid.severity) == (("sub_20",), 0, Severity.WARNING)
@@ -267,6 +269,7 @@ def test_overdue_invoices_are_those_that_the_customer_pays_whatever_the_status()
         "6 invoices of subscriptions were due more than 30 days ago, and are not paid: 75.00 EUR. "
         "There may be more: only the newest invoices were read."
     )
+    assert [each.id for each in finding.customers] == ["cus_1", "cus_2", "cus_3", "cus_4", "cus_5"]
     assert (finding.subjects, finding.more) == (("in_1", "in_2", "in_3", "in_4", "in_5"), 1)
 
 

@@ -11,7 +11,7 @@ import pytest
 import stripe
 
 from shared.audit.check import AuditContext, AuditDay, Check
-from shared.audit.findings import Finding, Severity
+from shared.audit.findings import CustomerName, Finding, Severity
 from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
 from shared.audit.rendering.summary import headline, is_all_clear
 from shared.audit.report import Report
@@ -437,6 +437,9 @@ def invoice(number: int, **changes: Any) -> dict[str, Any]:
         "collection_method": "charge_automatically",
         "amount_remaining": 1250,
         "currency": "eur",
+        "customer": f"cus_{number}",
+        "customer_name": "Ada",
+        "customer_email": "ada@example.com",
         "parent": {"type": "subscription_details", "subscription_details": {"subscription": owner}},
         **changes,
     }
@@ -452,7 +455,10 @@ def test_unpaid_invoices_are_asked_for_by_age_and_those_of_no_subscription_are_l
     report = audit(account, options=AuditOptions(max_past_due_days=10, max_overdue_days=0))
     (finding,) = report.findings
     assert (finding.check, finding.subjects) == ("long_past_due", ("sub_1",))
-    (query,) = asked(account, "/v1/invoices")
+    assert finding.customers == (CustomerName("cus_1", "Ada", "ada@example.com"),)
+    nameless = audit(account, options=AuditOptions(max_overdue_days=0, audit_names_customers=False))
+    assert nameless.findings[0].customers == (CustomerName("cus_1"),)
+    query = asked(account, "/v1/invoices")[0]
     assert query["status"] == ["open"]
     assert query["collection_method"] == ["charge_automatically"]
     assert query["created[lte]"] == [str(SECOND - 10 * 86_400)]

@@ -41,18 +41,16 @@ class _Leak:
     code: str
     severity: Severity
     meaning: Message
-    otherwise: Message
+    action: Message
 
     def of(self, subscription: Subscription) -> Finding:
-        action = sentences(_ACCEPT, self.otherwise)
+        action = sentences(self.action, _ACCEPT)
         return Finding(
             self.check, self.severity, (subscription.id,), self.meaning, action, sampled=True, code=self.code
         )
 
 
-_ACCEPT = _(
-    "Nothing, if this is intended: acknowledge it (`portal acknowledge --findings`), and it is not reported again."
-)
+_ACCEPT = _("If it is intended, acknowledge it (`portal acknowledge --findings`): it is not reported again.")
 
 
 def _is_watched(subscription: Subscription, audit: AuditContext) -> bool:
@@ -75,7 +73,7 @@ def _seconds(raw: StripeJson, name: str) -> int | None:
 
 LASTING_DISCOUNT_NAME = "lasting_discount"
 
-_END_DISCOUNT = _("Otherwise remove the discount, and tell the customer before the next invoice.")
+_END_DISCOUNT = _("Remove the discount, and tell the customer before the next invoice.")
 _FREE_FOREVER = _Leak(
     LASTING_DISCOUNT_NAME,
     "free_forever",
@@ -146,14 +144,14 @@ _QUANTITY_OF_ZERO = _Leak(
     "quantity_of_zero",
     Severity.WARNING,
     _("These have a price with a quantity of zero: nothing is charged for it."),
-    _("Otherwise set the quantity, or remove the price from the subscription."),
+    _("Set the quantity, or remove the price from the subscription."),
 )
 _PRICE_OF_ZERO = _Leak(
     NOTHING_TO_PAY_NAME,
     "price_of_zero",
     Severity.INFO,
     _("All prices of these are zero: nothing is ever charged."),
-    _("Otherwise move the subscription to a price that is charged."),
+    _("Move the subscription to a price that is charged."),
 )
 
 
@@ -196,7 +194,7 @@ def find_long_trial(subscription: Subscription, audit: AuditContext) -> Iterator
             LONG_TRIAL_NAME,
             Severity.WARNING,
             _n("These trials are longer than {n} day.", "These trials are longer than {n} days.", most),
-            _("Otherwise give the trial an earlier end, and tell the customer before the first charge."),
+            _("Give the trial an earlier end, and tell the customer before the first charge."),
         ).of(subscription)
 
 
@@ -224,28 +222,28 @@ _TRIAL_LATER = _Leak(
         "These ran before their trial began: a trial that is given later collects nothing until its end, as a pause "
         "does, and no list of pauses shows it."
     ),
-    _("Otherwise give the trial an earlier end, and tell the customer before the next charge."),
+    _("Give the trial an earlier end, and tell the customer before the next charge."),
 )
 _PAUSE_PLANNED = _Leak(
     HIDDEN_PAUSE_NAME,
     "pause_planned",
     Severity.INFO,
     _("A subscription schedule will pause these on a day to come; until then no list of pauses shows it."),
-    _("Otherwise clear the plan (pause_schedules of the schedule)."),
+    _("Nothing, if the date is right; otherwise clear the plan (pause_schedules of the schedule)."),
 )
 _PAUSE_FAILED = _Leak(
     HIDDEN_PAUSE_NAME,
     "planned_pause_failed",
     Severity.WARNING,
     _("A subscription schedule was to pause these, and could not: the customers are charged."),
-    _("Otherwise find the error in the schedule (pause_schedules), and pause them again."),
+    _("Find the error in the schedule (pause_schedules), and pause them again."),
 )
 _RESUME_FAILED = _Leak(
     HIDDEN_PAUSE_NAME,
     "planned_resume_failed",
     Severity.WARNING,
     _("A subscription schedule was to resume these, and has not: its payment failed, or needs the customer."),
-    _("Otherwise ask the customer to pay the open invoice, or resume them in the Dashboard."),
+    _("Ask the customer to pay the open invoice, or resume them in the Dashboard."),
 )
 
 
@@ -329,7 +327,7 @@ def _no_method(notice: int) -> _Leak:
             "These are charged within {n} days, and neither subscription nor customer has a default payment method.",
             notice,
         ),
-        _("Otherwise ask the customer to add one in the portal (`portal link --flow payment_method_update`)."),
+        _("Ask the customer to add a payment method in the portal (`portal link --flow payment_method_update`)."),
     )
 
 
@@ -343,7 +341,7 @@ def _card_expires(notice: int) -> _Leak:
             "These are charged within {n} days, to a card that has expired by then.",
             notice,
         ),
-        _("Otherwise ask the customer for another one; the bank may also renew the card by itself."),
+        _("Ask the customer for another card; the bank may also renew the card by itself."),
     )
 
 
@@ -411,7 +409,7 @@ def find_long_past_due(account: AccountFacts, audit: AuditContext) -> Iterator[F
         return
     for status in ("past_due", "unpaid"):
         invoices = [each for each in _open(read, audit) if each.is_automatic and each.status == status]
-        owed = {each.subscription_id: None for each in invoices}
+        owed = {each.subscription_id: each.customer for each in invoices}
         if owed:
             yield Finding(
                 LONG_PAST_DUE_NAME,
@@ -434,6 +432,7 @@ def find_long_past_due(account: AccountFacts, audit: AuditContext) -> Iterator[F
                 ),
                 more=max(0, len(owed) - SAMPLE),
                 code=status,
+                customers=tuple(owed.values())[:SAMPLE],
             )
 
 
@@ -460,6 +459,7 @@ def find_overdue_invoices(account: AccountFacts, audit: AuditContext) -> Iterato
             ),
             _("Ask the customers to pay; void or write off what nobody will pay, and cancel its subscription."),
             more=max(0, len(invoices) - SAMPLE),
+            customers=tuple(each.customer for each in invoices[:SAMPLE]),
         )
 
 

@@ -40,7 +40,7 @@ def find_endpoint_faults(account: AccountFacts, _audit: AuditContext) -> Iterato
                 yield from _endpoint_faults(endpoint, if_disabled=Severity.WARNING, if_incomplete=Severity.INFO)
         return
     own = [endpoint for endpoint in endpoints if endpoint.get("url") == address]
-    if not own:
+    if not own and not any(map(_delivers, account.event_destinations or ())):
         yield Finding(
             WEBHOOK_ENDPOINTS_NAME, Severity.WARNING, (), _NO_ENDPOINT, _ADD_ENDPOINT, code="endpoint_missing"
         )
@@ -233,6 +233,7 @@ _ENABLE_DESTINATION = _(
     "Enable it, or make it again (Dashboard: Workbench, Webhooks), then run `portal reconcile`; delete it if it is not "
     "used any more."
 )
+_SOURCE_LACKING = frozenset({"pending", "deleted"})
 _ASSOCIATE = _("Associate the source with an event bus (StripeEventSource of the stack), then run `portal reconcile`.")
 
 
@@ -241,11 +242,8 @@ def find_destination_faults(account: AccountFacts, _audit: AuditContext) -> Iter
 
     Stripe's API counts no failed deliveries of a destination: those are the subject of `undelivered_events`.
     """
-    for destination in account.event_destinations or ():
-        if not any(map(_is_about_subscriptions, map(_unversioned, destination.get("enabled_events") or ()))):
-            continue
-        source = destination.get("amazon_eventbridge") or {}
-        status = source.get("aws_event_source_status")
+    for destination in filter(_has_subscriptions, account.event_destinations or ()):
+        status = _source_status(destination)
         subject = (str(destination["id"]),)
         if destination.get("status") == "disabled":
             reason = ((destination.get("status_details") or {}).get("disabled") or {}).get("reason")
@@ -253,19 +251,30 @@ def find_destination_faults(account: AccountFacts, _audit: AuditContext) -> Iter
             severity = Severity.INFO if reason == "user" else Severity.CRITICAL
             code = "destination_disabled"
             yield Finding(EVENT_DESTINATIONS_NAME, severity, subject, meaning, _ENABLE_DESTINATION, code=code)
-        elif status in ("pending", "deleted"):
+        elif status in _SOURCE_LACKING:
             meaning = _(
                 "The partner event source of this event destination is {status} on Amazon EventBridge: its events do "
                 "not arrive.",
-                status=str(status),
+                status=status,
             )
             code = "event_source_missing"
             yield Finding(EVENT_DESTINATIONS_NAME, Severity.CRITICAL, subject, meaning, _ASSOCIATE, code=code)
 
 
-def _unversioned(event_type: str) -> str:
+def _delivers(destination: StripeJson) -> bool:
+    """Whether events about subscriptions arrive by this destination, as far as Stripe knows."""
+    enabled = destination.get("status") != "disabled"
+    return enabled and _has_subscriptions(destination) and _source_status(destination) not in _SOURCE_LACKING
+
+
+def _has_subscriptions(destination: StripeJson) -> bool:
     """Thin events are `v1.` and the snapshot's own name."""
-    return event_type.removeprefix("v1.")
+    types = destination.get("enabled_events") or ()
+    return any(_is_about_subscriptions(each.removeprefix("v1.")) for each in types)
+
+
+def _source_status(destination: StripeJson) -> str:
+    return str((destination.get("amazon_eventbridge") or {}).get("aws_event_source_status"))
 
 
 EVENT_DESTINATIONS = Check(

@@ -12,7 +12,14 @@ LONGEST = 255
 
 _ID = re.compile(r"([a-z]+)_[A-Za-z0-9_]+", re.ASCII)
 _ACCOUNT = re.compile(r"acct_[A-Za-z0-9]+", re.ASCII)
-_PLACES = {"sub": "subscriptions", "cus": "customers", "prod": "products", "evt": "events", "we": "webhooks"}
+_PLACES = {
+    "sub": "subscriptions",
+    "cus": "customers",
+    "prod": "products",
+    "evt": "events",
+    "in": "invoices",
+    "we": "webhooks",
+}
 _PORTAL = "settings/billing/portal"
 
 
