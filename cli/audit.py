@@ -19,7 +19,7 @@ from shared.audit.options import options_of, parse_setting
 from shared.audit.rendering.as_csv import write_csv
 from shared.audit.rendering.as_html import to_html
 from shared.audit.rendering.as_json import to_json
-from shared.audit.rendering.page import and_more, calendar, left_out, subscriptions_read
+from shared.audit.rendering.page import and_more, calendar, event_lags, left_out, subscriptions_read
 from shared.audit.rendering.summary import FindingGroup, bounded, groups_of, headline
 from shared.audit.report import Report, ReportView
 from shared.audit.scan import Sources, run_audit
@@ -55,7 +55,7 @@ def _when(report: Report) -> Message:
         day=report.as_of.astimezone(report.timezone).date(),
         timezone=report.timezone.key,
     )
-    return sentences(day, subscriptions_read(report), calendar(report))
+    return sentences(day, subscriptions_read(report), calendar(report), *event_lags(report))
 
 
 def _groups(report: Report, language: str) -> Iterator[RenderableType]:

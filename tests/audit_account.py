@@ -47,6 +47,7 @@ class World:
     beginnings: dict[str, Beginnings] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     dead_letters: dict[str, WaitingMessages] = field(default_factory=dict)
+    stamp_lag: int | None = None
 
     @property
     def client(self) -> stripe.StripeClient:
@@ -274,6 +275,10 @@ def waiting(world: World, number: int) -> None:
     world.dead_letters[UNREADABLE_EVENTS] = WaitingMessages(number, NOW)
 
 
+def dated_late(world: World, seconds: int) -> None:
+    world.stamp_lag = seconds
+
+
 CASES: dict[str, Case] = {
     "paused_collection": Case(paused_collection, lambda world: paused_collection(world, resumes_at=SECOND - 1)),
     "paused_status": Case(lambda world: really_paused(world, 1), resumed),
@@ -315,6 +320,7 @@ CASES: dict[str, Case] = {
         lambda world: unknown_to_the_mirror(world, missing=True),
         lambda world: unknown_to_the_mirror(world, missing=False),
     ),
+    "event_times": Case(lambda world: dated_late(world, 4), lambda world: dated_late(world, 3)),
 }
 # A second case of a check that finds several things.
 MORE_CASES: dict[str, Case] = {

@@ -95,7 +95,10 @@ class FakeTable:
             write.event_id,
             _beginnings(write, old.beginnings if old else Beginnings()),
             write.settling,
-            write.account or (old.account if old else None),
+            *(
+                getattr(old, name) if old and getattr(write, name) is None else getattr(write, name)
+                for name in ("account", "delivery_lag", "stamp_lag")
+            ),
         )
         self.expires_at[key] = write.expires_at
 

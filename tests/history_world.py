@@ -32,7 +32,7 @@ UNCERTAINTY = timedelta(seconds=3)
 RETENTION = timedelta(days=400)
 
 _CALM = Call()
-_MOST_STEPS = 50_000
+_MOST_STEPS = 10_000
 # A list's copy lags so many times longer than that of a read.
 _LIST_LAG = LIST_LAG / READ_LAG
 
@@ -59,6 +59,10 @@ class Suspended(BaseException):
     def __init__(self, effect: Callable[[], Any]) -> None:
         super().__init__()
         self.effect = effect
+
+
+class NeverSettledError(AssertionError):
+    """Some message comes again and again: the guard never takes it."""
 
 
 @dataclass
@@ -94,7 +98,7 @@ class World:
                 return
             self.now, _, act = heappop(self._agenda)
             act()
-        raise AssertionError("The deliveries never end")
+        raise NeverSettledError
 
     def _restart(self, environment: int, make: Callable[[], Guard]) -> None:
         self._settling[environment] = make()

@@ -22,6 +22,7 @@ from shared.audit.rendering.as_csv import read_csv
 from shared.aws import code_of, is_refusal
 from shared.errors import OperatorError, Unavailable
 from shared.mirror.comparison import SeenSubscriptions
+from shared.mirror.lag import EventLags
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -34,10 +35,11 @@ _MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ScanState:
-    """What one step hands to the next: the findings so far, and the drift."""
+    """What one step hands to the next: the findings so far, the drift, and how late events came."""
 
     checks: CheckRunState = field(default_factory=CheckRunState)
     drift: DriftTotals = field(default_factory=DriftTotals)
+    lags: EventLags = field(default_factory=EventLags)
 
 
 class FindingSink(Protocol):

@@ -190,12 +190,12 @@ class NightlyAudit:
             dead_letters=self.dead_letters,
         )
         scan = Scan(sources, self._day(run), CHECKS, paused.add, seen, state.drift)
-        scan.load(state.checks)
+        scan.load(state.checks, state.lags)
         return scan
 
     def _save_scan(self, run: AuditRun, number: int, scan: Scan) -> None:
         drift = scan.drift()
-        self.bucket.put_scan_state(run.name, number, ScanState(scan.checks.dump(), drift))
+        self.bucket.put_scan_state(run.name, number, ScanState(scan.checks.dump(), drift, scan.lags))
 
     def _day(self, run: AuditRun) -> AuditDay:
         settings = self.settings

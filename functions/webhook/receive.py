@@ -78,8 +78,9 @@ class Receiver:
         return self._take(json.dumps(envelope["detail"]).encode())
 
     def _take(self, body: bytes) -> EventResult | DeadLetterResult:
+        now = self.clock()
         try:
-            return self.intake.apply_event(body, now=self.clock(), defer=partial(self.settle_queue.keep, body))
+            return self.intake.apply_event(body, now=now, received=now, defer=partial(self.settle_queue.keep, body))
         except UnreadableEvent as reason:
             self.dead_letters.keep(body, reason)
             return DeadLetterResult(reason.code, reason.message)

@@ -14,6 +14,7 @@ from shared.audit.findings import SAMPLE, CustomerName, Finding, Severity
 from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
 from shared.i18n import Message
 from shared.mirror.drift import ComparisonResult, DriftKind
+from shared.mirror.lag import EventLags
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PauseDay, Phase, midnight_of, pause_day
 from shared.stripe.gateway import StripeJson
 from shared.stripe.subscription import Subscription
@@ -230,6 +231,7 @@ class AccountFacts:
 
     `undelivered`: events about subscriptions, the newest first; `undelivered_whole`: whether these are all. `drift`:
     what the comparison with the mirror found, if there was one. `dead_letters`: the deployment's queues by name.
+    `lags`: how late events came, as the mirror has seen it; `uncertainty`: the window of its rule.
     """
 
     subscriptions_read: int
@@ -242,6 +244,8 @@ class AccountFacts:
     unpaid_invoices: InvoicesRead | None = None
     event_destinations: Sequence[StripeJson] | None = None
     dead_letters: Mapping[str, WaitingMessages] | None = None
+    lags: EventLags = field(default_factory=EventLags)
+    uncertainty: timedelta = timedelta(seconds=10)
 
 
 def nothing(_subject: object, _audit: AuditContext) -> tuple[Finding, ...]:

@@ -1,13 +1,14 @@
 """The audit of one account at one time, in plain data that every renderer shares."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from shared.audit.findings import CRASHED_CHECK, UNREADABLE_SUBSCRIPTION, Finding, ListChange, PausedFindings, Severity
 from shared.i18n import Message, _
+from shared.mirror.lag import EventLags
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, Phase
 
 
@@ -27,7 +28,8 @@ class Report:
     """The audit of one account at one time. `livemode` is `None` when the account showed no object that tells.
 
     `findings` are those about anything but a paused subscription: few, because what is said of many is sampled.
-    `paused` has one for each paused subscription.
+    `paused` has one for each paused subscription. `lags`: how late events came, as the mirror has seen it;
+    `uncertainty`: the window of its rule.
     """
 
     as_of: datetime
@@ -40,6 +42,8 @@ class Report:
     paused: PausedFindings
     button_removed_on: date = PAUSE_BUTTON_REMOVED_ON
     service_honors_pauses: bool = False
+    lags: EventLags = field(default_factory=EventLags)
+    uncertainty: timedelta = timedelta(seconds=10)
 
     @property
     def complete(self) -> bool:

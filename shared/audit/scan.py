@@ -30,6 +30,7 @@ from shared.audit.report import Report
 from shared.errors import PortalError, Unavailable
 from shared.i18n import _, sentences
 from shared.mirror.comparison import Comparison, SeenSubscriptions, key_of, read_subscriptions
+from shared.mirror.lag import EventLags
 from shared.mirror.rule import Mirror
 from shared.mirror.table import SubscriptionTable, item_key
 from shared.stripe.gateway import StripeJson, SubscriptionRead
@@ -297,13 +298,15 @@ class Scan:
         self.checks = CheckRun(checks, context, paused)
         self._day = day
         self._seen, self._drift = seen, drift
+        self.lags = EventLags()
         self._asked, self._given_up = drift.asked, drift.given_up
         self._comparison = sources.comparison(day, seen)
         self._compares = True
 
-    def load(self, state: CheckRunState) -> None:
+    def load(self, state: CheckRunState, lags: EventLags) -> None:
         """Continue from the state of the step before; once that gave up on the mirror, so does this one."""
         self.checks.load(state)
+        self.lags = lags
         self._compares = _UNREADABLE not in state.own
 
     def read_subscriptions(
@@ -374,6 +377,8 @@ class Scan:
                 undelivered_whole=events is None or len(events) <= MOST_EVENTS,
                 webhook_url=webhook_url,
                 drift=self.drift(),
+                lags=self.lags,
+                uncertainty=self._sources.uncertainty,
                 unpaid_invoices=self._read_list(unpaid, "Invoices"),
                 event_destinations=self._read_list(destinations, "Event Destinations"),
                 dead_letters=self._read_list(self._sources.dead_letters, "dead-letter queues"),
@@ -411,6 +416,8 @@ class Scan:
             paused,
             day.button_removed_on,
             self._sources.options.service_honors_pauses,
+            self.lags,
+            self._sources.uncertainty,
         )
 
     def _see(self, page: ListPage) -> None:
@@ -422,6 +429,7 @@ class Scan:
         read = [each for each in every if isinstance(each, SubscriptionRead)]
         table = self._sources.table
         held = self._compare(lambda comparison: comparison.retries.of(lambda: table.get_many(map(key_of, read)))) or {}
+        self.lags = self.lags.plus(held.values())
         beginnings = {each.subscription.id: each.beginnings for each in held.values()}
         self.checks.check_subscriptions(every, beginnings, {str(raw.get("id")): raw for raw in page.data})
         self._compare(lambda comparison: comparison.compare(read, held))

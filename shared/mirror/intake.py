@@ -1,7 +1,7 @@
 """The one way of an event into the mirror, whether it came by HTTPS, by EventBridge or from a replay."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -49,8 +49,15 @@ class EventMirror(Protocol):
     ) -> Outcome:
         """Apply the snapshot of an event."""
 
-    def apply_notification(
-        self, event_id: str, created: int, subscription_id: str, *, received: float, defer: Defer | None = None
+    def apply_notification(  # noqa: PLR0913 - keywords, and the three parts of a thin event
+        self,
+        event_id: str,
+        created: int,
+        subscription_id: str,
+        *,
+        now: float,
+        received: float | None = None,
+        defer: Defer | None = None,
     ) -> Outcome:
         """Apply what Stripe has now."""
 
@@ -69,13 +76,14 @@ class Intake:
     def apply_event(
         self, body: bytes, *, now: float, received: float | None = None, defer: Defer | None = None
     ) -> EventResult:
-        """Apply a genuine event, as Stripe wrote it; `now`, and when it `received` it, are our clock's Unix seconds.
+        """Apply a genuine event, as Stripe wrote it; `now`, and when it was `received`, are our clock's Unix seconds.
 
+        Without `received` it is replayed: when Stripe delivered it is not known.
         With `defer` an event that cannot be ordered yet is left for later, as `Mirror.apply` says. Raises
         `UnreadableEvent` when it cannot be read and has to be kept, `Unavailable` when it has to come again.
         """
         event = read_event(body)
-        outcome = self._ignored(event) or self._apply(event, now, now if received is None else received, defer)
+        outcome = self._ignored(event) or self._apply(event, now, received, defer)
         return EventResult(outcome, event.id, event.type, _created(event))
 
     def _ignored(self, event: StripeEvent) -> Ignored | None:
@@ -85,11 +93,13 @@ class Intake:
             return Ignored.OTHER_ACCOUNT
         return None if event.livemode == self.livemode() else Ignored.OTHER_MODE
 
-    def _apply(self, event: StripeEvent, now: float, received: float, defer: Defer | None) -> Outcome:
+    def _apply(self, event: StripeEvent, now: float, received: float | None, defer: Defer | None) -> Outcome:
         if isinstance(event, SnapshotEvent):
-            return self.mirror.apply(subscription_event(event), now=now, received=received, defer=defer)
+            lag = None if received is None else int(received) - event.created
+            known = replace(subscription_event(event), delivery_lag=lag)
+            return self.mirror.apply(known, now=now, received=received, defer=defer)
         return self.mirror.apply_notification(
-            event.id, _created(event), _subject(event), received=received, defer=defer
+            event.id, _created(event), _subject(event), now=now, received=received, defer=defer
         )
 
 

@@ -89,13 +89,14 @@ class Mirror:
         self._show(event, old)
         return Outcome.QUEUED
 
-    def apply_notification(
+    def apply_notification(  # noqa: PLR0913 - keywords, and the three parts of a thin event
         self,
         event_id: str,
         created: int,
         subscription_id: str,
         *,
-        received: float,
+        now: float,
+        received: float | None = None,
         defer: Defer | None = None,
     ) -> Outcome:
         """Apply what Stripe has now, because an event without a snapshot (a thin event) said that it changed.
@@ -104,14 +105,16 @@ class Mirror:
         be the last of a burst. Raises `Unavailable` when the event has to come again.
         """
         if defer is not None:
-            ready = min(created, received) + READ_LAG.total_seconds() + _ROUNDING_SECONDS + _SHORT_READ_SECONDS
-            defer(_seconds_until(ready, received))
+            ready = min(created, now) + READ_LAG.total_seconds() + _ROUNDING_SECONDS + _SHORT_READ_SECONDS
+            defer(_seconds_until(ready, now))
             return Outcome.QUEUED
-        if self._covers(self._certain.get(subscription_id, 0), created, received):
+        arrived = now if received is None else received
+        if self._covers(self._certain.get(subscription_id, 0), created, arrived):
             return Outcome.STALE
         found = self._read(subscription_id)
-        event, as_of = SubscriptionEvent(event_id, created, found.subscription), self._as_of(found)
-        if not self._covers(as_of, created, received):
+        lag = None if received is None else int(received) - created
+        event, as_of = SubscriptionEvent(event_id, created, found.subscription, delivery_lag=lag), self._as_of(found)
+        if not self._covers(as_of, created, arrived):
             raise _unsettled(subscription_id)
         old = self._table.put_if_older(self._write(found.subscription, as_of, event, None), than=as_of)
         if old is None or old.subscription == found.subscription:
@@ -227,6 +230,8 @@ class Mirror:
             expires_at=None if ended_at is None else ended_at + self._retention,
             settling=settling,
             account=self._account,
+            delivery_lag=event.delivery_lag if event else None,
+            stamp_lag=event.stamp_lag if event else None,
         )
 
 

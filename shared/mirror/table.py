@@ -41,6 +41,8 @@ NAMES = {"#items": "items", "#status": "status"}
 _deserialize = TypeDeserializer().deserialize
 
 ATTEMPTS = 5
+# These stay as they are where a write does not know them.
+_KEPT = ("account", "delivery_lag", "stamp_lag")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class MirroredSubscription:
 
     `as_of`: every change before this is in it. `revision`: how often it was written. `event_id`: the event written
     last. `settling`: the time of the event that is shown although its order is not certain yet. `account`: Stripe's,
-    if known.
+    if known. `delivery_lag`: how many seconds after its time the event written last arrived; `stamp_lag`: how many
+    seconds after the subscription's creation Stripe dated the event of it. Each is `None` where that was not seen.
     """
 
     subscription: Subscription
@@ -82,6 +85,8 @@ class MirroredSubscription:
     beginnings: Beginnings = _NOTHING
     settling: int | None = None
     account: str | None = None
+    delivery_lag: int | None = None
+    stamp_lag: int | None = None
 
     @property
     def paused_since(self) -> int | None:
@@ -100,6 +105,8 @@ class Write:
     expires_at: int | None = None
     settling: int | None = None
     account: str | None = None
+    delivery_lag: int | None = None
+    stamp_lag: int | None = None
 
     def seen_since(self, beginning: str) -> int:
         """Return the time for a beginning of which nothing is known but that it was then or earlier."""
@@ -174,7 +181,7 @@ def _attributes(write: Write) -> dict[str, Any]:
             "expires_at": write.expires_at,
             "settling": write.settling,
         }
-        | ({"account": write.account} if write.account else {})
+        | {name: value for name in _KEPT if (value := getattr(write, name)) is not None}
         | (_beginnings(write) if write.settling is None else {})
     )
 
@@ -220,7 +227,7 @@ def read_item(item: Mapping[str, Any]) -> MirroredSubscription:
         plain.get("event_id"),
         Beginnings(**{name: plain[name] for name in _BEGINNINGS if name in plain}),
         plain.get("settling"),
-        plain.get("account"),
+        *(plain.get(name) for name in _KEPT),
     )
 
 

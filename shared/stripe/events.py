@@ -21,6 +21,8 @@ class SubscriptionEvent:
 
     `id` is `None` for a state that no event brought: it was read from Stripe. `paid_through` is the end of the period
     that was current when this event began a pause. Without `complete` the state has the first of its items only.
+    `stamp_lag`: how many seconds after the change Stripe dated the event, where it dates the change too: at the
+    subscription's creation. `delivery_lag`: how many seconds after `created` it arrived, unless it is replayed.
     """
 
     id: str | None
@@ -30,6 +32,8 @@ class SubscriptionEvent:
     starts_past_due: bool = False
     paid_through: int | None = None
     complete: bool = True
+    stamp_lag: int | None = None
+    delivery_lag: int | None = None
 
 
 class _Form(BaseModel):
@@ -145,7 +149,15 @@ def subscription_event(event: SnapshotEvent) -> SubscriptionEvent:
         subscription.is_past_due and before is not None and not before.is_past_due,
         paid_through,
         complete=not has_more_items(raw),
+        stamp_lag=_stamp_lag(event, subscription),
     )
+
+
+def _stamp_lag(event: SnapshotEvent, subscription: Subscription) -> int | None:
+    """A test clock dates its subscriptions by a time of its own."""
+    if event.type != f"{PREFIX}created" or subscription.created is None or event.data.object.get("test_clock"):
+        return None
+    return event.created - subscription.created
 
 
 def _before(event: SnapshotEvent) -> Subscription | None:

@@ -70,7 +70,9 @@ def mirror_of(world: World) -> FakeTable:
         read = read_subscription(raw)
         if read.id not in world.missing:
             known = world.beginnings.get(read.id, Beginnings())
-            table.items[read.customer_id, read.id] = MirroredSubscription(read, SECOND - 60, 1, "evt_1", known)
+            table.items[read.customer_id, read.id] = MirroredSubscription(
+                read, SECOND - 60, 1, "evt_1", known, stamp_lag=world.stamp_lag
+            )
     return table
 
 

@@ -50,7 +50,7 @@ class Meter:
     def thin_cost(self, id_: str, seconds_ago: int, defer: Defer | None = None) -> tuple[Outcome, int, int]:
         """The same for a thin event."""
         created, name = self.now - seconds_ago, self.subscription.id
-        return self._cost(self.mirror.apply_notification(id_, created, name, received=self.now, defer=defer))
+        return self._cost(self.mirror.apply_notification(id_, created, name, now=self.now, defer=defer))
 
     def _cost(self, outcome: Outcome) -> tuple[Outcome, int, int]:
         cost = (len(self.sent), sum(self.simulator.admin("GET", "requests").values()))

@@ -67,10 +67,18 @@ def test_an_unknown_subscription_is_none(table: WritableTable) -> None:
 
 
 def test_what_is_written_is_read_whole(table: WritableTable) -> None:
-    assert table.put_if_older(Write(WHOLE, 10, "evt_1", BEGUN, 20, None, "acct_1"), than=7) is None
+    assert table.put_if_older(Write(WHOLE, 10, "evt_1", BEGUN, 20, None, "acct_1", 4, 5), than=7) is None
     found = table.get("cus_1", "sub_1")
-    assert found == MirroredSubscription(WHOLE, 10, 1, "evt_1", BEGUN, None, "acct_1")
+    assert found == MirroredSubscription(WHOLE, 10, 1, "evt_1", BEGUN, None, "acct_1", 4, 5)
     assert found.subscription.cancellation_reason == "payment_failed"
+
+
+def test_what_a_later_write_does_not_know_stays(table: WritableTable) -> None:
+    table.put_if_older(Write(WHOLE, 10, "evt_1", BEGUN, None, None, "acct_1", 4, 5), than=7)
+    assert table.put_if_older(Write(WHOLE, 20, None, delivery_lag=0), than=17) is None
+    found = table.get("cus_1", "sub_1")
+    assert found
+    assert (found.account, found.delivery_lag, found.stamp_lag) == ("acct_1", 0, 5)
 
 
 def test_what_is_no_longer_so_is_removed(table: WritableTable) -> None:

@@ -103,6 +103,7 @@ def test_the_json_has_the_documented_shape() -> None:
         to_json(audit_report(finding(replace(PAUSED, resumes_at=resumes_at)), finding(None, check="old")))
     )
     second, first = answer.pop("findings")
+    del answer["event_lags"]  # tests/unit/test_mirror_lag.py
     assert answer == {
         "version": 1,
         "language": "en",

@@ -1,5 +1,6 @@
 """The comparison of the mirror with Stripe: what it may cost, and how it continues after an interruption."""
 
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -100,8 +101,23 @@ def test_a_mirror_that_did_not_answer_is_not_asked_again_in_the_steps_that_follo
     requests = table.requests
     assert requests > 0
     second = scan_of(account, table)
-    second.load(first.checks.dump())
+    second.load(first.checks.dump(), first.lags)
     assert second.read_subscriptions((Window(),)) == ()
     assert second.compare_mirror(None) is None
     assert table.requests == requests
     assert [each.check for each in second.checks.findings()].count("mirror_unreadable") == 1
+
+
+def test_what_the_mirror_knows_of_lags_is_summed_over_the_steps() -> None:
+    account = FakeAccount([subscription(number) for number in range(3)])
+    table = account.mirrored()
+    table.items = {
+        key: replace(item, delivery_lag=number, stamp_lag=7) for number, (key, item) in enumerate(table.items.items())
+    }
+    first = scan_of(account, table)
+    first.read_subscriptions((Window(),))
+    second = scan_of(account, table)
+    second.load(first.checks.dump(), first.lags)
+    second.read_subscriptions((Window(),))
+    assert second.lags.delivery.counts == {0: 2, 1: 2, 2: 2}
+    assert second.report(PausedFindings()).lags.stamp.counts == {7: 6}

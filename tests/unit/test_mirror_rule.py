@@ -290,7 +290,7 @@ def test_nothing_ended_comes_back_whatever_a_read_says(world: World, ended: str)
     with pytest.raises(Unavailable):
         world.event(NOW - 99, ended, id_="evt_again")
     assert world.mirror.observe(SubscriptionRead(subscription("active"), NOW, 0.1)) is Outcome.STALE
-    assert world.mirror.apply_notification("evt_thin", NOW - 50, "sub_1", received=NOW) is Outcome.STALE
+    assert world.mirror.apply_notification("evt_thin", NOW - 50, "sub_1", now=NOW) is Outcome.STALE
     assert world.status == ended
 
 
@@ -325,7 +325,7 @@ def test_an_item_that_never_stands_still_is_left_to_the_next_try(world: World) -
 
 # ------------------------------------------------------------------ thin events
 def test_a_notification_is_settled_by_reading_stripe(world: World) -> None:
-    assert world.mirror.apply_notification("evt_1", NOW - 5, "sub_1", received=NOW) is Outcome.APPLIED
+    assert world.mirror.apply_notification("evt_1", NOW - 5, "sub_1", now=NOW) is Outcome.APPLIED
     item = world.table.only()
     assert (item.subscription.status, item.as_of, item.event_id) == ("past_due", NOW - LAG, "evt_1")
     assert (world.table.requests, world.stripe.reads) == (1, 1)
@@ -333,27 +333,25 @@ def test_a_notification_is_settled_by_reading_stripe(world: World) -> None:
 
 def test_a_notification_waits_until_one_read_is_certain_to_have_it(world: World) -> None:
     """A read at once may be too old, and each event of a burst would cost one."""
-    outcome = world.mirror.apply_notification("evt_1", NOW, "sub_1", received=NOW, defer=world.delays.append)
+    outcome = world.mirror.apply_notification("evt_1", NOW, "sub_1", now=NOW, defer=world.delays.append)
     assert (outcome, world.delays) == (Outcome.QUEUED, [5])
     assert (world.table.items, world.stripe.reads) == ({}, 0)
     world.stripe.now, world.stripe.took = NOW + 5, 1.0
-    assert world.mirror.apply_notification("evt_1", NOW, "sub_1", received=NOW) is Outcome.APPLIED
+    assert world.mirror.apply_notification("evt_1", NOW, "sub_1", now=NOW) is Outcome.APPLIED
 
 
 def test_a_notification_whose_read_may_be_too_old_comes_again(world: World) -> None:
     with pytest.raises(Unavailable, match="out of date"):
-        world.mirror.apply_notification("evt_1", NOW, "sub_1", received=NOW)
+        world.mirror.apply_notification("evt_1", NOW, "sub_1", now=NOW)
     assert world.table.items == {}
 
 
 def test_one_read_settles_every_notification_of_a_burst(world: World) -> None:
-    outcomes = [
-        world.mirror.apply_notification(f"evt_{number}", NOW - 4, "sub_1", received=NOW) for number in range(10)
-    ]
+    outcomes = [world.mirror.apply_notification(f"evt_{number}", NOW - 4, "sub_1", now=NOW) for number in range(10)]
     assert outcomes == [Outcome.APPLIED, *[Outcome.STALE] * 9]
     assert (world.stripe.reads, world.table.requests) == (1, 1)
     world.stripe.now = NOW + 10
-    assert world.mirror.apply_notification("evt_later", NOW, "sub_1", received=NOW) is Outcome.APPLIED
+    assert world.mirror.apply_notification("evt_later", NOW, "sub_1", now=NOW) is Outcome.APPLIED
     assert world.stripe.reads == 2
 
 
@@ -361,16 +359,16 @@ def test_two_environments_settle_a_burst_of_notifications_by_two_reads(world: Wo
     other = Mirror(world.table, world.stripe.read, uncertainty=timedelta(seconds=3), retention=timedelta(days=60))
     for number in range(5):
         for mirror in (world.mirror, other):
-            mirror.apply_notification(f"evt_{number}", NOW - 4, "sub_1", received=NOW)
+            mirror.apply_notification(f"evt_{number}", NOW - 4, "sub_1", now=NOW)
     assert (world.status, world.stripe.reads) == ("past_due", 2)
 
 
 def test_a_read_that_could_not_be_written_settles_no_other_notification(world: World) -> None:
     world.table.refuses = True
     with pytest.raises(Unavailable):
-        world.mirror.apply_notification("evt_1", NOW - 4, "sub_1", received=NOW)
+        world.mirror.apply_notification("evt_1", NOW - 4, "sub_1", now=NOW)
     world.table.refuses = False
-    assert world.mirror.apply_notification("evt_2", NOW - 4, "sub_1", received=NOW) is Outcome.APPLIED
+    assert world.mirror.apply_notification("evt_2", NOW - 4, "sub_1", now=NOW) is Outcome.APPLIED
 
 
 def test_what_is_remembered_for_notifications_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,7 +380,7 @@ def test_what_is_remembered_for_notifications_is_bounded(world: World, monkeypat
         retention=timedelta(days=60),
     )
     for number in (1, 2, 3, 1):
-        world.mirror.apply_notification("evt_1", NOW - 4, f"sub_{number}", received=NOW)
+        world.mirror.apply_notification("evt_1", NOW - 4, f"sub_{number}", now=NOW)
     assert world.table.requests == 4
 
 
@@ -392,20 +390,20 @@ def test_a_notification_that_stripe_does_not_answer_comes_again(world: World) ->
 
     world.stripe.before_answer = fail
     with pytest.raises(Unavailable):
-        world.mirror.apply_notification("evt_1", NOW - 4, "sub_1", received=NOW)
+        world.mirror.apply_notification("evt_1", NOW - 4, "sub_1", now=NOW)
     assert world.table.items == {}
 
 
 def test_a_notification_older_than_the_mirror_changes_nothing(world: World) -> None:
     world.event(NOW)
-    assert world.mirror.apply_notification("evt_1", NOW - 60, "sub_1", received=NOW) is Outcome.STALE
+    assert world.mirror.apply_notification("evt_1", NOW - 60, "sub_1", now=NOW) is Outcome.STALE
     assert world.status == "active"
 
 
 def test_a_notification_close_to_a_newer_item_is_not_settled_by_an_older_read(world: World) -> None:
     world.event(NOW - 1)
     with pytest.raises(Unavailable):
-        world.mirror.apply_notification("evt_thin", NOW - 4, "sub_1", received=NOW)
+        world.mirror.apply_notification("evt_thin", NOW - 4, "sub_1", now=NOW)
     assert world.status == "active"
 
 

@@ -64,10 +64,18 @@ class FakeMirror:
         self.events.append(event)
         return Outcome.APPLIED
 
-    def apply_notification(
-        self, event_id: str, created: int, subscription_id: str, *, received: float, defer: Defer | None = None
+    def apply_notification(  # noqa: PLR0913 - as of the mirror
+        self,
+        event_id: str,
+        created: int,
+        subscription_id: str,
+        *,
+        now: float,
+        received: float | None = None,
+        defer: Defer | None = None,
     ) -> Outcome:
-        assert received == pytest.approx(time.time(), abs=5)
+        assert received == now
+        assert now == pytest.approx(time.time(), abs=5)
         assert defer
         self.notifications.append((event_id, created, subscription_id))
         return Outcome.APPLIED

@@ -348,3 +348,46 @@ DEAD_LETTERS = Check(
     ),
     of_account=find_dead_letters,
 )
+
+
+EVENT_TIMES_NAME = "event_times"
+# The most that the parameter allows.
+WIDEST_WINDOW_SECONDS = 60
+
+
+def find_late_stamps(account: AccountFacts, _audit: AuditContext) -> Iterator[Finding]:
+    """Say if Stripe has dated events later after their change than the window of the mirror's rule.
+
+    How late an event arrives is no fault: the rule orders events by their times, whenever they come.
+    """
+    window, largest = int(account.uncertainty.total_seconds()), account.lags.stamp.largest
+    if largest <= window:
+        return
+    yield Finding(
+        EVENT_TIMES_NAME,
+        Severity.WARNING,
+        (),
+        _(
+            "Stripe dated an event {largest} s after the change that it tells of, and EVENT_CLOCK_UNCERTAINTY_SECONDS "
+            "is {window}: of two changes that are so close, the mirror may have kept the earlier one.",
+            largest=largest,
+            window=window,
+        ),
+        _(
+            "Deploy with EventClockUncertaintySeconds at {seconds} (60 at most), then run `portal reconcile --repair`.",
+            seconds=min(largest + 1, WIDEST_WINDOW_SECONDS),
+        ),
+        code="window_too_narrow",
+    )
+
+
+EVENT_TIMES = Check(
+    EVENT_TIMES_NAME,
+    _("Event times are further off than the mirror allows"),
+    (Severity.WARNING,),
+    reports=(
+        "a subscription's first event, dated later after its creation than the uncertainty of the clocks "
+        "(`EventClockUncertaintySeconds`) allows"
+    ),
+    of_account=find_late_stamps,
+)

@@ -40,6 +40,7 @@ CHECKS: tuple[Check, ...] = (
     mirror_checks.UNDELIVERED_EVENTS,
     mirror_checks.DEAD_LETTERS,
     mirror_checks.DRIFT,
+    mirror_checks.EVENT_TIMES,
 )
 
 

@@ -12,6 +12,7 @@ from shared.audit.findings import CustomerName, Finding, MissedSum, PausedSubscr
 from shared.audit.rendering.summary import headline
 from shared.audit.report import Report
 from shared.i18n import ENGLISH, parameters
+from shared.mirror.lag import LagCounts
 from shared.stripe.money import MissedAmount, in_major_units
 
 VERSION = 1
@@ -41,10 +42,30 @@ def to_json(report: Report, language: str = ENGLISH) -> str:
             "uncertain_subscriptions": report.paused.uncertain,
             "not_collected_is_at_most": report.totals_are_highest,
             "missed": {"voided": _missed(report.paused.gone), "recoverable": _missed(report.paused.recoverable)},
+            "event_lags": _event_lags(report),
             "findings": [_finding(finding, language) for finding in report.every_finding()],
         },
         indent=2,
     )
+
+
+def _event_lags(report: Report) -> dict[str, Any]:
+    window = int(report.uncertainty.total_seconds())
+    return {
+        "uncertainty_seconds": window,
+        "delivery": _lag_counts(report.lags.delivery),
+        "stamp": _lag_counts(report.lags.stamp),
+        "exceeds_uncertainty": report.lags.stamp.largest > window,
+    }
+
+
+def _lag_counts(lags: LagCounts) -> dict[str, int | None]:
+    known = lags.number
+    return {
+        "subscriptions": known,
+        "largest_seconds": lags.largest if known else None,
+        "percentile_99_seconds": lags.percentile(99) if known else None,
+    }
 
 
 def _finding(finding: Finding, language: str) -> dict[str, Any]:

@@ -129,6 +129,26 @@ def facts(report: Report) -> Iterator[Message]:
     yield calendar(report)
     yield _("Times are in {timezone}.", timezone=report.timezone.key)
     yield _("Amounts are after the subscriptions' discounts and before taxes.")
+    yield from event_lags(report)
+
+
+def event_lags(report: Report) -> Iterator[Message]:
+    """Say how late events came and were dated, beside the window of the mirror's rule, where the mirror has seen it."""
+    delivery, stamp = report.lags.delivery, report.lags.stamp
+    if delivery.number:
+        yield _(
+            "Events reached the mirror up to {largest} s after Stripe dated them ({most} s for 99 %).",
+            largest=delivery.largest,
+            most=delivery.percentile(99),
+        )
+    if stamp.number:
+        yield _(
+            "Stripe dated events up to {largest} s after the change ({most} s for 99 %); times closer than {window} s "
+            "count as unordered.",
+            largest=stamp.largest,
+            most=stamp.percentile(99),
+            window=int(report.uncertainty.total_seconds()),
+        )
 
 
 def subscriptions_read(report: Report) -> Message:
