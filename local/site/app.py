@@ -95,7 +95,7 @@ class SiteActions:
             case "pause":
                 subscriptions.pause(subscription_id)
             case "resume":
-                subscriptions.resume(subscription_id)
+                subscriptions.resume(subscription_id, {"payment_behavior": "resume_on_payment_success"})
             case _:
                 raise HTTPException(400, "This action does not exist.")
 

@@ -1,7 +1,7 @@
 """The `/_simulator` endpoints: what tests need and Stripe's API does not have."""
 
 import asyncio
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import requests
@@ -18,7 +18,7 @@ from local.stripe_simulator.parameters import from_json
 from local.stripe_simulator.portal import configurations as portal_configurations
 from local.stripe_simulator.resources.events import emit_update, snapshot
 from local.stripe_simulator.resources.passing_time import advance
-from local.stripe_simulator.simulator import Call, Simulator
+from local.stripe_simulator.simulator import BillingSettings, Call, Simulator
 from local.stripe_simulator.versions import CURRENT
 
 # A version at which `subscription_pause` had its old form.
@@ -130,6 +130,19 @@ async def faults(request: Request) -> Response:
     return JSONResponse(simulator.faults.as_json())
 
 
+async def billing(request: Request) -> Response:
+    """Return what the account has set about payments that fail, after changing what is named, or all to defaults."""
+    simulator = _simulator(request)
+    if request.method == "POST":
+        try:
+            simulator.billing = simulator.billing.changed(await request.json())
+        except ValueError as error:
+            return _refused(str(error))
+    elif request.method == "DELETE":
+        simulator.billing = BillingSettings()
+    return JSONResponse(asdict(simulator.billing))
+
+
 async def deliveries(request: Request) -> Response:
     """Return every attempt so far, oldest first."""
     return JSONResponse({"data": list(_simulator(request).deliveries.attempts)})
@@ -209,6 +222,7 @@ ROUTES = [
     Route("/_simulator/webhook_endpoints", webhook_endpoints, methods=["GET"]),
     Route("/_simulator/origin", origin, methods=["GET", "POST", "DELETE"]),
     Route("/_simulator/faults", faults, methods=["GET", "POST", "DELETE"]),
+    Route("/_simulator/billing", billing, methods=["GET", "POST", "DELETE"]),
     Route("/_simulator/deliveries", deliveries, methods=["GET"]),
     Route("/_simulator/deliveries/retry", retry, methods=["POST"]),
     Route("/_simulator/idle", idle, methods=["GET"]),

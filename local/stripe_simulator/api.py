@@ -29,11 +29,11 @@ from local.stripe_simulator.portal import configurations as portal_configuration
 from local.stripe_simulator.portal import sessions as portal_sessions
 from local.stripe_simulator.resources import (
     account,
-    billing,
     catalog,
     customers,
     event_destinations,
     events,
+    invoice_requests,
     invoices,
     payment_methods,
     subscription_changes,
@@ -121,13 +121,16 @@ ROUTES = [
     ApiRoute("GET", "invoices/{id}", invoices.retrieve, api.InvoiceRetrieveParams),
     ApiRoute("POST", "invoices/{id}", invoices.update, api.InvoiceUpdateParams),
     ApiRoute("GET", "invoices/{id}/lines", invoices.list_lines, api.InvoiceLineItemListParams),
-    ApiRoute("POST", "invoices/{id}/finalize", billing.finalize, api.InvoiceFinalizeInvoiceParams),
-    ApiRoute("POST", "invoices/{id}/pay", billing.pay, api.InvoicePayParams),
-    ApiRoute("POST", "invoices/{id}/void", billing.void, api.InvoiceVoidInvoiceParams),
+    ApiRoute("POST", "invoices/{id}/finalize", invoice_requests.finalize, api.InvoiceFinalizeInvoiceParams),
+    ApiRoute("POST", "invoices/{id}/pay", invoice_requests.pay, api.InvoicePayParams),
+    ApiRoute("POST", "invoices/{id}/void", invoice_requests.void, api.InvoiceVoidInvoiceParams),
     ApiRoute(
-        "POST", "invoices/{id}/mark_uncollectible", billing.mark_uncollectible, api.InvoiceMarkUncollectibleParams
+        "POST",
+        "invoices/{id}/mark_uncollectible",
+        invoice_requests.mark_uncollectible,
+        api.InvoiceMarkUncollectibleParams,
     ),
-    ApiRoute("POST", "invoices/{id}/send", billing.send, api.InvoiceSendInvoiceParams),
+    ApiRoute("POST", "invoices/{id}/send", invoice_requests.send, api.InvoiceSendInvoiceParams),
     ApiRoute("POST", "subscription_schedules", subscription_schedules.create, api.SubscriptionScheduleCreateParams),
     ApiRoute(
         "GET", "subscription_schedules/{id}", subscription_schedules.retrieve, api.SubscriptionScheduleRetrieveParams

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from local.stripe_simulator import admin
+from local.stripe_simulator import admin, invoice_page
 from local.stripe_simulator import api as simulator_api
 from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator.errors import unrecognized
@@ -97,6 +97,7 @@ def create_app(  # noqa: PLR0913 - the options of the command
             *portal_page.ROUTES,
             *login.ROUTES,
             *checkout_sessions.ROUTES,
+            *invoice_page.ROUTES,
             Route("/{path:path}", _unrecognized, methods=_METHODS),
         ],
         middleware=[Middleware(Guard, hosts=hosts), Middleware(StripeHeaders, simulator=simulator)],

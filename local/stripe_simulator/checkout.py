@@ -192,6 +192,7 @@ def complete(call: Call, email: str) -> StripeObject:
     owner["invoice_settings"]["default_payment_method"] = method["id"]
     emit_update(call, "customer.updated", before, owner)
     session |= {"status": "complete", "payment_status": "paid", "subscription": subscription["id"], "url": None}
+    session["invoice"] = subscription["latest_invoice"]
     session |= {"customer": customer, "customer_details": _customer_details(owner, session["customer_email"])}
     emit(call, "checkout.session.completed", session)
     return session

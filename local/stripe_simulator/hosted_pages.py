@@ -71,6 +71,12 @@ def price_text(price: StripeObject, quantity: int | None) -> str:
     return f"{amount} / {every}{times}"
 
 
+def amount_text(amount: int, currency: str) -> str:
+    """Return an amount as `12.00 EUR`."""
+    minor = Decimal(amount)
+    return f"{minor if currency in _WITHOUT_CENTS else minor.scaleb(-2)} {currency.upper()}"
+
+
 def date_text(moment: int) -> str:
     """Return a day as `1 August 2024`."""
     day = datetime.fromtimestamp(moment, UTC)

@@ -11,6 +11,7 @@ from typing import Any
 from local.stripe_simulator.errors import not_implemented
 
 _PAGE = "limit starting_after ending_before"
+_PRORATION = "proration_behavior proration_date"
 _SEARCH = "limit page query"
 _ITEM = "metadata payment_behavior plan price price_data quantity"
 _CUSTOMER = """
@@ -64,14 +65,15 @@ PARAMETERS = {
     "GET /v1/subscriptions": f"{_PAGE} collection_method created customer price status test_clock",
     "GET /v1/subscriptions/search": _SEARCH,
     "POST /v1/subscriptions/{id}": f"""
-        {_SUBSCRIPTION} billing_cycle_anchor cancellation_details items.deleted items.id pause_collection
+        {_SUBSCRIPTION} {_PRORATION} billing_cycle_anchor cancellation_details items.deleted items.id pause_collection
     """,
     "GET /v1/subscription_items": f"{_PAGE} subscription",
-    "POST /v1/subscription_items": f"{_ITEM} subscription",
-    "POST /v1/subscription_items/{id}": _ITEM,
-    "DELETE /v1/subscriptions/{id}": "cancellation_details",
-    "POST /v1/subscriptions/{id}/pause": "type",
-    "POST /v1/subscriptions/{id}/resume": "billing_cycle_anchor payment_behavior",
+    "POST /v1/subscription_items": f"{_ITEM} {_PRORATION} subscription",
+    "POST /v1/subscription_items/{id}": f"{_ITEM} {_PRORATION}",
+    "DELETE /v1/subscription_items/{id}": f"{_PRORATION} payment_behavior",
+    "DELETE /v1/subscriptions/{id}": "cancellation_details invoice_now prorate",
+    "POST /v1/subscriptions/{id}/pause": "bill_for.unused_time_from invoicing_behavior type",
+    "POST /v1/subscriptions/{id}/resume": f"{_PRORATION} billing_cycle_anchor payment_behavior",
     "POST /v1/subscriptions/{id}/migrate": "billing_mode",
     "GET /v1/invoices": f"{_PAGE} collection_method created customer due_date status subscription",
     "POST /v1/invoices/{id}": """
@@ -80,7 +82,7 @@ PARAMETERS = {
     """,
     "GET /v1/invoices/{id}/lines": _PAGE,
     "POST /v1/invoices/{id}/finalize": "auto_advance",
-    "POST /v1/invoices/{id}/pay": "off_session paid_out_of_band payment_method",
+    "POST /v1/invoices/{id}/pay": "paid_out_of_band payment_method",
     "POST /v1/subscription_schedules": "from_subscription pause_schedules",
     "POST /v1/subscription_schedules/{id}": """
         end_behavior pause_schedules phases.duration phases.end_date phases.items.plan phases.items.price
@@ -116,16 +118,14 @@ PARAMETERS = {
     "POST /v2/core/event_destinations/{id}": "description enabled_events include metadata name webhook_endpoint",
 }
 
-# What only decides how money is collected. It is accepted without an effect, as long as the simulator has no invoices.
-ABOUT_INVOICES = {
+# What is accepted without an effect, because it decides about something that the simulator does not have: usage,
+# periods before a subscription began, and customers who are there when they are charged.
+WITHOUT_EFFECT = {
     "POST /v1/subscriptions": "off_session proration_behavior",
-    "POST /v1/subscriptions/{id}": "off_session proration_behavior proration_date",
-    "DELETE /v1/subscriptions/{id}": "invoice_now prorate",
-    "POST /v1/subscription_items": "proration_behavior proration_date",
-    "POST /v1/subscription_items/{id}": "off_session proration_behavior proration_date",
-    "DELETE /v1/subscription_items/{id}": "payment_behavior proration_behavior proration_date",
-    "POST /v1/subscriptions/{id}/pause": "bill_for invoicing_behavior",
-    "POST /v1/subscriptions/{id}/resume": "proration_behavior proration_date",
+    "POST /v1/subscriptions/{id}": "off_session",
+    "POST /v1/subscription_items/{id}": "off_session",
+    "POST /v1/subscriptions/{id}/pause": "bill_for.outstanding_usage_through",
+    "POST /v1/invoices/{id}/pay": "off_session",
     "POST /v1/subscription_schedules/{id}": "phases.proration_behavior proration_behavior",
     "POST /v1/checkout/sessions": "subscription_data.proration_behavior",
 }
@@ -134,7 +134,7 @@ ABOUT_INVOICES = {
 @cache
 def accepted(operation: str) -> frozenset[str]:
     """Return the parameters that an operation accepts, such as `items.price`; those of all operations included."""
-    return frozenset(f"expand {PARAMETERS.get(operation, '')} {ABOUT_INVOICES.get(operation, '')}".split())
+    return frozenset(f"expand {PARAMETERS.get(operation, '')} {WITHOUT_EFFECT.get(operation, '')}".split())
 
 
 def check_implemented(params: dict[str, Any], operation: str) -> None:

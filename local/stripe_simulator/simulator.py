@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, get_args
 
 from local.stripe_simulator.deliveries import Deliveries
 from local.stripe_simulator.errors import ApiError
@@ -44,6 +44,14 @@ class Simulator:
         self.invoice_moments: dict[str, int] = {}
         # Invoice id to the time at which its retries end.
         self.retries_end: dict[str, int] = {}
+        # Subscription id to the lines that wait for its next invoice.
+        self.pending_lines: dict[str, list[StripeObject]] = {}
+        # Subscription id to a resume that waits for its payment: the invoice, and what follows when it is paid.
+        self.resumptions: dict[str, StripeObject] = {}
+        # Subscription id to an update that waits for its payment, in the same form.
+        self.waiting_updates: dict[str, StripeObject] = {}
+        # Subscription id to the invoice because of which it is paused.
+        self.payment_pauses: dict[str, str] = {}
         self.billing = BillingSettings()
         self.due_changes = DueChanges(self.pause_ends, self.phase_starts, self.pause_plans, self.invoice_moments)
         # `account` and `context` of events, as an endpoint of a Connect platform or of an organization gets them.
@@ -60,7 +68,8 @@ class Simulator:
         self._begin()
 
 
-AfterRetries = Literal["leave_past_due", "mark_unpaid", "cancel"]
+AfterRetries = Literal["leave_past_due", "mark_unpaid", "cancel", "pause"]
+ResumeWhenPaid = Literal["no", "anchor_unchanged", "anchor_now"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,35 @@ class BillingSettings:
 
     retry_after_days: tuple[float, ...] = (1.75,) * 8
     after_retries: AfterRetries = "leave_past_due"
+    pause_after_first_failure: bool = False
+    resume_when_paid: ResumeWhenPaid = "anchor_unchanged"
+
+    def changed(self, given: Any) -> "BillingSettings":
+        """Return the settings with those of a JSON hash; raises `ValueError`, which says what is wrong."""
+        names = [one.name for one in fields(self)]
+        if not isinstance(given, dict) or not given.keys() <= set(names):
+            raise ValueError(f"The settings are {', '.join(names)}.")
+        choices = {"after_retries": get_args(AfterRetries), "resume_when_paid": get_args(ResumeWhenPaid)}
+        for name, words in choices.items():
+            if name in given and given[name] not in words:
+                raise ValueError(f"{name} is one of {', '.join(words)}.")
+        if type(given.get("pause_after_first_failure", False)) is not bool:
+            raise ValueError("pause_after_first_failure is true or false.")
+        days = given.get("retry_after_days", [])
+        if not isinstance(days, list) or len(days) > _MOST_RETRIES or not all(_is_wait(one) for one in days):
+            raise ValueError(
+                f"retry_after_days is a list of at most {_MOST_RETRIES} numbers of days, each up to {_LONGEST_WAIT}."
+            )
+        known = {"retry_after_days": tuple(days)} if "retry_after_days" in given else {}
+        return replace(self, **{**given, **known})
+
+
+_MOST_RETRIES = 20
+_LONGEST_WAIT = 60
+
+
+def _is_wait(days: Any) -> bool:
+    return type(days) in {int, float} and 0 < days <= _LONGEST_WAIT
 
 
 @dataclass

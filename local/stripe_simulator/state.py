@@ -9,12 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from local.stripe_simulator.resources.events import send_again
-from local.stripe_simulator.simulator import PortalVisit, Simulator
+from local.stripe_simulator.simulator import BillingSettings, PortalVisit, Simulator
 
 _FORMAT = 2
 # Attributes of the simulator that are JSON as they are.
 _PLAIN = (
-    *("pause_ends", "phase_starts", "pause_plans", "invoice_moments", "retries_end", "deleted_customers"),
+    *(
+        "pause_ends",
+        "phase_starts",
+        "pause_plans",
+        "invoice_moments",
+        "retries_end",
+        "pending_lines",
+        "resumptions",
+        "waiting_updates",
+        "payment_pauses",
+        "deleted_customers",
+    ),
     *("checkout_params", "login_codes"),
 )
 
@@ -33,6 +44,7 @@ def save(simulator: Simulator, file: Path) -> None:
         "objects": {name: [kind.get(key) for _, _, key in kind.positions()] for name, kind in kinds.items()},
         "visits": {key: asdict(visit) for key, visit in simulator.visits.items()},
         "undelivered": simulator.deliveries.undelivered(),
+        "billing": asdict(simulator.billing),
         **{name: getattr(simulator, name) for name in _PLAIN},
     }
     part = file.with_name(f"{file.name}.part")
@@ -63,6 +75,7 @@ def _restore(simulator: Simulator, content: dict[str, Any]) -> None:
         # In place, because the queue of due changes reads the same hashes.
         own = getattr(simulator, name)
         own.extend(content[name]) if isinstance(own, list) else own.update(content[name])
+    simulator.billing = BillingSettings(**content["billing"])
     for key, visit in content["visits"].items():
         session = store.portal_sessions.find(visit["session"]["id"]) or visit["session"]
         simulator.visits[key] = PortalVisit(**{**visit, "session": session})

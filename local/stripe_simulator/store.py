@@ -135,6 +135,25 @@ class StoredObjects:
         return [self._objects[object_id] for _, _, object_id in reversed(self.positions(customer))]
 
 
+class StoredInvoices(StoredObjects):
+    """Invoices, which are found by their subscription too: one customer may have many subscriptions."""
+
+    def __init__(self) -> None:
+        super().__init__("invoice")
+        self._by_subscription: defaultdict[str, list[Position]] = defaultdict(list)
+
+    def add(self, added: StripeObject) -> StripeObject:
+        """Store a new invoice."""
+        super().add(added)
+        subscription = added["parent"]["subscription_details"]["subscription"]
+        insort(self._by_subscription[subscription], self._positions[added["id"]])
+        return added
+
+    def of_subscription(self, subscription: str) -> list[StripeObject]:
+        """A subscription's invoices, newest first."""
+        return [self._objects[name] for _, _, name in reversed(self._by_subscription.get(subscription, []))]
+
+
 @dataclass
 class Store:
     """One collection for each kind of object."""
@@ -145,7 +164,7 @@ class Store:
     payment_methods: StoredObjects = field(default_factory=lambda: StoredObjects("PaymentMethod"))
     subscriptions: StoredObjects = field(default_factory=lambda: StoredObjects("subscription"))
     subscription_schedules: StoredObjects = field(default_factory=lambda: StoredObjects("subscription_schedule"))
-    invoices: StoredObjects = field(default_factory=lambda: StoredObjects("invoice"))
+    invoices: StoredInvoices = field(default_factory=StoredInvoices)
     configurations: StoredObjects = field(default_factory=lambda: StoredObjects("configuration"))
     portal_sessions: StoredObjects = field(default_factory=lambda: StoredObjects("session"))
     checkout_sessions: StoredObjects = field(default_factory=lambda: StoredObjects("checkout.session"))

@@ -224,8 +224,34 @@ def _invoices(recorder: Recorder, prices: Prices) -> None:
     for card in ("pm_card_chargeCustomerFail", "pm_card_authenticationRequired"):
         failing = recorder.create("customers", {"payment_method": card})
         subscribe(customer=failing)
+    _waiting(recorder, prices)
     recorder.wait(40 * _DAY)
     recorder.send("GET", "invoices", {"customer": customer, "status": "paid", "expand[0]": "data.parent"})
+
+
+def _waiting(recorder: Recorder, prices: Prices) -> None:
+    """An update and a resume that wait for their payment."""
+    customer = recorder.create("customers", {"payment_method": "pm_card_visa"})
+    base = {"customer": customer, "items[0][price]": prices.monthly}
+    one, other, paused = (recorder.send("POST", "subscriptions", base) for _ in range(3))
+    recorder.wait(_DAY)
+    recorder.send("POST", f"subscriptions/{paused['id']}/pause", {"invoicing_behavior": "invoice"})
+    card = recorder.create("payment_methods/pm_card_chargeCustomerFail/attach", {"customer": customer})
+    recorder.send("POST", f"customers/{customer}", {"invoice_settings[default_payment_method]": card, "balance": 0})
+    resume = {"payment_behavior": "resume_on_payment_success"}
+    recorder.send("POST", f"subscriptions/{paused['id']}/resume", resume)
+    for subscription in (one, other):
+        change = {
+            "items[0][id]": subscription["items"]["data"][0]["id"],
+            "items[0][quantity]": 4,
+            "proration_behavior": "always_invoice",
+            "payment_behavior": "pending_if_incomplete",
+        }
+        recorder.send("POST", f"subscriptions/{subscription['id']}", change)
+    invoice = recorder.send("GET", f"subscriptions/{one['id']}")["latest_invoice"]
+    recorder.send("POST", f"invoices/{invoice}/pay", {"paid_out_of_band": "true"})
+    recorder.wait(_DAY)
+    recorder.send("GET", f"subscriptions/{other['id']}")
 
 
 def _other_price(recorder: Recorder, prices: Prices, amount: int) -> str:

@@ -171,7 +171,9 @@ def test_plans_and_quantities_change_within_the_configuration(
     assert (item.price.id, item.quantity) == (shop.yearly.id, 3)
     assert page.press("update", subscription=two_items.id, quantity="2").status_code == 403
     assert page.press("update", subscription=subscription.id, price="price_none").status_code == 403
-    assert simulator.event_types()[-1] == "customer.subscription.updated"
+    assert [kind for kind in simulator.event_types() if kind.startswith("customer.")][-1] == (
+        "customer.subscription.updated"
+    )
 
 
 def test_the_last_payment_method_stays_while_a_subscription_lives(

@@ -1,7 +1,7 @@
 from dataclasses import fields
 from pathlib import Path
 
-from local.stripe_simulator import admin
+from local.stripe_simulator import admin, invoice_page
 from local.stripe_simulator import api as simulator_api
 from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator.__main__ import moment
@@ -9,6 +9,7 @@ from local.stripe_simulator.faults import Failure, Faults
 from local.stripe_simulator.portal import actions as portal_actions
 from local.stripe_simulator.portal import login
 from local.stripe_simulator.portal import page as portal_page
+from local.stripe_simulator.simulator import BillingSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "simulator.md").read_text()
 
@@ -22,9 +23,9 @@ def test_every_object_of_the_api_is_documented() -> None:
 def test_every_admin_endpoint_fault_page_and_button_is_documented() -> None:
     for route in admin.ROUTES:
         assert route.path.removeprefix("/_simulator/") in PAGE
-    for route in (*portal_page.ROUTES, *login.ROUTES, *checkout_sessions.ROUTES):
+    for route in (*portal_page.ROUTES, *login.ROUTES, *checkout_sessions.ROUTES, *invoice_page.ROUTES):
         assert f"`{route.path}`" in PAGE
-    for field in (*fields(Faults), *fields(Failure)):
+    for field in (*fields(Faults), *fields(Failure), *fields(BillingSettings)):
         assert field.name in PAGE
     for action in (*portal_actions._ON_SUBSCRIPTION, *portal_actions._ON_CUSTOMER):
         assert f"`{action}`" in PAGE

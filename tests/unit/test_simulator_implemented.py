@@ -11,7 +11,7 @@ from typing_extensions import is_typeddict
 from local.stripe_simulator import parameters
 from local.stripe_simulator.api import ROUTES
 from local.stripe_simulator.errors import NOT_IMPLEMENTED as CODE
-from local.stripe_simulator.implemented import ABOUT_INVOICES, PARAMETERS, accepted
+from local.stripe_simulator.implemented import PARAMETERS, WITHOUT_EFFECT, accepted
 from tests.simulator_in_process import Params, SimulatorInProcess
 
 NOW = 1_795_000_000
@@ -32,7 +32,7 @@ def names_of(hint: Any, path: str = "", depth: int = 6) -> Iterator[str]:
 
 def test_the_tables_name_operations_and_parameters_that_stripe_has() -> None:
     shapes = {route.name: set(names_of(route.shape)) for route in ROUTES}
-    assert (PARAMETERS.keys() | ABOUT_INVOICES.keys()) <= shapes.keys()
+    assert (PARAMETERS.keys() | WITHOUT_EFFECT.keys()) <= shapes.keys()
     unknown = {name: accepted(name) - shapes[name] - {"expand"} for name in PARAMETERS}
     assert {name: wrong for name, wrong in unknown.items() if wrong} == {}
 
@@ -176,7 +176,7 @@ NOT_SHOWN = {
     "coupons": "amount_off",
     "subscriptions": "currency customer days_until_due items.plan items.price_data",
     "subscriptions/{subscription}": "days_until_due items.deleted items.id items.plan items.price_data "
-    "payment_behavior",
+    "payment_behavior proration_behavior proration_date",
 }
 
 

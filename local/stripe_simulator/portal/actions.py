@@ -91,7 +91,9 @@ def _resume(call: Call, features: StripeObject, subscription: StripeObject, _: F
     if is_old_pause_form(features["subscription_pause"]):
         subscription_changes.update(call.about(subscription["id"], pause_collection=""))
         return "Your plan has been resumed."
-    subscription_changes.resume(call.about(subscription["id"]))
+    subscription_changes.resume(call.about(subscription["id"], payment_behavior="resume_on_payment_success"))
+    if subscription["status"] == "paused":
+        return "Your payment failed. Your subscription is resumed once it is paid."
     return "Your subscription has been resumed."
 
 

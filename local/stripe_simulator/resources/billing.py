@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.resources import invoices, payment_methods, status
-from local.stripe_simulator.resources.events import emit, emit_update, snapshot
-from local.stripe_simulator.resources.invoices import NO_METHOD
+from local.stripe_simulator.resources.events import changes, emit, emit_update, snapshot
+from local.stripe_simulator.resources.invoices import NO_METHOD, ChargedBy
+from local.stripe_simulator.resources.periods import set_period
 from local.stripe_simulator.resources.test_cards import HARD_DECLINES, Decline
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
@@ -18,19 +19,6 @@ _HOUR = 3600
 _DAY = 86_400
 # A subscription whose first invoice is not paid until then has failed.
 INCOMPLETE_SECONDS = 23 * _HOUR
-
-
-# Lines.
-
-
-def _period_line(call: Call, subscription: StripeObject, item: StripeObject) -> StripeObject:
-    """Return the line for an item's current period."""
-    name, quantity = invoices.product_name(call, item), item.get("quantity", 0)
-    period = (item["current_period_start"], item["current_period_end"])
-    if subscription["status"] == "trialing":
-        return invoices.line(subscription, item, 0, f"Trial period for {name}", period)
-    amount = invoices.amount_of(call, item)
-    return invoices.line(subscription, item, amount, f"{quantity} × {name}", period)  # noqa: RUF001 - as Stripe does
 
 
 # The first invoice.
@@ -42,8 +30,7 @@ def first_invoice(call: Call, subscription: StripeObject) -> StripeObject:
     Raises Stripe's error when there is nothing to charge, or when the request wants an error instead of an incomplete
     subscription.
     """
-    lines = [_period_line(call, subscription, item) for item in subscription["items"]["data"]]
-    invoice = invoices.draft(call, subscription, "subscription_create", lines)
+    invoice = invoices.draft(call, subscription, "subscription_create", invoices.period_lines(call, subscription))
     subscription["latest_invoice"] = invoice["id"]
     if subscription["collection_method"] == "charge_automatically" and invoice["amount_due"] > 0:
         behavior = call.params.get("payment_behavior", "allow_incomplete")
@@ -78,8 +65,22 @@ def collect_first(call: Call, subscription: StripeObject, invoice: StripeObject)
     if subscription["collection_method"] == "charge_automatically" or invoice["amount_due"] == 0:
         invoices.finalize_draft(call, invoice)
         if invoice["status"] == "open" and call.params.get("payment_behavior") != "default_incomplete":
-            _attempt(call, subscription, invoice)
+            attempt(call, subscription, invoice)
     queue(call, subscription)
+
+
+# Lines that wait for the next invoice.
+
+
+def add_pending(call: Call, subscription: StripeObject, lines: list[StripeObject]) -> None:
+    """Keep lines for the next invoice of a subscription."""
+    if lines:
+        call.simulator.pending_lines.setdefault(subscription["id"], []).extend(lines)
+
+
+def take_pending(call: Call, subscription: StripeObject) -> list[StripeObject]:
+    """Return the lines that have waited for this invoice."""
+    return call.simulator.pending_lines.pop(subscription["id"], [])
 
 
 # Renewals.
@@ -87,7 +88,7 @@ def collect_first(call: Call, subscription: StripeObject, invoice: StripeObject)
 
 def renew(call: Call, subscription: StripeObject, items: list[StripeObject]) -> None:
     """Bill the current period of these items, by an invoice that is a draft for its first hour."""
-    lines = [_period_line(call, subscription, item) for item in items]
+    lines = [*take_pending(call, subscription), *invoices.period_lines(call, subscription, items)]
     begun = min(max(item["current_period_start"] for item in items), call.now)
     invoice = invoices.draft(call, subscription, "subscription_cycle", lines, begun)
     _bill(call, subscription, invoice)
@@ -98,7 +99,7 @@ def _bill(call: Call, subscription: StripeObject, invoice: StripeObject) -> None
     """Announce an invoice, and do what a paused collection says."""
     subscription["latest_invoice"] = invoice["id"]
     pause = subscription["pause_collection"]
-    is_paused = bool(pause) and (pause["resumes_at"] is None or invoice["created"] < pause["resumes_at"])
+    is_paused = is_collection_paused(subscription, invoice["created"])
     if subscription["status"] == "unpaid" or (is_paused and pause["behavior"] == "keep_as_draft"):
         invoices.set_advance(invoice, advances=False)
     invoices.announce(call, invoice)
@@ -110,37 +111,183 @@ def _bill(call: Call, subscription: StripeObject, invoice: StripeObject) -> None
             invoices.mark_as_uncollectible(call, invoice, "subscription_paused")
 
 
+def is_collection_paused(subscription: StripeObject, moment: int) -> bool:
+    """Whether invoices made at this time are not collected."""
+    pause = subscription["pause_collection"]
+    return bool(pause) and (pause["resumes_at"] is None or moment < pause["resumes_at"])
+
+
+def bill_now(
+    call: Call, subscription: StripeObject, lines: list[StripeObject], *, attempts: bool = True
+) -> StripeObject:
+    """Bill lines, and those that have waited, by an invoice that is finalized and charged at once; returns it."""
+    invoice = invoices.draft(call, subscription, "subscription_update", [*take_pending(call, subscription), *lines])
+    _bill(call, subscription, invoice)
+    if invoice["status"] == "draft" and invoice["auto_advance"]:
+        invoices.finalize_draft(call, invoice)
+    if invoice["status"] == "open" and subscription["collection_method"] == "send_invoice":
+        emit(call, "invoice.sent", invoice)
+    elif invoice["status"] == "open" and attempts:
+        attempt(call, subscription, invoice)
+    queue(call, subscription)
+    return invoice
+
+
+# Updates that have to be paid.
+
+
+def check_update(call: Call, subscription: StripeObject, lines: list[StripeObject]) -> bool:
+    """Whether an update is carried out now; false when it has to wait for its payment.
+
+    Raises Stripe's error when there is nothing to charge, or when the request wants an error in place of a payment that
+    fails.
+    """
+    pending = call.simulator.pending_lines.get(subscription["id"], [])
+    due = invoices.draft(call, subscription, "subscription_update", snapshot({"lines": [*pending, *lines]})["lines"])
+    if subscription["collection_method"] != "charge_automatically" or due["amount_due"] == 0:
+        return True
+    behavior = call.params.get("payment_behavior", "allow_incomplete")
+    if is_collection_paused(subscription, call.now) or subscription["status"] == "unpaid":
+        return True
+    return _will_be_paid(call, subscription, behavior) or behavior != "pending_if_incomplete"
+
+
+# What can wait for its payment (docs.stripe.com/billing/subscriptions/pending-updates-reference).
+_CAN_WAIT = {
+    *(
+        "billing_cycle_anchor",
+        "expand",
+        "items",
+        "payment_behavior",
+        "proration_behavior",
+        "proration_date",
+        "trial_end",
+    ),
+    "off_session",
+}
+_WAITING_FIELDS = ("billing_cycle_anchor", "items", "status", "trial_end", "trial_start")
+
+
+def keep_for_later(call: Call, subscription: StripeObject, changed: StripeObject, lines: list[StripeObject]) -> None:
+    """Keep an update until its invoice is paid, for 23 hours at most."""
+    refused = next((name for name in call.params if name not in _CAN_WAIT), None)
+    if refused:
+        raise ApiError(
+            f"You cannot use `payment_behavior=pending_if_incomplete` together with `{refused}`.", param=refused
+        )
+    drop_waiting_update(call, subscription)
+    before, expires = snapshot(subscription), call.now + INCOMPLETE_SECONDS
+    waiting = {name: changed[name] for name in _WAITING_FIELDS if changed[name] != subscription[name]}
+    subscription["pending_update"] = pending_update(
+        expires, {"subscription_items": waiting.get("items", {}).get("data"), **waiting}
+    )
+    invoice = bill_now(call, {**changed, "id": subscription["id"]}, lines, attempts=False)
+    subscription["latest_invoice"] = invoice["id"]
+    call.simulator.waiting_updates[subscription["id"]] = {
+        "invoice": invoice["id"],
+        "fields": waiting,
+        "expires_at": expires,
+    }
+    attempt(call, subscription, invoice)
+    emit_update(call, "customer.subscription.updated", before, subscription)
+    queue(call, subscription)
+
+
+def drop_waiting_update(call: Call, subscription: StripeObject) -> None:
+    """Void the invoice of an earlier update that waits for its payment, because a newer one takes its place."""
+    waiting = call.simulator.waiting_updates.get(subscription["id"])
+    if waiting:
+        invoice = call.store.invoices.get(waiting["invoice"])
+        invoices.mark_void(call, invoice)
+        closed(call, invoice)
+
+
+_PENDING = (
+    *("billing_cycle_anchor", "cancel_at_period_end", "discount", "discounts", "metadata", "subscription_items"),
+    *("trial_end", "trial_from_plan"),
+)
+
+
+def pending_update(expires_at: int, fields: StripeObject) -> StripeObject:
+    """Return `pending_update` of a subscription that waits for a payment."""
+    return (
+        dict.fromkeys(_PENDING)
+        | {name: fields[name] for name in _PENDING if name in fields}
+        | {"expires_at": expires_at}
+    )
+
+
+def _end_waiting(call: Call, subscription: StripeObject, *, is_paid: bool) -> None:
+    waiting, before = call.simulator.waiting_updates.pop(subscription["id"]), snapshot(subscription)
+    subscription["pending_update"] = None
+    if is_paid:
+        subscription |= waiting["fields"]
+        emit(call, "customer.subscription.pending_update_applied", subscription)
+    else:
+        emit(call, "customer.subscription.pending_update_expired", subscription)
+    emit_update(call, "customer.subscription.updated", before, subscription)
+
+
 # Payment.
 
 
-def _attempt(
+def attempt(
     call: Call,
     subscription: StripeObject,
     invoice: StripeObject,
     *,
     method: str | None = None,
-    by_schedule: bool = True,
+    by: ChargedBy = "schedule",
 ) -> Decline | None:
     """Try to pay an open invoice; returns why it was declined, after everything that follows from it."""
     before = snapshot(invoice)
     method = method or invoice["default_payment_method"] or payment_methods.default_of(call, subscription)
-    decline = invoices.charge(call, invoice, method, by_schedule=by_schedule)
+    decline = invoices.charge(call, invoice, method, by)
     if decline is None:
         closed(call, invoice)
         return None
-    if _is_retried(subscription, invoice) and by_schedule:
+    if by == "schedule" and _is_retried(call, subscription, invoice):
         _plan_retry(call, invoice, decline)
     emit_update(call, "invoice.updated", before, invoice)
     if decline.needs_authentication:
         emit(call, "invoice.payment_action_required", invoice)
     emit(call, "invoice.payment_failed", invoice)
-    if subscription["status"] == "active" and invoice["billing_reason"] != "subscription_create":
-        _set_status(call, subscription, "past_due")
+    _after_failure(call, subscription, invoice)
     return decline
 
 
-def _is_retried(subscription: StripeObject, invoice: StripeObject) -> bool:
-    return subscription["status"] not in status.ENDED and invoice["billing_reason"] != "subscription_create"
+def _after_failure(call: Call, subscription: StripeObject, invoice: StripeObject) -> None:
+    plan = call.simulator.resumptions.get(subscription["id"])
+    if plan and plan["invoice"] == invoice["id"]:
+        if plan["payment_behavior"] == "resume_on_payment_attempt":
+            become_live(call, subscription, plan, "past_due")
+        return
+    is_renewal = invoice["billing_reason"] == "subscription_cycle"
+    if _waits_for(call, subscription, invoice) or subscription["status"] not in {"active", "past_due"}:
+        return
+    may_pause = is_renewal and subscription["status"] == "active" and not status.pause_refusals(subscription)
+    if may_pause and call.simulator.billing.pause_after_first_failure:
+        call.simulator.payment_pauses[subscription["id"]] = invoice["id"]
+        status.pause(call, subscription, "first_payment_failure")
+    elif subscription["status"] == "active" and invoice["billing_reason"] != "subscription_create":
+        set_status(call, subscription, "past_due")
+
+
+def _waits_for(call: Call, subscription: StripeObject, invoice: StripeObject) -> bool:
+    """Whether an update waits for this invoice."""
+    waiting = call.simulator.waiting_updates.get(subscription["id"])
+    return waiting is not None and waiting["invoice"] == invoice["id"]
+
+
+def _is_retried(call: Call, subscription: StripeObject, invoice: StripeObject) -> bool:
+    plan = call.simulator.resumptions.get(subscription["id"])
+    if plan and plan["invoice"] == invoice["id"]:
+        return bool(plan["payment_behavior"] == "resume_on_payment_success")
+    return (
+        subscription["status"] not in status.ENDED
+        and invoice["billing_reason"] != "subscription_create"
+        and not _waits_for(call, subscription, invoice)
+    )
 
 
 def _plan_retry(call: Call, invoice: StripeObject, decline: Decline) -> None:
@@ -154,7 +301,8 @@ def _plan_retry(call: Call, invoice: StripeObject, decline: Decline) -> None:
     invoice["next_payment_attempt"] = call.now + int(waits[done] * _DAY) if can_retry else None
 
 
-def _set_status(call: Call, subscription: StripeObject, new: str) -> None:
+def set_status(call: Call, subscription: StripeObject, new: str) -> None:
+    """Set the status of a subscription, and announce it."""
     before = snapshot(subscription)
     subscription["status"] = new
     emit_update(call, "customer.subscription.updated", before, subscription)
@@ -166,14 +314,77 @@ def closed(call: Call, invoice: StripeObject) -> None:
     subscription = call.store.subscriptions.find(invoices.subscription_of(invoice))
     if subscription is None or subscription["status"] in status.ENDED:
         return
+    name, is_void = subscription["id"], invoice["status"] == "void"
+    plan = call.simulator.resumptions.get(name)
     if subscription["status"] == "incomplete" and invoice["billing_reason"] == "subscription_create":
-        if invoice["status"] == "void":
+        if is_void:
             _expire(call, subscription)
         else:
-            _set_status(call, subscription, "active")
+            set_status(call, subscription, "active")
+    elif plan and plan["invoice"] == invoice["id"]:
+        if is_void:
+            _drop_resumption(call, subscription)
+        else:
+            become_live(call, subscription, plan, "active")
+    elif _waits_for(call, subscription, invoice):
+        _end_waiting(call, subscription, is_paid=not is_void)
+    elif call.simulator.payment_pauses.get(name) == invoice["id"] and not is_void:
+        _end_payment_pause(call, subscription)
     elif subscription["status"] in {"past_due", "unpaid"} and _is_latest(call, invoice):
-        _set_status(call, subscription, "active")
+        set_status(call, subscription, "active")
     queue(call, subscription)
+
+
+# Pauses that end with a payment.
+
+
+def become_live(
+    call: Call,
+    subscription: StripeObject,
+    plan: StripeObject,
+    new: str,
+    before: StripeObject | None = None,
+) -> None:
+    """End a pause: `plan` has the anchor and the periods that follow, `before` the state before the request."""
+    before = before or snapshot(subscription)
+    call.simulator.resumptions.pop(subscription["id"], None)
+    call.simulator.payment_pauses.pop(subscription["id"], None)
+    subscription |= {"status": new, "billing_cycle_anchor": plan["billing_cycle_anchor"], "pending_update": None}
+    subscription.pop("status_details", None)
+    for item in subscription["items"]["data"]:
+        if item["id"] in plan["periods"]:
+            item["current_period_start"], item["current_period_end"] = plan["periods"][item["id"]]
+    emit(call, "customer.subscription.resumed", subscription)
+    emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
+
+
+def plan_of_periods(call: Call, subscription: StripeObject, anchor: int) -> StripeObject:
+    """Return an anchor and the periods of all items that contain the present, counted from it."""
+    target = snapshot(subscription) | {"billing_cycle_anchor": anchor}
+    for item in target["items"]["data"]:
+        set_period(item, target, call.now)
+    periods = {one["id"]: [one["current_period_start"], one["current_period_end"]] for one in target["items"]["data"]}
+    return {"billing_cycle_anchor": anchor, "periods": periods}
+
+
+def _drop_resumption(call: Call, subscription: StripeObject) -> None:
+    before = snapshot(subscription)
+    del call.simulator.resumptions[subscription["id"]]
+    subscription["pending_update"] = None
+    emit_update(call, "customer.subscription.updated", before, subscription)
+
+
+def _end_payment_pause(call: Call, subscription: StripeObject) -> None:
+    """Resume a subscription that was paused because this invoice was not paid, if the account says so."""
+    wanted = call.simulator.billing.resume_when_paid
+    if wanted == "no":
+        return
+    anchor = call.now if wanted == "anchor_now" else subscription["billing_cycle_anchor"]
+    starts = {item["id"]: item["current_period_start"] for item in subscription["items"]["data"]}
+    become_live(call, subscription, plan_of_periods(call, subscription, anchor), "active")
+    begun = [item for item in subscription["items"]["data"] if item["current_period_start"] != starts[item["id"]]]
+    if begun:
+        renew(call, subscription, begun)
 
 
 def _is_latest(call: Call, invoice: StripeObject) -> bool:
@@ -193,7 +404,11 @@ def stop_collecting(call: Call, subscription: StripeObject) -> None:
         if invoice["status"] in {"draft", "open"}:
             invoices.stop_collection(call, invoice)
             call.simulator.retries_end.pop(invoice["id"], None)
-    call.simulator.invoice_moments.pop(subscription["id"], None)
+    state = call.simulator
+    for kept in (state.invoice_moments, state.pending_lines, state.payment_pauses):
+        kept.pop(subscription["id"], None)
+    for waiting in (state.resumptions, state.waiting_updates):
+        waiting.pop(subscription["id"], None)
 
 
 # What happens by itself.
@@ -205,10 +420,17 @@ def queue(call: Call, subscription: StripeObject) -> None:
     moments = [moment for one in own if (moment := _next_moment(call, subscription, one)) is not None]
     if subscription["status"] == "incomplete":
         moments.append(subscription["created"] + INCOMPLETE_SECONDS)
+    moments += [one["expires_at"] for one in _waiting(call, subscription)]
     call.simulator.invoice_moments.pop(subscription["id"], None)
     if moments:
         call.simulator.invoice_moments[subscription["id"]] = min(moments)
     call.simulator.due_changes.add(subscription)
+
+
+def _waiting(call: Call, subscription: StripeObject) -> list[StripeObject]:
+    """Return the resumption and the update that wait for a payment."""
+    kept = (call.simulator.resumptions, call.simulator.waiting_updates)
+    return [one[subscription["id"]] for one in kept if subscription["id"] in one]
 
 
 def _next_moment(call: Call, subscription: StripeObject, invoice: StripeObject) -> int | None:
@@ -228,6 +450,11 @@ def carry_out_due(call: Call, subscription: StripeObject) -> None:
     then = replace(call, moment=moment, params={})
     if subscription["status"] == "incomplete" and subscription["created"] + INCOMPLETE_SECONDS <= moment:
         _give_first_up(then, subscription)
+    for waiting in _waiting(call, subscription):
+        if waiting["expires_at"] <= moment:
+            invoice = call.store.invoices.get(waiting["invoice"])
+            invoices.mark_void(then, invoice)
+            closed(then, invoice)
     for invoice in reversed(invoices.of_subscription(call, subscription["id"])):
         due = _next_moment(call, subscription, invoice)
         if due is not None and due <= moment:
@@ -249,16 +476,16 @@ def _advance(call: Call, subscription: StripeObject, invoice: StripeObject) -> N
         if invoice["status"] == "paid":
             closed(call, invoice)
         elif invoice["collection_method"] == "charge_automatically":
-            _attempt(call, subscription, invoice)
+            attempt(call, subscription, invoice)
         else:
             emit(call, "invoice.sent", invoice)
         return
     if invoice["next_payment_attempt"] is not None and invoice["next_payment_attempt"] <= call.now:
-        _attempt(call, subscription, invoice)
+        attempt(call, subscription, invoice)
     elif call.simulator.retries_end.get(invoice["id"], call.now + 1) <= call.now:
         _give_up(call, subscription, invoice)
     elif invoice["due_date"] is not None and invoice["due_date"] <= call.now:
-        _set_status(call, subscription, "past_due")
+        set_status(call, subscription, "past_due")
 
 
 def _give_up(call: Call, subscription: StripeObject, invoice: StripeObject) -> None:
@@ -268,120 +495,11 @@ def _give_up(call: Call, subscription: StripeObject, invoice: StripeObject) -> N
     if subscription["status"] != "past_due":
         return
     outcome = call.simulator.billing.after_retries
-    if outcome == "cancel":
+    if outcome == "pause" and not status.pause_refusals(subscription):
+        call.simulator.payment_pauses[subscription["id"]] = invoice["id"]
+        status.pause(call, subscription, "final_payment_failure")
+    elif outcome in {"cancel", "pause"}:
         stop_collecting(call, subscription)
         status.end(call, subscription, "payment_failed")
     elif outcome == "mark_unpaid":
-        _set_status(call, subscription, "unpaid")
-
-
-# What a request does to an invoice.
-
-
-def finalize(call: Call) -> StripeObject:
-    """`POST /v1/invoices/{id}/finalize`: open, or paid when nothing is due; nothing is charged yet."""
-    invoice = call.store.invoices.get(call.ids["id"])
-    if invoice["status"] != "draft":
-        raise ApiError("This invoice is already finalized, you can't re-finalize a non-draft invoice.")
-    if "auto_advance" in call.params:
-        invoices.set_advance(invoice, advances=call.params["auto_advance"])
-    return _finalize(call, invoice)
-
-
-def _finalize(call: Call, invoice: StripeObject) -> StripeObject:
-    advances = invoice["auto_advance"] and invoice["collection_method"] == "charge_automatically"
-    invoices.finalize_draft(call, invoice)
-    if invoice["status"] == "paid":
-        closed(call, invoice)
-    elif advances:
-        # Charged about an hour later, like an invoice that finalizes by itself.
-        invoice["next_payment_attempt"] = call.now + _HOUR
-    _queue_for(call, invoice)
-    return invoice
-
-
-def _queue_for(call: Call, invoice: StripeObject) -> None:
-    subscription = call.store.subscriptions.find(invoices.subscription_of(invoice))
-    if subscription and subscription["status"] not in status.ENDED:
-        queue(call, subscription)
-
-
-def pay(call: Call) -> StripeObject:
-    """`POST /v1/invoices/{id}/pay`: a draft is finalized first; raises Stripe's `card_error` when it is declined."""
-    invoice, params = call.store.invoices.get(call.ids["id"]), call.params
-    _check_payable(invoice)
-    subscription = call.store.subscriptions.get(invoices.subscription_of(invoice))
-    method = params.get("payment_method")
-    if method:
-        payment_methods.require_attached(call, method, invoice["customer"], "payment_method")
-    method = method or invoice["default_payment_method"] or payment_methods.default_of(call, subscription)
-    if method is None and not params.get("paid_out_of_band"):
-        raise ApiError("There is no `default_payment_method` set on this Customer or Invoice.")
-    if invoice["status"] == "draft":
-        invoices.finalize_draft(call, invoice)
-    if invoice["status"] in {"open", "uncollectible"} and params.get("paid_out_of_band"):
-        invoices.mark_paid_elsewhere(call, invoice)
-    if invoice["status"] == "paid":
-        closed(call, invoice)
-        return invoice
-    decline = _attempt(call, subscription, invoice, method=method, by_schedule=False)
-    _queue_for(call, invoice)
-    if decline:
-        raise _payment_error(decline)
-    return invoice
-
-
-def _payment_error(decline: Decline) -> ApiError:
-    error = decline.error()
-    if decline.needs_authentication:
-        error.code, error.decline_code = "invoice_payment_intent_requires_action", None
-    return error
-
-
-def _check_payable(invoice: StripeObject) -> None:
-    if invoice["status"] == "paid":
-        raise ApiError("Invoice is already paid")
-    if invoice["status"] == "void":
-        raise ApiError("You can only pay an open invoice. This invoice is void.")
-
-
-def void(call: Call) -> StripeObject:
-    """`POST /v1/invoices/{id}/void`, of an open invoice."""
-    invoice = call.store.invoices.get(call.ids["id"])
-    if invoice["status"] == "paid":
-        raise ApiError("Invoices with `paid` payments cannot be voided.")
-    if invoice["status"] != "open":
-        raise _not_open()
-    invoices.mark_void(call, invoice)
-    closed(call, invoice)
-    return invoice
-
-
-def _not_open() -> ApiError:
-    return ApiError("You can only pass in open invoices. This invoice isn't open.")
-
-
-def mark_uncollectible(call: Call) -> StripeObject:
-    """`POST /v1/invoices/{id}/mark_uncollectible`, of an open invoice."""
-    invoice = call.store.invoices.get(call.ids["id"])
-    if invoice["status"] == "uncollectible":
-        raise ApiError("This invoice has already been marked uncollectible.")
-    if invoice["status"] != "open":
-        raise _not_open()
-    invoices.mark_as_uncollectible(call, invoice, "user_forgiven")
-    closed(call, invoice)
-    return invoice
-
-
-def send(call: Call) -> StripeObject:
-    """`POST /v1/invoices/{id}/send`, of an invoice that is not charged automatically; a draft is finalized first."""
-    invoice = call.store.invoices.get(call.ids["id"])
-    if invoice["status"] == "draft":
-        _finalize(call, invoice)
-    elif invoice["status"] != "open" or invoice["collection_method"] != "send_invoice":
-        raise ApiError(
-            "This invoice cannot be sent right now. Please contact us via https://support.stripe.com/contact with "
-            "details, so we can help."
-        )
-    emit(call, "invoice.sent", invoice)
-    return invoice
+        set_status(call, subscription, "unpaid")

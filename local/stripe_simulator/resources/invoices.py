@@ -5,7 +5,7 @@ at 2026-08-26.dahlia, and so were the times of a draft; the amounts follow docs.
 """
 
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, Literal
 
 from local.stripe_simulator.answers import created_range, embedded_page, list_page
 from local.stripe_simulator.errors import ApiError
@@ -16,7 +16,7 @@ from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.resources.periods import add_interval
 from local.stripe_simulator.resources.test_cards import Decline
 from local.stripe_simulator.simulator import Call
-from local.stripe_simulator.store import StripeObject, new_id, token
+from local.stripe_simulator.store import StripeObject, new_id
 
 _DAY = 86_400
 # A draft is finalized one second after its first payment attempt is planned, as at Stripe.
@@ -41,6 +41,10 @@ _ZEROS = (
     ),
     "pre_payment_credit_notes_amount",
 )
+
+
+# Who charges an invoice: Stripe by itself, a request to do so, or the customer on a hosted page.
+ChargedBy = Literal["schedule", "request", "page"]
 
 
 # Lines and amounts.
@@ -126,10 +130,22 @@ def rounded(exact: Decimal) -> int:
     return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def product_name(call: Call, item: StripeObject) -> str:
-    """Return the name of what an item sells."""
+def item_name(call: Call, item: StripeObject) -> str:
+    """Return an item as a line describes it, such as `3 x Gold` (with a multiplication sign)."""
     product = call.store.products.find(item["price"]["product"])
-    return str(product["name"]) if product else "Product"
+    name = str(product["name"]) if product else "Product"
+    return f"{item['quantity']} × {name}" if "quantity" in item else name  # noqa: RUF001 - as Stripe does
+
+
+def period_lines(call: Call, subscription: StripeObject, items: list[StripeObject] | None = None) -> list[StripeObject]:
+    """Return the lines for the current period of all items, or of these."""
+    lines = []
+    for item in subscription["items"]["data"] if items is None else items:
+        in_trial = subscription["status"] == "trialing"
+        text = f"Trial period for {item_name(call, item)}" if in_trial else item_name(call, item)
+        period = (item["current_period_start"], item["current_period_end"])
+        lines.append(line(subscription, item, 0 if in_trial else amount_of(call, item), text, period))
+    return lines
 
 
 def _discounted(call: Call, invoice: StripeObject, subscription: StripeObject) -> None:
@@ -288,9 +304,9 @@ def finalize_draft(call: Call, invoice: StripeObject) -> None:
     _add_up(invoice)
     number = f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}"
     customer["next_invoice_sequence"] += 1
-    page = f"{call.simulator.public_url}/i/{token(32)}"
+    page = f"{call.simulator.public_url}/i/{invoice['id']}"
     invoice |= {"status": "open", "number": number, "effective_at": call.now, "automatically_finalizes_at": None}
-    invoice |= {"next_payment_attempt": None, "hosted_invoice_url": page, "invoice_pdf": f"{page}/pdf"}
+    invoice |= {"next_payment_attempt": None, "hosted_invoice_url": page, "invoice_pdf": page}
     invoice["status_transitions"]["finalized_at"] = call.now
     # A balance below zero is the customer's credit, and one above zero is added to the next invoice.
     rest = customer["balance"] + invoice["total"] - invoice["amount_due"]
@@ -308,14 +324,17 @@ def _set_balance(call: Call, customer: StripeObject, balance: int) -> None:
     emit_update(call, "customer.updated", before, customer)
 
 
-def charge(call: Call, invoice: StripeObject, method: str | None, *, by_schedule: bool = True) -> Decline | None:
+def charge(call: Call, invoice: StripeObject, method: str | None, by: ChargedBy = "schedule") -> Decline | None:
     """Try to pay an open invoice with a payment method; returns why it was declined, which is not announced yet.
 
-    Attempts that the schedule of retries did not plan are not counted, except for the first.
+    Attempts that the schedule of retries did not plan are not counted, except for the first. Customers who pay on a
+    page authenticate their card.
     """
     decline = decline_of(call, method)
+    if decline and decline.needs_authentication and by == "page":
+        decline = None
     before = snapshot(invoice)
-    invoice["attempt_count"] += 1 if by_schedule or not invoice["attempt_count"] else 0
+    invoice["attempt_count"] += 1 if by == "schedule" or not invoice["attempt_count"] else 0
     invoice["attempted"] = True
     if decline is None:
         invoice["amount_paid"] = invoice["amount_due"]
@@ -395,11 +414,7 @@ def subscription_of(invoice: StripeObject) -> str:
 
 def of_subscription(call: Call, subscription_id: str) -> list[StripeObject]:
     """Return the invoices of a subscription, newest first."""
-    subscription = call.store.subscriptions.find(subscription_id)
-    if subscription is None:
-        return []
-    every = call.store.invoices.of_customer(subscription["customer"])
-    return [one for one in every if subscription_of(one) == subscription_id]
+    return call.store.invoices.of_subscription(subscription_id)
 
 
 def retrieve(call: Call) -> StripeObject:

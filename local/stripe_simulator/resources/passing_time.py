@@ -1,8 +1,12 @@
 """What Stripe does by itself as time passes: renewals, ends of trials, pauses and subscriptions, phases."""
 
+from contextlib import suppress
+
+from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.resources import (
     billing,
     pause_schedules,
+    payment_methods,
     subscription_changes,
     subscription_schedules,
     subscriptions,
@@ -44,7 +48,7 @@ def _carry_out(call: Call, subscription: StripeObject) -> None:
     if subscription["cancel_at"] and subscription["cancel_at"] <= call.now:
         subscriptions.cancel(call.about(subscription["id"]))
     elif call.simulator.pause_ends.get(subscription["id"], call.now + 1) <= call.now:
-        subscription_changes.resume(call.about(subscription["id"]))
+        _resume(call, subscription)
     elif call.simulator.pause_plans.get(subscription["id"], call.now + 1) <= call.now:
         pause_schedules.carry_out_due(call, subscription)
     elif call.simulator.phase_starts.get(subscription["id"], call.now + 1) <= call.now:
@@ -53,6 +57,16 @@ def _carry_out(call: Call, subscription: StripeObject) -> None:
         billing.carry_out_due(call, subscription)
     else:
         _renew(call, subscription)
+
+
+def _resume(call: Call, subscription: StripeObject) -> None:
+    """End a pause of a fixed time, which is paid at once if there is something to charge."""
+    call.simulator.pause_ends.pop(subscription["id"], None)
+    has_method = payment_methods.default_of(call, subscription) is not None
+    behavior = "resume_on_payment_success" if has_method else "resume_on_payment_attempt"
+    # Somebody may have made it one that cannot be resumed; that is nobody's request.
+    with suppress(ApiError):
+        subscription_changes.resume(call.about(subscription["id"], payment_behavior=behavior))
 
 
 def _next_period(call: Call, subscription: StripeObject) -> int:

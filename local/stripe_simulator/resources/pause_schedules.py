@@ -162,7 +162,7 @@ def _carry_out(call: Call, schedule: StripeObject, subscription: StripeObject) -
     half = entry["pause"] if is_pause else entry["resume"]
     try:
         if is_pause:
-            subscription_changes.pause_by_schedule(call, subscription)
+            subscription_changes.pause_by_schedule(call, subscription, half["settings"])
         else:
             anchor = "now" if half["settings"]["billing_cycle_anchor"] == "resume_at" else "unchanged"
             settings = {
@@ -174,4 +174,6 @@ def _carry_out(call: Call, schedule: StripeObject, subscription: StripeObject) -
     except ApiError as error:
         half["status"] = {"error": {"code": error.code, "message": error.message}, "type": "error"}
     else:
-        half["status"] = {"type": "succeeded"}
+        # A resume that has to be paid has not succeeded before it is.
+        is_done = is_pause or subscription["status"] != "paused"
+        half["status"] = {"type": "succeeded" if is_done else "pending"}

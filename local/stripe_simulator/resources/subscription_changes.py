@@ -5,9 +5,18 @@ from typing import Any
 
 from local.stripe_simulator.errors import ApiError, missing
 from local.stripe_simulator.parameters import apply_fields
-from local.stripe_simulator.resources import catalog, payment_methods, status, subscriptions
+from local.stripe_simulator.resources import (
+    billing,
+    catalog,
+    payment_methods,
+    proration,
+    resumption,
+    status,
+    subscriptions,
+)
 from local.stripe_simulator.resources.events import changes, emit, emit_update, snapshot
 from local.stripe_simulator.resources.periods import period_end, set_period
+from local.stripe_simulator.resources.proration import UpdateBill
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
 
@@ -22,14 +31,43 @@ def update(call: Call) -> StripeObject:
     _check_schedule(call, subscription)
     before, changed = snapshot(subscription), copy.deepcopy(subscription)
     _apply_changes(call, changed)
+    bill = proration.bill_of_update(call, before, changed)
+    if bill.is_due_now and not billing.check_update(call, changed, bill.lines):
+        billing.keep_for_later(call, subscription, changed, bill.lines)
+        return subscription
+    if bill.lines:
+        billing.drop_waiting_update(call, subscription)
+        changed["pending_update"] = None
     subscription.update(changed)
     if subscription["status"] == "canceled" != before["status"]:
+        billing.stop_collecting(call, subscription)
         emit(call, "customer.subscription.deleted", subscription)
         return subscription
+    invoice = _bill(call, subscription, bill)
     emit_update(call, "customer.subscription.updated", before, subscription)
     if subscription["status"] == "paused" != before["status"]:
         emit(call, "customer.subscription.paused", subscription)
+    if invoice and not _is_left_to_the_customer(call):
+        billing.attempt(call, subscription, invoice)
+    billing.queue(call, subscription)
     return subscription
+
+
+def _bill(call: Call, subscription: StripeObject, bill: UpdateBill) -> StripeObject | None:
+    """Bill an update, or keep its lines for the next invoice; returns an invoice that is to be charged."""
+    if not bill.is_due_now:
+        billing.add_pending(call, subscription, bill.lines)
+        return None
+    invoice = billing.bill_now(call, subscription, bill.lines, attempts=False)
+    if invoice["status"] != "open" or invoice["collection_method"] != "charge_automatically":
+        return None
+    if _is_left_to_the_customer(call) and subscription["status"] == "active":
+        subscription["status"] = "past_due"
+    return invoice
+
+
+def _is_left_to_the_customer(call: Call) -> bool:
+    return bool(call.params.get("payment_behavior") == "default_incomplete")
 
 
 def _check_schedule(call: Call, subscription: StripeObject) -> None:
@@ -129,36 +167,30 @@ def pause(call: Call) -> StripeObject:
     subscription = call.store.subscriptions.get(call.ids["id"])
     for reason in status.pause_refusals(subscription):
         raise ApiError(reason)
-    return status.pause(call, subscription, "pause_requested")
+    return resumption.pause(call, subscription)
 
 
-def pause_by_schedule(call: Call, subscription: StripeObject) -> None:
+def pause_by_schedule(call: Call, subscription: StripeObject, settings: StripeObject) -> None:
     """Pause as the subscription's own schedule has planned; raises the reasons that `/pause` would give."""
     for reason in status.pause_refusals({**subscription, "schedule": None}):
         raise ApiError(reason)
-    status.pause(call, subscription, "pause_requested")
+    unused = settings["bill_for"]["unused_time_from"]["type"]
+    params = {
+        "bill_for": {"unused_time_from": {"type": "now" if unused == "pause_at" else unused}},
+        "invoicing_behavior": settings["invoicing_behavior"],
+    }
+    resumption.pause(call.about(subscription["id"], **params), subscription)
 
 
 def resume(call: Call) -> StripeObject:
-    """`POST /v1/subscriptions/{id}/resume`: active at once, in a new period unless the anchor stays."""
+    """`POST /v1/subscriptions/{id}/resume`: in a new period unless the anchor stays."""
     subscription = call.store.subscriptions.get(call.ids["id"])
     for reason in status.resume_refusals(subscription):
         raise ApiError(reason)
     classic = subscription["billing_mode"]["type"] == "classic"
     if classic and call.params.get("payment_behavior") == "resume_on_payment_success":
         raise ApiError("`resume_on_payment_success` needs `billing_mode` `flexible`.", param="payment_behavior")
-    before = snapshot(subscription)
-    subscription["status"] = "active"
-    subscription.pop("status_details", None)
-    call.simulator.pause_ends.pop(subscription["id"], None)
-    if call.params.get("billing_cycle_anchor", {"type": "now"})["type"] == "now":
-        restart_cycle(call, subscription, call.now)
-    else:
-        for item in subscription["items"]["data"]:
-            set_period(item, subscription, call.now)
-    emit(call, "customer.subscription.resumed", subscription)
-    emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
-    return subscription
+    return resumption.resume(call, subscription)
 
 
 def migrate(call: Call) -> StripeObject:

@@ -17,8 +17,10 @@ def create(call: Call) -> StripeObject:
     subscription = call.store.subscriptions.get(call.params["subscription"], "subscription")
     known = {item["id"] for item in subscription["items"]["data"]}
     _change(call, subscription, {})
-    added = next(item["id"] for item in subscription["items"]["data"] if item["id"] not in known)
-    return _item_of(subscription, added)
+    # An item that waits for its payment is in the pending update alone.
+    waiting = (subscription["pending_update"] or {}).get("subscription_items") or []
+    added: StripeObject = next(item for item in (*subscription["items"]["data"], *waiting) if item["id"] not in known)
+    return added
 
 
 def retrieve(call: Call) -> StripeObject:

@@ -7,7 +7,7 @@ from typing import Any
 from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing, one_time
 from local.stripe_simulator.parameters import apply_fields
-from local.stripe_simulator.resources import billing, catalog, payment_methods
+from local.stripe_simulator.resources import billing, catalog, payment_methods, proration
 from local.stripe_simulator.resources.events import emit
 from local.stripe_simulator.resources.periods import period_end, set_period
 from local.stripe_simulator.resources.status import ENDED, end
@@ -179,6 +179,10 @@ def cancel(call: Call, reason: str = "cancellation_requested") -> StripeObject:
     subscription = call.store.subscriptions.get(call.ids["id"])
     if subscription["status"] in ENDED:
         raise ApiError(f"No such subscription: '{subscription['id']}'", status=404, code="resource_missing", param="id")
+    if call.params.get("prorate"):
+        billing.add_pending(call, subscription, proration.credits_for(call, subscription, call.now))
+    if call.params.get("invoice_now") and call.simulator.pending_lines.get(subscription["id"]):
+        billing.bill_now(call, subscription, [])
     billing.stop_collecting(call, subscription)
     return end(call, subscription, reason, call.params.get("cancellation_details", {}))
 
