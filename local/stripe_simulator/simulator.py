@@ -53,7 +53,15 @@ class Simulator:
         # Subscription id to the invoice because of which it is paused.
         self.payment_pauses: dict[str, str] = {}
         self.billing = BillingSettings()
-        self.due_changes = DueChanges(self.pause_ends, self.phase_starts, self.pause_plans, self.invoice_moments)
+        # Subscription id to the time at which the end of its trial, or of its schedule, is announced.
+        self.trial_notices: dict[str, int] = {}
+        self.expiry_notices: dict[str, int] = {}
+        # Subscription id to the end of the trial that was announced last.
+        self.announced_trials: dict[str, int] = {}
+        self.due_changes = DueChanges(
+            *(self.pause_ends, self.phase_starts, self.pause_plans, self.invoice_moments),
+            *(self.trial_notices, self.expiry_notices),
+        )
         # `account` and `context` of events, as an endpoint of a Connect platform or of an organization gets them.
         self.origin: dict[str, str] = {}
         self.deleted_customers: dict[str, StripeObject] = {}

@@ -14,6 +14,7 @@ from local.stripe_simulator.simulator import BillingSettings, PortalVisit, Simul
 _FORMAT = 2
 # Attributes of the simulator that are JSON as they are.
 _PLAIN = (
+    *("trial_notices", "expiry_notices", "announced_trials"),
     *(
         "pause_ends",
         "phase_starts",
@@ -74,7 +75,7 @@ def _restore(simulator: Simulator, content: dict[str, Any]) -> None:
     for name in _PLAIN:
         # In place, because the queue of due changes reads the same hashes.
         own = getattr(simulator, name)
-        own.extend(content[name]) if isinstance(own, list) else own.update(content[name])
+        own.extend(content.get(name, [])) if isinstance(own, list) else own.update(content.get(name, {}))
     simulator.billing = BillingSettings(**content["billing"])
     for key, visit in content["visits"].items():
         session = store.portal_sessions.find(visit["session"]["id"]) or visit["session"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.stripe_simulator import api, checkout
+from local.stripe_simulator.resources import status
 from local.stripe_simulator.resources.events import snapshot
 from local.stripe_simulator.simulator import Call, Simulator
 from tests.simulator_in_process import Params, SimulatorInProcess
@@ -278,6 +279,11 @@ def _schedules(recorder: Recorder, customer: str, prices: Prices) -> None:
     recorder.wait(40 * _DAY)
     recorder.send("GET", f"subscriptions/{subscription}", {"expand[0]": "schedule"})
     recorder.send("POST", f"subscription_schedules/{schedule}/release")
+    for reason in ("cancellation_requested", "payment_failed"):
+        ended = recorder.create("subscriptions", {"customer": customer, "items[0][price]": prices.monthly})
+        recorder.send("POST", "subscription_schedules", {"from_subscription": ended})
+        status.end(Call(recorder.simulator), recorder.simulator.store.subscriptions.get(ended), reason)
+    recorder.keep_events()
     _planned_pause(recorder, customer, prices)
 
 
@@ -293,7 +299,7 @@ def _planned_pause(recorder: Recorder, customer: str, prices: Prices) -> None:
     }
     schedule = recorder.create("subscription_schedules", {"from_subscription": subscription, **plan})
     recorder.send("POST", f"subscription_schedules/{schedule}", {"end_behavior": "cancel"})
-    for days in (2, 8, 40):
+    for days in (2, 8, 14, 26):
         recorder.wait(days * _DAY)
         recorder.send("GET", f"subscription_schedules/{schedule}")
 

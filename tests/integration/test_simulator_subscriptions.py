@@ -241,7 +241,9 @@ def test_a_trial_that_ends_without_a_card_pauses_if_it_was_asked_to(
     trial = subscribe(customer=without_card, trial_period_days=7, trial_settings=settings)
     now_ended = subscribe(customer=without_card, trial_period_days=7, trial_settings=settings)
     assert client.v1.subscriptions.update(now_ended.id, {"trial_end": "now"}).status == "paused"
-    assert set(last_events(client, 2)) == {"customer.subscription.paused", "customer.subscription.updated"}
+    assert set(last_events(client, 3)) == {
+        *("customer.subscription.paused", "customer.subscription.updated", "customer.subscription.trial_will_end")
+    }
     simulator.admin("POST", "clock", {"now": trial.trial_end or 0})
     paused = client.v1.subscriptions.retrieve(trial.id).to_dict()
     assert paused["status_details"]["paused"]["subscription"]["type"] == "trial_end_without_payment_method"

@@ -56,14 +56,85 @@ def emit(call: Call, kind: str, subject: StripeObject, previous: StripeObject | 
     }
     simulator.store.events.remove_before(now - thin_events.KEPT_SECONDS)
     simulator.store.events.add(event)
-    if subject["object"] == "subscription":
-        simulator.due_changes.add(subject)
     send(simulator, event, _subscribed(_endpoints(simulator, "snapshot"), kind))
     thin_destinations = _endpoints(simulator, "thin")
     if thin_destinations:
         for thin in thin_events.thin_events_of(event):
             send_thin(simulator, thin, _subscribed(thin_destinations, thin["type"]))
+    if subject["object"] == "subscription":
+        _plan_trial_notice(call, subject, previous or {})
+        simulator.due_changes.add(subject)
+    elif subject["object"] == "subscription_schedule":
+        _plan_expiry_notice(call, subject)
     return event
+
+
+# What Stripe announces ahead of time.
+
+_TRIAL_NOTICE_SECONDS = 3 * 86_400
+_EXPIRY_NOTICE_SECONDS = 7 * 86_400
+
+
+def _plan_trial_notice(call: Call, subscription: StripeObject, previous: StripeObject) -> None:
+    """Plan the notice of a trial's end; send it at once when the end is near, or came early.
+
+    Source: stripe-node 23.1.0, `CustomerSubscriptionTrialWillEndEvent`. Whether a trial that was announced and then
+    ended early is announced again is not documented: here it is not.
+    """
+    simulator, name = call.simulator, subscription["id"]
+    end = previous.get("trial_end") or subscription["trial_end"]
+    ended_early = previous.get("status") == "trialing" and end and end > call.now and not subscription["ended_at"]
+    if subscription["status"] == "trialing":
+        end = subscription["trial_end"]
+        simulator.trial_notices[name] = end - _TRIAL_NOTICE_SECONDS
+    elif ended_early:
+        simulator.trial_notices[name] = call.now
+    else:
+        simulator.trial_notices.pop(name, None)
+        return
+    if simulator.announced_trials.get(name) == end:
+        del simulator.trial_notices[name]
+    elif simulator.trial_notices[name] <= call.now:
+        _announce_trial_end(call, subscription, end)
+
+
+def _announce_trial_end(call: Call, subscription: StripeObject, end: int) -> None:
+    call.simulator.announced_trials[subscription["id"]] = end
+    del call.simulator.trial_notices[subscription["id"]]
+    emit(call, "customer.subscription.trial_will_end", subscription)
+
+
+def _plan_expiry_notice(call: Call, schedule: StripeObject) -> None:
+    """Plan the notice of a schedule's end seven days before it; a schedule that ends earlier has none.
+
+    Source of the seven days: stripe-node 23.1.0, `SubscriptionScheduleExpiringEvent`.
+    """
+    notices, name = call.simulator.expiry_notices, schedule["subscription"] or schedule["released_subscription"]
+    moment = schedule["phases"][-1]["end_date"] - _EXPIRY_NOTICE_SECONDS
+    if schedule["status"] == "active" and moment > call.now:
+        notices[name] = moment
+        call.simulator.due_changes.add(call.store.subscriptions.get(name))
+    else:
+        notices.pop(name or "", None)
+
+
+def announce_due(call: Call, subscription: StripeObject) -> bool:
+    """Send the notice about a subscription that is due; returns whether there was one."""
+    simulator, name = call.simulator, subscription["id"]
+    if simulator.trial_notices.get(name, call.now + 1) <= call.now:
+        _announce_trial_end(call, subscription, subscription["trial_end"])
+        return True
+    if simulator.expiry_notices.get(name, call.now + 1) <= call.now:
+        del simulator.expiry_notices[name]
+        schedule = call.store.subscription_schedules.find(subscription["schedule"] or "")
+        if schedule:
+            emit(call, "subscription_schedule.expiring", schedule)
+        simulator.due_changes.add(subscription)
+        return True
+    return False
+
+
+# Deliveries.
 
 
 def send_again(simulator: Simulator, event_id: str, names: list[str]) -> None:

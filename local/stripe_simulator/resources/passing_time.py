@@ -11,7 +11,7 @@ from local.stripe_simulator.resources import (
     subscription_schedules,
     subscriptions,
 )
-from local.stripe_simulator.resources.events import emit, emit_update, snapshot
+from local.stripe_simulator.resources.events import announce_due, emit, emit_update, snapshot
 from local.stripe_simulator.resources.periods import period_end, set_period
 from local.stripe_simulator.resources.subscription_changes import end_trial
 from local.stripe_simulator.simulator import Call, Simulator
@@ -45,6 +45,8 @@ def advance_test_clock(simulator: Simulator, clock: StripeObject, target: int) -
 
 
 def _carry_out(call: Call, subscription: StripeObject) -> None:
+    if announce_due(call, subscription):
+        return
     if subscription["cancel_at"] and subscription["cancel_at"] <= call.now:
         subscriptions.cancel(call.about(subscription["id"]))
     elif call.simulator.pause_ends.get(subscription["id"], call.now + 1) <= call.now:

@@ -17,8 +17,23 @@ def end(call: Call, subscription: StripeObject, reason: str, details: dict[str, 
     subscription["canceled_at"] = subscription["canceled_at"] or call.now
     subscription["cancellation_details"] |= {"reason": reason, **(details or {})}
     call.simulator.pause_ends.pop(subscription["id"], None)
+    _end_schedule(call, subscription, reason)
     emit(call, "customer.subscription.deleted", subscription)
     return subscription
+
+
+def _end_schedule(call: Call, subscription: StripeObject, reason: str) -> None:
+    """Cancel the schedule of a subscription that ends, unless it ended the subscription itself."""
+    schedule = call.store.subscription_schedules.find(subscription["schedule"] or "")
+    if schedule is None or schedule["status"] != "active":
+        return
+    schedule |= {"status": "canceled", "canceled_at": call.now, "current_phase": None}
+    for moments in (call.simulator.phase_starts, call.simulator.pause_plans):
+        moments.pop(subscription["id"], None)
+    if reason == "payment_failed":
+        emit(call, "subscription_schedule.aborted", schedule)
+    else:
+        emit(call, "subscription_schedule.canceled", schedule)
 
 
 def pause(call: Call, subscription: StripeObject, reason: str) -> StripeObject:
