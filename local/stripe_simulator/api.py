@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from stripe.params import billing_portal as portal
 from stripe.params import checkout, test_helpers
+from stripe.params import entitlements as entitled
 from stripe.params.v2 import core as v2
 
 from local.stripe_simulator import checkout as checkout_sessions
@@ -31,11 +32,13 @@ from local.stripe_simulator.resources import (
     account,
     catalog,
     customers,
+    entitlements,
     event_destinations,
     events,
     invoice_requests,
     invoices,
     payment_methods,
+    product_features,
     subscription_changes,
     subscription_items,
     subscription_schedules,
@@ -94,6 +97,26 @@ ROUTES = [
     ApiRoute("GET", "products/search", catalog.search_products, api.ProductSearchParams),
     ApiRoute("GET", "products/{id}", catalog.retrieve_product, api.ProductRetrieveParams),
     ApiRoute("POST", "products/{id}", catalog.update_product, api.ProductUpdateParams),
+    ApiRoute("POST", "products/{id}/features", product_features.create, api.ProductCreateFeatureParams),
+    ApiRoute("GET", "products/{id}/features", product_features.list_features, api.ProductListFeaturesParams),
+    ApiRoute("GET", "products/{id}/features/{feature}", product_features.retrieve, api.ProductRetrieveFeatureParams),
+    ApiRoute("DELETE", "products/{id}/features/{feature}", product_features.delete, api.ProductDeleteFeatureParams),
+    ApiRoute("POST", "entitlements/features", entitlements.create_feature, entitled.FeatureCreateParams),
+    ApiRoute("GET", "entitlements/features", entitlements.list_features, entitled.FeatureListParams),
+    ApiRoute("GET", "entitlements/features/{id}", entitlements.retrieve_feature, entitled.FeatureRetrieveParams),
+    ApiRoute("POST", "entitlements/features/{id}", entitlements.update_feature, entitled.FeatureUpdateParams),
+    ApiRoute(
+        "GET",
+        "entitlements/active_entitlements",
+        entitlements.list_entitlements,
+        entitled.ActiveEntitlementListParams,
+    ),
+    ApiRoute(
+        "GET",
+        "entitlements/active_entitlements/{id}",
+        entitlements.retrieve_entitlement,
+        entitled.ActiveEntitlementRetrieveParams,
+    ),
     ApiRoute("POST", "prices", catalog.create_price, api.PriceCreateParams),
     ApiRoute("GET", "prices", catalog.list_prices, api.PriceListParams),
     ApiRoute("GET", "prices/search", catalog.search_prices, api.PriceSearchParams),
@@ -192,7 +215,7 @@ ROUTES = [
 ]
 
 _PATTERNS = [
-    (route, re.compile(f"/{route.version}/" + route.path.replace("{id}", r"(?P<id>[^/]+)"))) for route in ROUTES
+    (route, re.compile(f"/{route.version}/" + re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route.path))) for route in ROUTES
 ]
 
 

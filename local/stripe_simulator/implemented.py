@@ -49,6 +49,12 @@ PARAMETERS = {
     "GET /v1/products": f"{_PAGE} active created ids",
     "GET /v1/products/search": _SEARCH,
     "POST /v1/products/{id}": f"{_PRODUCT} default_price",
+    "POST /v1/products/{id}/features": "entitlement_feature",
+    "GET /v1/products/{id}/features": _PAGE,
+    "POST /v1/entitlements/features": "lookup_key metadata name",
+    "GET /v1/entitlements/features": f"{_PAGE} archived lookup_key",
+    "POST /v1/entitlements/features/{id}": "active metadata name",
+    "GET /v1/entitlements/active_entitlements": f"{_PAGE} customer",
     "POST /v1/prices": """
         active billing_scheme currency custom_unit_amount lookup_key metadata nickname product product_data recurring
         tax_behavior tiers tiers_mode transform_quantity unit_amount unit_amount_decimal

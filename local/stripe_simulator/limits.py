@@ -38,6 +38,7 @@ _LENGTHS = {
     "billing_portal/configurations name": 256,
     "coupons name": 40,
     "customers name": 256,
+    "entitlements/features lookup_key": 80,
     "products description": 40_000,
     "subscriptions description": 500,
 }

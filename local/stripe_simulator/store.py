@@ -78,8 +78,8 @@ class StoredObjects:
     def add(self, added: StripeObject) -> StripeObject:
         """Store a new object."""
         self._arrivals += 1
-        # Discounts have no `created`.
-        created = added["created"] if "created" in added else added["start"]
+        # Discounts have no `created`, and features neither that nor a `start`.
+        created = added.get("created") or added.get("start") or 0
         position = (int(created), self._arrivals, str(added["id"]))
         self._objects[added["id"]] = added
         self._positions[added["id"]] = position
@@ -176,6 +176,9 @@ class Store:
     # The thin events of pings, the only ones that are not made of snapshots.
     pings: StoredObjects = field(default_factory=lambda: StoredObjects("event"))
     test_clocks: StoredObjects = field(default_factory=lambda: StoredObjects("test clock"))
+    features: StoredObjects = field(default_factory=lambda: StoredObjects("feature"))
+    product_features: StoredObjects = field(default_factory=lambda: StoredObjects("product_feature"))
+    entitlements: StoredObjects = field(default_factory=lambda: StoredObjects("active entitlement"))
     events: StoredObjects = field(default_factory=lambda: StoredObjects("event"))
     # Under the id of an object, the fields that it shows only when they are expanded.
     on_demand: StoredObjects = field(default_factory=lambda: StoredObjects("field"))
@@ -184,6 +187,7 @@ class Store:
         """Return the collection that the prefix of an identifier names, for `expand`."""
         return {
             "cus": self.customers,
+            "feat": self.features,
             "prod": self.products,
             "price": self.prices,
             "pm": self.payment_methods,

@@ -71,6 +71,7 @@ def record() -> Recorder:
     _checkout(recorder, customer, prices)
     _lists(recorder, customer)
     _test_clocks(recorder)
+    _entitlements(recorder, customer, prices)
     _event_destinations(recorder)
     recorder.send("DELETE", f"customers/{customer}")
     recorder.send("GET", f"customers/{customer}")
@@ -386,6 +387,22 @@ def _test_clocks(recorder: Recorder) -> None:
     recorder.send("GET", f"test_helpers/test_clocks/{clock}")
     recorder.send("GET", "test_helpers/test_clocks")
     recorder.send("DELETE", f"test_helpers/test_clocks/{clock}")
+
+
+def _entitlements(recorder: Recorder, customer: str, prices: Prices) -> None:
+    recorder.create("subscriptions", {"customer": customer, "items[0][price]": prices.monthly})
+    feature = recorder.create("entitlements/features", {"lookup_key": "sso", "name": "Single sign-on"})
+    recorder.send("POST", f"entitlements/features/{feature}", {"metadata[a]": "b"})
+    recorder.send("GET", f"entitlements/features/{feature}")
+    recorder.send("GET", "entitlements/features")
+    path = f"products/{prices.product}/features"
+    attached = recorder.create(path, {"entitlement_feature": feature})
+    recorder.send("GET", f"{path}/{attached}")
+    recorder.send("GET", path)
+    expanded = {"customer": customer, "expand[0]": "data.feature"}
+    (entitlement,) = recorder.send("GET", "entitlements/active_entitlements", expanded)["data"]
+    recorder.send("GET", f"entitlements/active_entitlements/{entitlement['id']}")
+    recorder.send("DELETE", f"{path}/{attached}")
 
 
 def _event_destinations(recorder: Recorder) -> None:

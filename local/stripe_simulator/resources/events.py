@@ -9,6 +9,7 @@ from local.stripe_simulator.deliveries import Delivery
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.expansion import MOST_EMBEDDED, with_first_items
 from local.stripe_simulator.resources import thin_events
+from local.stripe_simulator.resources.entitlements import changed_summary
 from local.stripe_simulator.simulator import Call, Simulator
 from local.stripe_simulator.store import StripeObject, new_id
 from local.stripe_simulator.versions import CURRENT, before, shape_of
@@ -64,6 +65,10 @@ def emit(call: Call, kind: str, subject: StripeObject, previous: StripeObject | 
     if subject["object"] == "subscription":
         _plan_trial_notice(call, subject, previous or {})
         simulator.due_changes.add(subject)
+        # Nobody is entitled to anything while no product has a feature.
+        summary = changed_summary(call, subject["customer"]) if len(call.store.product_features) else None
+        if summary:
+            emit(call, "entitlements.active_entitlement_summary.updated", summary)
     elif subject["object"] == "subscription_schedule":
         _plan_expiry_notice(call, subject)
     return event
