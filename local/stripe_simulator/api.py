@@ -97,6 +97,7 @@ ROUTES = [
     ApiRoute("GET", "products/search", catalog.search_products, api.ProductSearchParams),
     ApiRoute("GET", "products/{id}", catalog.retrieve_product, api.ProductRetrieveParams),
     ApiRoute("POST", "products/{id}", catalog.update_product, api.ProductUpdateParams),
+    ApiRoute("DELETE", "products/{id}", catalog.delete_product, api.ProductDeleteParams),
     ApiRoute("POST", "products/{id}/features", product_features.create, api.ProductCreateFeatureParams),
     ApiRoute("GET", "products/{id}/features", product_features.list_features, api.ProductListFeaturesParams),
     ApiRoute("GET", "products/{id}/features/{feature}", product_features.retrieve, api.ProductRetrieveFeatureParams),
@@ -125,6 +126,11 @@ ROUTES = [
     ApiRoute("POST", "coupons", catalog.create_coupon, api.CouponCreateParams),
     ApiRoute("GET", "coupons", catalog.list_coupons, api.CouponListParams),
     ApiRoute("GET", "coupons/{id}", catalog.retrieve_coupon, api.CouponRetrieveParams),
+    ApiRoute("POST", "coupons/{id}", catalog.update_coupon, api.CouponUpdateParams),
+    ApiRoute("DELETE", "coupons/{id}", catalog.delete_coupon, api.CouponDeleteParams),
+    ApiRoute("GET", "promotion_codes", catalog.list_promotion_codes, api.PromotionCodeListParams),
+    ApiRoute("GET", "promotion_codes/{id}", catalog.retrieve_promotion_code, api.PromotionCodeRetrieveParams),
+    ApiRoute("POST", "promotion_codes/{id}", catalog.update_promotion_code, api.PromotionCodeUpdateParams),
     ApiRoute("POST", "promotion_codes", catalog.create_promotion_code, api.PromotionCodeCreateParams),
     ApiRoute("POST", "subscriptions", subscriptions.create, api.SubscriptionCreateParams),
     ApiRoute("GET", "subscriptions", subscriptions.list_subscriptions, api.SubscriptionListParams),
@@ -321,7 +327,7 @@ _OK = 200
 
 def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
     portal_configurations.check_pause_version(tree, call.version, call.now)
-    versions.todays_parameters(tree, route.name, call.version)
+    versions.todays_parameters(tree, route.name, call.version, call.store)
     params = parameters.check(tree, route.shape)
     check_implemented(params, route.name)
     if route.method == "POST":

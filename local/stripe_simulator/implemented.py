@@ -66,6 +66,9 @@ PARAMETERS = {
         amount_off currency duration duration_in_months id max_redemptions metadata name percent_off redeem_by
     """,
     "GET /v1/coupons": f"{_PAGE} created",
+    "POST /v1/coupons/{id}": "metadata name",
+    "GET /v1/promotion_codes": f"{_PAGE} active code coupon created customer",
+    "POST /v1/promotion_codes/{id}": "active metadata",
     "POST /v1/promotion_codes": "active code customer metadata promotion",
     "POST /v1/subscriptions": f"{_SUBSCRIPTION} backdate_start_date billing_mode currency customer trial_period_days",
     "GET /v1/subscriptions": f"{_PAGE} collection_method created customer price status test_clock",

@@ -169,6 +169,8 @@ class Store:
     portal_sessions: StoredObjects = field(default_factory=lambda: StoredObjects("session"))
     checkout_sessions: StoredObjects = field(default_factory=lambda: StoredObjects("checkout.session"))
     coupons: StoredObjects = field(default_factory=lambda: StoredObjects("coupon"))
+    # What they discount goes on being discounted.
+    deleted_coupons: StoredObjects = field(default_factory=lambda: StoredObjects("coupon"))
     promotion_codes: StoredObjects = field(default_factory=lambda: StoredObjects("promotion code"))
     discounts: StoredObjects = field(default_factory=lambda: StoredObjects("discount"))
     webhook_endpoints: StoredObjects = field(default_factory=lambda: StoredObjects("webhook endpoint"))
@@ -206,6 +208,11 @@ class Store:
             return None
         every = map(self.subscriptions.get, (name for _, _, name in self.subscriptions.positions()))
         return next((one for one in every if any(item["id"] == item_id for item in one["items"]["data"])), None)
+
+    def redeemed_coupon(self, coupon_id: str, moment: int) -> StripeObject | None:
+        """Return the coupon that had an id at a time (Unix seconds); it may have been deleted, and replaced, since."""
+        coupon = self.coupons.find(coupon_id)
+        return coupon if coupon and coupon["created"] <= moment else self.deleted_coupons.find(coupon_id)
 
     def test_clock_of(self, object_id: str) -> StripeObject | None:
         """Return the test clock of a customer, or of something that is a customer's."""

@@ -11,6 +11,7 @@ them there (`billing_mode`, `customer_account` and the periods of items have bee
 """
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +21,7 @@ from stripe.params import WebhookEndpointCreateParams
 
 from local.stripe_simulator.errors import ApiError, missing, not_implemented, unknown
 from local.stripe_simulator.parameters import Tree, literals_of
+from local.stripe_simulator.plans import plan_of
 from local.stripe_simulator.store import Store, StripeObject
 
 CURRENT = "2026-10-28.endive"
@@ -52,6 +54,10 @@ def before(version: str, release: str) -> bool:
 Older = Callable[[StripeObject, StripeObject, Store], None]
 
 
+# From (the parameters of an older version, which it changes, the account's objects).
+Request = Callable[[Tree, Store], None]
+
+
 @dataclass(frozen=True)
 class Release:
     """What one version of the API changed.
@@ -65,7 +71,7 @@ class Release:
     added: Mapping[str, str] = field(default_factory=dict)
     older: Mapping[str, Older] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
-    request: Mapping[str, Callable[[Tree], None]] = field(default_factory=dict)
+    request: Mapping[str, Request] = field(default_factory=dict)
     routes: frozenset[str] = frozenset()
 
 
@@ -87,16 +93,16 @@ def _old_ui_mode(node: StripeObject, today: StripeObject, _: Store) -> None:
 
 
 def _discount_with_coupon(node: StripeObject, today: StripeObject, store: Store) -> None:
-    node["coupon"] = _whole(today["source"]["coupon"], store)
+    node["coupon"] = _whole(today["source"]["coupon"], today["start"], store)
 
 
 def _promotion_code_with_coupon(node: StripeObject, today: StripeObject, store: Store) -> None:
-    node["coupon"] = _whole(today["promotion"]["coupon"], store)
+    node["coupon"] = _whole(today["promotion"]["coupon"], today["created"], store)
 
 
-def _whole(coupon: str | StripeObject, store: Store) -> StripeObject:
+def _whole(coupon: str | StripeObject, redeemed: int, store: Store) -> StripeObject | None:
     """Return a coupon that is given by its id, or whole because the request expanded it."""
-    return copy.deepcopy(store.coupons.get(coupon) if isinstance(coupon, str) else coupon)
+    return copy.deepcopy(store.redeemed_coupon(coupon, redeemed) if isinstance(coupon, str) else coupon)
 
 
 def _period_and_discount(node: StripeObject, today: StripeObject, store: Store) -> None:
@@ -143,6 +149,25 @@ def _invoice_before_basil(node: StripeObject, today: StripeObject, store: Store)
     _single_discount(node, today, store)
 
 
+def _line_before_basil(node: StripeObject, today: StripeObject, store: Store) -> None:
+    """Add what `parent`, `pricing` and `taxes` took the place of."""
+    parent = today["parent"] or {}
+    of_item = parent.get("subscription_item_details")
+    details = of_item or parent.get("invoice_item_details") or {}
+    name = ((today["pricing"] or {}).get("price_details") or {}).get("price")
+    price = store.prices.find(name) if isinstance(name, str) else name
+    node["price"] = copy.deepcopy(price)
+    node["plan"] = plan_of(price) if price and price["recurring"] else None
+    node["type"] = "subscription" if of_item else "invoiceitem"
+    node |= {"proration": bool(details.get("proration")), "proration_details": details.get("proration_details")}
+    node["proration_details"] = node["proration_details"] or {"credited_items": None}
+    for field_name in ("invoice_item", "subscription_item"):
+        if details.get(field_name):
+            node[field_name] = details[field_name]
+    node |= {"amount_excluding_tax": today["amount"], "tax_amounts": [], "tax_rates": []}
+    node["unit_amount_excluding_tax"] = (today["pricing"] or {}).get("unit_amount_decimal")
+
+
 def _with_aggregate_usage(node: StripeObject, today: StripeObject, _: Store) -> None:
     """Add how metered usage was summed up: `sum` was the default."""
     holder, todays = (node.get("recurring"), today.get("recurring")) if today["object"] == "price" else (node, today)
@@ -183,7 +208,7 @@ def _schedule_with_billing(node: StripeObject, today: StripeObject, _: Store) ->
 # What requests looked like.
 
 
-def _anchor_into_hash(tree: Tree) -> None:
+def _anchor_into_hash(tree: Tree, _: Store) -> None:
     anchor = tree.get("billing_cycle_anchor")
     if isinstance(anchor, dict):
         raise ApiError(f"Invalid string: {anchor}", param="billing_cycle_anchor")
@@ -191,49 +216,68 @@ def _anchor_into_hash(tree: Tree) -> None:
         tree["billing_cycle_anchor"] = {"type": anchor}
 
 
-def _without_card(tree: Tree) -> None:
+def _without_card(tree: Tree, _: Store) -> None:
     """Take out `payment_method_types`, which this release replaced, where they say what the simulator does anyway."""
     kinds = tree.pop("payment_method_types", {})
     if kinds and list(kinds.values()) != ["card"]:
         raise not_implemented("payment_method_types")
 
 
-def _classic_by_default(tree: Tree) -> None:
+def _classic_by_default(tree: Tree, _: Store) -> None:
     """New subscriptions were classic (docs.stripe.com/changelog/clover/2025-09-30/billing-mode-default-flexible)."""
     tree.setdefault("billing_mode", {"type": "classic"})
 
 
-def _checkout_classic_by_default(tree: Tree) -> None:
+def _checkout_classic_by_default(tree: Tree, store: Store) -> None:
     if tree.get("mode") == "subscription":
-        _classic_by_default(tree.setdefault("subscription_data", {}))
+        _classic_by_default(tree.setdefault("subscription_data", {}), store)
 
 
-def _coupon_into_promotion(tree: Tree) -> None:
+def _coupon_into_promotion(tree: Tree, _: Store) -> None:
     if "coupon" not in tree:
         raise missing("coupon")
     tree["promotion"] = {"type": "coupon", "coupon": tree.pop("coupon")}
 
 
-def _coupon_into_discounts(tree: Tree) -> None:
+def _coupon_into_discounts(tree: Tree, _: Store) -> None:
     for name in ("coupon", "promotion_code"):
         if name in tree:
             given = tree.pop(name)
             tree["discounts"] = {"0": {name: given}} if given else ""
 
 
-def _cancel_at_is_a_time(tree: Tree) -> None:
+def _cancel_at_is_a_time(tree: Tree, _: Store) -> None:
     given = tree.get("cancel_at")
     if given in {"max_period_end", "min_period_end"}:
         raise ApiError(f"Invalid integer: {given}", code="parameter_invalid_integer", param="cancel_at")
 
 
-def _features_into_marketing(tree: Tree) -> None:
+def _features_into_marketing(tree: Tree, _: Store) -> None:
     if "features" in tree:
         tree["marketing_features"] = tree.pop("features")
 
 
-def _no_flow(kind: str) -> Callable[[Tree], None]:
-    def check(tree: Tree) -> None:
+_ITERATIONS = re.compile(r"[1-9][0-9]{0,3}")
+
+
+def _iterations_into_duration(tree: Tree, store: Store) -> None:
+    """Count a phase in intervals of its first price, instead of in iterations of it."""
+    phases = tree.get("phases")
+    for phase in phases.values() if isinstance(phases, dict) else ():
+        if not isinstance(phase, dict) or "iterations" not in phase:
+            continue
+        items: Tree = phase.get("items") or {}
+        item: Tree = next(iter(items.values()), {})
+        price = store.prices.find(item.get("price") or item.get("plan") or "")
+        iterations = phase.pop("iterations")
+        if not price or not price["recurring"] or not _ITERATIONS.fullmatch(str(iterations)):
+            raise ApiError(f"Invalid integer: {iterations}", code="parameter_invalid_integer", param="phases")
+        count = int(iterations) * price["recurring"]["interval_count"]
+        phase["duration"] = {"interval": price["recurring"]["interval"], "interval_count": str(count)}
+
+
+def _no_flow(kind: str) -> Request:
+    def check(tree: Tree, _: Store) -> None:
         flow = tree.get("flow_data")
         if isinstance(flow, dict) and flow.get("type") == kind:
             raise ApiError(f"Invalid flow_data[type]: {kind}", param="flow_data[type]")
@@ -389,6 +433,7 @@ RELEASES = (
         request={
             _SUBSCRIPTIONS: _classic_by_default,
             _CHECKOUT_SESSIONS: _checkout_classic_by_default,
+            **_both(_SCHEDULE, _SCHEDULES, _iterations_into_duration),
             "POST /v1/promotion_codes": _coupon_into_promotion,
         },
     ),
@@ -435,11 +480,13 @@ RELEASES = (
         "2025-03-31.basil",
         added={
             "checkout.session": "permissions",
-            "invoice": "parent payments total_taxes",
+            "invoice": "amount_overpaid confirmation_secret parent payments total_taxes",
+            "line_item": "parent pricing taxes",
             "subscription_item": "current_period_end current_period_start",
         },
         older={
             "invoice": _invoice_before_basil,
+            "line_item": _line_before_basil,
             **_both("plan", "price", _with_aggregate_usage),
             "subscription": _period_and_discount,
             "subscription_item": _with_thresholds,
@@ -506,7 +553,7 @@ def has_route(operation: str, version: str) -> bool:
     return not any(operation in release.routes for release in _newer(version))
 
 
-def todays_parameters(tree: Tree, operation: str, version: str) -> None:
+def todays_parameters(tree: Tree, operation: str, version: str, store: Store) -> None:
     """Bring a request of an older version into today's form; raises Stripe's errors for what it does not have yet."""
     for release in _newer(version):
         for scope in ("*", operation):
@@ -516,7 +563,7 @@ def todays_parameters(tree: Tree, operation: str, version: str) -> None:
                     raise unknown(param)
     for release in reversed(_newer(version)):
         if operation in release.request:
-            release.request[operation](tree)
+            release.request[operation](tree, store)
 
 
 @cache

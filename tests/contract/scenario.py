@@ -128,7 +128,13 @@ def _catalog(recorder: Recorder) -> Prices:
     coupon = recorder.create("coupons", {"percent_off": 30, "duration": "repeating", "duration_in_months": 3})
     recorder.create("coupons", {"amount_off": 500, "currency": "eur", "id": "FIVE", "max_redemptions": 5})
     recorder.create("promotion_codes", {"promotion[type]": "coupon", "promotion[coupon]": coupon, "code": "LESS"})
+    code = recorder.send("GET", "promotion_codes", {"code": "LESS"})["data"][0]["id"]
+    recorder.send("POST", f"promotion_codes/{code}", {"active": "false"})
+    recorder.send("GET", f"promotion_codes/{code}")
     recorder.send("GET", f"coupons/{coupon}")
+    recorder.send("POST", f"coupons/{coupon}", {"name": "Less"})
+    recorder.send("DELETE", f"coupons/{coupon}")
+    recorder.send("DELETE", f"products/{recorder.create('products', {'name': 'Bronze'})}")
     for path in (f"products/{product}", f"prices/{yearly}", "products", "prices", "coupons"):
         recorder.send("GET", path)
     recorder.send("GET", "prices", {"expand[0]": "data.tiers", "expand[1]": "data.product"})

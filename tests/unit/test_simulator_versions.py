@@ -153,6 +153,15 @@ FIELDS = [
     ("subscription_schedules/{schedule}", "phases.coupon", "until", "2025-03-31.basil"),
     ("subscription_schedules/{schedule}", "phases.items", "since", "2020-08-27"),
     ("subscription_schedules/{schedule}", "phases.plans", "until", "2020-08-27"),
+    ("invoices/{invoice}", "parent", "since", "2025-03-31.basil"),
+    ("invoices/{invoice}", "total_taxes", "since", "2025-03-31.basil"),
+    ("invoices/{invoice}", "subscription", "until", "2025-03-31.basil"),
+    ("invoices/{invoice}", "paid", "until", "2025-03-31.basil"),
+    ("invoices/{invoice}", "discount", "until", "2025-03-31.basil"),
+    ("invoices/{invoice}", "amount_paid_off_stripe", "since", "2026-05-27.dahlia"),
+    ("invoices/{invoice}", "lines.data.pricing", "since", "2025-03-31.basil"),
+    ("invoices/{invoice}", "lines.data.plan", "until", "2025-03-31.basil"),
+    ("invoices/{invoice}", "lines.data.subscription_item", "until", "2025-03-31.basil"),
     ("products/{product}", "marketing_features", "since", "2024-04-10"),
     ("products/{product}", "features", "until", "2024-04-10"),
     ("customers/{customer}", "business_name", "since", "2025-09-30.clover"),
@@ -190,6 +199,8 @@ def test_a_field_is_there_in_the_versions_that_have_it(
     shop: Shop, request_path: str, field: str, what: str, boundary: str
 ) -> None:
     names = {name: getattr(shop, name) for name in ("subscription", "customer", "product")}
+    if "{invoice}" in request_path:
+        names["invoice"] = shop.subscribe()["latest_invoice"]
     if "{configuration}" in request_path:
         names["configuration"] = shop.stripe.create("billing_portal/configurations", CONFIGURATION)
     if "{schedule}" in request_path:
@@ -226,6 +237,21 @@ def test_a_promotion_code_names_its_coupon_as_its_version_does(shop: Shop) -> No
     assert (new["promotion"]["coupon"], old["coupon"]["id"], "promotion" in old) == ("FIVE", "FIVE", False)
     refused = shop.stripe.call("POST", "promotion_codes", {"promotion[type]": "coupon"}, version="2025-08-27.basil")
     assert refused.error["message"] == "Received unknown parameter: promotion"
+
+
+def test_an_invoice_before_basil_names_its_subscription_and_the_prices_of_its_lines(shop: Shop) -> None:
+    subscription = shop.subscribe(**{"discounts[0][coupon]": "FIVE"})
+    shop.stripe.call("DELETE", "coupons/FIVE")
+    old = shop.read(f"invoices/{subscription['latest_invoice']}", "2025-02-24.acacia")
+    assert (old["subscription"], old["paid"], old["tax"], old["total_tax_amounts"]) == (
+        *(subscription["id"], True, None, []),
+    )
+    # Of a coupon that was deleted since, too.
+    assert old["discount"]["coupon"]["id"] == "FIVE"
+    (line,) = old["lines"]["data"]
+    (item,) = subscription["items"]["data"]
+    assert (line["type"], line["subscription_item"], line["proration"]) == ("subscription", item["id"], False)
+    assert (line["price"]["id"], line["plan"]["id"], line["plan"]["aggregate_usage"]) == (shop.price, shop.price, None)
 
 
 def test_items_of_different_periods_have_the_narrowest_period_before_basil(shop: Shop) -> None:
@@ -344,6 +370,35 @@ def test_older_versions_name_a_coupon_alone(shop: Shop) -> None:
     assert shop.read(f"subscriptions/{old['id']}", CURRENT)["discounts"] == []
     refused = shop.stripe.call("POST", f"subscriptions/{old['id']}", {"coupon": "FIVE"}, version="2025-03-31.basil")
     assert refused.error["message"] == "Received unknown parameter: coupon"
+
+
+def test_older_versions_count_a_phase_in_iterations(shop: Shop) -> None:
+    quarterly = shop.stripe.create(
+        "prices",
+        {
+            "product": shop.product,
+            "currency": "eur",
+            "unit_amount": 9,
+            "recurring[interval]": "month",
+            "recurring[interval_count]": 3,
+        },
+    )
+    schedule = shop.stripe.create("subscription_schedules", {"from_subscription": shop.subscription})
+    phase = {
+        "phases[0][start_date]": "now",
+        "phases[0][items][0][price]": quarterly,
+        "phases[0][iterations]": 2,
+    }
+    path = f"subscription_schedules/{schedule}"
+    changed = shop.change(path, phase, "2025-08-27.basil")
+    start, end = (changed["phases"][0][name] for name in ("start_date", "end_date"))
+    # Six months, the shortest of which have 181 days.
+    assert 181 <= (end - start) / 86_400 <= 184
+    refused = shop.stripe.call("POST", path, phase)
+    assert refused.error["message"] == "Received unknown parameter: phases[0][iterations]"
+    for wrong in ("0", "x", "9" * 5000):
+        answer = shop.stripe.call("POST", path, phase | {"phases[0][iterations]": wrong}, version="2025-08-27.basil")
+        assert answer.error["code"] == "parameter_invalid_integer"
 
 
 def test_the_anchor_of_an_update_is_a_word_or_a_hash(shop: Shop) -> None:

@@ -77,6 +77,17 @@ def search_products(call: Call) -> StripeObject:
     return search(call, call.store.products, "products")
 
 
+def delete_product(call: Call) -> StripeObject:
+    """`DELETE /v1/products/{id}`, of a product without prices (docs.stripe.com/api/products/delete)."""
+    product = call.store.products.get(call.ids["id"])
+    prices = call.store.prices
+    if any(prices.get(name)["product"] == product["id"] for _, _, name in prices.positions()):
+        raise ApiError("This product cannot be deleted because it has one or more user-created prices.")
+    call.store.products.remove(product["id"])
+    emit(call, "product.deleted", product)
+    return {"id": product["id"], "object": "product", "deleted": True}
+
+
 # Prices.
 
 _PRICE_FIELDS = (
@@ -235,6 +246,26 @@ def retrieve_coupon(call: Call) -> StripeObject:
     return call.store.coupons.get(call.ids["id"])
 
 
+def update_coupon(call: Call) -> StripeObject:
+    """`POST /v1/coupons/{id}`: name and metadata, as nothing else can change."""
+    coupon = call.store.coupons.get(call.ids["id"])
+    before = snapshot(coupon)
+    apply_fields(coupon, call.params, ("name",))
+    emit_update(call, "coupon.updated", before, coupon)
+    return coupon
+
+
+def delete_coupon(call: Call) -> StripeObject:
+    """`DELETE /v1/coupons/{id}`: nobody can redeem it any more; who has, keeps the discount."""
+    coupon = call.store.coupons.get(call.ids["id"])
+    call.store.coupons.remove(coupon["id"])
+    if call.store.deleted_coupons.find(coupon["id"]):
+        call.store.deleted_coupons.remove(coupon["id"])
+    call.store.deleted_coupons.add(coupon)
+    emit(call, "coupon.deleted", coupon)
+    return {"id": coupon["id"], "object": "coupon", "deleted": True}
+
+
 def list_coupons(call: Call) -> StripeObject:
     """`GET /v1/coupons`."""
     return list_page(call.store.coupons, call.params, "/v1/coupons")
@@ -260,7 +291,36 @@ def create_promotion_code(call: Call) -> StripeObject:
         "restrictions": {"first_time_transaction": False, "minimum_amount": None, "minimum_amount_currency": None},
         "times_redeemed": 0,
     }
-    return call.store.promotion_codes.add(code)
+    call.store.promotion_codes.add(code)
+    emit(call, "promotion_code.created", code)
+    return code
+
+
+def retrieve_promotion_code(call: Call) -> StripeObject:
+    """`GET /v1/promotion_codes/{id}`."""
+    return call.store.promotion_codes.get(call.ids["id"])
+
+
+def update_promotion_code(call: Call) -> StripeObject:
+    """`POST /v1/promotion_codes/{id}`."""
+    code = call.store.promotion_codes.get(call.ids["id"])
+    before = snapshot(code)
+    apply_fields(code, call.params, ("active",))
+    emit_update(call, "promotion_code.updated", before, code)
+    return code
+
+
+def list_promotion_codes(call: Call) -> StripeObject:
+    """`GET /v1/promotion_codes`, by code, coupon, customer and whether they are active."""
+    wanted = {name: call.params[name] for name in ("active", "code", "customer") if name in call.params}
+    coupon = call.params.get("coupon")
+
+    def keep(one: StripeObject) -> bool:
+        return all(one[name] == value for name, value in wanted.items()) and (
+            coupon in {None, one["promotion"]["coupon"]}
+        )
+
+    return list_page(call.store.promotion_codes, call.params, "/v1/promotion_codes", keep)
 
 
 def coupon_of(call: Call, given: dict[str, Any], param: str) -> StripeObject:

@@ -154,7 +154,7 @@ def _discounted(call: Call, invoice: StripeObject, subscription: StripeObject) -
     totals = []
     for discount_id in subscription["discounts"]:
         discount = call.store.discounts.find(discount_id)
-        coupon = call.store.coupons.find(discount["source"]["coupon"]) if discount else None
+        coupon = call.store.redeemed_coupon(discount["source"]["coupon"], discount["start"]) if discount else None
         if discount is None or coupon is None or not _applies(call, invoice, subscription, discount, coupon):
             continue
         invoice["discounts"].append(discount_id)

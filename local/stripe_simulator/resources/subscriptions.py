@@ -7,6 +7,7 @@ from typing import Any
 from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing, one_time
 from local.stripe_simulator.parameters import apply_fields
+from local.stripe_simulator.plans import plan_of
 from local.stripe_simulator.resources import billing, catalog, payment_methods, proration
 from local.stripe_simulator.resources.events import emit
 from local.stripe_simulator.resources.periods import period_end, set_period
@@ -324,29 +325,3 @@ def set_price(item: StripeObject, price: StripeObject) -> None:
         item.pop("quantity", None)
     else:
         item.setdefault("quantity", 1)
-
-
-def plan_of(price: StripeObject) -> StripeObject:
-    """Return the plan of a price, which items still carry."""
-    recurring = price["recurring"]
-    return {
-        "id": price["id"],
-        "object": "plan",
-        "active": price["active"],
-        "amount": price["unit_amount"],
-        "amount_decimal": price["unit_amount_decimal"],
-        "billing_scheme": price["billing_scheme"],
-        "created": price["created"],
-        "currency": price["currency"],
-        "interval": recurring["interval"],
-        "interval_count": recurring["interval_count"],
-        "livemode": False,
-        "metadata": price["metadata"],
-        "meter": recurring["meter"],
-        "nickname": price["nickname"],
-        "product": price["product"],
-        "tiers_mode": price["tiers_mode"],
-        "transform_usage": None,
-        "trial_period_days": None,
-        "usage_type": recurring["usage_type"],
-    }
