@@ -19,7 +19,7 @@ from stripe._stripe_object import UntypedStripeObject
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.simulator import Simulator
 from local.stripe_simulator.store import Store, StripeObject
-from local.stripe_simulator.versions import CURRENT, Shape, shape_of
+from local.stripe_simulator.versions import CURRENT, Shape, held_before, shape_of
 
 _DEEPEST = 4
 
@@ -34,28 +34,16 @@ _PRODUCTS = ["features", "subscription_update", "products"]
 def expand(answer: StripeObject, paths: Collection[str], simulator: Simulator, version: str = CURRENT) -> StripeObject:
     """Return a response as a version has it, with every path expanded, and without what is only shown when expanded."""
     shape = shape_of(version, simulator.store, newer_fields=simulator.faults.newer_fields)
-    today, answer = answer, shape(answer)
+    answer = shape(answer)
     if not paths and not _PORTAL.intersection((answer.get("object"), answer.get("url"))):
         return with_first_items(answer)
     result = copy.deepcopy(answer)
     for path in paths:
         parts = path.split(".")
-        # The types do not name what only older versions have, such as the plan of a subscription.
-        field = parts[: 2 if parts[0] == "data" else 1]
-        if _is_there(today, field) or not _is_there(answer, parts):
-            _check_path(answer, path)
+        _check_path(answer, path, version)
         _expand(result, parts, simulator, shape)
     _leave_out(result, [path.split(".") for path in paths])
     return with_first_items(result)
-
-
-def _is_there(node: Any, parts: list[str]) -> bool:
-    """Whether a path leads to a field, or to an id on the way to it."""
-    if isinstance(node, list):
-        return any(_is_there(one, parts) for one in node)
-    if not parts or isinstance(node, str):
-        return True
-    return isinstance(node, dict) and parts[0] in node and _is_there(node[parts[0]], parts[1:])
 
 
 def _expand(node: Any, parts: list[str], simulator: Simulator, shape: Shape) -> None:
@@ -158,7 +146,7 @@ def _leave_out(node: Any, asked: list[list[str]]) -> None:
 # Which paths there are.
 
 
-def _check_path(answer: StripeObject, path: str) -> None:
+def _check_path(answer: StripeObject, path: str, version: str) -> None:
     """Raise Stripe's error for a path that is too deep, or leads to something that cannot be expanded."""
     parts = path.split(".")
     if len(parts) > _DEEPEST:
@@ -172,11 +160,12 @@ def _check_path(answer: StripeObject, path: str) -> None:
         if parts == ["total_count"] and answer["object"] == "search_result":
             return
         if parts[0] != "data" or len(parts) == 1:
-            hint = f" You may want to try expanding 'data.{path}' instead." if expandable(held, parts[0]) else ""
+            is_inside = expandable(held, parts[0], version)
+            hint = f" You may want to try expanding 'data.{path}' instead." if is_inside else ""
             raise _not_expandable(path, hint)
         parts = parts[1:]
     for name in parts:
-        held = expandable(held, name)
+        held = expandable(held, name, version)
         if not held and not answer.get("deleted"):
             raise _not_expandable(path)
 
@@ -194,12 +183,13 @@ class Held:
     in_list: bool = False
 
 
-def expandable(held: Collection[Held], name: str) -> frozenset[Held]:
-    """Return what a field holds when it is expanded; nothing if the objects have no such field."""
+def expandable(held: Collection[Held], name: str, version: str = CURRENT) -> frozenset[Held]:
+    """Return what a field holds when it is expanded; nothing if the objects of a version have no such field."""
     found: set[Held] = set()
     for one in held:
         if not one.in_list:
-            found |= _fields_of(one.kind).get(name, frozenset())
+            older = held_before(version, getattr(one.kind, "OBJECT_NAME", ""), name)
+            found |= _fields_of(one.kind).get(name) or held_of(older or "")
         elif name == "data":
             found.add(Held(one.kind))
     return frozenset(found)

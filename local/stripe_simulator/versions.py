@@ -63,13 +63,15 @@ class Release:
     """What one version of the API changed.
 
     `added` are fields by the kind of object, and `parameters` by operation: separated by blanks, with `a.b` for b in a,
-    in lists too; `*` is any object or operation. `older` gives an object fields from before, and `request` brings the
-    parameters of an older version into this one's form. `routes` are operations that did not exist before.
+    in lists too; `*` is any object or operation. `older` gives an object fields from before; of these, `held` names
+    those that hold objects, with the kind of object. `request` brings the parameters of an older version into this
+    one's form. `routes` are operations that did not exist before.
     """
 
     version: str
     added: Mapping[str, str] = field(default_factory=dict)
     older: Mapping[str, Older] = field(default_factory=dict)
+    held: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     request: Mapping[str, Request] = field(default_factory=dict)
     routes: frozenset[str] = frozenset()
@@ -325,6 +327,7 @@ RELEASES = (
             "subscription_schedule": "pause_schedules",
         },
         older={"subscription": _single_plan},
+        held={"subscription": {"plan": "plan"}},
         parameters={
             _SUBSCRIPTIONS: "items.current_trial trial_settings.end_behavior.billing_cycle_anchor",
             _SUBSCRIPTION: "items.current_trial trial_settings.end_behavior.billing_cycle_anchor",
@@ -424,6 +427,7 @@ RELEASES = (
             "subscription_schedule": "billing_mode.flexible",
         },
         older={"discount": _discount_with_coupon, "promotion_code": _promotion_code_with_coupon},
+        held={"discount": {"coupon": "coupon"}, "promotion_code": {"coupon": "coupon"}},
         parameters={
             **_both(_CONFIGURATION, _CONFIGURATIONS, f"{_UPDATE_FEATURE}.trial_update_behavior"),
             **_both("POST /v1/customers", "POST /v1/customers/{id}", "business_name individual_name"),
@@ -491,6 +495,11 @@ RELEASES = (
             "subscription": _period_and_discount,
             "subscription_item": _with_thresholds,
             "subscription_schedule": _schedule_with_thresholds,
+        },
+        held={
+            "invoice": {name: name for name in ("charge", "discount", "payment_intent", "quote", "subscription")},
+            "line_item": {"plan": "plan", "price": "price"},
+            "subscription": {"discount": "discount"},
         },
         request=_both(_SUBSCRIPTION, _SUBSCRIPTIONS, _coupon_into_discounts),
     ),
@@ -564,6 +573,12 @@ def todays_parameters(tree: Tree, operation: str, version: str, store: Store) ->
     for release in reversed(_newer(version)):
         if operation in release.request:
             release.request[operation](tree, store)
+
+
+def held_before(version: str, kind: str, name: str) -> str | None:
+    """Return the kind of object that a field held which only older versions have, if this is one."""
+    found = (release.held.get(kind, {}).get(name) for release in _newer(version))
+    return next((held for held in found if held), None)
 
 
 @cache

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from local.stripe_simulator import versions
+from local.stripe_simulator.resources import events
 from local.stripe_simulator.versions import CURRENT, RELEASES, known_versions
+from shared.stripe.events import SnapshotEvent, SubscriptionEvent, read_event, subscription_event
 from shared.stripe.subscription import read_subscription
 from tests.simulator_in_process import Params, SimulatorInProcess
 
@@ -126,6 +128,42 @@ def test_a_paused_subscription_reads_as_paused_whatever_the_version_says_of_it(s
 
 
 CONFIGURATION = {"name": "Ours", "features[invoice_history][enabled]": "true"}
+
+
+def told_by_every_version(shop: Shop, kind: str) -> dict[str, SubscriptionEvent]:
+    """What this project reads in the newest event of a type, as an endpoint of each version gets it."""
+    simulator = shop.stripe.app.state.simulator
+    stored = simulator.store.events
+    event = next(one for _, _, name in stored.positions()[::-1] if (one := stored.get(name))["type"] == kind)
+    told = {}
+    for version in SINCE_2019:
+        sent = events.in_version(simulator, event, {"api_version": version})
+        assert sent["api_version"] == version
+        read = read_event(json.dumps(sent).encode())
+        assert isinstance(read, SnapshotEvent)
+        told[version] = subscription_event(read)
+    return told
+
+
+def test_the_mirror_learns_the_same_of_a_paused_collection_from_every_version(shop: Shop) -> None:
+    shop.change(f"subscriptions/{shop.subscription}", {"pause_collection": ""})
+    shop.change(f"subscriptions/{shop.subscription}", {"pause_collection[behavior]": "void"})
+    told = told_by_every_version(shop, "customer.subscription.updated")
+    end = told[CURRENT].subscription.current_period_end
+    assert {(one.starts_pause, one.paid_through) for one in told.values()} == {(True, end)}
+
+
+def test_the_mirror_keeps_what_was_paid_before_a_real_pause_whatever_the_version(shop: Shop) -> None:
+    """A pause cuts the period; only what changed says until when it was paid."""
+    subscription = shop.subscribe()
+    end = subscription["items"]["data"][0]["current_period_end"]
+    clock = shop.stripe.app.state.simulator.clock
+    clock.set(NOW + 86_400)
+    shop.change(f"subscriptions/{subscription['id']}/pause")
+    told = told_by_every_version(shop, "customer.subscription.updated")
+    assert {(one.starts_pause, one.paid_through) for one in told.values()} == {(True, end)}
+    assert {one.subscription.current_period_end for one in told.values()} == {NOW + 86_400}
+
 
 # (path of the request, path of the field, first version that has it or, with "until", first that has it no more)
 FIELDS = [
@@ -252,6 +290,16 @@ def test_an_invoice_before_basil_names_its_subscription_and_the_prices_of_its_li
     (item,) = subscription["items"]["data"]
     assert (line["type"], line["subscription_item"], line["proration"]) == ("subscription", item["id"], False)
     assert (line["price"]["id"], line["plan"]["id"], line["plan"]["aggregate_usage"]) == (shop.price, shop.price, None)
+
+
+def test_old_fields_that_hold_objects_can_be_expanded(shop: Shop) -> None:
+    subscription = shop.subscribe(**{"discounts[0][coupon]": "FIVE"})["id"]
+    for path in ("latest_invoice.subscription", "latest_invoice.payment_intent", "discount.coupon", "plan.product"):
+        shop.read(f"subscriptions/{subscription}", "2024-06-20", {"expand[0]": path})
+        refused = shop.stripe.call("GET", f"subscriptions/{subscription}", {"expand[0]": path})
+        assert refused.error["code"] == "property_cannot_be_expanded"
+    nested = shop.read(f"subscriptions/{subscription}", "2024-06-20", {"expand[0]": "latest_invoice.subscription"})
+    assert nested["latest_invoice"]["subscription"]["current_period_end"] == nested["current_period_end"]
 
 
 def test_items_of_different_periods_have_the_narrowest_period_before_basil(shop: Shop) -> None:

@@ -164,11 +164,11 @@ def send_thin(simulator: Simulator, event: StripeObject, destinations: list[Stri
 
 def send(simulator: Simulator, event: StripeObject, endpoints: list[StripeObject]) -> None:
     """Send an event to endpoints, to each in its own version."""
-    deliveries = [Delivery(event, endpoint, _in_version(simulator, event, endpoint)) for endpoint in endpoints]
+    deliveries = [Delivery(event, endpoint, in_version(simulator, event, endpoint)) for endpoint in endpoints]
     simulator.deliveries.send(event, deliveries)
 
 
-def _in_version(simulator: Simulator, event: StripeObject, endpoint: StripeObject) -> StripeObject:
+def in_version(simulator: Simulator, event: StripeObject, endpoint: StripeObject) -> StripeObject:
     """Return an event as an endpoint gets it; it differs in what changed, too, such as the periods of items."""
     version = endpoint.get("api_version") or endpoint.get("snapshot_api_version") or CURRENT
     data = event["data"]
