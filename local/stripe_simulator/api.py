@@ -270,7 +270,7 @@ def _refusal(error: ApiError, request: Request) -> Response:
 
 def _respond(request: Request, body: bytes, simulator: Simulator) -> Response:
     method, path = request.method, request.url.path
-    _check_key(request.headers.get("authorization"))
+    check_key(request.headers.get("authorization"))
     simulator.faults.check_failure(method, path)
     found = find(method, path)
     if found is None:
@@ -394,7 +394,8 @@ _NO_KEY = (
 )
 
 
-def _check_key(authorization: str | None) -> None:
+def check_key(authorization: str | None) -> None:
+    """Raise Stripe's error unless a header names a test key."""
     scheme, _, credentials = (authorization or "").partition(" ")
     key = credentials.strip()
     if scheme.lower() == "basic":

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from local.stripe_simulator import admin, invoice_page
+from local.stripe_simulator import admin, cli_sessions, invoice_page
 from local.stripe_simulator import api as simulator_api
 from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator.errors import unrecognized
@@ -91,6 +91,7 @@ def create_app(  # noqa: PLR0913 - the options of the command
     hosts = {host, urlsplit(public_url).hostname or host}
     application = Starlette(
         routes=[
+            *cli_sessions.ROUTES,
             Route("/v1/{path:path}", simulator_api.endpoint, methods=_METHODS),
             Route("/v2/{path:path}", simulator_api.endpoint, methods=_METHODS),
             *admin.ROUTES,

@@ -238,14 +238,19 @@ class Deliveries:
                 self._undelivered.get(delivery.event["id"], set()).discard(delivery.endpoint["id"])
 
 
+def event_headers(body: str, secret: str, now: int) -> dict[str, str]:
+    """Return the headers of a delivery, with its signature at `now` (Unix seconds)."""
+    return {
+        "Content-Type": "application/json; charset=utf-8",
+        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        "Stripe-Signature": stripe.WebhookSignature.generate_signature_header(body, secret, now),
+    }
+
+
 def post_event(event: StripeObject, endpoint: StripeObject, now: int) -> Outcome:
     """Send an event to an endpoint, signed with its secret at `now` (Unix seconds)."""
     body = json.dumps(event, indent=2, ensure_ascii=False)
-    headers = {
-        "Content-Type": "application/json; charset=utf-8",
-        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-        "Stripe-Signature": stripe.WebhookSignature.generate_signature_header(body, endpoint["secret"], now),
-    }
+    headers = event_headers(body, endpoint["secret"], now)
     try:
         with requests.Session() as session:
             session.trust_env = False

@@ -1,7 +1,7 @@
 """The state of one simulator, and what each handler is given of it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
@@ -25,6 +25,10 @@ class Simulator:
         self.receiver_clock = Clock()
         # Where those who keep the receivers' time are told of its changes.
         self.clock_follower: str | None = None
+        # Sessions of `stripe listen`, by the id of their web socket, with the secret that signs what they get.
+        self.cli_sessions: dict[str, str] = {}
+        # Called with each snapshot event.
+        self.listeners: list[Callable[[StripeObject], None]] = []
         self.deliveries = Deliveries(self.clock, self.receiver_clock, lambda: self.faults, retry_seconds)
         self._begin()
 

@@ -62,7 +62,7 @@ class Server:
             "lifespan": "off",
             "date_header": False,
             "server_header": False,
-            "ws": "none",
+            "ws": "wsproto",
         }
         self._server = uvicorn.Server(uvicorn.Config(self._serve, log_level="warning", **settings))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]})

@@ -58,6 +58,8 @@ def emit(call: Call, kind: str, subject: StripeObject, previous: StripeObject | 
     simulator.store.events.remove_before(now - thin_events.KEPT_SECONDS)
     simulator.store.events.add(event)
     send(simulator, event, _subscribed(_endpoints(simulator, "snapshot"), kind))
+    for listener in simulator.listeners:
+        listener(event)
     thin_destinations = _endpoints(simulator, "thin")
     if thin_destinations:
         for thin in thin_events.thin_events_of(event):
