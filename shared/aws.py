@@ -2,10 +2,13 @@
 
 import logging
 import os
-from typing import Any
+from typing import Any, TypeVar
 
+from botocore.client import BaseClient
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.deadline import seconds_left
 
 # At DEBUG they log whole requests and responses, secrets and mails among them, and the root logger may be at DEBUG.
 for _library in ("boto3", "botocore", "urllib3"):
@@ -14,11 +17,49 @@ for _library in ("boto3", "botocore", "urllib3"):
 # botocore's own time-outs are 60 seconds each.
 # Of what nobody waits for.
 AWS_CONFIG = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
-# While a visitor or Stripe waits: a service that hangs is given up after five seconds.
+# While a visitor or Stripe waits. `within_deadline` bounds the sum of several requests.
 REQUEST_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+# A connection and a response, each as late as the time-outs of `REQUEST_CONFIG` allow.
+REQUEST_SECONDS = 3
+# botocore's longest pauses before a second attempt: its own, and what it adds where a service asks for more by a header
+# (botocore/retries/standard.py, ExponentialBackoff).
+_OWN_PAUSE_SECONDS, _ASKED_PAUSE_SECONDS, _PAUSE_HEADER = 1, 5, "x-amz-retry-after"
 
 # Errors that trying again does not fix: a missing permission, a deleted table or bucket. A `HEAD` has only the status.
 _REFUSALS = frozenset({"AccessDenied", "AccessDeniedException", "403", "NoSuchBucket", "ResourceNotFoundException"})
+
+
+_Client = TypeVar("_Client", bound=BaseClient)
+
+
+class DeadlineReached(BotoCoreError):
+    """Raised instead of sending a request that could outlast the invocation's deadline."""
+
+    fmt = "Too little time is left for another request to AWS"
+
+
+def within_deadline(client: _Client) -> _Client:
+    """Have a client with `REQUEST_CONFIG` send nothing, and wait for nothing, that could outlast the deadline.
+
+    It raises `DeadlineReached` instead, or after a first attempt that attempt's error.
+    """
+    # botocore asks the handlers of a service before those of all services, and takes the first result.
+    service, events = client.meta.service_model.service_id.hyphenize(), client.meta.events
+    events.register_first(f"before-send.{service}", _refuse_what_is_too_late)
+    events.register_first(f"needs-retry.{service}", _refuse_a_late_retry)  # type: ignore[arg-type]  # its result counts
+    return client
+
+
+def _refuse_what_is_too_late(**_: object) -> None:
+    if seconds_left() < REQUEST_SECONDS:
+        raise DeadlineReached
+
+
+def _refuse_a_late_retry(response: tuple[Any, Any] | None = None, **_: object) -> bool | None:
+    """Return `False` where there is no time to try again, else `None`: botocore decides."""
+    asked = response[0].headers.get(_PAUSE_HEADER) if response else None
+    pause = _OWN_PAUSE_SECONDS + (_ASKED_PAUSE_SECONDS if asked else 0)
+    return None if seconds_left() >= pause + REQUEST_SECONDS else False
 
 
 def code_of(error: Exception) -> str:

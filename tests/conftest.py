@@ -46,3 +46,17 @@ class _ModuleByModule(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
         return "tests/browser" if module.startswith("tests/browser/") else module
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have measured: `record_property("figures", ...)`, from whichever process."""
+    measured = [
+        figures
+        for report in terminalreporter.getreports("passed")
+        if report.when == "call"
+        for name, figures in report.user_properties
+        if name == "figures"
+    ]
+    if measured:
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(measured))

@@ -16,6 +16,7 @@ from stripe import StripeClient
 from functions.access.lookups import Lookups
 from functions.access.settings import AccessSettings
 from shared.access import CustomerAccess, customer_access
+from shared.deadline import keeping_deadline
 from shared.errors import InvalidRequest
 from shared.identity import User, customer_of_user, identity_of_token, identity_of_user
 from shared.link_token import (
@@ -117,7 +118,7 @@ class AccessAnswers:
             raise _wrong(error) from None
         now = self.clock()
         with ThreadPoolExecutor(_STREAMS) as pool:
-            items = list(pool.map(self._items, request.customers))
+            items = list(pool.map(keeping_deadline(self._items), request.customers))
         return [
             self._decide(customer, mirrored, request.product, now)
             for customer, mirrored in zip(request.customers, items, strict=True)

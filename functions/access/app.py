@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.access.answers import Answer
 from functions.access.wiring import wire
 from shared.access import CustomerAccess
+from shared.deadline import deadline
 from shared.errors import OperatorError, PortalError, Unavailable
 from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of, verified_claims
 
@@ -32,6 +33,8 @@ _NOT_KEPT = {"Cache-Control": "no-store"}
 # How long a browser may keep an answer: a pause counts within half a minute, a payment within seconds.
 GRANTED_SECONDS = 30
 DENIED_SECONDS = 5
+# A page or a server waits for the answer, and has to be able to decide without it.
+REQUEST_SECONDS = 6.5
 # A hundred customers, and a product.
 _MOST_BODY_BYTES = 32_768
 
@@ -55,7 +58,8 @@ class AccessMetric(StrEnum):
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Handle a request of API Gateway's (payload format 2.0)."""
     logger.set_correlation_id(str(event["requestContext"].get("requestId", "")))
-    return app.resolve(event, context)
+    with deadline(REQUEST_SECONDS):
+        return app.resolve(event, context)
 
 
 @app.get("/access")

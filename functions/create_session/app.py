@@ -20,6 +20,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.create_session.visitor_page import Visitor, visitor_page
 from functions.create_session.wiring import wire
+from shared.deadline import deadline
 from shared.errors import ErrorEntry, OperatorError, PortalError, Unavailable
 from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of, verified_claims
 
@@ -40,6 +41,8 @@ _PAGE_HEADERS = {
 # `__Host-`: no other host can set it, and it is sent to this host alone (RFC 6265bis, 4.1.3.2).
 _COOKIE = "__Host-portal-return"
 _COOKIE_SECONDS = 3600
+# A visitor waits ten seconds at most; two are for a cold start and the way there and back.
+REQUEST_SECONDS = 8
 # A request has a dozen short fields and an address.
 _MOST_BODY_BYTES = 16_384
 
@@ -61,7 +64,8 @@ class PortalMetric(StrEnum):
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Handle a request of API Gateway's (payload format 2.0)."""
     logger.set_correlation_id(_request_id(event))
-    return app.resolve(event, context)
+    with deadline(REQUEST_SECONDS):
+        return app.resolve(event, context)
 
 
 @app.get("/portal")

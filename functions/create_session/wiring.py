@@ -4,7 +4,7 @@ import boto3
 
 from functions.create_session.portal_link import PortalLink
 from functions.create_session.settings import CreateSessionSettings
-from shared.aws import REQUEST_CONFIG
+from shared.aws import REQUEST_CONFIG, within_deadline
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 
 
@@ -14,7 +14,7 @@ def wire() -> PortalLink:
     Stripe's client is made with each request, from the secret as it is then.
     """
     settings = CreateSessionSettings.from_environment()
-    client = boto3.client("secretsmanager", config=REQUEST_CONFIG)
+    client = within_deadline(boto3.client("secretsmanager", config=REQUEST_CONFIG))
     return PortalLink(
         settings,
         SecretStore("SECRET_ID", settings.secret_id, StripeSecret, client),

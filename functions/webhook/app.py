@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.webhook.receive import FAILED, LAG, RETRIED, DeadLetterResult, metric_of
 from functions.webhook.wiring import wire
+from shared.deadline import deadline
 from shared.errors import OperatorError, PortalError, Unavailable, UnreadableEvent
 from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of
 from shared.mirror.intake import EventResult
@@ -25,6 +26,10 @@ logger = Logger(service="webhook")
 metrics = Metrics(service="webhook")
 
 _wire = cache(wire)
+# Stripe gets its response within eight seconds, of which a cold start and the way there and back take a part.
+REQUEST_SECONDS = 6.5
+# For the response and the metrics of an invocation that nobody waits for.
+_MARGIN_SECONDS = 2
 # A read of Stripe with its retry, and two requests of DynamoDB.
 LEAST_MILLISECONDS = 10_000
 # Twice a snapshot of ten items, each with 50 keys of the longest metadata on item, price and plan, and what they were.
@@ -39,10 +44,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     To EventBridge a failure means: send it again. To the queue the answer names the messages that stay in it.
     """
     if is_from_settle_queue(event):
-        return _settle(event, context)
+        with deadline(_until_timeout(context)):
+            return _settle(event, context)
     logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
     try:
-        result = _receive(event)
+        with deadline(_until_timeout(context) if is_from_event_bus(event) else REQUEST_SECONDS):
+            result = _receive(event)
     except PortalError as error:
         log_problem(logger, error)
         return _refused(event, error)
@@ -52,6 +59,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     _count(result)
     body = json.dumps({"outcome": result.outcome})
     return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": body}
+
+
+def _until_timeout(context: LambdaContext) -> float:
+    """Return the seconds of an invocation that nobody waits for, so that Lambda does not end it first."""
+    return context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
 
 
 def is_from_settle_queue(event: Mapping[str, Any]) -> bool:

@@ -11,7 +11,8 @@ from botocore.config import Config
 from functions.webhook.receive import Receiver
 from functions.webhook.settings import WebhookSettings
 from functions.webhook.settle import Settler
-from shared.aws import REQUEST_CONFIG
+from shared.aws import REQUEST_CONFIG, REQUEST_SECONDS, within_deadline
+from shared.deadline import leaving
 from shared.mirror.dead_letters import DeadLetterQueue
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror
@@ -41,13 +42,17 @@ class Webhook:
 def wire() -> Webhook:
     """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong."""
     settings = WebhookSettings.from_environment()
-    secrets_manager = boto3.client("secretsmanager", config=REQUEST_CONFIG)
+    secrets_manager = within_deadline(boto3.client("secretsmanager", config=REQUEST_CONFIG))
     secrets = SecretStore("SECRET_ID", settings.secret_id, StripeSecret, secrets_manager)
     signing_secrets = SecretStore("SIGNING_SECRETS_ID", settings.signing_secrets_id, SigningSecrets, secrets_manager)
-    table = MirrorTable(boto3.client("dynamodb", config=MIRROR_CONFIG), settings.table_name)
+    table = MirrorTable(within_deadline(boto3.client("dynamodb", config=MIRROR_CONFIG)), settings.table_name)
 
     def read(subscription_id: str) -> SubscriptionRead:
         return read_from_stripe(stripe_client(secrets.get().api_key, settings.stripe_api_base), subscription_id)
+
+    def read_before_queueing(subscription_id: str) -> SubscriptionRead:
+        with leaving(REQUEST_SECONDS + 1):
+            return read(subscription_id)
 
     limit = cache(lambda: RateLimit(settings.settle_reads_per_second / SETTLING_ENVIRONMENTS))
 
@@ -61,13 +66,13 @@ def wire() -> Webhook:
         return Intake(mirror, lambda: secrets.get().livemode, account)
 
     # Most events need none of these, so no first request waits for them.
-    sqs = cache(lambda: boto3.client("sqs", config=REQUEST_CONFIG))
+    sqs = cache(lambda: within_deadline(boto3.client("sqs", config=REQUEST_CONFIG)))
     dead_letters = DeadLetterQueue(sqs, settings.dead_letter_queue_url)
     settle_queue = SettleQueue(sqs, settings.settle_queue_url)
     return Webhook(
         Receiver(
             signing_secrets,
-            intake(read),
+            intake(read_before_queueing),
             settle_queue,
             dead_letters,
             clock=time.time,

@@ -15,7 +15,9 @@ from typing import Any
 
 import stripe
 from stripe import StripeClient, StripeResponse
+from urllib3 import Timeout
 
+from shared.deadline import seconds_left
 from shared.errors import OperatorError, Unavailable, UnreadableEvent, without_addresses
 from shared.stripe.subscription import Subscription, has_more_items, read_subscription
 
@@ -26,9 +28,11 @@ stripe.enable_telemetry = False
 for _library in ("stripe", "urllib3"):
     logging.getLogger(_library).setLevel(logging.WARNING)
 
-# API Gateway gives up after 30 s and Stripe's webhooks after about 10 s, so one retry has to fit in.
+# Of one attempt, connection and response together. The invocation's deadline may leave less.
 TIMEOUT_SECONDS = 4
 RETRIES = 1
+# Stripe usually responds within half a second, and the library pauses for as long before it tries again.
+LEAST_SECONDS = 0.5
 # Readers of whole lists can wait, and a page of 100 large subscriptions may take Stripe some seconds.
 PATIENT_TIMEOUT_SECONDS = 20
 # How far the answer to a read of one object, and that to a list, may be behind Stripe's own state.
@@ -41,16 +45,43 @@ _PERMISSION = re.compile(r"rak_\w+")
 _OTHER_MODE = re.compile(r"similar object exists in (live|test) mode")
 
 
+class _UntilDeadline(Timeout):
+    """A time-out of so many seconds, which ends with the invocation's deadline at the latest."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(total=seconds)
+        self._seconds = seconds
+
+    def clone(self) -> Timeout:
+        """Return the time-out of one attempt: urllib3 asks for one at each."""
+        return Timeout(total=min(self._seconds, max(seconds_left(), LEAST_SECONDS)))
+
+
+class _PunctualClient(stripe.RequestsClient):
+    """Sends no request that the invocation's deadline leaves no time for, and does not try again then."""
+
+    def request(self, *args: Any, **options: Any) -> Any:
+        """Send one attempt."""
+        if seconds_left() < LEAST_SECONDS:
+            raise stripe.APIConnectionError("Too little time is left for another request")  # type: ignore[no-untyped-call]
+        try:
+            return super().request(*args, **options)
+        except stripe.APIConnectionError as error:
+            error.should_retry = error.should_retry and seconds_left() >= 2 * LEAST_SECONDS
+            raise
+
+
 @lru_cache(maxsize=2)
 def stripe_client(api_key: str, api_base: str, timeout: float = TIMEOUT_SECONDS) -> StripeClient:
     """Return the client for a key, the same one (and its connections) as long as the key stays the same.
 
-    `timeout` is in seconds, for one request.
+    `timeout` is in seconds, for one attempt. A request that the deadline leaves no time for fails like one that Stripe
+    did not answer.
     """
     return StripeClient(
         api_key,
         base_addresses={"api": api_base},
-        http_client=stripe.RequestsClient(timeout=timeout),
+        http_client=_PunctualClient(timeout=_UntilDeadline(timeout)),  # type: ignore[arg-type]  # requests takes this too
         max_network_retries=RETRIES,
     )
 

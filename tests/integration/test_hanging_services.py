@@ -1,28 +1,81 @@
-"""A visitor has an answer within 10 seconds, and Stripe within 8, whichever service hangs."""
+"""On real sockets, an answer comes in time whichever service hangs. Time-outs and deadlines are a tenth as long.
+
+All combinations are in `test_slow_dependencies.py`, where no time passes.
+"""
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from botocore.config import Config
 
+from functions.create_session import app as create_session_app
+from functions.create_session import wiring as create_session_wiring
+from functions.webhook import app as webhook_app
+from functions.webhook import wiring as webhook_wiring
+from shared import aws as shared_aws
+from shared.stripe import gateway
 from tests.integration.conftest import Api
 from tests.integration.test_webhook import event, signed
 
-VISITOR_SECONDS, WEBHOOK_SECONDS = 10, 8
+# Half a second of each is for a busy machine.
+VISITOR_SECONDS, WEBHOOK_SECONDS = 1.5, 1.3
+SECRETS_MANAGER, DYNAMODB, STRIPE = "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_DYNAMODB", "STRIPE_API_BASE"
+# What a service says before it says nothing more.
+BEGINNINGS = {
+    "before its response": b"",
+    "within its response": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
+}
 
 
-@pytest.fixture
-def hanging() -> Iterator[str]:
-    """A service that takes every request and answers none."""
+@pytest.fixture(params=BEGINNINGS)
+def hanging(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A service that takes every request, and hangs before or within its response."""
+    kept: list[socket.socket] = []
+
+    def accept(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                kept.append(listener.accept()[0])
+                kept[-1].send(BEGINNINGS[request.param])
+
     with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
+        threading.Thread(target=accept, args=(listener,), daemon=True).start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+    for each in kept:
+        each.close()
 
 
-@pytest.mark.parametrize("setting", ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "STRIPE_API_BASE"])
-def test_a_visitor_reads_an_apology(api: Api, hanging: str, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
-    monkeypatch.setenv(setting, hanging)
+@pytest.fixture(autouse=True)
+def _a_tenth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(connect_timeout=0.1, read_timeout=0.2, retries={"mode": "standard", "total_max_attempts": 2})
+    for wiring, name in (
+        (create_session_wiring, "REQUEST_CONFIG"),
+        (webhook_wiring, "REQUEST_CONFIG"),
+        (webhook_wiring, "MIRROR_CONFIG"),
+    ):
+        monkeypatch.setattr(wiring, name, config)
+    for module, name in (
+        (create_session_app, "REQUEST_SECONDS"),
+        (webhook_app, "REQUEST_SECONDS"),
+        (shared_aws, "REQUEST_SECONDS"),
+        (shared_aws, "_OWN_PAUSE_SECONDS"),
+        (gateway, "LEAST_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, getattr(module, name) / 10)
+
+
+@pytest.mark.parametrize("settings", [[SECRETS_MANAGER], [STRIPE], [SECRETS_MANAGER, STRIPE]])
+def test_a_visitor_reads_an_apology(
+    api: Api, hanging: str, monkeypatch: pytest.MonkeyPatch, settings: list[str]
+) -> None:
+    for name in settings:
+        monkeypatch.setenv(name, hanging)
     began = time.monotonic()
     answer = api.send("GET /portal", headers={"accept": "text/html", "accept-language": "fr"})
     assert time.monotonic() - began < VISITOR_SECONDS
@@ -31,16 +84,18 @@ def test_a_visitor_reads_an_apology(api: Api, hanging: str, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("setting", "expected"),
+    ("settings", "expected"),
     [
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "secret_unreadable"),
-        ("AWS_ENDPOINT_URL_DYNAMODB", "mirror_unavailable"),
+        ([SECRETS_MANAGER], "secret_unreadable"),
+        ([DYNAMODB], "mirror_unavailable"),
+        ([SECRETS_MANAGER, DYNAMODB], "secret_unreadable"),
     ],
 )
 def test_stripe_is_asked_to_send_an_event_again(
-    api: Api, hanging: str, monkeypatch: pytest.MonkeyPatch, setting: str, expected: str
+    api: Api, hanging: str, monkeypatch: pytest.MonkeyPatch, settings: list[str], expected: str
 ) -> None:
-    monkeypatch.setenv(setting, hanging)
+    for name in settings:
+        monkeypatch.setenv(name, hanging)
     body = json.dumps(event()).encode()
     headers, began = signed(body), time.monotonic()
     answer = api.send("POST /webhooks/stripe", headers=headers, body=body)

@@ -129,6 +129,44 @@ def test_every_module_says_why_it_exists() -> None:
     assert [name for name, tree in MODULES.items() if not ast.get_docstring(tree)] == []
 
 
+# Nobody waits for the audit's single requests.
+WITHOUT_DEADLINE = {"nightly_audit"}
+
+
+def test_a_function_that_somebody_waits_for_keeps_to_one_deadline() -> None:
+    """Its entrance sets the deadline, and none of its clients of AWS can outlast it; Stripe's client never can."""
+    functions = {name.split(".")[1] for name in MODULES if name.startswith("functions.")} - WITHOUT_DEADLINE
+    assert [each for each in functions if "shared.deadline.deadline" not in from_imports(f"functions.{each}.app")] == []
+    unbounded = [
+        f"{name}:{node.lineno}"
+        for name, tree in MODULES.items()
+        if name.split(".")[:1] == ["functions"] and name.split(".")[1:2] != ["nightly_audit"]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "boto3.client" and node not in bounded_clients(tree)
+    ]
+    assert unbounded == []
+
+
+def from_imports(module: str) -> set[str]:
+    """The names that a module imports, with the modules that they come from."""
+    return {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(MODULES[module])
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def bounded_clients(tree: ast.Module) -> list[ast.expr]:
+    """The arguments of `within_deadline`."""
+    return [
+        argument
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "within_deadline"
+        for argument in node.args
+    ]
+
+
 def test_importing_a_function_makes_no_client_and_reads_no_setting() -> None:
     """`boto3.client` and the settings are only reached when an event comes."""
     offenders = [
