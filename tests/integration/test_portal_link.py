@@ -157,7 +157,7 @@ def test_what_a_token_fixes_cannot_be_asked_otherwise(world: World) -> None:
         {"flow": "subscription_cancel"},
         {"flow": "refund"},
         {"flow": ["subscription_cancel"]},
-        {"subscription": "cus_1"},
+        {"subscription": "sub 1"},
         {"locale": "<script>"},
         {"return_url": 7},
         {"amount": 0},
