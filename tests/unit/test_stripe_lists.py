@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -217,6 +218,14 @@ def test_a_read_has_all_items(count: int, requests: int) -> None:
     found = read_from_stripe(canned.client(), "sub_1")
     assert [item.id for item in found.subscription.items] == [f"si_{number}" for number in range(count)]
     assert len(canned.asked) == requests
+
+
+def test_a_read_takes_as_long_as_all_of_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Items are read after their subscription: a change in between must count as newer than both."""
+    canned = CannedStripe(long_subscription(250)[1])
+    clock = SimpleNamespace(monotonic=lambda: float(len(canned.asked)))
+    monkeypatch.setattr("shared.stripe.gateway.time", clock)
+    assert read_from_stripe(canned.client(), "sub_1").took == 4
 
 
 def test_the_pages_of_an_audit_have_all_items_of_each() -> None:

@@ -320,6 +320,12 @@ def test_the_mode_is_the_events_where_the_object_does_not_say(world: World) -> N
     assert world.mirror.events[0].subscription.livemode is False
 
 
+@pytest.mark.parametrize("has_more", [True, False])
+def test_an_event_with_the_first_of_its_items_says_that_there_are_more(world: World, *, has_more: bool) -> None:
+    world.receive(event(snapshot={"items": {"data": [{"id": "si_1"}], "has_more": has_more}}))
+    assert world.mirror.events[0].complete is not has_more
+
+
 def test_a_live_key_takes_live_events_only(world: World) -> None:
     world.livemode = True
     assert world.receive(event(livemode=True)).outcome is Outcome.APPLIED
