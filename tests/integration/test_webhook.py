@@ -384,11 +384,33 @@ def test_one_message_that_fails_keeps_no_other_in_the_queue(world: World, simula
     assert world.settle() == 0
 
 
-def test_a_batch_that_runs_out_of_time_leaves_the_rest_in_the_queue(world: World, simulator: RunningSimulator) -> None:
+def test_a_batch_that_runs_out_of_time_leaves_the_rest_in_the_queue(
+    world: World, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     two_events(world, simulator)
     late = Mock(get_remaining_time_in_millis=lambda: 9_999, function_name="f", memory_limit_in_mb=1)
     record = {"messageId": "m_1", "eventSource": "aws:sqs", "body": "{}", "attributes": {}, "receiptHandle": "r"}
+    begun: list[Any] = []
+    monkeypatch.setattr(webhook_app, "_settle_one", begun.append)
     assert webhook_app.handler({"Records": [record]}, late) == {"batchItemFailures": [{"itemIdentifier": "m_1"}]}
+    assert begun == []
+
+
+def test_reads_that_settle_share_the_rate_of_the_setting(
+    world: World, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[Mock] = []
+
+    def made(rate: float) -> Mock:
+        limits.append(Mock(rate=rate))
+        return limits[-1]
+
+    monkeypatch.setattr(wiring, "RateLimit", made)
+    two_events(world, simulator)
+    assert limits == []
+    assert world.settle() == 1
+    (limit,) = limits
+    assert (limit.rate, limit.wait.call_count) == (10 / wiring.SETTLING_ENVIRONMENTS, 1)
 
 
 def test_a_thin_event_that_stripe_limits_stays_in_the_queue_and_is_no_failure(
