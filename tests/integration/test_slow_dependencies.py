@@ -109,14 +109,14 @@ class Deployment:
             self.post(self.first)
         return self.first | {"id": f"evt_{next(self.numbers)}", "created": self.first["created"] + 1}
 
-    def thin(self) -> dict[str, Any]:
+    def thin(self, subscription: str | None = None) -> dict[str, Any]:
         return {
             "id": f"evt_{next(self.numbers)}",
             "object": "v2.core.event",
             "type": "v1.customer.subscription.updated",
             "created": datetime.fromtimestamp(int(time.time()) - 60, UTC).isoformat(),
             "livemode": False,
-            "related_object": {"id": self.world.subscription, "type": "subscription"},
+            "related_object": {"id": subscription or self.world.subscription, "type": "subscription"},
         }
 
     def post(self, content: dict[str, Any]) -> Answer:
@@ -133,14 +133,14 @@ class Deployment:
             return Answer(503, repr(error))
         return Answer(answer["statusCode"], answer["body"])
 
-    def settle(self) -> Answer:
+    def settle(self, subscription: str | None = None) -> Answer:
         """A batch; the messages that fail come again. Three that hang would take Lambda's time."""
         records = [
             {
                 "messageId": str(number),
                 "receiptHandle": "receipt",
                 "eventSource": "aws:sqs",
-                "body": json.dumps(self.thin()),
+                "body": json.dumps(self.thin(subscription)),
                 "attributes": {"SentTimestamp": str(int(time.time() * 1000)), "ApproximateReceiveCount": "1"},
                 "messageAttributes": {},
             }

@@ -10,6 +10,7 @@ import yaml
 from functions.webhook.wiring import SETTLING_ENVIRONMENTS
 from local.aws.intrinsics import Intrinsics, TemplateLoader
 from shared.access import AccessPolicy
+from tests.permissions import CALLS, DEPLOY, with_table
 
 TEMPLATE: dict[str, Any] = yaml.load((Path(__file__).parents[2] / "template.yaml").read_text(), TemplateLoader)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
@@ -23,37 +24,6 @@ SECRETS = {
     "NightlyAuditFunction": {"Secret"},
 }
 SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
-# What each function may do, and no more.
-RIGHTS = {
-    "AccessFunction": {"secretsmanager:GetSecretValue", "dynamodb:Query", "dynamodb:UpdateItem"},
-    "CreateSessionFunction": {"secretsmanager:GetSecretValue"},
-    "WebhookFunction": {
-        "secretsmanager:GetSecretValue",
-        "dynamodb:GetItem",
-        "dynamodb:UpdateItem",
-        "sqs:SendMessage",
-        "sqs:ChangeMessageVisibility",
-        "sqs:DeleteMessage",
-        "sqs:GetQueueAttributes",
-        "sqs:ReceiveMessage",
-    },
-    "NightlyAuditFunction": {
-        "secretsmanager:GetSecretValue",
-        "ssm:GetParameter",
-        "dynamodb:BatchGetItem",
-        "dynamodb:GetItem",
-        "dynamodb:Scan",
-        "dynamodb:UpdateItem",
-        "s3:AbortMultipartUpload",
-        "s3:GetObject",
-        "s3:ListBucket",
-        "s3:PutObject",
-        "sqs:GetQueueAttributes",
-        "sqs:ReceiveMessage",
-        "ses:SendEmail",
-        "ses:SendRawEmail",
-    },
-}
 
 
 def statements(function: dict[str, Any]) -> list[dict[str, Any]]:
@@ -110,11 +80,52 @@ def test_no_parameter_names_two_senders_or_none(sender: str) -> None:
     assert not re.fullmatch(TEMPLATE["Parameters"]["AuditEmailFrom"]["AllowedPattern"], sender)
 
 
-def test_each_function_may_do_what_it_does_and_no_more() -> None:
-    assert {
-        name: {action for statement in statements(each) for action in listed(statement["Action"])}
-        for name, each in FUNCTIONS.items()
-    } == RIGHTS
+def test_each_function_may_do_what_its_code_does_and_no_more() -> None:
+    """`tests/integration/test_permissions.py` records what the code does."""
+    permitted = {
+        each["Properties"]["Handler"].split(".")[1]: {
+            f"{action} {resource}".strip()
+            for statement in statements(each)
+            for action in listed(statement["Action"])
+            for resource in map(logical_id, listed(statement["Resource"]))
+        }
+        for each in FUNCTIONS.values()
+    }
+    assert permitted == {function: {*calls.aws, *calls.without_call} for function, calls in CALLS.items()}
+
+
+def logical_id(resource: Any) -> str:
+    """Return the resource of this template that an ARN in a policy is of; none for SES's identities."""
+    match resource:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+            return name
+        case {"Fn::GetAtt": str(name)}:
+            return name.partition(".")[0]
+        case {"Fn::Sub": str(text)}:
+            (name,) = {*re.findall(r"\$\{(\w+)(?:\.Arn)?\}", text)} & RESOURCES.keys() or {""}
+            return str(name)
+    raise AssertionError(resource)
+
+
+def test_the_docs_have_the_permissions_that_the_code_needs() -> None:
+    text = DEPLOY.read_text()
+    assert "<!-- permissions -->" in text
+    assert with_table(text) == text, "run `make reference`"
+
+
+def test_concurrency_is_reserved_for_the_functions_that_strangers_reach_and_only_if_asked_for() -> None:
+    """A reservation also keeps others of the account from the rest, so none is made by default; 0 would stop all."""
+    reserved = {name: each["Properties"].get("ReservedConcurrentExecutions") for name, each in FUNCTIONS.items()}
+    reached = {"AccessFunction": "Access", "CreateSessionFunction": "Portal", "WebhookFunction": "Webhook"}
+    assert reserved == {"NightlyAuditFunction": None} | {
+        name: {"Fn::If": [f"Has{part}Reservation", {"Ref": f"{part}ReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}
+        for name, part in reached.items()
+    }
+    for part in reached.values():
+        parameter = TEMPLATE["Parameters"][f"{part}ReservedConcurrency"]
+        assert (parameter["Default"], parameter["MinValue"]) == (0, 0)
+        is_none = {"Fn::Equals": [{"Ref": f"{part}ReservedConcurrency"}, "0"]}
+        assert TEMPLATE["Conditions"][f"Has{part}Reservation"] == {"Fn::Not": [is_none]}
 
 
 def test_each_function_may_read_the_secrets_that_it_uses_and_no_other() -> None:

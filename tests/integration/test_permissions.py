@@ -1,0 +1,136 @@
+"""The calls that each function makes are those that its policy, the Stripe key and the docs are about."""
+
+import time
+from typing import Any
+
+import pytest
+
+from functions.nightly_audit import app as audit_app
+from local.aws.intrinsics import PhysicalNames
+from local.aws.lambda_function import run_durably
+from local.aws.resources import put_parameters
+from local.aws.template import Template
+from tests.integration.conftest import Aws
+from tests.integration.portal_world import ADA, FEATURES, configure
+from tests.integration.simulator_fixtures import RunningSimulator
+from tests.integration.test_slow_dependencies import Deployment, deployment
+from tests.integration.test_webhook import event
+from tests.permissions import CALLS, CallRecorder
+
+__all__ = ["deployment"]
+
+
+KINDS = (
+    "AWS::DynamoDB::Table",
+    "AWS::S3::Bucket",
+    "AWS::SecretsManager::Secret",
+    "AWS::SQS::Queue",
+    "AWS::SSM::Parameter",
+)
+
+
+@pytest.fixture
+def recorder(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> CallRecorder:
+    recorder = CallRecorder()
+    recorder.install(monkeypatch, lambda: simulator.url)
+    for kind in KINDS:
+        for logical_id in aws.template.resources(kind):
+            recorder.logical_ids[aws.template.ref(logical_id)] = logical_id
+    return recorder
+
+
+def use_portal(at: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    at.portal("GET /portal")
+    at.follow(at.world.customer)
+    at.follow(at.newcomer)
+    at.come_back()
+    at.world.post(at.world.token(flow="subscription_cancel", subscription=at.world.subscription))
+    at.sign_in()
+    at.world.post(claims=ADA)
+    # With another price, the session that was begun with the first one is expired.
+    configure(monkeypatch, CHECKOUT_PRICE=another_price(at))
+    at.follow(at.newcomer)
+
+
+def use_access(at: Deployment, _: pytest.MonkeyPatch) -> None:
+    at.ask_access()
+    at.ask_access_of_many()
+    at.portal("GET /access", claims=ADA)
+    # The mirror has an end that Stripe has not, and does not have all items.
+    customer, subscription = subscriber_of_many_items(at)
+    at.post(event(id="evt_ended", snapshot={"id": subscription, "customer": customer, "status": "canceled"}))
+    at.portal("GET /access", headers={"authorization": f"Bearer {at.token(customer, 'access')}"})
+
+
+def use_webhook(at: Deployment, _: pytest.MonkeyPatch) -> None:
+    at.post(at.snapshot())
+    at.post(at.close_event())
+    at.post(at.close_event())
+    at.post(at.snapshot() | {"created": int(time.time()) + 100})
+    at.settle(subscriber_of_many_items(at)[1])
+    at.post(at.snapshot(customer=None))
+    at.settle("sub_missing0")
+
+
+def use_audit(at: Deployment, _: pytest.MonkeyPatch) -> None:
+    customer, subscription = subscriber_of_many_items(at)
+    at.world.stripe.v1.subscriptions.update(subscription, {"pause_collection": {"behavior": "void"}})
+    # A drift, so that the subscription is read by itself and repaired.
+    at.post(event(id="evt_drift", snapshot={"id": subscription, "customer": customer, "status": "past_due"}))
+    at.world.simulator.admin(
+        "POST",
+        "default_configuration",
+        {"features": FEATURES | plan_changes(at), "login_page": {"enabled": True}, "business_profile": {}},
+    )
+    # The customer's payment method is looked up where it is charged soon and the customer is not expanded.
+    soon = at.world.stripe.v1.customers.create({"email": "soon@example.com", "payment_method": "pm_card_visa"})
+    at.world.stripe.v1.subscriptions.create(
+        {"customer": soon.id, "items": [{"price": at.world.price.id}], "trial_period_days": 2}
+    )
+    for names in ("false", "true"):
+        changed = {"AuditNamesCustomers": names, "ReadsPaymentMethods": "true"}
+        parameters = at.aws.template.parameters() | changed
+        put_parameters(
+            Template.load(parameters=parameters, names=PhysicalNames(aws_url=at.aws.url)), at.aws.clients.ssm
+        )
+        run_durably(audit_app.handler, "nightly_audit", {"send_again": True})
+
+
+def plan_changes(at: Deployment) -> Any:
+    product = str(at.world.price.product)
+    recurring: Any = {"interval": "year"}
+    yearly = at.world.stripe.v1.prices.create(
+        {"product": product, "currency": "eur", "unit_amount": 9900, "recurring": recurring}
+    )
+    products = [{"product": product, "prices": [at.world.price.id, yearly.id]}]
+    return {"subscription_update": {"enabled": True, "default_allowed_updates": ["price"], "products": products}}
+
+
+def another_price(at: Deployment) -> str:
+    product = at.world.stripe.v1.products.create({"name": "Silver"}).id
+    recurring: Any = {"interval": "month"}
+    price = at.world.stripe.v1.prices.create(
+        {"product": product, "currency": "eur", "unit_amount": 900, "recurring": recurring}
+    )
+    return price.id
+
+
+def subscriber_of_many_items(at: Deployment) -> tuple[str, str]:
+    """A customer and a subscription, whose items Stripe does not embed all."""
+    customer = at.world.stripe.v1.customers.create({"email": "many@example.com", "payment_method": "pm_card_visa"})
+    items: Any = [{"price": another_price(at)} for _ in range(12)]
+    made = at.world.stripe.v1.subscriptions.create({"customer": customer.id, "items": items})
+    return customer.id, made.id
+
+
+USES = {"create_session": use_portal, "access": use_access, "webhook": use_webhook, "nightly_audit": use_audit}
+
+
+@pytest.mark.parametrize("function", CALLS)
+def test_what_the_code_calls_is_what_is_declared(
+    deployment: Deployment, recorder: CallRecorder, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    recorder.driven = function
+    USES[function](deployment, monkeypatch)
+    assert recorder.aws[function] == CALLS[function].aws
+    assert recorder.stripe[function] == CALLS[function].stripe

@@ -1,0 +1,280 @@
+"""What each function calls: the least that its policy and the Stripe key have to permit, and the tables of the docs.
+
+`tests/integration/test_permissions.py` compares this with the calls that are made, and `tests/unit/test_template.py`
+with the policies of template.yaml and with the docs.
+"""
+
+import re
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from botocore.client import BaseClient
+from requests.adapters import HTTPAdapter
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+DEPLOY = Path(__file__).parents[1] / "docs" / "how-to" / "deploy.md"
+_TABLE = re.compile(r"(?<=<!-- permissions -->\n).*?(?=<!-- end of permissions -->)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """An AWS action and resource is `<action> <logical id>`, a route of Stripe's `<method> <path>`.
+
+    `without_call` are actions that something else than the function's code needs, with what that is.
+    """
+
+    aws: frozenset[str]
+    stripe: frozenset[str]
+    without_call: Mapping[str, str] = field(default_factory=dict)
+
+
+_CUSTOMERS_OF_USER = {
+    "GET /v1/customers",
+    "GET /v1/customers/search",
+    "GET expanded subscriptions",
+    "POST /v1/customers/{id}",
+}
+_SUBSCRIPTION = {"GET /v1/subscriptions/{id}", "GET /v1/subscription_items"}
+_FROM_THE_QUEUE = "Lambda reads the queue for the function"
+
+CALLS: Mapping[str, Calls] = {
+    "create_session": Calls(
+        aws=frozenset({"secretsmanager:GetSecretValue LinkSecrets", "secretsmanager:GetSecretValue Secret"}),
+        stripe=frozenset(
+            {
+                "GET /v1/billing_portal/configurations",
+                "GET /v1/checkout/sessions",
+                "GET /v1/customers/{id}",
+                "GET /v1/subscriptions",
+                "GET /v1/subscriptions/{id}",
+                "POST /v1/billing_portal/sessions",
+                "POST /v1/checkout/sessions",
+                "POST /v1/checkout/sessions/{id}/expire",
+                "POST /v1/customers",
+                *_CUSTOMERS_OF_USER,
+            }
+        ),
+    ),
+    "access": Calls(
+        aws=frozenset(
+            {
+                "dynamodb:Query Subscriptions",
+                "dynamodb:UpdateItem AccessLookups",
+                "dynamodb:UpdateItem Subscriptions",
+                "secretsmanager:GetSecretValue LinkSecrets",
+                "secretsmanager:GetSecretValue Secret",
+            }
+        ),
+        stripe=frozenset({"GET /v1/subscriptions", *_SUBSCRIPTION, *_CUSTOMERS_OF_USER}),
+    ),
+    "webhook": Calls(
+        aws=frozenset(
+            {
+                "dynamodb:GetItem Subscriptions",
+                "dynamodb:UpdateItem Subscriptions",
+                "secretsmanager:GetSecretValue Secret",
+                "secretsmanager:GetSecretValue SigningSecrets",
+                "sqs:ChangeMessageVisibility SettleQueue",
+                "sqs:SendMessage DeadLetterQueue",
+                "sqs:SendMessage SettleQueue",
+            }
+        ),
+        stripe=frozenset(_SUBSCRIPTION),
+        without_call={
+            "sqs:DeleteMessage SettleQueue": _FROM_THE_QUEUE,
+            "sqs:GetQueueAttributes SettleQueue": _FROM_THE_QUEUE,
+            "sqs:ReceiveMessage SettleQueue": _FROM_THE_QUEUE,
+        },
+    ),
+    "nightly_audit": Calls(
+        aws=frozenset(
+            {
+                "dynamodb:BatchGetItem Audits",
+                "dynamodb:BatchGetItem Subscriptions",
+                "dynamodb:GetItem Subscriptions",
+                "dynamodb:Scan Subscriptions",
+                "dynamodb:UpdateItem Audits",
+                "dynamodb:UpdateItem Subscriptions",
+                "s3:GetObject AuditReports",
+                "s3:PutObject AuditReports",
+                "secretsmanager:GetSecretValue Secret",
+                "ses:SendEmail",
+                "ses:SendRawEmail",
+                "sqs:GetQueueAttributes AuditDeadLetterQueue",
+                "sqs:GetQueueAttributes DeadLetterQueue",
+                "sqs:GetQueueAttributes SettleDeadLetterQueue",
+                "sqs:ReceiveMessage AuditDeadLetterQueue",
+                "sqs:ReceiveMessage DeadLetterQueue",
+                "sqs:ReceiveMessage SettleDeadLetterQueue",
+                "ssm:GetParameter AuditSettings",
+            }
+        ),
+        stripe=frozenset(
+            {
+                "GET /v1/billing_portal/configurations",
+                "GET /v1/customers/{id}",
+                "GET /v1/events",
+                "GET /v1/invoices",
+                "GET /v1/payment_methods/{id}",
+                "GET /v1/prices",
+                "GET /v1/subscriptions",
+                "GET /v1/webhook_endpoints",
+                "GET /v2/core/event_destinations",
+                "GET expanded coupon",
+                "GET expanded customer",
+                "GET expanded products",
+                "GET expanded schedule",
+                "GET expanded subscription",
+                *_SUBSCRIPTION,
+            }
+        ),
+        without_call={
+            "s3:AbortMultipartUpload AuditReports": "an upload in parts that failed is aborted",
+            "s3:ListBucket AuditReports": "without it, reading a missing object is refused",
+        },
+    ),
+}
+
+# In the Dashboard's words, by the beginning of a path, or by the field that is expanded; reading is GET.
+STRIPE_PERMISSIONS = {
+    "coupon": "Coupons",
+    "customer": "Customers",
+    "products": "Customer portal",
+    "schedule": "Subscriptions",
+    "subscription": "Subscriptions",
+    "/v1/account": "Account",
+    "/v1/billing_portal": "Customer portal",
+    "/v1/checkout/sessions": "Checkout Sessions",
+    "/v1/coupons": "Coupons",
+    "/v1/customers": "Customers",
+    "/v1/events": "Events",
+    "/v1/invoices": "Invoices",
+    "/v1/payment_methods": "Payment Methods",
+    "/v1/prices": "Prices",
+    "/v1/subscription_items": "Subscriptions",
+    "/v1/subscription_schedules": "Subscriptions",
+    "/v1/subscriptions": "Subscriptions",
+    "/v1/webhook_endpoints": "Webhook Endpoints",
+    "/v2/core/event_destinations": "Event Destinations",
+}
+
+# Where the action is not the operation's name.
+_ACTIONS = {
+    "s3:CompleteMultipartUpload": ("s3:PutObject",),
+    "s3:CreateMultipartUpload": ("s3:PutObject",),
+    "s3:HeadObject": ("s3:GetObject",),
+    "s3:ListObjectsV2": ("s3:ListBucket",),
+    "s3:UploadPart": ("s3:PutObject",),
+    # A raw mail needs both.
+    "ses:SendEmail": ("ses:SendEmail", "ses:SendRawEmail"),
+}
+_RESOURCE_PARAMETERS = ("TableName", "QueueUrl", "SecretId", "Bucket", "Name")
+_ID = re.compile(r"[a-z]+(_[a-z]+)*_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6,}")
+
+
+class CallRecorder:
+    """Records the calls of each function, whichever thread makes them."""
+
+    def __init__(self) -> None:
+        self.aws: defaultdict[str, set[str]] = defaultdict(set)
+        self.stripe: defaultdict[str, set[str]] = defaultdict(set)
+        self.logical_ids: dict[str, str] = {}
+        # Threads that a function starts show nothing of it; a test that drives one function says which.
+        self.driven: str | None = None
+
+    def install(self, monkeypatch: pytest.MonkeyPatch, stripe_base: Callable[[], str]) -> None:
+        """Record every request of boto3 and of Stripe's library until the test ends."""
+        every_client: Any = BaseClient
+        call, send = every_client._make_api_call, HTTPAdapter.send
+
+        def recorded_call(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+            if function := self._function():
+                self.aws[function] |= self._actions(client, operation, parameters)
+            return call(client, operation, parameters)
+
+        def recorded_send(adapter: HTTPAdapter, request: Any, *args: Any, **options: Any) -> Any:
+            function = self._function()
+            if function and request.url.startswith((f"{stripe_base()}/v1/", f"{stripe_base()}/v2/")):
+                query = parse_qs(urlsplit(request.url).query)
+                expanded = {
+                    one.split(".")[-1] for name, each in query.items() if name.startswith("expand") for one in each
+                }
+                self.stripe[function] |= {f"{request.method} expanded {name}" for name in expanded}
+                path = "/".join(
+                    "{id}" if _ID.fullmatch(part) else part for part in urlsplit(request.url).path.split("/")
+                )
+                self.stripe[function].add(f"{request.method} {path}")
+            return send(adapter, request, *args, **options)
+
+        monkeypatch.setattr(every_client, "_make_api_call", recorded_call)
+        monkeypatch.setattr(HTTPAdapter, "send", recorded_send)
+
+    def _function(self) -> str | None:
+        """Return the function whose code is on the stack."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            name = frame.f_globals.get("__name__", "")
+            if name.startswith("functions."):
+                return str(name.split(".")[1])
+            frame = frame.f_back
+        is_pooled = threading.current_thread() is not threading.main_thread()
+        return self.driven if is_pooled else None
+
+    def _actions(self, client: BaseClient, operation: str, parameters: Mapping[str, Any]) -> set[str]:
+        service = client.meta.service_model
+        action = f"{service.signing_name}:{operation}"
+        resources = [str(parameters[name]) for name in _RESOURCE_PARAMETERS if name in parameters]
+        resources += parameters.get("RequestItems", {})
+        return {
+            f"{each} {self.logical_ids.get(resource, resource)}".strip()
+            for each in _ACTIONS.get(action, (action,))
+            for resource in resources or [""]
+        }
+
+
+def permission(route: str) -> str:
+    """Return the permission of Stripe's restricted keys that a route needs."""
+    method, _, path = route.replace(" expanded ", " ").partition(" ")
+    name = next(name for prefix, name in STRIPE_PERMISSIONS.items() if path.startswith(prefix))
+    return f"*{name}*: {'read' if method == 'GET' else 'write'}"
+
+
+def _listed(values: Iterable[str]) -> str:
+    return "<br>".join(sorted(values))
+
+
+def table() -> str:
+    """The table of docs/how-to/deploy.md, a row for each function."""
+    rows = ["| function | Stripe key | AWS role |", "|---|---|---|"]
+    for function, calls in CALLS.items():
+        stripe = {permission(route) for route in calls.stripe}
+        # Stripe's write permissions include reading.
+        stripe -= {each.replace("write", "read") for each in stripe if each.endswith("write")}
+        rows.append(f"| `{function}` | {_listed(stripe)} | {_listed(_by_action(calls))} |")
+    return "\n".join(rows) + "\n"
+
+
+def _by_action(calls: Calls) -> list[str]:
+    resources: defaultdict[str, set[str]] = defaultdict(set)
+    for each in (*calls.aws, *calls.without_call):
+        action, _, resource = each.partition(" ")
+        resources[action].add(resource)
+    return [f"`{action}` {', '.join(sorted(filter(None, names)))}".strip() for action, names in resources.items()]
+
+
+def with_table(text: str) -> str:
+    """The page with the table written anew."""
+    return _TABLE.sub(lambda _: table(), text)
+
+
+if __name__ == "__main__":
+    DEPLOY.write_text(with_table(DEPLOY.read_text()))
