@@ -28,7 +28,7 @@ from local.aws.intrinsics import REGION, PhysicalNames
 from local.aws.resources import AwsClients, create_resources
 from local.aws.template import Template
 from local.processes import responds
-from shared.mirror.table import MirroredSubscription, MirrorTable, Write, item_key, read_item
+from shared.mirror.table import MirroredSubscription, MirrorTable, TablePage, Write, item_key, read_item
 from shared.stripe.gateway import StripeJson
 from shared.stripe.subscription import read_subscription
 
@@ -54,9 +54,9 @@ class TrueMirror:
         """Return a page of them."""
         return {key: read_item(self._item(*key)) for key in keys}
 
-    def page(self, _start: Mapping[str, Any] | None) -> tuple[list[MirroredSubscription], None]:
+    def page(self, _start: Mapping[str, Any] | None) -> TablePage:
         """Return nothing besides."""
-        return [], None
+        return TablePage((), None)
 
     def _item(self, customer_id: str, subscription_id: str) -> dict[str, Any]:
         if not subscription_id.removeprefix("sub_").isdigit():

@@ -47,7 +47,6 @@ class _Clients:
     s3: "S3Client"
     dynamodb: "DynamoDBClient"
     secretsmanager: "SecretsManagerClient"
-    sqs: "SQSClient"
 
 
 @cache
@@ -59,7 +58,6 @@ def clients() -> _Clients:
         boto3.client("s3", config=BUCKET_CONFIG),
         boto3.client("dynamodb", config=AWS_CONFIG),
         boto3.client("secretsmanager", config=AWS_CONFIG),
-        boto3.client("sqs", config=AWS_CONFIG),
     )
 
 
@@ -69,14 +67,21 @@ def secrets(secret_id: str) -> SecretStore[StripeSecret]:
     return SecretStore("SECRET_ID", secret_id, StripeSecret, clients().secretsmanager)
 
 
-def dead_letters(sqs: "SQSClient", settings: NightlyAuditSettings) -> dict[str, WaitingMessages]:
+@cache
+def _sqs() -> "SQSClient":
+    """Make the client that one step alone needs, when it needs it."""
+    client: SQSClient = boto3.client("sqs", config=AWS_CONFIG)
+    return client
+
+
+def dead_letters(settings: NightlyAuditSettings) -> dict[str, WaitingMessages]:
     """Look at the deployment's dead-letter queues. Raises `Unavailable`."""
     urls = {
         UNREADABLE_EVENTS: settings.dead_letter_queue_url,
         UNSETTLED_EVENTS: settings.settle_dead_letter_queue_url,
         LOST_AUDITS: settings.audit_dead_letter_queue_url,
     }
-    states = {name: queue_state(sqs, url) for name, url in urls.items()}
+    states = {name: queue_state(_sqs(), url) for name, url in urls.items()}
     return {name: WaitingMessages(state.number, at(state.oldest_sent_at)) for name, state in states.items()}
 
 
@@ -95,5 +100,5 @@ def wire() -> NightlyAudit:
         AuditsTable(aws.dynamodb, settings.audits_table_name),
         ReportBucket(aws.s3, settings.audit_bucket),
         Mailer(aws.ses, settings.audit_email_from, settings.audit_email_to),
-        partial(dead_letters, aws.sqs, settings),
+        partial(dead_letters, settings),
     )

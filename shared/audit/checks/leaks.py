@@ -254,15 +254,21 @@ def find_hidden_pause(subscription: Subscription, audit: AuditContext) -> Iterat
     schedule plans is known where Stripe expands it; a failed plan may send no event of its own.
     """
     raw = _raw(subscription, audit)
-    if subscription.ended or any(acknowledgement_of(raw, audit.today, key) for key in (AUDIT_OK, PAUSE_OK)):
-        return
-    start, created = _trial_start(subscription, audit), subscription.created
-    if subscription.status == "trialing" and None not in (start, created) and (start or 0) - (created or 0) > DAY:
-        yield _TRIAL_LATER.of(subscription)
     schedule = raw.get("schedule")
+    hidden: list[_Leak] = [_TRIAL_LATER] if _is_trial_of_later(subscription, audit) else []
     if isinstance(schedule, Mapping):
-        for plan in schedule.get("pause_schedules") or ():
-            yield from (each.of(subscription) for each in _of_plan(plan))
+        hidden += (leak for plan in schedule.get("pause_schedules") or () for leak in _of_plan(plan))
+    if not hidden or subscription.ended:
+        return
+    if not any(acknowledgement_of(raw, audit.today, key) for key in (AUDIT_OK, PAUSE_OK)):
+        yield from (leak.of(subscription) for leak in hidden)
+
+
+def _is_trial_of_later(subscription: Subscription, audit: AuditContext) -> bool:
+    if subscription.status != "trialing" or subscription.created is None:
+        return False
+    start = _trial_start(subscription, audit)
+    return start is not None and start - subscription.created > DAY
 
 
 def _of_plan(plan: Mapping[str, Any]) -> Iterator[_Leak]:
