@@ -726,3 +726,44 @@ def test_a_test_clock_bills_each_period_in_its_time(account: Account) -> None:
     assert [(one["status"], one["test_clock"]) for one in found] == [("open", clock), ("paid", clock)]
     assert (found[0]["attempt_count"], account.status(subscription)) == (9, "past_due")
     assert account.get("invoices")["data"] == []
+
+
+@pytest.mark.parametrize(("action", "outcome"), [("pay", "succeeded"), ("void", "error")])
+def test_a_planned_resume_succeeds_once_it_is_paid(account: Account, action: str, outcome: str) -> None:
+    customer = account.customer()
+    subscription = account.subscribe(customer)
+    plan = {
+        "from_subscription": subscription["id"],
+        "pause_schedules[0][pause][pause_at][type]": "timestamp",
+        "pause_schedules[0][pause][pause_at][timestamp]": NOW + DAY,
+        "pause_schedules[0][resume][resume_at][type]": "timestamp",
+        "pause_schedules[0][resume][resume_at][timestamp]": NOW + 20 * DAY,
+    }
+    schedule = account.simulator.create("subscription_schedules", plan)
+    account.wait(2 * DAY)
+    account.get("account")
+    account.fail_from_now_on(customer)
+    account.wait(19 * DAY)
+
+    def resume() -> str:
+        return str(account.get(f"subscription_schedules/{schedule}")["pause_schedules"][0]["resume"]["status"]["type"])
+
+    assert (resume(), account.status(subscription)) == ("pending", "paused")
+    card = account.post("payment_methods/pm_card_visa/attach", {"customer": customer})["id"]
+    params = {"payment_method": card} if action == "pay" else {}
+    account.post(f"invoices/{account.latest_invoice(subscription)['id']}/{action}", params)
+    assert resume() == outcome
+    assert account.status(subscription) == ("active" if action == "pay" else "paused")
+
+
+def test_the_largest_amounts_are_billed_and_never_a_failure(account: Account) -> None:
+    coupon = account.simulator.create("coupons", {"percent_off": 99.9, "duration": "forever"})
+    most = 2**63 - 1
+    items = {f"items[{n}][price]": account.new_price(99_999_999 - n) for n in range(20)}
+    quantities = {f"items[{n}][quantity]": most for n in range(20)}
+    subscription = account.subscribe(None, **items, **quantities, **{"discounts[0][coupon]": coupon})
+    subtotal = sum(most * (99_999_999 - n) for n in range(20))
+    assert account.latest_invoice(subscription)["subtotal"] == subtotal
+    account.wait(10 * DAY)
+    account.post(f"subscriptions/{subscription['id']}/pause", {"invoicing_behavior": "invoice"})
+    assert account.latest_invoice(subscription)["total"] <= 0

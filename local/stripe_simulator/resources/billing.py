@@ -356,6 +356,17 @@ def become_live(
             item["current_period_start"], item["current_period_end"] = plan["periods"][item["id"]]
     emit(call, "customer.subscription.resumed", subscription)
     emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
+    _settle_planned_resume(call, subscription, {"type": "succeeded"})
+
+
+def _settle_planned_resume(call: Call, subscription: StripeObject, new: StripeObject) -> None:
+    """Set the status of a resume that a schedule has begun, and that has waited for its payment since."""
+    schedule = call.store.subscription_schedules.find(subscription["schedule"] or "")
+    for entry in schedule["pause_schedules"] if schedule else ():
+        if schedule and entry["resume"] and entry["resume"]["status"]["type"] == "pending":
+            before = snapshot(schedule)
+            entry["resume"]["status"] = new
+            emit_update(call, "subscription_schedule.updated", before, schedule)
 
 
 def plan_of_periods(call: Call, subscription: StripeObject, anchor: int) -> StripeObject:
@@ -372,6 +383,8 @@ def _drop_resumption(call: Call, subscription: StripeObject) -> None:
     del call.simulator.resumptions[subscription["id"]]
     subscription["pending_update"] = None
     emit_update(call, "customer.subscription.updated", before, subscription)
+    error = {"code": None, "message": "The invoice of the resume was voided."}
+    _settle_planned_resume(call, subscription, {"error": error, "type": "error"})
 
 
 def _end_payment_pause(call: Call, subscription: StripeObject) -> None:

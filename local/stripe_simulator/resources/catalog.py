@@ -7,6 +7,7 @@ from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing
 from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
+from local.stripe_simulator.resources.periods import add_interval
 from local.stripe_simulator.search import search
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id, token
@@ -372,6 +373,7 @@ def make_discount(call: Call, subscription: StripeObject, given: dict[str, Any],
         "id": new_id("di"),
         "object": "discount",
         "customer": subscription["customer"],
+        "end": _end_of(coupon, call.now),
         "promotion_code": given.get("promotion_code"),
         "source": {"coupon": coupon["id"], "type": "coupon"},
         "start": call.now,
@@ -379,6 +381,12 @@ def make_discount(call: Call, subscription: StripeObject, given: dict[str, Any],
     }
     call.store.discounts.add(discount)
     return str(discount["id"])
+
+
+def _end_of(coupon: StripeObject, start: int) -> int | None:
+    """Return when a discount ends, which is known for those of several months only."""
+    is_repeating = coupon["duration"] == "repeating"
+    return add_interval(start, "month", coupon["duration_in_months"]) if is_repeating else None
 
 
 def discount_terms(coupon: StripeObject) -> str:

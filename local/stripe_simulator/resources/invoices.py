@@ -4,7 +4,7 @@ What an invoice does to its subscription is the subject of `billing`. The wordin
 at 2026-08-26.dahlia, and so were the times of a draft; the amounts follow docs.stripe.com/billing.
 """
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, Literal
 
 from local.stripe_simulator.answers import created_range, embedded_page, list_page
@@ -13,7 +13,6 @@ from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.resources import payment_methods, test_cards
 from local.stripe_simulator.resources.account import BUSINESS_NAME
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
-from local.stripe_simulator.resources.periods import add_interval
 from local.stripe_simulator.resources.test_cards import Decline
 from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject, new_id
@@ -125,9 +124,13 @@ def _tiered(price: StripeObject, tiers: list[StripeObject], quantity: Decimal) -
     return total
 
 
+# Quantities and prices may be so large that the usual 28 digits do not hold their product.
+_EXACT = Context(prec=60)
+
+
 def rounded(exact: Decimal) -> int:
     """Return a whole amount, halves away from zero."""
-    return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+    return int(exact.quantize(Decimal(1), ROUND_HALF_UP, context=_EXACT))
 
 
 def item_name(call: Call, item: StripeObject) -> str:
@@ -176,8 +179,7 @@ def _applies(
     call: Call, invoice: StripeObject, subscription: StripeObject, discount: StripeObject, coupon: StripeObject
 ) -> bool:
     if coupon["duration"] == "repeating":
-        end = add_interval(discount["start"], "month", coupon["duration_in_months"])
-        return bool(invoice["created"] < end)
+        return bool(invoice["created"] < discount["end"])
     if coupon["duration"] == "forever":
         return True
     earlier = of_subscription(call, subscription["id"])
@@ -266,9 +268,12 @@ def draft(
     return invoice
 
 
+_OF_CUSTOMER = ("address", "email", "name", "phone", "shipping", "tax_exempt")
+
+
 def _copy_customer(invoice: StripeObject, customer: StripeObject) -> None:
-    for name in ("address", "email", "name", "phone", "shipping", "tax_exempt"):
-        invoice[f"customer_{name}"] = snapshot(customer)[name]
+    copied = snapshot({name: customer[name] for name in _OF_CUSTOMER})
+    invoice |= {f"customer_{name}": value for name, value in copied.items()}
 
 
 def _add_up(invoice: StripeObject) -> None:
