@@ -22,16 +22,18 @@ app = typer.Typer()
 # Of changes by time alone a subscription has fewer: grace, the paid time's two bounds, a date of return, an end.
 _MOST_CHANGES = 8
 
+_COLLECTION_SETTINGS = {
+    "void": "AccessCollectionVoid",
+    "keep_as_draft": "AccessCollectionKeepAsDraft",
+    "mark_uncollectible": "AccessCollectionMarkUncollectible",
+}
 # What each reason means, and the settings that decide about it.
 _MEANINGS: dict[Reason, tuple[str, tuple[str, ...]]] = {
     Reason.ACTIVE: ("the subscription is active", ()),
     Reason.TRIALING: ("the subscription is in its trial", ("AccessTrialing",)),
     Reason.CANCELING: ("the subscription is set to be canceled", ()),
     Reason.PAST_DUE: ("a payment is overdue", ("AccessPastDueDays",)),
-    Reason.COLLECTION_PAUSED: (
-        "collection is paused",
-        ("AccessCollectionVoid", "AccessCollectionKeepAsDraft", "AccessCollectionMarkUncollectible"),
-    ),
+    Reason.COLLECTION_PAUSED: ("collection is paused", tuple(_COLLECTION_SETTINGS.values())),
     Reason.PAID_TIME_UNKNOWN: ("it is not known until when was paid", ("AccessIfUnknown",)),
     Reason.PAUSED: ("the subscription is paused", ("AccessPaused",)),
     Reason.UNPAID: ("Stripe has given up collecting a payment", ("AccessUnpaid", "AccessPastDueDays")),
@@ -52,7 +54,7 @@ def access_as_text(
     `answers` are the answer of now and those that time alone will make of it.
     """
     now = answers[0]
-    yield f"[bold]{escape(now.customer_id)}[/bold]: {_words(now, policy)}"
+    yield f"[bold]{escape(now.customer_id)}[/bold]: {_words(now, policy, items)}"
     known = {item.subscription.id: item for item in items}
     for one in now.subscriptions:
         subscription = known[one.subscription_id].subscription
@@ -65,13 +67,18 @@ def access_as_text(
         if subscription.pause_collection:
             yield f"    collection is paused with behavior {escape(subscription.pause_collection.behavior)}"
     for before, after in pairwise(answers):
-        yield f"from {_time(before.until)}: {_words(after, policy)}"
+        yield f"from {_time(before.until)}: {_words(after, policy, items)}"
     if now.until is None:
         yield "Only an event of Stripe will change this."
 
 
-def _words(access: CustomerAccess, policy: AccessPolicy) -> str:
+def _words(access: CustomerAccess, policy: AccessPolicy, items: Sequence[MirroredSubscription]) -> str:
     meaning, names = _MEANINGS[access.reason]
+    if access.reason is Reason.COLLECTION_PAUSED:
+        pauses = {item.subscription.pause_collection for item in items} - {None}
+        names = tuple(
+            sorted({_COLLECTION_SETTINGS.get(each.behavior, "AccessCollectionVoid") for each in pauses if each})
+        )
     fields = {name.title().replace("_", ""): value for name, value in policy.model_dump().items()}
     settings = ", ".join(f"{name}={fields[name]}" for name in names)
     granted = "[green]service[/green]" if access.granted else "[red]no service[/red]"

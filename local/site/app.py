@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -55,6 +56,7 @@ class SiteHeaders(BaseHTTPMiddleware):
         return response
 
 
+_MONTH = timedelta(days=31)
 _BEHAVIORS = frozenset({"void", "keep_as_draft", "mark_uncollectible"})
 
 
@@ -83,6 +85,11 @@ class SiteActions:
             return RedirectResponse(f"{back}?error={quote(str(error.user_message))}", 303)
         await run_in_threadpool(self._backend.wait_for_webhooks)
         return RedirectResponse(back, 303)
+
+    async def let_a_month_pass(self, request: Request) -> Response:
+        """Move the clock of everything, to see paid periods end."""
+        await run_in_threadpool(self._backend.let_time_pass, _MONTH)
+        return RedirectResponse(f"/customers/{request.path_params['id']}", 303)
 
     def _apply(self, subscription_id: str, action: str, behavior: str) -> None:
         subscriptions = self._backend.stripe.v1.subscriptions
@@ -138,6 +145,7 @@ class Site:
             portal=self._backend.portal_link(customer),
             deliveries=self._backend.deliveries()[:_RECENT_DELIVERIES],
             error=request.query_params.get("error", ""),
+            is_simulated=self._backend.addresses.stripe_port is not None,
         )
 
     def deliveries(self, _: Request) -> Response:
@@ -186,6 +194,7 @@ def make_site(backend: Backend) -> Starlette:
             get("/customers/{id}/shop", shop.shop),
             Route("/customers/{id}/portal-token", shop.token, methods=["POST"]),
             Route("/audit", actions.audit, methods=["POST"]),
+            Route("/customers/{id}/clock", actions.let_a_month_pass, methods=["POST"]),
             Route("/customers/{id}/subscriptions/{subscription}", actions.change_pause, methods=["POST"]),
         ],
         middleware=[Middleware(LocalGuard), Middleware(SiteHeaders, addresses=backend.addresses)],

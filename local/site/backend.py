@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -13,7 +14,7 @@ from local.addresses import Addresses
 from local.aws.lambda_function import LambdaFunction
 from local.aws.resources import AwsClients
 from local.aws.template import Template
-from shared.link_token import Flow, LinkClaims, LinkTokens
+from shared.link_token import ACCESS_AUDIENCE, Flow, LinkClaims, LinkTokens
 from shared.mirror.table import MirroredSubscription, MirrorTable
 from shared.portal.changes import limits_of
 from shared.portal.pause import pause_refusals
@@ -82,6 +83,29 @@ class Backend:
         for name, flow in _flows(live[0]) if live else ():
             links[name] = self.portal_link(customer, flow=flow, subscription=live[0].id)
         return links
+
+    def access(self, customer: Customer, product: str | None = None) -> dict[str, Any] | None:
+        """Ask whether the customer has service, as any site's backend does; `None` while nothing is known."""
+        tokens = LinkTokens(self.link_secrets, ACCESS_AUDIENCE)
+        token = tokens.mint(LinkClaims(sub=customer.id), expires_in=_LINK_AGE, now=time.time())
+        answer = requests.get(
+            f"{self.template.outputs()['AccessUrl']}/{customer.id}",
+            {"product": product} if product else {},
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+        if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            return None
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def let_time_pass(self, span: timedelta) -> None:
+        """Move the clock of the stack and of the simulator, which then does what Stripe would have done meanwhile."""
+        now = (datetime.now(UTC) + span).timestamp()
+        body = {"now": now, "receiver_now": now}
+        requests.post(f"{self.addresses.stripe_url}/_simulator/clock", json=body, timeout=60).raise_for_status()
+        self.wait_for_webhooks()
 
     def run_audit(self) -> Any:
         """Invoke the audit's handler as the schedule does, and send the mail again if it was sent today."""

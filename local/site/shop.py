@@ -35,6 +35,7 @@ class SiteShop:
         response = page(
             "shop",
             customer=customer,
+            access=self._backend.access(customer),
             portal=self._backend.portal_link(customer),
             snippets={name: do_mark_safe(html) for name, html in snippets.items()},
             api=api,

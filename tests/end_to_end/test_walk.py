@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -240,6 +241,35 @@ def test_a_live_key_is_refused() -> None:
     refused = RunningStack.start(STRIPE_API_KEY="sk_live_1")
     assert refused.wait_for_end() == 2
     assert "must be a test key" in refused.said
+
+
+def test_a_pause_locks_the_shops_content_when_the_paid_period_has_ended(stack: RunningStack) -> None:
+    """The last on this stack: it moves its clock."""
+    page = customer_page(stack, "Amélie Laurent")
+
+    def members() -> str:
+        text = get(f"{page}/shop").text
+        found = re.search(r'<section class="card" id="members">(.*?)</section>', text, re.DOTALL)
+        assert found, text
+        return found[1]
+
+    assert "Open." in members()
+    subscription = re.search(r"/subscriptions/(sub_\w+)", get(page).text)
+    assert subscription
+    form = {"action": "pause_collection", "behavior": "void"}
+    requests.post(f"{page}/subscriptions/{subscription[1]}", data=form, timeout=60).raise_for_status()
+    paused = members()
+    assert "Open." in paused
+    assert "until 2024-0" in paused
+    assert "<code>collection_paused</code>" in paused
+    requests.post(f"{page}/clock", timeout=120).raise_for_status()
+    assert "active, collection paused" in row_of(stack, "Amélie Laurent")
+    # Close to another event, the pause is settled from a queue, some seconds after it is shown.
+    deadline = time.monotonic() + 60
+    while "Locked." not in members():
+        assert time.monotonic() < deadline, members()
+        time.sleep(0.5)
+    assert "<code>collection_paused</code>" in members()
 
 
 # The last: it works on the clock of today, and ends what it started.

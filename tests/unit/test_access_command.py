@@ -50,7 +50,7 @@ def test_an_answer_is_explained_with_what_comes_later(
     assert code == 0
     first, *_, last = text.splitlines()
     assert first.startswith(
-        "cus_1: service, because collection is paused (collection_paused; AccessCollectionVoid=paid"
+        "cus_1: service, because collection is paused (collection_paused; AccessCollectionVoid=paid_period)"
     )
     assert "prod_1 x 2" in text
     assert "paid through 2026-03-01 00:00 UTC" in text
