@@ -96,6 +96,7 @@ lock: $(BIN)/portal ## update the lock files (UPGRADE=--upgrade takes the newest
 
 reference: $(BIN)/portal ## write what docs/reference derives from the code: openapi.json, the tables of error codes, and that of access
 	$(BIN)/python -m functions.create_session.openapi > docs/reference/openapi.json
+	$(BIN)/python -m functions.access.openapi > docs/reference/access.openapi.json
 	$(BIN)/python -m tests.error_tables
 	$(BIN)/python -m tests.permissions
 	$(BIN)/python -m tests.audit_tables

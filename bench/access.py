@@ -1,0 +1,150 @@
+"""Measures the warm access function's CPU per answer against a floor in the same run (`python -m bench.access`).
+
+The floor: one `query` with the same request and the same items, by a client with the same settings. Requests are
+answered before they are sent, so that only the work of this process counts; on AWS the query's network time is added to
+both.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import boto3
+import jwt
+
+from bench.aws_answers import answer_before_sending
+from shared.aws import REQUEST_CONFIG, serialize
+from shared.mirror.table import Beginnings, Write, item_key, update_expression
+from shared.stripe.subscription import Subscription, SubscriptionItem
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+MAKE_CLIENT = boto3.client
+LINK_SECRET = "l" * 64
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "bench",
+    "AWS_SECRET_ACCESS_KEY": "bench",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "POWERTOOLS_METRICS_NAMESPACE": "StripePortal",
+    "SECRET_ID": "secret",
+    "LINK_SECRETS_ID": "links",
+    "STRIPE_API_BASE": "https://api.stripe.com",
+    "TABLE_NAME": "Subscriptions",
+    "LOOKUPS_TABLE_NAME": "AccessLookups",
+    "ACCESS_LOOKUPS_PER_MINUTE": "60",
+    "CUSTOMER_CLAIM": "stripe_customer_id",
+    "ALLOW_VERIFIED_EMAIL": "false",
+    "ENDED_RETENTION_DAYS": "400",
+    "EVENT_CLOCK_UNCERTAINTY_SECONDS": "10",
+}
+BLOCK = 200
+
+
+def mirrored(number: int) -> dict[str, Any]:
+    """An item of the table, with what an active subscription of one price has."""
+    item = SubscriptionItem("si_1", "price_1", "prod_1", 2, "1200", "eur", "month", current_period_end=1_900_000_000)
+    subscription = Subscription(
+        f"sub_{number}",
+        "cus_1",
+        "active",
+        livemode=False,
+        created=1_700_000_000,
+        currency="eur",
+        current_period_end=1_900_000_000,
+        items=(item,),
+    )
+    write = Write(subscription, 1_750_000_000, "evt_1", Beginnings(paid_through=1_900_000_000))
+    _, values = update_expression(write)
+    attributes = {name[1:]: value for name, value in values.items() if name not in {":zero", ":one"}}
+    return item_key("cus_1", f"sub_{number}") | attributes | {"revision": serialize(1)}
+
+
+def client_of(items: list[dict[str, Any]], name: str, **options: Any) -> Any:
+    """A client whose requests are answered before they are sent."""
+    client = MAKE_CLIENT(name, **options)
+    secret = {"SecretString": json.dumps({"1": LINK_SECRET})}
+    query = {"Items": items, "Count": len(items), "ScannedCount": len(items)}
+    answer_before_sending(client, secret if name == "secretsmanager" else query)
+    return client
+
+
+def _context() -> "LambdaContext":
+    from aws_lambda_powertools.utilities.typing import LambdaContext  # noqa: PLC0415 - as the handler
+
+    context = LambdaContext()
+    for name, value in {"_function_name": "access", "_memory_limit_in_mb": 512, "_aws_request_id": "1"}.items():
+        setattr(context, name, value)
+    context._invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:access"  # noqa: SLF001
+    return context
+
+
+def handler_of(items: list[dict[str, Any]]) -> Callable[[], object]:
+    """The real handler, given API Gateway's event of a customer whom the mirror knows."""
+    from functions.access.app import _wire, handler  # noqa: PLC0415 - it reads the environment when imported
+
+    token = jwt.encode({"aud": "access", "sub": "cus_1", "exp": int(time.time()) + 3600}, LINK_SECRET)
+    event = {
+        "version": "2.0",
+        "routeKey": "GET /access",
+        "rawPath": "/access",
+        "rawQueryString": "",
+        "headers": {"authorization": f"Bearer {token}"},
+        "requestContext": {"http": {"method": "GET", "path": "/access"}, "stage": "$default", "requestId": "1"},
+        "isBase64Encoded": False,
+    }
+    _wire.cache_clear()
+    with patch.object(boto3, "client", lambda name, **options: client_of(items, name, **options)):
+        answer = handler(event, _context())
+    if answer["statusCode"] != 200 or not json.loads(answer["body"])["granted"]:  # noqa: PLR2004 - an HTTP status
+        raise SystemExit(f"The handler answers {answer}")
+    return lambda: handler(event, _context())
+
+
+def floor_of(items: list[dict[str, Any]]) -> Callable[[], object]:
+    """The query alone."""
+    client = client_of(items, "dynamodb", config=REQUEST_CONFIG)
+    return lambda: client.query(
+        TableName="Subscriptions",
+        KeyConditionExpression="customer_id = :id",
+        ExpressionAttributeValues={":id": {"S": "cus_1"}},
+        ConsistentRead=True,
+    )
+
+
+def microseconds(act: Callable[[], object]) -> float:
+    """CPU of one call, over a block of them."""
+    began = time.process_time()
+    for _ in range(BLOCK):
+        act()
+    return (time.process_time() - began) / BLOCK * 1e6
+
+
+def main() -> None:
+    """Measure in turn, and print the medians."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--blocks", type=int, default=15)
+    parser.add_argument("--subscriptions", type=int, nargs="+", default=[1, 5])
+    arguments = parser.parse_args()
+    os.environ.update(ENVIRONMENT)
+    for count in arguments.subscriptions:
+        items = [mirrored(number) for number in range(count)]
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            floor, handler = floor_of(items), handler_of(items)
+            pairs = [(microseconds(floor), microseconds(handler)) for _ in range(arguments.blocks)]
+        floors, handlers = (statistics.median(each) for each in zip(*pairs, strict=True))
+        sys.stdout.write(
+            f"{count} subscriptions: floor {floors:.0f} us, handler {handlers:.0f} us, {handlers / floors:.2f} x\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
