@@ -474,6 +474,17 @@ def test_payments_are_overdue_since_the_event_that_said_so_first_in_every_order(
     assert (known.past_due_since, known.past_due_since_exact) == (NOW - 300, True)
 
 
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_payments_overdue_for_the_second_time_are_overdue_since_then_in_every_order(order: tuple[int, ...]) -> None:
+    events = (
+        SubscriptionEvent("evt_1", NOW - 300, subscription("past_due"), starts_past_due=True),
+        SubscriptionEvent("evt_2", NOW - 200, subscription()),
+        SubscriptionEvent("evt_3", NOW - 100, subscription("past_due"), starts_past_due=True),
+    )
+    known = pauses(*(events[number] for number in order)).table.only().beginnings
+    assert (known.past_due_since, known.past_due_since_exact) == (NOW - 100, True)
+
+
 def test_what_is_paid_for_is_unknown_when_only_a_later_state_was_ever_seen(world: World) -> None:
     world.apply(LATER)
     known = world.table.only().beginnings

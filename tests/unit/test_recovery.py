@@ -259,6 +259,18 @@ def test_what_a_fresh_read_confirms_is_repaired_from_it() -> None:
     assert run.table.only().subscription.status == "unpaid"
 
 
+@pytest.mark.parametrize("repair", [False, True])
+def test_what_waits_to_be_settled_is_in_flight(*, repair: bool) -> None:
+    """An event that is shown and waits in the queue is no drift, and nothing is written over it."""
+    run = Run(lambda _: listed("unpaid", NOW + 4), repair=repair)
+    run.hold("active")
+    run.table.items = {key: replace(item, settling=NOW) for key, item in run.table.items.items()}
+    run.compare(listed("past_due"))
+    result = run.run.counts.result()
+    assert (result.drifted, result.in_flight) == (0, 1)
+    assert run.table.only().subscription.status == "active"
+
+
 def test_what_an_event_has_just_written_is_in_flight() -> None:
     run = Run(lambda _: listed("active", NOW + 4))
     run.hold("past_due", NOW - 1)

@@ -326,6 +326,16 @@ def test_an_event_with_the_first_of_its_items_says_that_there_are_more(world: Wo
     assert world.mirror.events[0].complete is not has_more
 
 
+def test_a_pause_that_cuts_the_period_leaves_it_paid_to_its_former_end(world: World) -> None:
+    def items(period_end: int) -> dict[str, Any]:
+        return {"data": [{"id": "si_1", "current_period_end": period_end}]}
+
+    cut = {"status": "paused", "items": items(1_900_000_000)}
+    world.receive(event(snapshot=cut, previous={"status": "active", "items": items(1_902_000_000)}))
+    (paused,) = world.mirror.events
+    assert (paused.starts_pause, paused.paid_through) == (True, 1_902_000_000)
+
+
 def test_a_live_key_takes_live_events_only(world: World) -> None:
     world.livemode = True
     assert world.receive(event(livemode=True)).outcome is Outcome.APPLIED
