@@ -54,7 +54,7 @@ def table(subscriptions: Subscriptions) -> Subscriptions:
     most = replace(WHOLE, status="past_due", items=(ITEM,), pause_collection=PauseCollection("void", 10**10))
     least = Subscription("sub_2", WHOLE.customer_id, "active", livemode=False)
     mirror = subscriptions.table()
-    mirror.put_if_older(Write(most, 10, "evt_1", known, 20, None, "acct_1"), than=7)
+    mirror.put_if_older(Write(most, 10, "evt_1", known, 20, None, "acct_1", 4, 5), than=7)
     mirror.put_if_older(Write(least, 10, None), than=7)
     key = {"customer_id": {"S": WHOLE.customer_id}, "subscription_id": {"S": WHOLE.id}}
     # Only a state that is shown for now has this, which then has no beginnings of its own.

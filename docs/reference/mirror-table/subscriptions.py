@@ -59,6 +59,8 @@ class MirroredSubscription(TypedDict):
     settling: NotRequired[Decimal]
     event_id: NotRequired[str]
     account: NotRequired[str]
+    delivery_lag: NotRequired[Decimal]
+    stamp_lag: NotRequired[Decimal]
     expires_at: NotRequired[Decimal]
 
 

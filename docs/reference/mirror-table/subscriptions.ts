@@ -54,6 +54,8 @@ export interface MirroredSubscription {
   settling?: number;
   event_id?: string;
   account?: string;
+  delivery_lag?: number;
+  stamp_lag?: number;
   expires_at?: number;
 }
 
