@@ -339,6 +339,18 @@ def test_an_acknowledged_pause_is_out_of_the_headline_and_never_resumed(
     assert "1 done." in portal(*stranding(), "--apply", "--confirm", "1", made.id, *RATE).stdout
 
 
+def test_another_setting_of_the_audit_can_be_tried(subscribe: Subscribe, portal: Callable[..., Result]) -> None:
+    subscribe(trial_period_days=30)
+    assert "Trials longer than the limit" not in portal("audit").stdout
+    assert "longer than 10 days" in portal("audit", "--setting", "MaxTrialDays=10").stdout
+    assert "longer than" not in portal("audit", "--setting", "MaxTrialDays=10", "--setting", "MaxTrialDays=0").stdout
+    for wrong, named in (("MaxTrialDays=-1", "MaxTrialDays"), ("Max=1", "'Max' is no setting"), ("x", "'x'")):
+        error = portal("audit", "--setting", wrong).exception
+        assert isinstance(error, InvalidRequest)
+        assert error.code == "bad_setting"
+        assert named in error.message
+
+
 def test_what_else_the_audit_finds_is_acknowledged_for_itself(
     client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
 ) -> None:
