@@ -2,30 +2,30 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 
-from cli.terminal import ExitCode, Language, Rate, day, noon, zone
+from cli.terminal import ExitCode, Language, Rate, day, literal, noon, zone
 from shared.audit.check import AuditDay
 from shared.audit.checks.registry import title_of
-from shared.audit.findings import PausedSubscription, Severity
+from shared.audit.findings import CustomerName, Finding, PausedSubscription, Severity
 from shared.audit.options import options_of, parse_setting
 from shared.audit.rendering.as_csv import write_csv
 from shared.audit.rendering.as_html import to_html
 from shared.audit.rendering.as_json import to_json
-from shared.audit.rendering.page import and_more, calendar, event_lags, left_out, subscriptions_read
-from shared.audit.rendering.summary import FindingGroup, bounded, groups_of, headline
+from shared.audit.rendering.page import after_headline, and_more, calendar, event_lags, left_out, subscriptions_read
+from shared.audit.rendering.pauses import pause_words
+from shared.audit.rendering.summary import FindingGroup, groups_of, headline
 from shared.audit.report import Report, ReportView
 from shared.audit.scan import Sources, run_audit
-from shared.i18n import ENGLISH, NOTHING, Message, _, _n, sentences
+from shared.i18n import ENGLISH, Message, _, _n, sentences
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
-from shared.stripe.money import written_amounts
 from shared.stripe.pacing import RateLimit
 
 if TYPE_CHECKING:
@@ -40,13 +40,14 @@ ROWS = 1000
 _ID_WIDTH = 32
 _COLOUR = {"critical": "red", "warning": "yellow", "info": "blue"}
 _TO_DO = _("To do:")
-_UNKNOWN_AMOUNT = _("amount unknown")
 
 
-def report_as_text(report: Report, language: str = ENGLISH) -> Group:
+def report_as_text(edition: ReportView) -> Group:
     """Return the headline, then each kind of finding with its subjects, most severe first."""
-    opening = f"[bold]{escape(headline(report).say(language))}[/bold]"
-    return Group(opening, _when(report).say(language), *_groups(report, language))
+    report, language = edition.report, edition.language
+    opening = f"[bold]{literal(headline(report).say(language))}[/bold]"
+    notes = (literal(note.say(language)) for note in after_headline(report))
+    return Group(opening, *notes, literal(_when(report).say(language)), *_groups(edition))
 
 
 def _when(report: Report) -> Message:
@@ -58,47 +59,64 @@ def _when(report: Report) -> Message:
     return sentences(day, subscriptions_read(report), calendar(report), *event_lags(report))
 
 
-def _groups(report: Report, language: str) -> Iterator[RenderableType]:
-    for group in groups_of(report, ROWS):
+def _groups(edition: ReportView) -> Iterator[RenderableType]:
+    language = edition.language
+    for group in groups_of(edition.report, ROWS):
         finding = group.example
         colour = _COLOUR[finding.severity]
-        title = escape(title_of(finding.check).say(language))
-        label = finding.severity.label.say(language)
-        yield f"\n[{colour}]{label}[/{colour}] [bold]{title}[/bold] ({escape(finding.check)})"
-        yield escape(finding.meaning.say(language))
-        yield f"[bold]{_TO_DO.say(language)}[/bold] {escape(finding.action.say(language))}"
-        yield _subjects(group, report, language)
+        title = literal(title_of(finding.check).say(language))
+        label = literal(finding.severity.label.say(language))
+        yield f"\n[{colour}]{label}[/{colour}] [bold]{title}[/bold] ({literal(finding.check)})"
+        yield literal(finding.meaning.say(language))
+        yield f"[bold]{_TO_DO.say(language)}[/bold] {literal(finding.action.say(language))}"
+        yield _pauses(group, edition) if finding.paused else _subjects(group, edition)
 
 
-def _subjects(group: FindingGroup, report: Report, language: str) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2))
-    # Wide enough for an id, which people copy.
-    table.add_column(min_width=_ID_WIDTH)
+def _pauses(group: FindingGroup, edition: ReportView) -> Table:
+    """Whom and which, what it costs, and since when and until when, as the mail says it."""
+    table = Table(box=None, show_header=False, padding=(0, 1), expand=True)
+    # An id is copied, so it stays whole; the other columns share the rest of the line.
+    table.add_column(width=_ID_WIDTH, overflow="fold")
+    table.add_column(ratio=2, overflow="fold")
+    table.add_column(ratio=3, overflow="fold")
     for finding in group.findings:
         if finding.paused:
-            table.add_row(*_paused(finding.paused, report, language))
-        elif finding.subjects:
-            more = and_more(finding.more, any_named=True).say(language)
-            table.add_row(escape(" ".join((", ".join(finding.subjects), more)).rstrip()))
-    if group.example.paused and group.size > len(group.findings):
-        table.add_row(left_out(group.size - len(group.findings), shown=len(group.findings)).say(language))
+            table.add_row(*_pause(finding, finding.paused, edition))
+    if group.size > len(group.findings):
+        left = left_out(group.size - len(group.findings), shown=len(group.findings))
+        table.add_row(literal(left.say(edition.language)))
     return table
 
 
-def _paused(paused: PausedSubscription, report: Report, language: str) -> tuple[str, str, str]:
-    since = NOTHING
-    if paused.paused_since:
-        day = paused.paused_since.astimezone(report.timezone).date()
-        exact = paused.paused_since_is_exact
-        since = _("since {day}", day=day) if exact else _("since {day} or earlier", day=day)
-    monthly = paused.monthly
-    amount = (
-        bounded(written_amounts(monthly.amounts), low=bool(monthly.unknown), high=bool(monthly.at_most))
-        if monthly.amounts
-        else _UNKNOWN_AMOUNT
+def _pause(finding: Finding, paused: PausedSubscription, edition: ReportView) -> tuple[str, str, str]:
+    words = pause_words(paused, edition.report)
+    who = [f"[bold]{literal(each)}[/bold]" for each in _person(finding.customers[0])] if finding.customers else []
+    return (
+        "\n".join([*who, literal(paused.subscription_id), literal(paused.customer_id)]),
+        _lines((words.monthly, words.missed), edition),
+        _lines((words.since, words.free_since, words.next), edition),
     )
-    ids = f"{escape(paused.subscription_id)}\n{escape(paused.customer_id)}"
-    return ids, amount.say(language), since.say(language)
+
+
+def _person(customer: CustomerName) -> tuple[str, ...]:
+    return tuple(filter(None, (customer.name, customer.email)))
+
+
+def _lines(messages: Iterable[Message], edition: ReportView) -> str:
+    return "\n".join(literal(each.say(edition.language)) for each in messages if each)
+
+
+def _subjects(group: FindingGroup, edition: ReportView) -> Table:
+    """One line for each subject, with its customer."""
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    table.add_column(min_width=_ID_WIDTH, overflow="fold")
+    table.add_column(overflow="fold")
+    for finding in group.findings:
+        for subject, customer in zip_longest(finding.subjects, finding.customers):
+            table.add_row(literal(subject), literal(", ".join(_person(customer))) if customer else "")
+        if finding.subjects and finding.more:
+            table.add_row(literal(and_more(finding.more, any_named=True).say(edition.language)))
+    return table
 
 
 @app.command()
@@ -168,4 +186,4 @@ def _write(edition: ReportView, form: str) -> None:
         case "html":
             sys.stdout.write(to_html(edition))
         case _:
-            Console().print(report_as_text(report, language))
+            Console().print(report_as_text(edition))

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from cli.terminal import Format, Language, is_subscription_id, noon, zone
+from cli.terminal import Format, Language, is_subscription_id, literal, noon, zone
 from shared.errors import InvalidRequest
 from shared.i18n import ENGLISH, Message, _
 from shared.portal.explain import (
@@ -64,18 +63,18 @@ def explained_as_json(found: ExplainedSubscription, language: str) -> str:
 def explained_as_text(found: ExplainedSubscription, language: str) -> Group:
     """Write the summary, each question with its answer, the problems and the payment methods."""
     facts = found.explanation.facts
-    head = f"[bold]{escape(facts.subscription.id)}[/bold] ({escape(facts.subscription.customer_id)})"
+    head = f"[bold]{literal(facts.subscription.id)}[/bold] ({literal(facts.subscription.customer_id)})"
     return Group(
         head,
-        escape(_heading(found).say(language)),
-        f"\n[bold]{escape(found.explanation.summary.say(language))}[/bold]",
+        literal(_heading(found).say(language)),
+        f"\n[bold]{literal(found.explanation.summary.say(language))}[/bold]",
         *(line for each in found.explanation.answers for line in _lines(each, language)),
         f"\n[bold]{ACCESS_LABEL.say(language)}[/bold]",
-        Padding(escape(found.explanation.access.say(language)), (0, 2)),
+        Padding(literal(found.explanation.access.say(language)), (0, 2)),
         *_problem_lines(found.problems, language),
         "",
         _payment_methods(found.explanation.country, language),
-        *(escape(unread_text(each).say(language)) for each in found.unread),
+        *(literal(unread_text(each).say(language)) for each in found.unread),
     )
 
 
@@ -108,8 +107,8 @@ def _problem_lines(problems: Sequence[Problem], language: str) -> Iterator[Any]:
     if problems:
         yield f"\n[bold]{PROBLEMS_LABEL.say(language)}[/bold]"
     for each in problems:
-        yield Padding(escape(problem_line(each).say(language)), (0, 2))
-        yield Padding(f"[dim]->[/dim] {escape(each.fix.say(language))}", (0, 4))
+        yield Padding(literal(problem_line(each).say(language)), (0, 2))
+        yield Padding(f"[dim]->[/dim] {literal(each.fix.say(language))}", (0, 4))
 
 
 def _heading(found: ExplainedSubscription) -> Message:
@@ -121,22 +120,22 @@ def _heading(found: ExplainedSubscription) -> Message:
 
 def _lines(each: Answer, language: str) -> Iterator[Any]:
     colour = "green" if each.possible else "yellow"
-    yield f"\n[bold {colour}]{escape(verdict(each).say(language))}[/bold {colour}]"
+    yield f"\n[bold {colour}]{literal(verdict(each).say(language))}[/bold {colour}]"
     for reason in each.reasons:
-        yield Padding(escape(reason.why.say(language)), (0, 2))
+        yield Padding(literal(reason.why.say(language)), (0, 2))
         if reason.lifted_by:
-            yield Padding(f"[dim]->[/dim] {escape(reason.lifted_by.say(language))}", (0, 4))
+            yield Padding(f"[dim]->[/dim] {literal(reason.lifted_by.say(language))}", (0, 4))
     for note in each.notes:
-        yield Padding(escape(note.say(language)), (0, 2))
+        yield Padding(literal(note.say(language)), (0, 2))
 
 
 def _payment_methods(country: str | None, language: str) -> Group:
     table = Table(box=None, show_header=False, padding=(0, 2))
     for each, support in support_in(country):
         note = f" ({each.note.say(language)})" if each.note else ""
-        table.add_row(each.type, escape(each.name.say(language) + note), SUPPORT_LABELS[support].say(language))
-    title = f"[bold]{escape(methods_title(country).say(language))}[/bold]"
-    return Group(title, table, Padding(escape(METHODS_SOURCE.say(language)), (0, 2)))
+        table.add_row(each.type, literal(each.name.say(language) + note), SUPPORT_LABELS[support].say(language))
+    title = f"[bold]{literal(methods_title(country).say(language))}[/bold]"
+    return Group(title, table, Padding(literal(METHODS_SOURCE.say(language)), (0, 2)))
 
 
 def _payment_methods_as_json(country: str) -> str:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.table import Table
 
-from cli.terminal import Format, check_customer_id
+from cli.terminal import Format, check_customer_id, literal
 from shared.errors import InvalidRequest
 from shared.mirror.table import MirroredSubscription
 
@@ -35,11 +34,11 @@ def mirror_as_text(items: Sequence[MirroredSubscription]) -> Group:
 
 def _table(item: MirroredSubscription) -> Table:
     table = Table(
-        title=f"[bold]{escape(item.subscription.id)}[/bold]", title_justify="left", box=None, show_header=False
+        title=f"[bold]{literal(item.subscription.id)}[/bold]", title_justify="left", box=None, show_header=False
     )
     for name, value in _rows(item):
         if value:
-            table.add_row(f"  {name}", escape(value))
+            table.add_row(f"  {name}", literal(value))
     return table
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
+from rich.markup import escape
 
 from shared.errors import InvalidRequest
 from shared.i18n import NARROW_NO_BREAK_SPACE, NO_BREAK_SPACE, languages
@@ -109,3 +110,8 @@ def printable(text: str) -> str:
         each if each.isprintable() or each in _HARMLESS_SPACES else each.encode("unicode_escape").decode()
         for each in text
     )
+
+
+def literal(text: str) -> str:
+    """Return text from others for Rich: it steers no terminal, and none of it is taken for markup."""
+    return escape(printable(text))

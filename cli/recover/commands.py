@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -18,7 +17,7 @@ from cli.recover import backfill as filling
 from cli.recover.backfill import BackfillProgress, BackfillStep
 from cli.recover.reconcile import reconcile as compare
 from cli.recover.replay import Replay, ReplayProgress
-from cli.terminal import Format, Rate, duration
+from cli.terminal import Format, Rate, duration, literal
 from shared.mirror.drift import ComparisonResult, Drift, DriftKind, Failure
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Outcome
@@ -77,7 +76,7 @@ def summary_parts(summary: ComparisonResult) -> Iterator[Table | str]:
         for heading in ("subscription", "what", "field", "mirror -> Stripe"):
             table.add_column(heading, overflow="fold")
         for drift in summary.drifts:
-            table.add_row(*map(escape, _cells(drift)))
+            table.add_row(*_cells(drift))
         yield table
     if summary.drifted > len(summary.drifts):
         yield f"and {summary.drifted - len(summary.drifts):,} more"
@@ -86,9 +85,9 @@ def summary_parts(summary: ComparisonResult) -> Iterator[Table | str]:
 
 def _cells(drift: Drift) -> tuple[str, str, str, str]:
     what = _KINDS[drift.kind] + (", repaired" if drift.repaired else "")
-    fields = "\n".join(each.field for each in drift.differences)
-    values = "\n".join(f"{_word(each.mirror)} -> {_word(each.stripe)}" for each in drift.differences)
-    return f"{drift.subscription_id}\n{drift.customer_id}", what, fields, values
+    fields = "\n".join(literal(each.field) for each in drift.differences)
+    values = "\n".join(literal(f"{_word(each.mirror)} -> {_word(each.stripe)}") for each in drift.differences)
+    return f"{literal(drift.subscription_id)}\n{literal(drift.customer_id)}", literal(what), fields, values
 
 
 def _word(value: Any) -> str:
@@ -124,7 +123,7 @@ def failures(known: Sequence[Failure], count: int) -> Iterator[Table | str]:
     for heading in ("what", "code", "reason"):
         table.add_column(heading, overflow="fold")
     for failure in known:
-        table.add_row(*map(escape, (failure.subject, failure.code, failure.reason)))
+        table.add_row(*map(literal, (failure.subject, failure.code, failure.reason)))
     yield table
     if count > len(known):
         yield f"and {count - len(known):,} more"

@@ -43,12 +43,13 @@ def day(seconds: float | None) -> str:
 
 
 def price(item: SubscriptionItem) -> str:
-    """Return a price such as `29.00 EUR a month`."""
+    """Return a price such as `29.00 EUR a month`, or `3 x 29.00 EUR a month` for a quantity."""
     if item.unit_amount_decimal is None or item.currency is None:
         return "price not known"
     amount = written_amount(Decimal(item.unit_amount_decimal), item.currency).say(ENGLISH)
     every = f"every {item.interval_count} {item.interval}s" if item.interval_count > 1 else f"a {item.interval}"
-    return f"{amount} {every}{', metered' if item.usage_type == 'metered' else ''}"
+    quantity = f"{item.quantity:,} x " if item.quantity not in (None, 1) else ""
+    return f"{quantity}{amount} {every}{', metered' if item.usage_type == 'metered' else ''}"
 
 
 def state(subscription: Subscription) -> str:

@@ -15,21 +15,25 @@ import pytest
 import requests
 import stripe
 from botocore.exceptions import ClientError, NoCredentialsError
-from rich.console import Console
+from rich.console import Console, Group
 from typer.testing import CliRunner
 
-from cli import audit, show
+from cli import audit, explain, show
 from cli.deployment import KEY_VARIABLE, Deployment
 from cli.main import app, main
 from cli.terminal import duration
-from shared.audit.findings import Finding, Severity
+from shared.audit.findings import CustomerName, Finding, Severity
+from shared.audit.report import Report, ReportView
 from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.i18n import verbatim
 from shared.mirror.table import Beginnings, MirroredSubscription
-from shared.stripe.money import MonthlyAmount
+from shared.portal.explain import ExplainedSubscription, Explanation
+from shared.stripe.money import MissedAmount, MonthlyAmount
 from shared.stripe.subscription import PauseCollection
 from tests.audit_findings import finding
 from tests.fakes import audit_report, subscription
+from tests.unit.test_portal_rules import facts as facts_of
+from tests.unit.test_portal_rules import plain
 
 HELD = MirroredSubscription(
     subscription(pause_collection=PauseCollection("void", 1_800_000_000)),
@@ -38,6 +42,10 @@ HELD = MirroredSubscription(
     "evt_1",
     Beginnings(1_700_000_000),
 )
+
+
+def terminal_of(report: Report, language: str = "en") -> Group:
+    return audit.report_as_text(ReportView(report, language))
 
 
 def printed(renderable: object) -> str:
@@ -84,7 +92,7 @@ def test_findings_of_one_kind_are_explained_once_and_markup_is_not_obeyed() -> N
     )
     now = datetime(2024, 7, 31, 23, tzinfo=UTC)
     report = replace(audit_report(*findings), as_of=now, subscriptions_read=1)
-    text = printed(audit.report_as_text(report))
+    text = printed(terminal_of(report))
     assert text.count("It means [bold]this") == 1
     assert "bpc_1[red]" in text
     assert "bpc_2[red]" in text
@@ -96,25 +104,25 @@ def test_the_worst_comes_first() -> None:
     findings = tuple(
         Finding("old_pause_form", each, (), verbatim(f"This is {each}."), verbatim("Do that")) for each in Severity
     )
-    text = printed(audit.report_as_text(audit_report(*findings)))
+    text = printed(terminal_of(audit_report(*findings)))
     assert text.index("This is critical.") < text.index("This is warning.") < text.index("This is info.")
 
 
 def test_the_terminal_shows_a_thousand_pauses_and_counts_the_others() -> None:
-    text = printed(audit.report_as_text(audit_report(*(finding(number) for number in range(1003)))))
+    text = printed(terminal_of(audit_report(*(finding(number) for number in range(1003)))))
     assert len(re.findall(r"cus_\d+", text)) == 1000
     assert "and 3 more, not shown here." in text
 
 
 def test_the_terminal_speaks_of_the_teams_days_as_the_mail_does() -> None:
-    assert "since 2 March 2024" in printed(audit.report_as_text(audit_report(finding())))
+    assert "paused since 2 March 2024" in " ".join(printed(terminal_of(audit_report(finding()))).split())
 
 
 def test_the_terminal_says_whether_the_day_a_pause_began_is_exact() -> None:
     seen, inferred = (
-        printed(audit.report_as_text(audit_report(finding(paused_since_is_exact=exact)))) for exact in (True, False)
+        printed(terminal_of(audit_report(finding(paused_since_is_exact=exact)))) for exact in (True, False)
     )
-    assert "since 2 March 2024 or earlier" in inferred
+    assert "or earlier" in inferred
     assert "since 2 March 2024" in seen
     assert "or earlier" not in seen
 
@@ -348,9 +356,78 @@ def test_ids_are_whole_on_a_terminal_of_80_columns() -> None:
     subscription_id, customer_id = "sub_1QbCdEfGhIjKlMnOpQrStUvW", "cus_RbCdEfGhIjKlMn"
     amounts = MonthlyAmount({each: Decimal(123_456_789) for each in ("eur", "usd", "jpy", "gbp", "chf")})
     paused = finding(subscription_id=subscription_id, customer_id=customer_id, monthly=amounts)
-    lines = printed(audit.report_as_text(audit_report(paused))).splitlines()
+    lines = printed(terminal_of(audit_report(paused))).splitlines()
     assert any(subscription_id in line for line in lines)
     assert any(customer_id in line for line in lines)
+
+
+def test_the_terminal_says_what_the_mail_says() -> None:
+    facts: dict[str, Any] = {
+        "resumes_at": datetime(2026, 12, 1, 12, tzinfo=UTC),
+        "monthly": MonthlyAmount({"eur": Decimal(125000)}, (verbatim("a tiered price"),)),
+        "missed": MissedAmount({"eur": Decimal(2500000)}, at_least=True),
+        "free_since": datetime(2024, 4, 5, tzinfo=UTC),
+    }
+    zoe = CustomerName("cus_1", "Zoé Martin", "zoe@customers.example")
+    long = replace(finding(subscription_id="sub_1QbCdEfGhIjKlMnOpQrStUvW", **facts), customers=(zoe,))
+    lines = printed(terminal_of(audit_report(long))).splitlines()
+    assert max(map(len, lines)) <= 80
+    text = " ".join(" ".join(lines).split())
+    rows = [line for line in lines if line.startswith(" ")]
+    columns = [" ".join(line[start:end].strip() for line in rows) for start, end in ((0, 34), (34, 53), (53, 80))]
+    for words in ("Zoé Martin", "zoe@customers.example", "sub_1QbCdEfGhIjKlMnOpQrStUvW", "cus_1"):
+        assert words in columns[0]
+    assert "at least 1,250.00 EUR a month (a tiered price)" in columns[1]
+    assert "at least 25,000.00 EUR voided so far" in columns[1]
+    for words in (
+        "paused since 2 March 2024 or earlier",
+        "free since 5 April 2024",
+        "collects again on 1 December 2026 at 13:00",
+    ):
+        assert words in columns[2]
+    assert "Since the pauses began, at today's prices: at least 25,000.00 EUR voided" in text
+
+
+def test_the_terminal_names_the_customers_of_every_finding() -> None:
+    limits = Finding(
+        "portal_limits",
+        Severity.INFO,
+        ("sub_1", "sub_2"),
+        verbatim("Limited."),
+        verbatim("Nothing."),
+        customers=(CustomerName("cus_1", "Zoé Martin", "zoe@b.example"), CustomerName("cus_2")),
+        more=3,
+    )
+    lines = [line.rstrip() for line in printed(terminal_of(audit_report(limits))).splitlines()]
+    assert any(re.fullmatch(r" sub_1 +Zoé Martin, zoe@b.example", line) for line in lines)
+    assert " sub_2" in lines
+    assert any("and 3 more" in line for line in lines)
+
+
+@pytest.mark.parametrize("mark", ["\x1b[31m", "\x1b]0;title\x07", "\r", "\n", "\x9b2J", "\u202e"])
+def test_no_name_or_id_steers_the_terminal(mark: str) -> None:
+    hostile = f"Zoé{mark} [bold]Martin[/bold]"
+    customer = CustomerName(hostile, hostile, hostile)
+    facts: dict[str, Any] = {"subscription_id": f"sub_{mark}", "customer_id": f"cus_{mark}"}
+    pause = replace(finding(meaning=f"Means {mark}", **facts), customers=(customer,))
+    other = Finding("odd", Severity.INFO, (f"x{mark}",), verbatim(mark), verbatim(f"Do {mark}"), customers=(customer,))
+    mirrored = replace(
+        HELD,
+        subscription=subscription(
+            id=f"sub_{mark}", status=mark, paused_reason=mark, pause_collection=PauseCollection(mark, None)
+        ),
+    )
+    given = facts_of(replace(plain("active"), id=f"sub_{mark}", customer_id=f"cus_{mark}"))
+    explained = ExplainedSubscription(Explanation(given, None), f"bpc_{mark}", (), mark, (mark,))
+    reports = [
+        terminal_of(audit_report(pause, other)),
+        show.mirror_as_text([mirrored]),
+        explain.explained_as_text(explained, "en"),
+    ]
+    for text in map(printed, reports):
+        assert not [each for each in text if not each.isprintable() and each != "\n"]
+        assert mark.strip() not in text or not mark.strip()
+    assert "[bold]Martin[/bold]" in " ".join(printed(reports[0]).split())
 
 
 @pytest.mark.parametrize("command", ["link", "show", "audit"])

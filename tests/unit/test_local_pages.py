@@ -43,6 +43,9 @@ def test_a_state_is_told_in_words_and_colour(changes: dict[str, Any], words: tup
     ("changes", "words"),
     [
         ({}, "29.00 EUR a month"),
+        ({"quantity": 3}, "3 x 29.00 EUR a month"),
+        ({"quantity": 1200, "usage_type": "licensed"}, "1,200 x 29.00 EUR a month"),
+        ({"quantity": None}, "29.00 EUR a month"),
         ({"currency": "jpy"}, "2,900 JPY a month"),
         ({"interval_count": 3}, "29.00 EUR every 3 months"),
         ({"usage_type": "metered"}, "29.00 EUR a month, metered"),

@@ -13,6 +13,7 @@ from shared.audit.checks.mirror import find_late_stamps
 from shared.audit.findings import Severity
 from shared.audit.rendering.as_json import to_json
 from shared.audit.rendering.page import event_lags
+from shared.audit.report import ReportView
 from shared.errors import UnreadableEvent
 from shared.mirror.intake import Intake
 from shared.mirror.lag import EventLags, LagCounts
@@ -160,6 +161,6 @@ def test_the_report_says_the_lags_beside_the_window_and_nothing_where_none_was_s
         "stamp": {"subscriptions": 1, "largest_seconds": 5, "percentile_99_seconds": 5},
         "exceeds_uncertainty": False,
     }
-    assert "times closer than 10 s" in " ".join(printed(report_as_text(report)).split())
+    assert "times closer than 10 s" in " ".join(printed(report_as_text(ReportView(report, "en"))).split())
     assert list(event_lags(audit_report())) == []
     assert json.loads(to_json(audit_report()))["event_lags"]["stamp"]["largest_seconds"] is None

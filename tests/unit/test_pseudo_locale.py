@@ -85,7 +85,9 @@ _DATA = re.compile(
 )
 
 
-_NAMES = re.compile("|".join(map(re.escape, PEOPLE)))
+_NAMES = re.compile(
+    r"\b(?:" + "|".join(re.escape(word) for each in PEOPLE for word in re.findall(r"\w+", each)) + r")\b"
+)
 
 
 def untranslated(text: str) -> list[str]:
@@ -127,7 +129,7 @@ def test_the_nights_mail_and_the_report(name: str) -> None:
 def test_the_report_in_the_terminal() -> None:
     report = samples()["several"][0]
     console = Console(width=200, record=True, file=StringIO())
-    console.print(report_as_text(report, PSEUDO))
+    console.print(report_as_text(ReportView(report, PSEUDO)))
     names_of_checks = re.compile(r"\(\w+\)$", re.MULTILINE)
     assert untranslated(names_of_checks.sub("", console.export_text())) == []
 

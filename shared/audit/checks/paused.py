@@ -14,7 +14,7 @@ from shared.audit.findings import Finding, PausedSubscription, Severity
 from shared.i18n import NOTHING, Message, _, _n, sentences
 from shared.portal.pause import PauseOrigin, Phase, pause_origin
 from shared.stripe.gateway import StripeJson
-from shared.stripe.money import Discounts, MissedAmount, missed_amount, monthly_amount, read_discounts
+from shared.stripe.money import Discounts, MissedAmount, coupon_of, missed_amount, monthly_amount, read_discounts
 from shared.stripe.periods import paid_until
 from shared.stripe.subscription import PauseCollection, Subscription, is_paused
 
@@ -182,7 +182,10 @@ def _collection_action(pause: PauseCollection, origin: PauseOrigin, *, ends: boo
             how=_RESUME_COLLECTION,
         )
     if pause.resumes_at is not None:
-        return _("Nothing, if the date is right; otherwise resume collection ({how}).", how=_RESUME_COLLECTION)
+        return _(
+            "Nothing, if the date is right; otherwise ask the customer, then resume collection ({how}).",
+            how=_RESUME_COLLECTION,
+        )
     if pause.behavior == "void" and origin is not PauseOrigin.BUTTON:
         return _(
             "Find out who started the pause, and why; then ask the customer, and resume collection ({how}) or cancel.",
@@ -281,12 +284,8 @@ def _current_period_start(raw: StripeJson) -> datetime | None:
 def _coupons(raw: StripeJson) -> Iterator[str]:
     """Return the ids of the subscription's coupons, where the terms of its discounts could be read."""
     for discount in raw.get("discounts") or ():
-        source = discount.get("source") if isinstance(discount, Mapping) else None
-        coupon = source.get("coupon") if isinstance(source, Mapping) else None
-        if isinstance(discount, Mapping) and coupon is None:
-            coupon = discount.get("coupon")  # before 2025-09-30.clover
-        if coupon:
-            yield str(coupon.get("id", "")) if isinstance(coupon, Mapping) else str(coupon)
+        if coupon := coupon_of(discount):
+            yield str(coupon.get("id", ""))
 
 
 def _anchor(raw: StripeJson) -> int | None:
@@ -339,7 +338,8 @@ UNKNOWN = "unknown"
 
 _RESUME_SUBSCRIPTION = _("Dashboard: Resume subscription; API: POST /v1/subscriptions/{{id}}/resume")
 _UNLESS_INTENDED = _(
-    "Nothing, if the pause is intended; otherwise resume the subscription ({how}).", how=_RESUME_SUBSCRIPTION
+    "Nothing, if the pause is intended; otherwise ask the customer, then resume the subscription ({how}).",
+    how=_RESUME_SUBSCRIPTION,
 )
 _NEW_METHOD = _(
     "Ask the customer for a valid payment method, then resume the subscription ({how}), or cancel it.",
@@ -355,7 +355,8 @@ _ASK_TO_PAY = _(
     how=_RESUME_SUBSCRIPTION,
 )
 _CHECK_EVENTS = _(
-    "Check the subscription's events in the Dashboard, then resume it ({how}), or cancel it.", how=_RESUME_SUBSCRIPTION
+    "Check the subscription's events in the Dashboard, and ask the customer; then resume it ({how}), or cancel it.",
+    how=_RESUME_SUBSCRIPTION,
 )
 
 # The reasons of `status_details.paused.subscription.type` (stripe-python 16.1.0, `_subscription.py`): what each means,

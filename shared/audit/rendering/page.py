@@ -110,6 +110,11 @@ def notes(report: Report) -> Iterator[Message]:
             "The amounts of {n} subscriptions are unknown.",
             report.unknown_amounts,
         )
+    yield from after_headline(report)
+
+
+def after_headline(report: Report) -> Iterator[Message]:
+    """Return what the headline does not say: how many may not be served for free, and what was lost so far."""
     if not report.free_is_certain:
         yield _n(
             "Of {n} subscription it is not known whether the period that was paid has ended.",
@@ -347,6 +352,7 @@ class ReportPage:
     title: str
     figures: tuple[Figure, ...]
     notes: tuple[str, ...]
+    after_title: tuple[str, ...]
     change: str
     names: tuple[CustomerNames, ...]
     to_do_title: str
@@ -380,6 +386,7 @@ def page_of(edition: ReportView, medium: Medium, rows: int = SHOWN_ROWS) -> Repo
         title=headline(report).say(language),
         figures=tuple(figures(report, language)),
         notes=tuple(note.say(language) for note in notes(report)),
+        after_title=tuple(note.say(language) for note in after_headline(report)),
         change=change,
         names=_names(changed, edition) if changed else (),
         to_do_title=TO_DO.say(language),
