@@ -151,8 +151,8 @@ def test_the_audit_writes_to_the_team_as_of_the_day_asked_for(stack: RunningStac
     assert '<a href="/outbox/1">' in get(f"{stack.url}/outbox").text
     mail = html.unescape(get(f"{stack.url}/outbox/1").text)
     for name in ("Jonas Weber", "Sofia Rossi", "Liam O'Connor", "Yuki Tanaka", "Daniel Kim", "Priya Sharma"):
-        assert customer_page(stack, name).rpartition("/")[2] in mail
-    assert customer_page(stack, "Amélie Laurent").rpartition("/")[2] not in mail
+        assert name in mail
+    assert "Amélie Laurent" not in mail
     assert "2024-07-15" in mail
     assert "17 days" in mail
     attachment = get(f"{stack.url}/outbox/1/attachments/1")
