@@ -38,10 +38,12 @@ def fill(simulator: Simulator, url: str, count: int) -> None:
     product = post("products", name="Gold")
     price = {"product": product, "currency": "eur", "unit_amount": "1250", "recurring[interval]": "month"}
     first = post("subscriptions", customer=customer, **{"items[0][price]": post("prices", **price)})
-    store = simulator.store.subscriptions
+    store, customers = simulator.store.subscriptions, simulator.store.customers
+    person = customers.get(customer)
     likeness, newest = store.get(first), int(store.get(first)["created"]) - 1
     void = {"behavior": "void", "resumes_at": None}
     for number in range(count - 1, 0, -1):
+        customers.add({**person, "id": f"cus_{number:014}", "name": f"Customer {number}"})
         store.add(
             {
                 **likeness,

@@ -470,9 +470,9 @@ def find_long_pause(subscription: Subscription, audit: AuditContext) -> Iterator
                 "These pauses are older than {n} days.",
                 most,
             ),
-            _(
-                "Ask the customers whether to resume or to cancel, or acknowledge the pauses (`portal acknowledge`); "
-                "MaxPauseDays sets the limit."
+            sentences(
+                _("Ask the customers whether to resume or to cancel."),
+                _("Or acknowledge the pauses (`portal acknowledge`); MaxPauseDays sets the limit."),
             ),
             sampled=True,
         )
