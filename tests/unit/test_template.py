@@ -166,6 +166,26 @@ def test_every_functions_log_is_deleted_after_a_while() -> None:
     assert kept == {key: {"Ref": "LogRetentionDays"} for key in FUNCTIONS}
 
 
+def test_what_is_kept_is_kept_except_by_a_first_deployment_that_fails() -> None:
+    """A table that `Retain` leaves behind then would stay with no stack that it belongs to."""
+    kept = {name: each for name, each in RESOURCES.items() if "DeletionPolicy" in each}
+    assert {each["Type"] for each in kept.values()} == {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
+    policies = {(each["DeletionPolicy"], each["UpdateReplacePolicy"]) for each in kept.values()}
+    assert policies == {("RetainExceptOnCreate", "Retain")}
+
+
+def test_the_apis_log_needs_no_line_of_its_own_in_the_accounts_policy() -> None:
+    assert RESOURCES["ApiLogs"]["Properties"]["LogGroupName"]["Fn::Sub"].startswith("/aws/vendedlogs/")
+
+
+def test_the_audit_can_mail_from_an_identity_with_a_default_configuration_set() -> None:
+    (mailing,) = [
+        each for each in statements(FUNCTIONS["NightlyAuditFunction"]) if "ses:SendEmail" in listed(each["Action"])
+    ]
+    kinds = {resource["Fn::Sub"].rpartition(":")[2] for resource in listed(mailing["Resource"])}
+    assert kinds == {"identity/*", "configuration-set/*"}
+
+
 def test_every_table_survives_the_stack_and_can_be_restored() -> None:
     promises = {
         name: (
@@ -176,7 +196,9 @@ def test_every_table_survives_the_stack_and_can_be_restored() -> None:
         )
         for name, each in TABLES.items()
     }
-    assert promises == dict.fromkeys(TABLES, ("Retain", "Retain", {"PointInTimeRecoveryEnabled": True}, True))
+    assert promises == dict.fromkeys(
+        TABLES, ("RetainExceptOnCreate", "Retain", {"PointInTimeRecoveryEnabled": True}, True)
+    )
 
 
 def test_the_access_log_has_no_query_string_and_no_header() -> None:
