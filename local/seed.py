@@ -330,8 +330,11 @@ class Seed:
     def _give_card_that_fails(self, subscription_id: str) -> None:
         """Replace the customer's card by one that is declined at the next renewal."""
         customer = str(self._client.v1.subscriptions.retrieve(subscription_id).customer)
+        old = self._client.v1.payment_methods.list({"customer": customer}).data
         card = self._client.v1.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": customer})
         self._client.v1.customers.update(customer, {"invoice_settings": {"default_payment_method": card.id}})
+        for one in old:
+            self._client.v1.payment_methods.detach(one.id)
 
     def _schedule(self, subscription_id: str, change_at: int, key: str) -> None:
         """Schedule another price for a subscription."""

@@ -56,3 +56,12 @@ def test_the_settings_of_the_account_are_read_changed_and_reset(simulator: Runni
     assert change(pause_after_first_failure=1).status_code == 400
     assert requests.get(url, timeout=10).json()["after_retries"] == "cancel"
     assert requests.delete(url, timeout=10).json() == default
+
+
+def test_the_portal_lists_invoices_with_a_link_to_each(simulator: RunningSimulator, unpaid: Any) -> None:
+    features = {"invoice_history": {"enabled": True}}
+    simulator.admin("POST", "default_configuration", {"features": features})
+    session = simulator.client().v1.billing_portal.sessions.create({"customer": str(unpaid.customer)})
+    shown = requests.get(session.url, timeout=10).text
+    assert "12.00 EUR, open" in shown
+    assert f'href="{unpaid.latest_invoice.hosted_invoice_url}"' in shown

@@ -1,7 +1,7 @@
 """The pages of the hosted portal: the whole of it, and those of its flows."""
 
 import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -10,7 +10,16 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from local.stripe_simulator.errors import ApiError
-from local.stripe_simulator.hosted_pages import Link, date_text, fields, message, price_text, render, visitor
+from local.stripe_simulator.hosted_pages import (
+    Link,
+    amount_text,
+    date_text,
+    fields,
+    message,
+    price_text,
+    render,
+    visitor,
+)
 from local.stripe_simulator.portal import actions as portal_actions
 from local.stripe_simulator.portal import configurations as portal_configurations
 from local.stripe_simulator.portal import rules as portal_rules
@@ -142,6 +151,33 @@ def features_of(call: Call, visit: PortalVisit) -> StripeObject:
     return narrowed
 
 
+@dataclass(frozen=True)
+class ShownInvoice:
+    """An invoice as the portal lists it."""
+
+    day: str
+    amount: str
+    status: str
+    url: str
+
+
+_MOST_INVOICES = 12
+
+
+def _invoices(call: Call, customer: str) -> list[ShownInvoice]:
+    """Return the newest invoices of a customer that have left their draft."""
+    found = [one for one in call.store.invoices.of_customer(customer) if one["status"] != "draft"]
+    return [
+        ShownInvoice(
+            date_text(one["created"]),
+            amount_text(one["total"], one["currency"]),
+            one["status"],
+            one["hosted_invoice_url"],
+        )
+        for one in found[:_MOST_INVOICES]
+    ]
+
+
 def page_context(call: Call, visit: PortalVisit) -> dict[str, Any]:
     """Return everything that the templates show."""
     session = visit.session
@@ -154,6 +190,7 @@ def page_context(call: Call, visit: PortalVisit) -> dict[str, Any]:
         "customer": customer,
         "subscriptions": [_shown(call, features, one) for one in every if one["status"] != "incomplete_expired"],
         "payment_methods": call.store.payment_methods.of_customer(customer["id"]),
+        "invoices": _invoices(call, customer["id"]),
         "may_remove": portal_rules.may_remove_payment_method(call, customer["id"]),
         "return_url": session["return_url"],
         "why_not_removed": portal_rules.LAST_PAYMENT_METHOD,
