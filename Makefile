@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 SAM := .venv-sam/bin/sam
 CHECKOV := .venv-checkov/bin/checkov
-FUNCTIONS := access create_session nightly_audit webhook
+FUNCTIONS := access access_changes create_session nightly_audit webhook
 
 # The platform an artifact is built for; the package tests set these to the machine's own.
 LAMBDA_PYTHON ?= 3.13
@@ -77,6 +77,7 @@ validate: $(SAM) $(CHECKOV) ## lint template.yaml, without an AWS account
 	$(SAM) validate --lint
 	.venv-sam/bin/python tests/package/translate.py template.yaml .aws-sam/translated.json
 	.venv-sam/bin/cfn-lint --template .aws-sam/translated.json
+	.venv-sam/bin/cfn-lint --template docs/how-to/access-events/*.yaml
 	$(CHECKOV) --config-file .checkov.yaml --file .aws-sam/translated.json
 
 build: $(SAM) $(BIN)/portal catalogues ## build the artifacts for Lambda into .aws-sam/
@@ -178,7 +179,7 @@ $(CHECKOV): requirements-checkov.txt | $(BIN)/portal
 
 # ------------------------------------------------------------------ artifacts
 # The AWS services that the functions call (Lambda itself for the durable audit); a test compares them with the code.
-AWS_SERVICES := dynamodb lambda s3 secretsmanager sesv2 sqs ssm
+AWS_SERVICES := dynamodb events lambda s3 secretsmanager sesv2 sqs ssm
 
 # SAM calls build-<logical id> with ARTIFACTS_DIR: build-WebhookFunction packages functions/webhook. Each artifact holds its
 # function, shared/, and the function's locked dependencies for Lambda's platform. The bytecode is marked unchecked-hash,

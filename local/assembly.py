@@ -20,6 +20,8 @@ from local.aws.intrinsics import TemplateError
 from local.aws.lambda_function import LambdaFunction
 from local.aws.queue_poller import polling, queue_pollers
 from local.aws.resources import AwsClients, create_resources
+from local.aws.schedule_poller import schedule_pollers
+from local.aws.stream_poller import stream_pollers
 from local.aws.template import Template
 from local.gateway.api import Gateway
 from local.guard import LocalGuard
@@ -179,8 +181,10 @@ def assembled(options: Options, signals: StopSignals) -> Iterator[threading.Thre
         signals.check()
         gate = ReadyGate(gateway, backend.template.outputs()["WebhookUrl"])
         queues = queue_pollers(backend.template, backend.aws.sqs, backend.functions)
+        streams = stream_pollers(backend.template, backend.aws, backend.functions)
+        schedules = schedule_pollers(backend.template, backend.functions)
         application = LocalGuard(ClockFollower(gate, clock), cors.get("AllowOrigins", ()))
-        with serving(application, addresses.port) as thread, polling(queues):
+        with serving(application, addresses.port) as thread, polling([*queues, *streams, *schedules]):
             if seed:
                 seed.make_history()
                 clock.return_to_present()

@@ -17,6 +17,7 @@ LOCKS = {
     "checkov": "requirements-checkov.txt",
     "mutants": "requirements-mutants.txt",
     "access": "functions/access/requirements.txt",
+    "access_changes": "functions/access_changes/requirements.txt",
     "create_session": "functions/create_session/requirements.txt",
     "nightly_audit": "functions/nightly_audit/requirements.txt",
     "webhook": "functions/webhook/requirements.txt",

@@ -45,6 +45,7 @@ _CUSTOMERS_OF_USER = {
 }
 _SUBSCRIPTION = {"GET /v1/subscriptions/{id}", "GET /v1/subscription_items"}
 _FROM_THE_QUEUE = "Lambda reads the queue for the function"
+_FROM_THE_STREAM = "Lambda reads the table's stream for the function"
 
 CALLS: Mapping[str, Calls] = {
     "create_session": Calls(
@@ -75,6 +76,26 @@ CALLS: Mapping[str, Calls] = {
             }
         ),
         stripe=frozenset({"GET /v1/subscriptions", *_SUBSCRIPTION, *_CUSTOMERS_OF_USER}),
+    ),
+    "access_changes": Calls(
+        aws=frozenset(
+            {
+                "dynamodb:GetItem Access",
+                "dynamodb:Query Access",
+                "dynamodb:Query Subscriptions",
+                "dynamodb:Scan Access",
+                "dynamodb:UpdateItem Access",
+                "events:PutEvents AccessBus",
+            }
+        ),
+        stripe=frozenset(),
+        without_call={
+            "dynamodb:DescribeStream Subscriptions": _FROM_THE_STREAM,
+            "dynamodb:GetRecords Subscriptions": _FROM_THE_STREAM,
+            "dynamodb:GetShardIterator Subscriptions": _FROM_THE_STREAM,
+            "dynamodb:ListStreams Subscriptions": _FROM_THE_STREAM,
+            "sqs:SendMessage AccessChangesDeadLetterQueue": "Lambda keeps the place of records that it gave up",
+        },
     ),
     "webhook": Calls(
         aws=frozenset(
@@ -234,6 +255,7 @@ class CallRecorder:
         action = f"{service.signing_name}:{operation}"
         resources = [str(parameters[name]) for name in _RESOURCE_PARAMETERS if name in parameters]
         resources += parameters.get("RequestItems", {})
+        resources += [entry["EventBusName"] for entry in parameters.get("Entries", ()) if "EventBusName" in entry]
         return {
             f"{each} {self.logical_ids.get(resource, resource)}".strip()
             for each in _ACTIONS.get(action, (action,))

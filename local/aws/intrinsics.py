@@ -166,6 +166,8 @@ class PhysicalNames:
             return logical_id
         if kind == "AWS::SQS::Queue" and name == "QueueUrl":
             return self.ref(logical_id, kind)
+        if kind == "AWS::DynamoDB::Table" and name == "StreamArn":
+            return f"{self.attribute(logical_id, kind, 'Arn')}/stream"
         if name == "Arn" and kind in _ARNS:
             own_id = self.ref(logical_id, kind) if kind == "AWS::S3::Bucket" else logical_id
             return "arn:aws:" + _ARNS[kind].format(region=REGION, account=ACCOUNT_ID, id=own_id)

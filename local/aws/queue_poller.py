@@ -1,10 +1,10 @@
 """Lambda's event source mappings in this process: polls queues and invokes functions with their messages."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from types_boto3_sqs.type_defs import MessageTypeDef
 
 POLL_SECONDS = 0.5
+
+
+class Poller(Protocol):
+    """Passes on what has come since it was last asked."""
+
+    def poll(self) -> int:
+        """Return how much that was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +86,12 @@ def queue_pollers(
             int(mapping["BatchSize"]),
         )
         for mapping in template.resources("AWS::Lambda::EventSourceMapping").values()
+        if mapping["EventSourceArn"] in queues
     )
 
 
 @contextmanager
-def polling(pollers: tuple[QueuePoller, ...]) -> Iterator[None]:
+def polling(pollers: Sequence[Poller]) -> Iterator[None]:
     """Poll while the `with` block runs."""
     stop = threading.Event()
 

@@ -12,6 +12,8 @@ from local.aws.template import Template
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_dynamodbstreams import DynamoDBStreamsClient
+    from types_boto3_events import EventBridgeClient
     from types_boto3_s3 import S3Client
     from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_sesv2 import SESV2Client
@@ -28,6 +30,8 @@ class AwsClients:
     """boto3 clients for the local services."""
 
     dynamodb: "DynamoDBClient"
+    dynamodbstreams: "DynamoDBStreamsClient"
+    events: "EventBridgeClient"
     secretsmanager: "SecretsManagerClient"
     s3: "S3Client"
     sesv2: "SESV2Client"
@@ -40,6 +44,8 @@ class AwsClients:
         session = boto3.Session("local", "local", region_name=REGION)
         return cls(
             session.client("dynamodb", endpoint_url=url),
+            session.client("dynamodbstreams", endpoint_url=url),
+            session.client("events", endpoint_url=url),
             session.client("secretsmanager", endpoint_url=url),
             session.client("s3", endpoint_url=url),
             session.client("sesv2", endpoint_url=url),
@@ -63,6 +69,8 @@ def create_resources(
         clients.s3.create_bucket(Bucket=template.ref(bucket_id), CreateBucketConfiguration=region)
     for secret_id in template.resources(_SECRET):
         clients.secretsmanager.create_secret(Name=secret_id, SecretString=json.dumps(secrets[secret_id]))
+    for bus_id in template.resources("AWS::Events::EventBus"):
+        clients.events.create_event_bus(Name=template.ref(bus_id))
     put_parameters(template, clients.ssm)
     clients.sesv2.create_email_identity(EmailIdentity=sender)
 

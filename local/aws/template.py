@@ -228,6 +228,14 @@ _AFTERWARDS = frozenset({"PointInTimeRecoverySpecification", "TimeToLiveSpecific
 _WITHOUT_LOCAL_MEANING = frozenset({"DeletionProtectionEnabled", "SSESpecification", "TableName", "Tags"})
 
 
+def at_creation(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a table's properties `CreateTable` takes; CloudFormation leaves out that a stream is enabled."""
+    request = {key: value for key, value in properties.items() if key in _AT_CREATION}
+    if stream := request.get("StreamSpecification"):
+        request["StreamSpecification"] = {**stream, "StreamEnabled": True}
+    return request
+
+
 def create_table(client: "DynamoDBClient", name: str, properties: Mapping[str, Any]) -> None:
     """Create a table with its keys, indexes and time to live.
 
@@ -235,8 +243,7 @@ def create_table(client: "DynamoDBClient", name: str, properties: Mapping[str, A
     """
     if unknown := sorted(properties.keys() - _AT_CREATION - _AFTERWARDS - _WITHOUT_LOCAL_MEANING):
         raise TemplateError(f"The local stack does not support these properties of table {name}: {', '.join(unknown)}")
-    at_creation: dict[str, Any] = {key: value for key, value in properties.items() if key in _AT_CREATION}
-    client.create_table(TableName=name, **at_creation)
+    client.create_table(TableName=name, **at_creation(properties))
     if time_to_live := properties.get("TimeToLiveSpecification"):
         client.update_time_to_live(TableName=name, TimeToLiveSpecification=time_to_live)
     if recovery := properties.get("PointInTimeRecoverySpecification"):

@@ -18,7 +18,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local.aws.template import Template
+from local.aws.template import Template, at_creation
 from shared.aws import AWS_CONFIG
 from shared.mirror.table import MirrorTable
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 # Stated by CloudFormation at creation, by the API afterwards; point-in-time recovery changes nothing that a test sees.
 _NEEDED = ("AllowedReturnOrigins", "DefaultReturnUrl", "AuditEmailFrom", "AuditEmailTo")
-_AFTERWARDS = {"PointInTimeRecoverySpecification", "SSESpecification", "TimeToLiveSpecification"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +111,7 @@ def dynamodb(request: pytest.FixtureRequest, dynoxide: DynamoDb | None) -> Dynam
 
 def create_table(client: "DynamoDBClient", name: str, properties: Mapping[str, Any]) -> None:
     """Create a table as the template says, without point-in-time recovery, which not every engine has."""
-    create: Any = {key: value for key, value in properties.items() if key not in _AFTERWARDS}
-    client.create_table(TableName=name, **create)
+    client.create_table(TableName=name, **at_creation(properties))
     client.get_waiter("table_exists").wait(TableName=name)
     if time_to_live := properties.get("TimeToLiveSpecification"):
         client.update_time_to_live(TableName=name, TimeToLiveSpecification=time_to_live)

@@ -5,12 +5,15 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pytest
 
+from functions.access import app as access_app
+from functions.access_changes import app as access_changes_app
 from functions.create_session import app as create_session_app
 from functions.nightly_audit import app as audit_app
 from functions.nightly_audit import wiring
@@ -21,6 +24,10 @@ from tests.integration.audit_account import Account, serve, subscription
 from tests.integration.conftest import Api, Aws
 from tests.integration.portal_world import World
 from tests.integration.simulator_fixtures import RunningSimulator
+from tests.integration.test_access_changes import MARCH, NO_EVENTS, Context, record
+from tests.integration.test_access_changes import World as AccessWorld
+from tests.integration.test_access_changes import subscription as subscription_of
+from tests.integration.test_access_function import Access
 from tests.integration.test_webhook import ROUTE, event, signed, two_events
 from tests.integration.test_webhook import World as WebhookWorld
 
@@ -172,6 +179,39 @@ class TestPortal:
         self.fail(world, status=503, message="down")
         assert world.follow(token=world.token()).status == 503
         assert ring("create_session") == {"PortalUnavailable"}
+
+
+class TestAccess:
+    @pytest.fixture
+    def access(self, api: Api, aws: Aws, simulator: RunningSimulator) -> Access:
+        return Access(api, aws, simulator)
+
+    def test_an_ordinary_question_rings_nothing(self, access: Access, ring: Callable[[str], set[str]]) -> None:
+        access.mirror()
+        assert access.get().status == 200
+        assert ring("access") == set()
+
+    def test_a_table_that_is_gone(self, access: Access, aws: Aws, ring: Callable[[str], set[str]]) -> None:
+        aws.clients.dynamodb.delete_table(TableName=aws.template.ref("Subscriptions"))
+        assert access.get().status == 503
+        assert ring("access") == {"AccessUnavailable"}
+
+    def test_a_setting_that_is_wrong(
+        self, access: Access, ring: Callable[[str], set[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ACCESS_PAUSED", "maybe")
+        access_app._wire.cache_clear()
+        assert access.get().status == 500
+        assert ring("access") == {"AccessBroken"}
+
+    def test_a_bus_that_is_gone(
+        self, aws: Aws, ring: Callable[[str], set[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = AccessWorld(aws)
+        world.write(subscription_of(), MARCH)
+        monkeypatch.setattr(access_changes_app, "_wire", lambda: replace(world.changes, events=NO_EVENTS))
+        assert access_changes_app.handler({"Records": [record("cus_1", 1)]}, Context())["batchItemFailures"]  # type: ignore[arg-type]
+        assert ring("access_changes") == {"AccessChangesFailing"}
 
 
 class TestAudit:

@@ -1,10 +1,13 @@
 """The calls that each function makes are those that its policy, the Stripe key and the docs are about."""
 
 import time
+from functools import cache
 from typing import Any
 
 import pytest
 
+from functions.access_changes import app as access_changes_app
+from functions.access_changes.wiring import wire as access_changes_wire
 from functions.nightly_audit import app as audit_app
 from local.aws.intrinsics import PhysicalNames
 from local.aws.lambda_function import run_durably
@@ -13,6 +16,7 @@ from local.aws.template import Template
 from tests.integration.conftest import Aws
 from tests.integration.portal_world import ADA, FEATURES, configure
 from tests.integration.simulator_fixtures import RunningSimulator
+from tests.integration.test_access_changes import Context, record
 from tests.integration.test_slow_dependencies import Deployment, deployment
 from tests.integration.test_webhook import event
 from tests.permissions import CALLS, CallRecorder
@@ -22,6 +26,7 @@ __all__ = ["deployment"]
 
 KINDS = (
     "AWS::DynamoDB::Table",
+    "AWS::Events::EventBus",
     "AWS::S3::Bucket",
     "AWS::SecretsManager::Secret",
     "AWS::SQS::Queue",
@@ -60,6 +65,14 @@ def use_access(at: Deployment, _: pytest.MonkeyPatch) -> None:
     customer, subscription = subscriber_of_many_items(at)
     at.post(event(id="evt_ended", snapshot={"id": subscription, "customer": customer, "status": "canceled"}))
     at.portal("GET /access", headers={"authorization": f"Bearer {at.token(customer, 'access')}"})
+
+
+def use_access_changes(at: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_changes_app, "_wire", cache(access_changes_wire))
+    at.post(at.snapshot())
+    (item,) = at.aws.clients.dynamodb.scan(TableName=at.aws.template.ref("Subscriptions"))["Items"]
+    for event_ in ({"Records": [record(item["customer_id"]["S"], 1)]}, {}, {"everyone": True}):
+        access_changes_app.handler(event_, Context())  # type: ignore[arg-type]
 
 
 def use_webhook(at: Deployment, _: pytest.MonkeyPatch) -> None:
@@ -123,7 +136,13 @@ def subscriber_of_many_items(at: Deployment) -> tuple[str, str]:
     return customer.id, made.id
 
 
-USES = {"create_session": use_portal, "access": use_access, "webhook": use_webhook, "nightly_audit": use_audit}
+USES = {
+    "create_session": use_portal,
+    "access": use_access,
+    "access_changes": use_access_changes,
+    "webhook": use_webhook,
+    "nightly_audit": use_audit,
+}
 
 
 @pytest.mark.parametrize("function", CALLS)

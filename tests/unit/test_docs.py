@@ -10,6 +10,7 @@ import yaml
 
 from cli.main import app
 from functions.access.app import AccessMetric
+from functions.access_changes.app import AccessChangeMetric
 from functions.create_session.app import PortalMetric
 from functions.nightly_audit.app import AuditMetric
 from functions.webhook.receive import LAG, RETRIED, metric_of
@@ -45,6 +46,7 @@ WEBHOOK_RESULTS = [
 METRICS = {
     *map(metric_of, WEBHOOK_RESULTS),
     *PortalMetric,
+    *AccessChangeMetric,
     *AccessMetric,
     *AuditMetric,
     SECRET_KEPT,

@@ -94,7 +94,7 @@ def test_globals_reach_the_function_itself(tmp_path: Path) -> None:
     [
         ("!Ref Days", "!Ref Dayz", "no parameter or resource Dayz"),
         ("!Ref Days", '!ImportValue "a"', "does not support Fn::ImportValue"),
-        ("!Ref Days", "!GetAtt Table.StreamArn", "attribute Table.StreamArn of AWS::DynamoDB::Table"),
+        ("!Ref Days", "!GetAtt Table.Moon", "attribute Table.Moon of AWS::DynamoDB::Table"),
         ("!Ref Days", "!Ref AWS::Moon", "pseudo parameter AWS::Moon"),
         ("!Ref Days", "!Ref Origins", "DAYS is not text"),
         ("[HasFlag, !Ref Flag, none]", "[Nowhere, a, b]", "no condition Nowhere"),

@@ -19,6 +19,7 @@ TABLES = {name: each for name, each in RESOURCES.items() if each["Type"] == "AWS
 # Which secrets each function may read: those that it uses.
 SECRETS = {
     "AccessFunction": {"Secret", "LinkSecrets"},
+    "AccessChangesFunction": set(),
     "CreateSessionFunction": {"Secret", "LinkSecrets"},
     "WebhookFunction": {"Secret", "SigningSecrets"},
     "NightlyAuditFunction": {"Secret"},
@@ -117,7 +118,7 @@ def test_concurrency_is_reserved_for_the_functions_that_strangers_reach_and_only
     """A reservation also keeps others of the account from the rest, so none is made by default; 0 would stop all."""
     reserved = {name: each["Properties"].get("ReservedConcurrentExecutions") for name, each in FUNCTIONS.items()}
     reached = {"AccessFunction": "Access", "CreateSessionFunction": "Portal", "WebhookFunction": "Webhook"}
-    assert reserved == {"NightlyAuditFunction": None} | {
+    assert reserved == {"AccessChangesFunction": None, "NightlyAuditFunction": None} | {
         name: {"Fn::If": [f"Has{part}Reservation", {"Ref": f"{part}ReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}
         for name, part in reached.items()
     }
@@ -141,7 +142,9 @@ def test_each_function_may_read_the_secrets_that_it_uses_and_no_other() -> None:
     assert readable == SECRETS
     outputs = {each["Value"]["Ref"]: name for name, each in TEMPLATE["Outputs"].items() if "Ref" in each["Value"]}
     rows = re.findall(
-        r"^\| (access|create_session|webhook|nightly_audit) \| (.+?) \|", SECURITY.read_text(), re.MULTILINE
+        r"^\| (access|access_changes|create_session|webhook|nightly_audit) \| (.+?) \|",
+        SECURITY.read_text(),
+        re.MULTILINE,
     )
     assert {function: set(re.findall(r"`(\w+)`", cell)) for function, cell in rows} == {
         FUNCTIONS[name]["Properties"]["Handler"].split(".")[1]: {outputs[secret] for secret in secrets}
@@ -196,9 +199,8 @@ def test_every_table_survives_the_stack_and_can_be_restored() -> None:
         )
         for name, each in TABLES.items()
     }
-    assert promises == dict.fromkeys(
-        TABLES, ("RetainExceptOnCreate", "Retain", {"PointInTimeRecoveryEnabled": True}, True)
-    )
+    kept = ("RetainExceptOnCreate", "Retain", {"PointInTimeRecoveryEnabled": True})
+    assert promises == {name: (*kept, None if name == "Access" else True) for name in TABLES}
 
 
 def test_the_access_log_has_no_query_string_and_no_header() -> None:

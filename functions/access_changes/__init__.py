@@ -1,0 +1,1 @@
+"""Publishes an event whenever the answer to "does this customer have service?" changes."""
