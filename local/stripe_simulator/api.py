@@ -22,7 +22,7 @@ from stripe.params.v2 import core as v2
 from local.stripe_simulator import checkout as checkout_sessions
 from local.stripe_simulator import parameters, versions
 from local.stripe_simulator.errors import ApiError, unrecognized
-from local.stripe_simulator.expansion import expand
+from local.stripe_simulator.expansion import check_paths, expand
 from local.stripe_simulator.implemented import check_implemented
 from local.stripe_simulator.limits import check_limits
 from local.stripe_simulator.parameters import Tree, decode, from_json
@@ -162,10 +162,19 @@ ROUTES = [
     ApiRoute("POST", "invoices/{id}/send", invoice_requests.send, api.InvoiceSendInvoiceParams),
     ApiRoute("POST", "subscription_schedules", subscription_schedules.create, api.SubscriptionScheduleCreateParams),
     ApiRoute(
+        "GET", "subscription_schedules", subscription_schedules.list_schedules, api.SubscriptionScheduleListParams
+    ),
+    ApiRoute(
         "GET", "subscription_schedules/{id}", subscription_schedules.retrieve, api.SubscriptionScheduleRetrieveParams
     ),
     ApiRoute(
         "POST", "subscription_schedules/{id}", subscription_schedules.update, api.SubscriptionScheduleUpdateParams
+    ),
+    ApiRoute(
+        "POST",
+        "subscription_schedules/{id}/cancel",
+        subscription_schedules.cancel,
+        api.SubscriptionScheduleCancelParams,
     ),
     ApiRoute(
         "POST",
@@ -335,7 +344,12 @@ def _result(call: Call, route: ApiRoute, tree: Tree) -> dict[str, Any]:
     call = replace(call, params=params)
     if not route.path.startswith(_HOSTED):
         call = _at_test_clock(call)
-    return expand(route.handler(call), params.get("expand", ()), call.simulator, call.version)
+    paths = params.get("expand", ())
+    if route.method != "GET":
+        # Before anything has changed.
+        check_paths(paths, route.collection.removesuffix("s").replace("/", "."), call.version)
+    with call.simulator.transaction():
+        return expand(route.handler(call), paths, call.simulator, call.version)
 
 
 def perform(simulator: Simulator, method: str, path: str, params: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
@@ -72,6 +73,7 @@ class Deliveries:
         self._jobs: list[_Job] = []
         self._held: list[Delivery] = []
         self._in_flight = 0
+        self._waiting: list[tuple[StripeObject, list[Delivery]]] | None = None
         self._closed = False
         self._numbers = itertools.count()
         self._undelivered: dict[str, set[str]] = {}
@@ -112,12 +114,27 @@ class Deliveries:
 
     def send(self, event: StripeObject, deliveries: list[Delivery]) -> None:
         """Queue all deliveries of an event, through the faults in force."""
+        if self._waiting is not None:
+            self._waiting.append((event, deliveries))
+            return
         event["pending_webhooks"] = len(deliveries)
         with self._changed:
             if deliveries:
                 self._undelivered[event["id"]] = {delivery.endpoint["id"] for delivery in deliveries}
             for delivery in deliveries:
                 self._send_one(delivery)
+
+    @contextmanager
+    def waiting(self) -> Iterator[list[tuple[StripeObject, list[Delivery]]]]:
+        """Let what is sent wait in the returned list, and queue what is left there at the end."""
+        waiting: list[tuple[StripeObject, list[Delivery]]] = []
+        self._waiting = waiting
+        try:
+            yield waiting
+        finally:
+            self._waiting = None
+            for event, deliveries in waiting:
+                self.send(event, deliveries)
 
     def _send_one(self, delivery: Delivery) -> None:
         faults = self._faults()

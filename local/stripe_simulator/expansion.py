@@ -146,6 +146,12 @@ def _leave_out(node: Any, asked: list[list[str]]) -> None:
 # Which paths there are.
 
 
+def check_paths(paths: Collection[str], name: str, version: str) -> None:
+    """Raise Stripe's error for a path that an object such as `billing_portal.session` does not have."""
+    for path in paths:
+        _check_path({"object": name}, path, version)
+
+
 def _check_path(answer: StripeObject, path: str, version: str) -> None:
     """Raise Stripe's error for a path that is too deep, or leads to something that cannot be expanded."""
     parts = path.split(".")

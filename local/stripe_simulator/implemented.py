@@ -28,6 +28,15 @@ _SUBSCRIPTION = """
     items.metadata items.plan items.price items.price_data items.quantity
     metadata payment_behavior payment_settings trial_end trial_settings
 """
+_SCHEDULE = """
+    default_settings.billing_cycle_anchor default_settings.collection_method default_settings.default_payment_method
+    default_settings.description default_settings.invoice_settings.days_until_due end_behavior metadata pause_schedules
+    phases.billing_cycle_anchor phases.collection_method phases.currency phases.default_payment_method
+    phases.description phases.discounts.coupon phases.discounts.promotion_code phases.duration phases.end_date
+    phases.invoice_settings.days_until_due phases.items.metadata phases.items.plan phases.items.price
+    phases.items.price_data phases.items.quantity phases.metadata phases.proration_behavior phases.trial
+    phases.trial_end
+"""
 _CONFIGURATION = "business_profile default_return_url features login_page metadata name"
 
 # By operation, separated by blanks; `a.b` is field b of a, in lists too, and `a` alone is a with all of its fields.
@@ -92,11 +101,10 @@ PARAMETERS = {
     "GET /v1/invoices/{id}/lines": _PAGE,
     "POST /v1/invoices/{id}/finalize": "auto_advance",
     "POST /v1/invoices/{id}/pay": "paid_out_of_band payment_method",
-    "POST /v1/subscription_schedules": "from_subscription pause_schedules",
-    "POST /v1/subscription_schedules/{id}": """
-        end_behavior pause_schedules phases.duration phases.end_date phases.items.plan phases.items.price
-        phases.items.price_data phases.items.quantity phases.start_date
-    """,
+    "POST /v1/subscription_schedules": f"{_SCHEDULE} billing_mode customer from_subscription start_date",
+    "GET /v1/subscription_schedules": f"{_PAGE} canceled_at completed_at created customer released_at scheduled",
+    "POST /v1/subscription_schedules/{id}": f"{_SCHEDULE} phases.start_date proration_behavior",
+    "POST /v1/subscription_schedules/{id}/cancel": "invoice_now prorate",
     "POST /v1/billing_portal/configurations": _CONFIGURATION,
     "GET /v1/billing_portal/configurations": f"{_PAGE} active is_default",
     "POST /v1/billing_portal/configurations/{id}": f"{_CONFIGURATION} active",
@@ -135,7 +143,6 @@ WITHOUT_EFFECT = {
     "POST /v1/subscription_items/{id}": "off_session",
     "POST /v1/subscriptions/{id}/pause": "bill_for.outstanding_usage_through",
     "POST /v1/invoices/{id}/pay": "off_session",
-    "POST /v1/subscription_schedules/{id}": "phases.proration_behavior proration_behavior",
     "POST /v1/checkout/sessions": "subscription_data.proration_behavior",
 }
 

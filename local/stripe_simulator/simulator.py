@@ -42,6 +42,8 @@ class Simulator:
         self.pause_ends: dict[str, int] = {}
         # Subscription id to the time at which the next phase of its schedule begins.
         self.phase_starts: dict[str, int] = {}
+        # Subscription schedule id to the time at which its first phase creates the subscription.
+        self.schedule_starts: dict[str, int] = {}
         # Subscription id to the time of the next pause or resume that its schedule plans.
         self.pause_plans: dict[str, int] = {}
         # Subscription id to the time at which one of its invoices is finalized, charged or given up.
@@ -72,6 +74,23 @@ class Simulator:
         self.checkout_params: dict[str, dict[str, Any]] = {}
         self.visits: dict[str, PortalVisit] = {}
         self.login_codes: list[dict[str, Any]] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Take back what a request has created when it is refused, its events included.
+
+        A refused payment is no refused request: it leaves an invoice, and events.
+        """
+        arrivals = {name: kind.arrivals for name, kind in self.store.collections().items()}
+        with self.deliveries.waiting() as sent:
+            try:
+                yield
+            except ApiError as error:
+                if error.kind != "card_error":
+                    sent.clear()
+                    for name, kind in self.store.collections().items():
+                        kind.take_back(arrivals[name])
+                raise
 
     def reset(self) -> None:
         """Forget everything, and return the clock to its first time."""

@@ -4,7 +4,7 @@ Not kept: idempotency keys, faults, and the counts and record of requests and de
 """
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ _PLAIN = (
         "deleted_customers",
     ),
     *("checkout_params", "login_codes"),
+    "schedule_starts",
 )
 
 
@@ -37,22 +38,27 @@ class StateError(Exception):
 
 def save(simulator: Simulator, file: Path) -> None:
     """Write the state; the file is replaced as a whole."""
-    store = simulator.store
-    kinds = {field.name: getattr(store, field.name) for field in fields(store)}
-    content: dict[str, Any] = {
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(json.dumps(content_of(simulator)))
+    # Signing secrets are in it.
+    part.chmod(0o600)
+    part.replace(file)
+
+
+def content_of(simulator: Simulator) -> dict[str, Any]:
+    """Return the state as JSON."""
+    return {
         "format": _FORMAT,
         "clock_offset": simulator.clock.offset,
-        "objects": {name: [kind.get(key) for _, _, key in kind.positions()] for name, kind in kinds.items()},
+        "objects": {
+            name: [kind.get(key) for _, _, key in kind.positions()]
+            for name, kind in simulator.store.collections().items()
+        },
         "visits": {key: asdict(visit) for key, visit in simulator.visits.items()},
         "undelivered": simulator.deliveries.undelivered(),
         "billing": asdict(simulator.billing),
         **{name: getattr(simulator, name) for name in _PLAIN},
     }
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(json.dumps(content))
-    # Signing secrets are in it.
-    part.chmod(0o600)
-    part.replace(file)
 
 
 def restore(simulator: Simulator, file: Path) -> None:
@@ -61,12 +67,13 @@ def restore(simulator: Simulator, file: Path) -> None:
         content = json.loads(file.read_text())
         if content["format"] != _FORMAT:
             raise StateError(f"{file}: the state of another version of the simulator. Delete the file to begin anew.")
-        _restore(simulator, content)
+        take_over(simulator, content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StateError(f"{file}: not a state file of the simulator ({type(error).__name__}: {error}).") from error
 
 
-def _restore(simulator: Simulator, content: dict[str, Any]) -> None:
+def take_over(simulator: Simulator, content: dict[str, Any]) -> None:
+    """Give a new simulator a state that `content_of` returned."""
     store = simulator.store
     simulator.clock.move(content["clock_offset"])
     for name, objects in content["objects"].items():

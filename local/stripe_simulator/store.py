@@ -6,8 +6,9 @@ import string
 import time
 from bisect import bisect_left, insort
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from email.utils import formatdate
+from itertools import takewhile
 from typing import Any
 
 from local.stripe_simulator.errors import no_such
@@ -106,6 +107,16 @@ class StoredObjects:
         if isinstance(gone.get("customer"), str):
             self._by_customer[gone["customer"]].remove(position)
 
+    @property
+    def arrivals(self) -> int:
+        """The number of objects that were ever added."""
+        return self._arrivals
+
+    def take_back(self, arrivals: int) -> None:
+        """Remove what was added since that many objects had arrived."""
+        for object_id in list(takewhile(lambda one: self._positions[one][1] > arrivals, reversed(self._positions))):
+            self.remove(object_id)
+
     def remove_before(self, created: int) -> None:
         """Remove all objects created before a time."""
         for _, _, object_id in self._order[: bisect_left(self._order, (created,))]:
@@ -185,6 +196,10 @@ class Store:
     events: StoredObjects = field(default_factory=lambda: StoredObjects("event"))
     # Under the id of an object, the fields that it shows only when they are expanded.
     on_demand: StoredObjects = field(default_factory=lambda: StoredObjects("field"))
+
+    def collections(self) -> dict[str, StoredObjects]:
+        """Return the collections by name."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def collection_of(self, object_id: str) -> StoredObjects | None:
         """Return the collection that the prefix of an identifier names, for `expand`."""

@@ -4,6 +4,7 @@ The document is of 2026-05-27.dahlia, older than the simulator: an unknown field
 """
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -14,6 +15,37 @@ from jsonschema.exceptions import ValidationError, best_match
 from tests.contract.typescript import FOLDER, Difference
 
 DOCUMENT = FOLDER / "openapi-components.json"
+PATHS = FOLDER / "openapi-paths.json"
+
+
+@cache
+def operations() -> dict[str, dict[str, Any]]:
+    """Return Stripe's operations by method and path, such as `GET /v1/customers/{id}`; every id is named `id`."""
+    paths: dict[str, dict[str, Any]] = json.loads(PATHS.read_text())
+    return {
+        f"{method.upper()} {re.sub('{[a-z_]+}', '{id}', path)}": operation
+        for path, own in paths.items()
+        for method, operation in own.items()
+    }
+
+
+def parameters_of(method: str, path: str) -> set[str]:
+    """Return the full names of an operation's parameters, such as `items.price_data.currency`; hashes too."""
+    operation = operations().get(f"{method} /v1/{path}", {})
+    names = {one["name"]: one["schema"] for one in operation.get("parameters", []) if one["in"] == "query"}
+    body = operation.get("requestBody", {}).get("content", {}).get("application/x-www-form-urlencoded", {})
+    return set(_names(names | body.get("schema", {}).get("properties", {}), ""))
+
+
+def _names(properties: dict[str, Any], path: str) -> Iterator[str]:
+    for name, schema in properties.items():
+        full = f"{path}.{name}" if path else name
+        # A hash without fields cannot be sent.
+        if all(one.get("properties") != {} for one in (schema, *schema.get("anyOf", ()))):
+            yield full
+        for one in (schema, *schema.get("anyOf", ())):
+            yield from _names(one.get("items", one).get("properties", {}), full)
+
 
 _NOT_IN_THE_DOCUMENT = {"entitlements.active_entitlement_summary"}
 

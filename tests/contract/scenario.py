@@ -292,6 +292,33 @@ def _schedules(recorder: Recorder, customer: str, prices: Prices) -> None:
         status.end(Call(recorder.simulator), recorder.simulator.store.subscriptions.get(ended), reason)
     recorder.keep_events()
     _planned_pause(recorder, customer, prices)
+    _phases(recorder, customer, prices)
+
+
+def _phases(recorder: Recorder, customer: str, prices: Prices) -> None:
+    """Schedules of a customer, with all that a phase can set; one begins at once, one later."""
+    terms = {
+        "customer": customer,
+        "default_settings[collection_method]": "send_invoice",
+        "default_settings[invoice_settings][days_until_due]": 7,
+        "phases[0][items][0][price]": prices.monthly,
+        "phases[0][duration][interval]": "week",
+        "phases[0][trial]": "true",
+        "phases[1][items][0][price]": prices.yearly,
+        "phases[1][duration][interval]": "week",
+        "phases[1][billing_cycle_anchor]": "phase_start",
+        "phases[1][collection_method]": "charge_automatically",
+        "phases[1][description]": "Second",
+        "phases[1][discounts][0][coupon]": "FIVE",
+        "phases[1][invoice_settings][days_until_due]": 3,
+        "phases[1][metadata][a]": "b",
+    }
+    recorder.create("subscription_schedules", terms)
+    later = recorder.create("subscription_schedules", terms | {"start_date": recorder.simulator.clock.now() + _DAY})
+    recorder.send("GET", "subscription_schedules", {"scheduled": "true"})
+    recorder.wait(10 * _DAY)
+    recorder.send("GET", "subscription_schedules")
+    recorder.send("POST", f"subscription_schedules/{later}/cancel")
 
 
 def _planned_pause(recorder: Recorder, customer: str, prices: Prices) -> None:

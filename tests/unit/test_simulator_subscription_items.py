@@ -86,3 +86,17 @@ def test_the_twenty_first_item_is_refused(shop: Shop) -> None:
         len(shop.call("GET", "subscription_items", {"subscription": shop.subscription, "limit": 100}).body["data"])
         == 20
     )
+
+
+def test_a_subscription_that_cannot_be_paid_redeems_no_coupon_and_leaves_its_customer_alone(shop: Shop) -> None:
+    customer, coupon = shop.create("customers"), shop.create("coupons", {"percent_off": 10})
+    terms = {"customer": customer, "items[0][price]": shop.prices[0], "discounts[0][coupon]": coupon}
+    assert shop.call("POST", "subscriptions", terms).error["code"] == "resource_missing"
+    assert shop.call("GET", f"coupons/{coupon}").body["times_redeemed"] == 0
+    assert shop.call("GET", f"customers/{customer}").body["currency"] is None
+
+
+def test_a_cancellation_with_a_wrong_expansion_cancels_nothing(shop: Shop) -> None:
+    path = f"subscriptions/{shop.subscription}"
+    assert shop.call("DELETE", path, {"expand[]": "wish"}).status == 400
+    assert shop.call("GET", path).body["status"] == "active"

@@ -4,7 +4,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from local.stripe_simulator.answers import list_page
-from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing
+from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing, no_such
 from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
 from local.stripe_simulator.resources.periods import add_interval
@@ -51,6 +51,9 @@ def update_product(call: Call) -> StripeObject:
     """`POST /v1/products/{id}`."""
     product = call.store.products.get(call.ids["id"])
     before = snapshot(product)
+    default = call.params.get("default_price")
+    if default and call.store.prices.get(default, "default_price")["product"] != product["id"]:
+        raise ApiError(f"The price {default} does not belong to {product['id']}.", param="default_price")
     apply_fields(product, call.params, _PRODUCT_FIELDS)
     product["updated"] = call.now
     emit_update(call, "product.updated", before, product)
@@ -170,6 +173,8 @@ def _recurring(given: dict[str, Any]) -> StripeObject:
 
 def _product_of(call: Call) -> str:
     """Return the id of a new price's product, which `product_data` creates."""
+    if "product" in call.params and "product_data" in call.params:
+        raise exclusive("product", "product_data")
     if "product" in call.params:
         return str(call.store.products.get(call.params["product"], "product")["id"])
     if "product_data" not in call.params:
@@ -353,13 +358,24 @@ def discounts_of(call: Call, subscription: StripeObject, given: list[dict[str, A
     """Return the ids of a subscription's discounts after a request, which keeps those that it names by `discount`."""
     # All are looked up before the first is made, because a refused request changes nothing.
     for place, one in enumerate(given or []):
-        if isinstance(one, dict) and one.get("discount") not in subscription["discounts"]:
+        if not isinstance(one, dict):
+            continue
+        if "discount" not in one:
             coupon_of(call, one, f"discounts[{place}]")
+        elif one["discount"] not in subscription["discounts"]:
+            raise no_such("discount", one["discount"], f"discounts[{place}][discount]")
     return [
         one["discount"] if "discount" in one else make_discount(call, subscription, one, f"discounts[{place}]")
         for place, one in enumerate(given or [])
         if isinstance(one, dict)
     ]
+
+
+def give_back(call: Call, discounts: list[str]) -> None:
+    """Undo the redemption of coupons by a subscription that is not created after all."""
+    for name in discounts:
+        discount = call.store.discounts.get(name)
+        call.store.coupons.get(discount["source"]["coupon"])["times_redeemed"] -= 1
 
 
 _DISCOUNT_NULLS = ("checkout_session", "customer_account", "end", "invoice", "invoice_item", "subscription_item")

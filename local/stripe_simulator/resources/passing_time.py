@@ -1,6 +1,7 @@
 """What Stripe does by itself as time passes: renewals, ends of trials, pauses and subscriptions, phases."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.resources import (
@@ -21,6 +22,8 @@ from local.stripe_simulator.store import BILLED, StripeObject
 def advance(simulator: Simulator) -> None:
     """Carry out everything that is due; a jump over several periods makes one renewal, into the current one."""
     call = Call(simulator)
+    for start in _starts(simulator, None, call.now):
+        subscription_schedules.start_due(Call(simulator, moment=start.moment), start.schedule)
     while (subscription_id := simulator.due_changes.pop_due(call.now)) is not None:
         subscription = simulator.store.subscriptions.find(subscription_id)
         if subscription is None or subscription["test_clock"]:
@@ -35,13 +38,36 @@ def advance_test_clock(simulator: Simulator, clock: StripeObject, target: int) -
     stored = simulator.store.subscriptions
     every = [stored.get(name) for _, _, name in stored.positions()]
     own = [subscription for subscription in every if subscription["test_clock"] == clock["id"]]
-    while dues := [(due, one) for one in own if (due := simulator.due_changes.due_at(one)) is not None]:
-        due, subscription = min(dues, key=lambda pair: pair[0])
+    while True:
+        dues = [(due, one) for one in own if (due := simulator.due_changes.due_at(one)) is not None]
+        dues += [(start.moment, start.schedule) for start in _starts(simulator, clock["id"], target)]
+        due, subject = min(dues, key=lambda pair: pair[0], default=(target + 1, clock))
         if due > target:
             break
         clock["frozen_time"] = max(due, clock["frozen_time"])
-        _carry_out(Call(simulator, moment=clock["frozen_time"]), subscription)
+        call = Call(simulator, moment=clock["frozen_time"])
+        if subject["object"] == "subscription":
+            _carry_out(call, subject)
+        else:
+            subscription_schedules.start_due(call, subject)
+            own += [one for one in (stored.find(subject["subscription"] or ""),) if one]
     clock["frozen_time"] = target
+
+
+@dataclass(frozen=True)
+class ScheduleStart:
+    """The time at which a schedule creates its subscription."""
+
+    moment: int
+    schedule: StripeObject
+
+
+def _starts(simulator: Simulator, clock: str | None, until: int) -> list[ScheduleStart]:
+    """Return the schedules that begin until a time, earliest first; only those of a test clock, or of none."""
+    schedules = simulator.store.subscription_schedules
+    due = [(moment, name) for name, moment in simulator.schedule_starts.items() if moment <= until]
+    found = [ScheduleStart(moment, schedules.get(name)) for moment, name in sorted(due)]
+    return [start for start in found if start.schedule["test_clock"] == clock]
 
 
 def _carry_out(call: Call, subscription: StripeObject) -> None:

@@ -199,7 +199,7 @@ def migrate(call: Call) -> StripeObject:
     if subscription["billing_mode"]["type"] == "flexible":
         raise ApiError("The subscription already uses `billing_mode` `flexible`.", param="billing_mode[type]")
     before = snapshot(subscription)
-    flexible = {"proration_discounts": "included"}
+    flexible = {"proration_discounts": "included", **call.params["billing_mode"].get("flexible", {})}
     subscription["billing_mode"] = {"flexible": flexible, "type": "flexible", "updated_at": call.now}
     emit(call, "customer.subscription.updated", subscription, changes(before, subscription))
     return subscription

@@ -41,9 +41,14 @@ def create(call: Call) -> StripeObject:
     if params.get("currency", currency).lower() != currency:
         message = f"The price specified only supports `{currency}`. This doesn't match the expected currency: "
         raise ApiError(f"{message}`{params['currency']}`.", param="items[0][price]")
-    subscription["currency"] = customer["currency"] = currency
+    subscription["currency"] = currency
     subscription["discounts"] = catalog.discounts_of(call, subscription, params.get("discounts", []))
-    invoice = billing.first_invoice(call, subscription)
+    try:
+        invoice = billing.first_invoice(call, subscription)
+    except ApiError:
+        catalog.give_back(call, subscription["discounts"])
+        raise
+    customer["currency"] = currency
     call.store.subscriptions.add(subscription)
     emit(call, "customer.subscription.created", subscription)
     billing.collect_first(call, subscription, invoice)
@@ -235,7 +240,7 @@ def blank_subscription(call: Call) -> StripeObject:
         | copy.deepcopy(_DEFAULTS)
         | {
             "billing_cycle_anchor": started,
-            "billing_mode": _billing_mode(call),
+            "billing_mode": billing_mode_of(call),
             "created": call.now,
             "customer": params["customer"],
             "items": {"object": "list", "data": [], "has_more": False, "total_count": 0, "url": items_url},
@@ -249,7 +254,8 @@ def blank_subscription(call: Call) -> StripeObject:
     return subscription
 
 
-def _billing_mode(call: Call) -> StripeObject:
+def billing_mode_of(call: Call) -> StripeObject:
+    """Return the billing mode of what a request creates; flexible unless it says otherwise."""
     mode = call.params.get("billing_mode", {"type": "flexible"})
     if mode["type"] != "flexible":
         return {"flexible": None, "type": mode["type"]}
