@@ -184,6 +184,10 @@ class World(SimulatorInProcess):
         self._make("other_coupon", "coupons", {"percent_off": 20})
         self._wait(DAY)
         self._make("code", "promotion_codes", {"promotion[type]": "coupon", "promotion[coupon]": "{coupon}"})
+        self._wait(-DAY)
+        used = {"promotion[type]": "coupon", "promotion[coupon]": "{other_coupon}", "active": "false"}
+        self._make("other_code", "promotion_codes", used)
+        self._wait(DAY)
 
     def _customers(self) -> None:
         self._make("clock", "test_helpers/test_clocks", {"frozen_time": NOW})

@@ -20,8 +20,8 @@ from stripe.params import entitlements as entitled
 from stripe.params.v2 import core as v2
 
 from local.stripe_simulator import checkout as checkout_sessions
-from local.stripe_simulator import parameters, versions
-from local.stripe_simulator.errors import ApiError, unrecognized
+from local.stripe_simulator import operations, parameters, versions
+from local.stripe_simulator.errors import ApiError, not_implemented_operation, unrecognized
 from local.stripe_simulator.expansion import check_paths, expand
 from local.stripe_simulator.implemented import check_implemented
 from local.stripe_simulator.limits import check_limits
@@ -282,8 +282,12 @@ def _respond(request: Request, body: bytes, simulator: Simulator) -> Response:
     check_key(request.headers.get("authorization"))
     simulator.faults.check_failure(method, path)
     found = find(method, path)
+    name = f"{method} {path}"
+    # A path such as `/v1/invoices/search` also looks like that of an invoice.
+    if found and found.route.name != name and name in operations.operations():
+        raise not_implemented_operation(method, path)
     if found is None:
-        raise unrecognized(method, path)
+        raise not_implemented_operation(method, path) if operations.exists(method, path) else unrecognized(method, path)
     route = found.route
     simulator.request_counts[route.name] += 1
     simulator.rate_limit.check(route.name, simulator.faults.requests_per_second)

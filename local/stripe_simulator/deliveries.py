@@ -60,6 +60,8 @@ class _Job:
     due: float
     number: int
     deliveries: list[Delivery] = field(compare=False)
+    # How many resets there had been when it was queued.
+    resets: int = field(compare=False)
     is_retry: bool = field(compare=False, default=False)
 
 
@@ -77,7 +79,6 @@ class Deliveries:
         self._closed = False
         self._numbers = itertools.count()
         self._undelivered: dict[str, set[str]] = {}
-        # What an attempt belongs to: one that ends after a reset leaves no trace.
         self._resets = 0
         self.attempts: deque[dict[str, Any]] = deque(maxlen=_KEPT_ATTEMPTS)
         self._threads: list[threading.Thread] = []
@@ -161,7 +162,9 @@ class Deliveries:
             self._held = []
 
     def _queue(self, deliveries: list[Delivery], seconds: float, *, is_retry: bool = False) -> None:
-        heapq.heappush(self._jobs, _Job(time.monotonic() + seconds, next(self._numbers), deliveries, is_retry))
+        heapq.heappush(
+            self._jobs, _Job(time.monotonic() + seconds, next(self._numbers), deliveries, self._resets, is_retry)
+        )
         self._changed.notify()
 
     def retry_now(self) -> int:
@@ -190,7 +193,7 @@ class Deliveries:
     def _work(self) -> None:
         while (job := self._next_job()) is not None:
             for delivery in job.deliveries:
-                self._attempt(delivery)
+                self._attempt(delivery, job.resets)
             with self._changed:
                 self._in_flight -= 1
                 self._changed.notify_all()
@@ -205,26 +208,27 @@ class Deliveries:
                 self._changed.wait(wait)
             return None
 
-    def _attempt(self, delivery: Delivery) -> None:
+    def _attempt(self, delivery: Delivery, resets: int) -> None:
+        """Make a delivery; one that was queued before the last reset, however late it begins, leaves no trace."""
         if delivery.endpoint["status"] == "deleted":
             self._settle(delivery, delivered=True)
             return
         if delivery.endpoint["status"] == "disabled":
             self._again(delivery)
             return
-        resets = self._resets
         payload = delivery.payload
         if "pending_webhooks" in payload:
             payload = {**payload, "pending_webhooks": delivery.event["pending_webhooks"]}
         outcome = post_event(payload, delivery.endpoint, self._receiver_clock.now())
-        if resets != self._resets:
-            return
         again = not outcome.is_accepted and not delivery.is_copy and delivery.attempt < _MOST_ATTEMPTS
-        self.attempts.append(self._record(delivery, outcome, again=again))
-        if again:
-            self._again(replace(delivery, attempt=delivery.attempt + 1))
-        elif not delivery.is_copy:
-            self._settle(delivery, delivered=outcome.is_accepted)
+        with self._changed:
+            if resets != self._resets:
+                return
+            self.attempts.append(self._record(delivery, outcome, again=again))
+            if again:
+                self._again(replace(delivery, attempt=delivery.attempt + 1))
+            elif not delivery.is_copy:
+                self._settle(delivery, delivered=outcome.is_accepted)
 
     def _record(self, delivery: Delivery, outcome: Outcome, *, again: bool) -> dict[str, Any]:
         now = self._clock.now()

@@ -61,6 +61,11 @@ def not_implemented(param: str) -> ApiError:
     return ApiError(f"The simulator does not implement the parameter {param} here.", code=NOT_IMPLEMENTED, param=param)
 
 
+def not_implemented_operation(method: str, path: str) -> ApiError:
+    """Return the simulator's own error for an operation that Stripe has."""
+    return ApiError(f"The simulator does not implement {method} {path}.", code=NOT_IMPLEMENTED)
+
+
 def one_time(param: str) -> ApiError:
     """Return the error for a price without an interval where a subscription's is needed."""
     return ApiError(

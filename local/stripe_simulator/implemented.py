@@ -76,9 +76,11 @@ PARAMETERS = {
     """,
     "GET /v1/coupons": f"{_PAGE} created",
     "POST /v1/coupons/{id}": "metadata name",
+    "POST /v1/promotion_codes": """
+        active code customer expires_at max_redemptions metadata promotion restrictions.first_time_transaction
+    """,
     "GET /v1/promotion_codes": f"{_PAGE} active code coupon created customer",
     "POST /v1/promotion_codes/{id}": "active metadata",
-    "POST /v1/promotion_codes": "active code customer metadata promotion",
     "POST /v1/subscriptions": f"{_SUBSCRIPTION} backdate_start_date billing_mode currency customer trial_period_days",
     "GET /v1/subscriptions": f"{_PAGE} collection_method created customer price status test_clock",
     "GET /v1/subscriptions/search": _SEARCH,
@@ -118,7 +120,7 @@ PARAMETERS = {
         subscription_data.trial_settings success_url
     """,
     "GET /v1/checkout/sessions": f"{_PAGE} created customer status subscription",
-    "POST /v1/test_helpers/test_clocks": "frozen_time name",
+    "POST /v1/test_helpers/test_clocks": "customer frozen_time name",
     "GET /v1/test_helpers/test_clocks": _PAGE,
     "POST /v1/test_helpers/test_clocks/{id}/advance": "frozen_time",
     "GET /v1/events": f"{_PAGE} created delivery_success type types",

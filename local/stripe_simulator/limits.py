@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from local.stripe_simulator.errors import ApiError
 
 MOST_METADATA_KEYS = 50
+# Customers of a test clock, and subscriptions of each (docs.stripe.com/billing/testing/test-clocks/api-advanced-usage).
+MOST_AT_TEST_CLOCK = 3
 _LONGEST_METADATA_KEY = 40
 _LONGEST_METADATA_VALUE = 500
 _LARGEST_AMOUNT = 99_999_999

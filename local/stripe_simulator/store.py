@@ -6,6 +6,7 @@ import string
 import time
 from bisect import bisect_left, insort
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from email.utils import formatdate
 from itertools import takewhile
@@ -73,6 +74,9 @@ class StoredObjects:
         self._order: list[Position] = []
         self._by_customer: defaultdict[str, list[Position]] = defaultdict(list)
         self._arrivals = 0
+
+    def __iter__(self) -> Iterator[StripeObject]:
+        return iter(list(self._objects.values()))
 
     def __len__(self) -> int:
         return len(self._objects)

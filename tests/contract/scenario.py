@@ -127,10 +127,11 @@ def _catalog(recorder: Recorder) -> Prices:
     recorder.send("POST", f"prices/{monthly}", {"nickname": "A month"})
     coupon = recorder.create("coupons", {"percent_off": 30, "duration": "repeating", "duration_in_months": 3})
     recorder.create("coupons", {"amount_off": 500, "currency": "eur", "id": "FIVE", "max_redemptions": 5})
-    recorder.create("promotion_codes", {"promotion[type]": "coupon", "promotion[coupon]": coupon, "code": "LESS"})
-    code = recorder.send("GET", "promotion_codes", {"code": "LESS"})["data"][0]["id"]
-    recorder.send("POST", f"promotion_codes/{code}", {"active": "false"})
-    recorder.send("GET", f"promotion_codes/{code}")
+    terms = {"promotion[type]": "coupon", "promotion[coupon]": coupon, "code": "LESS", "max_redemptions": 5}
+    code = recorder.create("promotion_codes", terms | {"restrictions[first_time_transaction]": "true"})
+    recorder.send("POST", f"promotion_codes/{code}", {"active": "false", "metadata[a]": "b"})
+    recorder.send("GET", f"promotion_codes/{code}", {"expand[0]": "promotion.coupon"})
+    recorder.send("GET", "promotion_codes")
     recorder.send("GET", f"coupons/{coupon}")
     recorder.send("POST", f"coupons/{coupon}", {"name": "Less"})
     recorder.send("DELETE", f"coupons/{coupon}")

@@ -1,7 +1,10 @@
 """The simulator without the rest of the project: its command, its files, and its pytest plugin."""
 
 import json
+import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +18,7 @@ import requests
 import stripe
 
 from local.stripe_simulator.seed import Seed, SeedError
+from tests.contract import typescript
 from tests.integration.simulator_fixtures import Receiver, RunningSimulator, Server
 
 ROOT = Path(__file__).parents[2]
@@ -133,12 +137,51 @@ def test_other_names_are_served_only_when_an_option_gives_them(server: Server) -
         assert answer.status_code == status, (options, host)
 
 
-def test_the_guides_python_runs(simulator: RunningSimulator, capsys: pytest.CaptureFixture[str]) -> None:
+def many_customers(simulator: RunningSimulator) -> set[str]:
+    """More customers than two pages of ten hold, and two failures ahead for which the libraries retry."""
+    client = simulator.client()
+    made = {client.v1.customers.create({"email": f"{number}@example.com"}).id for number in range(23)}
+    simulator.admin("POST", "faults", {"fail": [{"status": 500}, {"status": 503}]})
+    return made
+
+
+def test_the_guides_python_pages_retries_and_repeats_nothing(
+    simulator: RunningSimulator, capsys: pytest.CaptureFixture[str]
+) -> None:
     simulator.admin("POST", "default_configuration", {"features": {"payment_method_update": {"enabled": True}}})
-    names: dict[str, Any] = {}
-    for block in blocks("python")[:2]:
-        exec(block.replace("http://127.0.0.1:12111", simulator.url), names)
-    assert "/p/session/" in capsys.readouterr().out
+    made = many_customers(simulator)
+    for _ in range(2):
+        names: dict[str, Any] = {}
+        exec(blocks("python")[0].replace("http://127.0.0.1:12111", simulator.url), names)
+        *listed, session = capsys.readouterr().out.splitlines()
+        assert "/p/session/" in session
+        assert (len(listed), {line.split()[0] for line in listed} >= made) == (24, True)
+    exec(blocks("python")[1].replace("http://127.0.0.1:12111", simulator.url), names)
+
+
+@pytest.mark.skipif(not typescript.COMPILER.exists(), reason="needs `make contract`, which needs Node")
+def test_the_guides_node_pages_retries_and_repeats_nothing(simulator: RunningSimulator) -> None:
+    made = many_customers(simulator)
+    # Where `stripe` of npm is installed.
+    script = typescript.FOLDER / "guide.mjs"
+    script.write_text(blocks("js")[0].replace("12111", simulator.url.rpartition(":")[2]))
+    for _ in range(2):
+        ended = subprocess.run(["node", script], capture_output=True, text=True, timeout=60, check=False)
+        listed = ended.stdout.splitlines()
+        assert (len(listed), {line.split()[0] for line in listed} >= made) == (24, True), ended.stderr
+
+
+@pytest.mark.skipif(not shutil.which("stripe"), reason="needs the Stripe CLI")
+def test_the_guides_cli_commands_work(simulator: RunningSimulator, seed_file: Path, tmp_path: Path) -> None:
+    # `listen` goes on until it is ended.
+    commands = [line for line in re.findall("^stripe .*$", PAGE, re.MULTILINE) if " listen " not in line]
+    assert len(commands) == 3
+    for line in commands:
+        arguments = shlex.split(line.replace("http://127.0.0.1:12111", simulator.url))
+        environment = {**os.environ, "HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
+        subprocess.run(arguments, cwd=seed_file.parent, env=environment, timeout=60, check=True)
+    assert {one.email for one in simulator.client().v1.customers.list().data} >= {"ada@example.com"}
+    assert simulator.event_types().count("customer.created") == 2
 
 
 def test_the_guides_pytest_example_passes_in_a_project_of_its_own(tmp_path: Path) -> None:

@@ -223,6 +223,8 @@ VALUES: dict[str, dict[str, Any]] = {
         "promotion.coupon": {"promotion[coupon]": "{other_coupon}"},
         "promotion.type": {"promotion[type]": "code"},
     },
+    "GET /v1/promotion_codes": cursors("code") | {"active": "true"},
+    "POST /v1/promotion_codes/{id}": {"active": "false"},
     "POST /v1/subscriptions": SUBSCRIPTION
     | {
         "billing_mode.type": "classic",

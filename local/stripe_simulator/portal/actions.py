@@ -238,7 +238,12 @@ def _update_customer(call: Call, features: StripeObject, customer: StripeObject,
 def retention_offer(call: Call, flow: StripeObject) -> str | None:
     """Return the discount offered instead of the cancellation, such as `30% off once`."""
     retention = (flow["subscription_cancel"] or {}).get("retention")
-    return catalog.discount_terms(catalog.coupon_of(call, retention["coupon_offer"], "coupon")) if retention else None
+    return _terms(call, flow["subscription_cancel"], retention["coupon_offer"]) if retention else None
+
+
+def _terms(call: Call, details: StripeObject, given: dict[str, Any]) -> str:
+    customer = call.store.subscriptions.get(details["subscription"])["customer"]
+    return catalog.discount_terms(catalog.coupon_of(call, given, "discounts[0]", customer))
 
 
 def accept_offer(call: Call, visit: PortalVisit) -> str:
@@ -254,7 +259,7 @@ def accept_offer(call: Call, visit: PortalVisit) -> str:
 def flow_discount(call: Call, flow: StripeObject) -> str | None:
     """Return the discount on the change to confirm."""
     given = (flow["subscription_update_confirm"] or {}).get("discounts")
-    return catalog.discount_terms(catalog.coupon_of(call, given[0], "discounts")) if given else None
+    return _terms(call, flow["subscription_update_confirm"], given[0]) if given else None
 
 
 def apply_confirmed_discount(call: Call, flow: StripeObject) -> None:

@@ -158,10 +158,11 @@ def _check_subscription(call: Call, kind: str, details: StripeObject) -> None:
 
 
 def _check_discounts(call: Call, kind: str, given: dict[str, Any]) -> None:
+    customer = call.params["customer"]
     if retention := given.get("retention"):
-        catalog.coupon_of(call, retention["coupon_offer"], f"flow_data[{kind}][retention][coupon_offer]")
+        catalog.coupon_of(call, retention["coupon_offer"], f"flow_data[{kind}][retention][coupon_offer]", customer)
     for position, discount in enumerate(given.get("discounts") or []):
-        catalog.coupon_of(call, discount, f"flow_data[{kind}][discounts][{position}]")
+        catalog.coupon_of(call, discount, f"flow_data[{kind}][discounts][{position}]", customer)
 
 
 def _check_offered(call: Call, item: dict[str, Any], feature: StripeObject) -> None:

@@ -279,8 +279,16 @@ def list_coupons(call: Call) -> StripeObject:
 
 def create_promotion_code(call: Call) -> StripeObject:
     """`POST /v1/promotion_codes` for a coupon."""
-    promotion = call.params["promotion"]
+    params, promotion = call.params, call.params["promotion"]
     call.store.coupons.get(promotion.get("coupon", ""), "promotion[coupon]")
+    if params.get("customer"):
+        call.store.customers.get(params["customer"], "customer")
+    if params.get("expires_at", call.now + 1) <= call.now:
+        raise in_the_past("expires_at")
+    wanted = (params.get("code") or "").upper()
+    every = [call.store.promotion_codes.get(name) for _, _, name in call.store.promotion_codes.positions()]
+    if wanted and any(_is_usable(call, one) and one["code"].upper() == wanted for one in every):
+        raise ApiError(f"An active promotion code with `code: {params['code']}` already exists.", param="code")
     code = {
         "id": new_id("promo"),
         "object": "promotion_code",
@@ -289,22 +297,30 @@ def create_promotion_code(call: Call) -> StripeObject:
         "created": call.now,
         "customer": call.params.get("customer"),
         "customer_account": None,
-        "expires_at": None,
+        "expires_at": params.get("expires_at"),
         "livemode": False,
-        "max_redemptions": None,
+        "max_redemptions": params.get("max_redemptions"),
         "metadata": call.params.get("metadata") or {},
         "promotion": promotion,
-        "restrictions": {"first_time_transaction": False, "minimum_amount": None, "minimum_amount_currency": None},
+        "restrictions": {"first_time_transaction": False, "minimum_amount": None, "minimum_amount_currency": None}
+        | params.get("restrictions", {}),
         "times_redeemed": 0,
     }
     call.store.promotion_codes.add(code)
     emit(call, "promotion_code.created", code)
-    return code
+    return _shown_code(call, code)
 
 
-def retrieve_promotion_code(call: Call) -> StripeObject:
-    """`GET /v1/promotion_codes/{id}`."""
-    return call.store.promotion_codes.get(call.ids["id"])
+def _is_usable(call: Call, code: StripeObject) -> bool:
+    """Whether a promotion code can still be redeemed by somebody."""
+    is_used_up = code["max_redemptions"] is not None and code["times_redeemed"] >= code["max_redemptions"]
+    is_over = code["expires_at"] is not None and code["expires_at"] <= call.now
+    return bool(code["active"]) and not is_used_up and not is_over
+
+
+def _shown_code(call: Call, code: StripeObject) -> StripeObject:
+    """Return a promotion code as a response has it: one that is used up or over is not active."""
+    return {**code, "active": _is_usable(call, code)}
 
 
 def update_promotion_code(call: Call) -> StripeObject:
@@ -313,29 +329,51 @@ def update_promotion_code(call: Call) -> StripeObject:
     before = snapshot(code)
     apply_fields(code, call.params, ("active",))
     emit_update(call, "promotion_code.updated", before, code)
-    return code
+    return _shown_code(call, code)
+
+
+def retrieve_promotion_code(call: Call) -> StripeObject:
+    """`GET /v1/promotion_codes/{id}`."""
+    return _shown_code(call, call.store.promotion_codes.get(call.ids["id"]))
 
 
 def list_promotion_codes(call: Call) -> StripeObject:
-    """`GET /v1/promotion_codes`, by code, coupon, customer and whether they are active."""
-    wanted = {name: call.params[name] for name in ("active", "code", "customer") if name in call.params}
-    coupon = call.params.get("coupon")
+    """`GET /v1/promotion_codes`, by code in any case, coupon, customer, and whether they are active."""
+    params = call.params
+    code = params.get("code", "").upper()
 
     def keep(one: StripeObject) -> bool:
-        return all(one[name] == value for name, value in wanted.items()) and (
-            coupon in {None, one["promotion"]["coupon"]}
+        return (
+            code in {"", one["code"].upper()}
+            and params.get("coupon") in {None, one["promotion"]["coupon"]}
+            and params.get("active") in {None, _is_usable(call, one)}
         )
 
-    return list_page(call.store.promotion_codes, call.params, "/v1/promotion_codes", keep)
+    page = list_page(call.store.promotion_codes, params, "/v1/promotion_codes", keep, params.get("customer"))
+    return page | {"data": [_shown_code(call, one) for one in page["data"]]}
 
 
-def coupon_of(call: Call, given: dict[str, Any], param: str) -> StripeObject:
-    """Return the coupon that `{coupon}` or `{promotion_code}` names; raises Stripe's error if there is none."""
+def coupon_of(call: Call, given: dict[str, Any], param: str, customer: str) -> StripeObject:
+    """Return the coupon that `{coupon}` or `{promotion_code}` names; raises an error if the customer cannot have it.
+
+    Stripe's message is known for a customer with prior transactions alone.
+    """
     if not given.get("promotion_code"):
         return _redeemable(call, call.store.coupons.get(given.get("coupon") or "", f"{param}[coupon]"), param)
     code = call.store.promotion_codes.get(given["promotion_code"], f"{param}[promotion_code]")
-    if not code["active"]:
+    if not _is_usable(call, code):
         raise ApiError("This promotion code is not active.", param=f"{param}[promotion_code]")
+    if code["customer"] not in {None, customer}:
+        raise ApiError(
+            "This promotion code cannot be redeemed because it is another customer's.", param=f"{param}[promotion_code]"
+        )
+    invoices = call.store.invoices.of_customer(customer)
+    if code["restrictions"]["first_time_transaction"] and any(one["status"] == "paid" for one in invoices):
+        raise ApiError(
+            "This promotion code cannot be redeemed because the associated customer has prior transactions.",
+            code="promotion_code_customer_not_first_time",
+            param=f"{param}[promotion_code]",
+        )
     return _redeemable(call, call.store.coupons.get(code["promotion"]["coupon"]), param)
 
 
@@ -348,7 +386,8 @@ def _redeemable(call: Call, coupon: StripeObject, param: str) -> StripeObject:
 
 def apply_discounts(call: Call, subscription: StripeObject, given: dict[str, Any]) -> str:
     """Discount a subscription, and return the terms."""
-    coupon, before = coupon_of(call, given, "discounts[0]"), snapshot(subscription)
+    coupon = coupon_of(call, given, "discounts[0]", subscription["customer"])
+    before = snapshot(subscription)
     subscription["discounts"] = [*subscription["discounts"], make_discount(call, subscription, given, "discounts[0]")]
     emit_update(call, "customer.subscription.updated", before, subscription)
     return discount_terms(coupon)
@@ -361,7 +400,7 @@ def discounts_of(call: Call, subscription: StripeObject, given: list[dict[str, A
         if not isinstance(one, dict):
             continue
         if "discount" not in one:
-            coupon_of(call, one, f"discounts[{place}]")
+            coupon_of(call, one, f"discounts[{place}]", subscription["customer"])
         elif one["discount"] not in subscription["discounts"]:
             raise no_such("discount", one["discount"], f"discounts[{place}][discount]")
     return [
@@ -376,6 +415,8 @@ def give_back(call: Call, discounts: list[str]) -> None:
     for name in discounts:
         discount = call.store.discounts.get(name)
         call.store.coupons.get(discount["source"]["coupon"])["times_redeemed"] -= 1
+        if discount["promotion_code"]:
+            call.store.promotion_codes.get(discount["promotion_code"])["times_redeemed"] -= 1
 
 
 _DISCOUNT_NULLS = ("checkout_session", "customer_account", "end", "invoice", "invoice_item", "subscription_item")
@@ -383,8 +424,10 @@ _DISCOUNT_NULLS = ("checkout_session", "customer_account", "end", "invoice", "in
 
 def make_discount(call: Call, subscription: StripeObject, given: dict[str, Any], param: str) -> str:
     """Redeem `{coupon}` or `{promotion_code}` for a subscription; returns the id of the discount."""
-    coupon = coupon_of(call, given, param)
+    coupon = coupon_of(call, given, param, subscription["customer"])
     coupon["times_redeemed"] += 1
+    if given.get("promotion_code"):
+        call.store.promotion_codes.get(given["promotion_code"])["times_redeemed"] += 1
     discount = dict.fromkeys(_DISCOUNT_NULLS) | {
         "id": new_id("di"),
         "object": "discount",

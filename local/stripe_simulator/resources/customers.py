@@ -3,6 +3,8 @@
 from typing import Any
 
 from local.stripe_simulator.answers import list_page
+from local.stripe_simulator.errors import ApiError
+from local.stripe_simulator.limits import MOST_AT_TEST_CLOCK
 from local.stripe_simulator.parameters import apply_fields, full_address
 from local.stripe_simulator.resources import payment_methods
 from local.stripe_simulator.resources.events import emit, emit_update, snapshot
@@ -57,6 +59,9 @@ def create(call: Call) -> StripeObject:
     customer = _blank(call)
     if "test_clock" in call.params:
         customer["test_clock"] = call.store.test_clocks.get(call.params["test_clock"], "test_clock")["id"]
+        others = sum(one["test_clock"] == customer["test_clock"] for one in call.store.customers)
+        if others >= MOST_AT_TEST_CLOCK:
+            raise ApiError(f"A test clock can have at most {MOST_AT_TEST_CLOCK} customers.", param="test_clock")
     _apply_details(call, customer)
     call.store.customers.add(customer)
     settings = dict(call.params.get("invoice_settings", {}))

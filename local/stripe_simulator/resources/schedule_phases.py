@@ -63,7 +63,7 @@ def _read(call: Call, customer: str, given: dict[str, Any], start: int, param: s
     if given.get("invoice_settings"):
         phase["invoice_settings"] = dict.fromkeys(_INVOICE_SETTINGS) | given["invoice_settings"]
     phase["trial_end"] = _trial_end(given, phase, param)
-    phase["discounts"] = _discounts(call, given.get("discounts"), f"{param}[discounts]")
+    phase["discounts"] = _discounts(call, customer, given.get("discounts"), f"{param}[discounts]")
     return phase
 
 
@@ -94,10 +94,10 @@ def _trial_end(given: dict[str, Any], phase: StripeObject, param: str) -> int | 
     return end
 
 
-def _discounts(call: Call, given: list[dict[str, Any]] | str | None, param: str) -> list[StripeObject]:
+def _discounts(call: Call, customer: str, given: list[dict[str, Any]] | str | None, param: str) -> list[StripeObject]:
     for place, one in enumerate(given or []):
         if isinstance(one, dict):
-            catalog.coupon_of(call, one, f"{param}[{place}]")
+            catalog.coupon_of(call, one, f"{param}[{place}]", customer)
     empty = dict.fromkeys(("coupon", "discount", "promotion_code"))
     return [empty | one for one in given or [] if isinstance(one, dict)]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError, exclusive, in_the_past, missing, one_time
+from local.stripe_simulator.limits import MOST_AT_TEST_CLOCK
 from local.stripe_simulator.parameters import apply_fields
 from local.stripe_simulator.plans import plan_of
 from local.stripe_simulator.resources import billing, catalog, payment_methods, proration
@@ -19,6 +20,7 @@ from local.stripe_simulator.store import StripeObject, new_id
 _DAY = 86_400
 _YEAR = 366 * _DAY
 _MOST_ITEMS = 20
+_MOST_SUBSCRIPTIONS = 500
 
 
 def create(call: Call) -> StripeObject:
@@ -28,6 +30,7 @@ def create(call: Call) -> StripeObject:
         if name not in params:
             raise missing(name)
     customer = call.store.customers.get(params["customer"], "customer")
+    _check_count(call, customer)
     subscription = blank_subscription(call)
     subscription["test_clock"] = customer["test_clock"]
     _apply_billing(call, subscription)
@@ -53,6 +56,21 @@ def create(call: Call) -> StripeObject:
     emit(call, "customer.subscription.created", subscription)
     billing.collect_first(call, subscription, invoice)
     return subscription
+
+
+def _check_count(call: Call, customer: StripeObject) -> None:
+    """Raise Stripe's error for more subscriptions than a customer may have; the words about test clocks are our own."""
+    living = sum(one["status"] not in ENDED for one in call.store.subscriptions.of_customer(customer["id"]))
+    if living >= _MOST_SUBSCRIPTIONS:
+        raise ApiError(
+            f"Customer {customer['id']} already has the maximum {_MOST_SUBSCRIPTIONS} current subscriptions",
+            code="customer_max_subscriptions",
+            param="customer",
+        )
+    if customer["test_clock"] and living >= MOST_AT_TEST_CLOCK:
+        raise ApiError(
+            f"A customer of a test clock can have at most {MOST_AT_TEST_CLOCK} subscriptions.", param="customer"
+        )
 
 
 def _check_items(items: list[StripeObject]) -> None:

@@ -5,6 +5,7 @@ Source: docs.stripe.com/billing/testing/test-clocks.
 
 from local.stripe_simulator.answers import list_page
 from local.stripe_simulator.errors import ApiError
+from local.stripe_simulator.limits import MOST_AT_TEST_CLOCK
 from local.stripe_simulator.resources import customers
 from local.stripe_simulator.resources.events import emit
 from local.stripe_simulator.resources.passing_time import advance_test_clock
@@ -22,6 +23,7 @@ _MOST_YEARS = 2
 def create(call: Call) -> StripeObject:
     """`POST /v1/test_helpers/test_clocks`."""
     real = call.simulator.clock.now()
+    joining = _joining(call)
     clock: StripeObject = {
         "id": new_id("clock"),
         "object": "test_helpers.test_clock",
@@ -34,8 +36,26 @@ def create(call: Call) -> StripeObject:
         "status_details": {},
     }
     call.store.test_clocks.add(clock)
+    for one in joining:
+        one["test_clock"] = clock["id"]
     emit(call, "test_helpers.test_clock.created", clock)
     return clock
+
+
+def _joining(call: Call) -> list[StripeObject]:
+    """Return the customer that is to live at the new clock, with all that has the same clock as its customer."""
+    if "customer" not in call.params:
+        return []
+    customer = call.store.customers.get(call.params["customer"], "customer")
+    own = call.store.subscriptions.of_customer(customer["id"])
+    if customer["test_clock"]:
+        raise ApiError("The customer already has a test clock, and cannot leave it.", param="customer")
+    if sum(one["status"] not in ENDED for one in own) > MOST_AT_TEST_CLOCK:
+        raise ApiError(
+            f"A customer of a test clock can have at most {MOST_AT_TEST_CLOCK} subscriptions.", param="customer"
+        )
+    schedules = call.store.subscription_schedules.of_customer(customer["id"])
+    return [customer, *own, *schedules, *call.store.invoices.of_customer(customer["id"])]
 
 
 def retrieve(call: Call) -> StripeObject:
