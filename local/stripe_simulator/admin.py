@@ -13,7 +13,7 @@ from stripe.params import billing_portal as portal
 from local.stripe_simulator import parameters
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.faults import Failure, Faults
-from local.stripe_simulator.limits import check_limits
+from local.stripe_simulator.limits import LAST_TIMESTAMP, check_limits
 from local.stripe_simulator.parameters import from_json
 from local.stripe_simulator.portal import configurations as portal_configurations
 from local.stripe_simulator.resources.events import emit_update, snapshot
@@ -30,8 +30,28 @@ def _simulator(request: Request) -> Simulator:
     return simulator
 
 
-def _refused(message: str) -> Response:
-    return JSONResponse({"error": {"message": message}}, 400)
+class Refused(Exception):
+    """A request that an endpoint cannot carry out."""
+
+
+async def refusal(_: Request, error: Exception) -> Response:
+    """Return the response to a refused request."""
+    return JSONResponse({"error": {"message": str(error)}}, 400)
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """Return the JSON of a request."""
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError) as error:
+        raise Refused("The body is not JSON.") from error
+    if not isinstance(body, dict):
+        raise Refused("The body is not a JSON object.")
+    return body
+
+
+def _is_time(value: Any) -> bool:
+    return value is None or (type(value) in {int, float} and 0 <= value <= LAST_TIMESTAMP)
 
 
 _CLOCK_FIELDS = {"now", "receiver_now", "follower"}
@@ -43,17 +63,19 @@ async def clock(request: Request) -> Response:
     `follower` is the address to which changes of `receiver_now` are sent from then on, in the same form.
     """
     simulator = _simulator(request)
-    body = await request.json() if request.method == "POST" else {}
-    if not isinstance(body, dict) or not body.keys() <= _CLOCK_FIELDS:
-        return _refused(f"The fields are {', '.join(sorted(_CLOCK_FIELDS))}.")
-    if not all(body.get(name) is None or type(body[name]) in {int, float} for name in ("now", "receiver_now")):
-        return _refused("`now` and `receiver_now` are Unix seconds, or null for real time.")
+    body = await _body(request) if request.method == "POST" else {}
+    if not body.keys() <= _CLOCK_FIELDS:
+        raise Refused(f"The fields are {', '.join(sorted(_CLOCK_FIELDS))}.")
+    if not all(_is_time(body.get(name)) for name in ("now", "receiver_now")):
+        raise Refused("`now` and `receiver_now` are Unix seconds, or null for real time.")
+    if not isinstance(body.get("follower") or "", str):
+        raise Refused("`follower` is an address, or null for none.")
     if "receiver_now" in body:
         simulator.receiver_clock.set(body["receiver_now"])
         if simulator.clock_follower:
             problem = await asyncio.to_thread(_tell_follower, simulator.clock_follower, body["receiver_now"])
             if problem:
-                return _refused(problem)
+                raise Refused(problem)
     if "now" in body:
         simulator.clock.set(body["now"])
         advance(simulator)
@@ -102,13 +124,9 @@ _ORIGIN = {"account", "context"}
 async def origin(request: Request) -> Response:
     """Return `account` and `context` of all events from now on, after setting them; DELETE makes events our own."""
     simulator = _simulator(request)
-    body = await request.json() if request.method == "POST" else {}
-    if (
-        not isinstance(body, dict)
-        or not body.keys() <= _ORIGIN
-        or not all(isinstance(one, str) for one in body.values())
-    ):
-        return _refused("The fields are `account` and `context`, both strings.")
+    body = await _body(request) if request.method == "POST" else {}
+    if not body.keys() <= _ORIGIN or not all(isinstance(one, str) for one in body.values()):
+        raise Refused("The fields are `account` and `context`, both strings.")
     if request.method != "GET":
         simulator.origin = body
     return JSONResponse(simulator.origin)
@@ -119,10 +137,10 @@ async def faults(request: Request) -> Response:
     simulator = _simulator(request)
     if request.method == "POST":
         try:
-            simulator.faults = Faults.read(await request.json())
-        except TypeError:
+            simulator.faults = Faults.read(await _body(request))
+        except TypeError as error:
             names = ", ".join(field.name for field in (*fields(Faults), *fields(Failure)))
-            return _refused(f"Unknown fault; the names are {names}.")
+            raise Refused(f"{error} The names are {names}.") from error
     elif request.method == "DELETE":
         simulator.faults = Faults()
     if not simulator.faults.reorder:
@@ -192,7 +210,7 @@ async def configurations(request: Request) -> Response:
 
 
 async def _save_configuration(request: Request, *, is_default: bool) -> Response:
-    simulator, body = _simulator(request), await request.json()
+    simulator, body = _simulator(request), await _body(request)
     old = portal_configurations.default(Call(simulator)) if is_default else None
     try:
         if old is None:
@@ -204,14 +222,25 @@ async def _save_configuration(request: Request, *, is_default: bool) -> Response
         return JSONResponse(error.body(None), error.status)
 
 
+# What other objects know the subscription by, and what it is billed by.
+_FIXED = {"id", "object", "customer", "created", "currency", "items"}
+_STATUSES = {
+    *("active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"),
+}
+
+
 async def change_subscription(request: Request) -> Response:
     """Set fields of a subscription as given, and send the event, as if Stripe had changed it."""
     simulator = _simulator(request)
     subscription = simulator.store.subscriptions.find(request.path_params["id"])
     if subscription is None:
         return JSONResponse({"error": {"message": "No such subscription"}}, 404)
-    before = snapshot(subscription)
-    subscription.update(await request.json())
+    before, changes = snapshot(subscription), await _body(request)
+    if not changes.keys() <= subscription.keys() - _FIXED | {"status_details"}:
+        raise Refused(f"Only fields of a subscription can be set, without {', '.join(sorted(_FIXED))}.")
+    if changes.get("status", "active") not in _STATUSES:
+        raise Refused(f"The statuses are {', '.join(sorted(_STATUSES))}.")
+    subscription.update(changes)
     emit_update(Call(simulator), "customer.subscription.updated", before, subscription)
     return JSONResponse(subscription)
 

@@ -103,6 +103,7 @@ def create_app(  # noqa: PLR0913 - the options of the command
         ],
         middleware=[Middleware(Guard, hosts=hosts), Middleware(StripeHeaders, simulator=simulator)],
         lifespan=lifespan,
+        exception_handlers={admin.Refused: admin.refusal},
     )
     application.state.simulator = simulator
     application.state.seed = seed

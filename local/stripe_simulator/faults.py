@@ -1,9 +1,10 @@
 """Faults: what tests can make go wrong."""
 
 import time
+import typing
 from collections import defaultdict, deque
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from local.stripe_simulator.errors import ApiError, rate_limited
 
@@ -46,8 +47,11 @@ class Faults:
 
     @classmethod
     def read(cls, body: dict[str, Any]) -> "Faults":
-        """Read faults from JSON; raises `TypeError` for an unknown name."""
-        return cls(**{**body, "fail": [Failure(**entry) for entry in body.get("fail", [])]})
+        """Read faults from JSON; raises `TypeError` for an unknown name or a value of another type."""
+        entries = body.get("fail", [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise TypeError("`fail` is a list of hashes.")
+        return _checked(cls(**{**body, "fail": [_checked(Failure(**entry)) for entry in entries]}))
 
     def as_json(self) -> dict[str, Any]:
         """Return the faults in force, with the counts that are left."""
@@ -59,6 +63,21 @@ class Faults:
             if failure.matches(method, path):
                 failure.times -= 1
                 raise failure_of(failure)
+
+
+_Kind = TypeVar("_Kind", Faults, Failure)
+_LARGEST = 1_000_000
+
+
+def _checked(faults: _Kind) -> _Kind:
+    """Raise `TypeError` for a value that is not of its field's type; `lag` alone may be negative."""
+    for name, kind in typing.get_type_hints(type(faults)).items():
+        value, is_number = getattr(faults, name), kind in {int, float}
+        expected = int | float if kind is float else list if name == "fail" else kind
+        is_right = isinstance(value, expected) and not (is_number and isinstance(value, bool))
+        if not is_right or (is_number and not (-_LARGEST if name == "lag" else 0) <= value <= _LARGEST):
+            raise TypeError(f"`{name}` cannot be {value!r}.")
+    return faults
 
 
 def failure_of(failure: Failure) -> ApiError:

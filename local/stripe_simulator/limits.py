@@ -22,7 +22,7 @@ _LARGEST_AMOUNT = 99_999_999
 _MOST_DECIMAL_PLACES = 12
 _LARGEST_INTEGER = 2**63 - 1
 # The year 2286; Stripe's own bound is not documented.
-_LAST_TIMESTAMP = 9_999_999_999
+LAST_TIMESTAMP = 9_999_999_999
 _LONGEST_URL = 2048
 _LONGEST_STRING = 5000
 # Shorter ones, and one longer, by name or by the operation's collection and name.
@@ -136,7 +136,7 @@ def _check_integer(value: int, name: str, param: str) -> None:
         raise _out_of_range(f"greater than or equal to {_LEAST[name]}", param)
     if name in _AMOUNTS and value > _LARGEST_AMOUNT:
         raise _too_large(param)
-    if name in _TIMESTAMPS and not 0 <= value <= _LAST_TIMESTAMP:
+    if name in _TIMESTAMPS and not 0 <= value <= LAST_TIMESTAMP:
         raise ApiError(f"Invalid timestamp: {value}", code="parameter_invalid_integer", param=param)
 
 

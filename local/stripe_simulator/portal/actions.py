@@ -1,5 +1,6 @@
 """What the portal's buttons do."""
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -109,7 +110,7 @@ def change_plan(call: Call, features: StripeObject, subscription: StripeObject, 
         if price not in {one["id"] for one in offer.plans}:
             raise not_available()
         wanted["price"] = price
-    if form.get("quantity", "").isdigit() and int(form["quantity"]) != item.get("quantity"):
+    if re.fullmatch("[0-9]{1,9}", form.get("quantity", "")) and int(form["quantity"]) != item.get("quantity"):
         wanted["quantity"] = _quantity(offer, int(form["quantity"]))
     if wanted.keys() == {"id"}:
         raise ApiError("Choose another plan or another quantity.", status=400)
