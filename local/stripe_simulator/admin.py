@@ -153,9 +153,9 @@ async def billing(request: Request) -> Response:
     simulator = _simulator(request)
     if request.method == "POST":
         try:
-            simulator.billing = simulator.billing.changed(await request.json())
+            simulator.billing = simulator.billing.changed(await _body(request))
         except ValueError as error:
-            return _refused(str(error))
+            raise Refused(str(error)) from error
     elif request.method == "DELETE":
         simulator.billing = BillingSettings()
     return JSONResponse(asdict(simulator.billing))

@@ -52,10 +52,12 @@ BASES: dict[str, Params] = {
     "GET /v1/payment_methods": {"customer": "{customer}"},
     "POST /v1/subscriptions": {"customer": "{customer}", "items[0][price]": "{price}"},
     "GET /v1/subscriptions": {"status": "all"},
+    "POST /v1/subscriptions/{id}": {"items[0][id]": "{subscription_item}", "items[0][quantity]": 3},
+    "POST /v1/subscriptions/{id}/resume": {"billing_cycle_anchor[type]": "unchanged"},
+    "POST /v1/subscription_items/{id}": {"quantity": 3},
     "POST /v1/subscriptions/{id}/migrate": {"billing_mode[type]": "flexible"},
     "GET /v1/subscription_items": {"subscription": "{subscription}"},
     "POST /v1/subscription_items": {"subscription": "{subscription}", "price": "{yearly}"},
-    "DELETE /v1/subscription_items/{id}": {},
     "POST /v1/subscription_schedules": {
         "customer": "{customer}",
         "phases[0][items][0][price]": "{price}",
@@ -173,6 +175,7 @@ FEATURES = {
     "features.subscription_cancel.mode": "immediately",
     "features.subscription_update.default_allowed_updates": "quantity",
 }
+PRORATION = {"payment_behavior": "pending_if_incomplete", "proration_behavior": "none"}
 VALUES: dict[str, dict[str, Any]] = {
     "POST /v1/customers": CUSTOMER
     | {
@@ -242,12 +245,13 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "GET /v1/subscriptions/search": {"query": "status:'canceled'"},
     "POST /v1/subscriptions/{id}/pause": {"type": "other"},
-    "POST /v1/subscriptions/{id}/resume": {"billing_cycle_anchor.type": "unchanged"},
+    "POST /v1/subscriptions/{id}/resume": {"billing_cycle_anchor.type": "now", "proration_behavior": "none"},
     "POST /v1/subscriptions/{id}/migrate": {
         "billing_mode.type": "classic",
         "billing_mode.flexible.proration_discounts": {"billing_mode[flexible][proration_discounts]": "itemized"},
     },
     "POST /v1/subscriptions/{id}": SUBSCRIPTION
+    | PRORATION
     | {
         "payment_settings.save_default_payment_method": "on_subscription",
         "default_payment_method": "{sepa}",
@@ -265,7 +269,8 @@ VALUES: dict[str, dict[str, Any]] = {
         "price": "{metered}",
         "subscription": {"subscription": "{paused}"},
     },
-    "POST /v1/subscription_items/{id}": {},
+    "POST /v1/subscription_items/{id}": PRORATION,
+    "DELETE /v1/subscription_items/{id}": PRORATION,
     "POST /v1/subscription_schedules/{id}": PHASE | PAUSE | {"phases.start_date": NOW - 5},
     "POST /v1/subscription_schedules": PHASE
     | PAUSE
@@ -307,17 +312,19 @@ IGNORED = {
     "POST /v1/payment_methods card.cvc": "A test card's CVC is never wrong at Stripe either, whatever its digits.",
     "POST /v1/subscription_schedules/{id} proration_behavior": "Nothing of the current phase changes.",
     "POST /v1/subscriptions currency": "It is refused, with an error that names the price.",
-    "POST /v1/subscriptions payment_behavior": "The account's customer has a card that pays.",
-    "POST /v1/subscriptions/{id} payment_behavior": "The change costs nothing at once.",
     **{
-        f"{operation} payment_behavior": "The change costs nothing at once."
+        f"{operation} payment_behavior": "The card pays, however the payment is made."
         for operation in (
+            "POST /v1/subscriptions",
+            "POST /v1/subscriptions/{id}",
+            "POST /v1/subscriptions/{id}/resume",
             "POST /v1/subscription_items",
             "POST /v1/subscription_items/{id}",
             "DELETE /v1/subscription_items/{id}",
         )
     },
-    "POST /v1/subscriptions/{id}/resume payment_behavior": "The resumption costs nothing.",
+    "DELETE /v1/subscriptions/{id} invoice_now": "Nothing waits for an invoice.",
+    "POST /v1/subscription_schedules/{id}/cancel invoice_now": "Nothing waits for an invoice.",
 }
 
 # What the document of May 2026 has and the newest version does not, or what none of Stripe's libraries has.
