@@ -299,6 +299,28 @@ def test_a_key_is_refused_while_its_first_request_runs_and_the_official_library_
     assert len(patient.v1.customers.list().data) == 2
 
 
+def test_a_refused_payment_is_repeated_under_its_key_and_not_tried_again(
+    simulator: RunningSimulator, shop: Shop
+) -> None:
+    client = simulator.client(max_network_retries=2)
+    terms: Any = {"customer": shop.customer.id, "items": [{"price": shop.monthly.id}], "days_until_due": 7}
+    terms["collection_method"] = "send_invoice"
+    subscription = client.v1.subscriptions.create(terms)
+    card = client.v1.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": shop.customer.id})
+    refused: list[Any] = []
+    for _ in range(2):
+        with pytest.raises(stripe.CardError) as caught:
+            client.v1.invoices.pay(
+                str(subscription.latest_invoice), {"payment_method": card.id}, {"idempotency_key": "pay-1"}
+            )
+        refused.append(caught.value)
+    first, again = refused
+    assert (again.http_status, again.json_body) == (402, first.json_body)
+    assert (again.headers["Idempotent-Replayed"], again.headers["Stripe-Should-Retry"]) == ("true", "false")
+    assert again.headers["Original-Request"] == first.headers["Request-Id"]
+    assert client.v1.invoices.retrieve(str(subscription.latest_invoice)).attempt_count == 1
+
+
 def test_a_failure_says_whether_to_retry_and_the_official_library_obeys(simulator: RunningSimulator) -> None:
     client = simulator.client(max_network_retries=2)
     simulator.admin("POST", "faults", {"fail": [{"status": 500, "should_retry": False}]})
