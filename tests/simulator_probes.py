@@ -48,8 +48,15 @@ class Outcome:
     detail: str = ""
 
 
-# In place of the random letters of identifiers.
-CHANCE = random.Random()
+class Chance(random.Random):
+    """The same random letters in every run, in place of `secrets`."""
+
+    def token_bytes(self, length: int) -> bytes:
+        """Return bytes as the function of that name in `secrets` does."""
+        return self.randbytes(length)
+
+
+CHANCE = Chance()
 
 
 def fixed_chance(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +96,8 @@ class Prober:
         filled = {name: world.fill(value) for name, value in (self._base | fields).items() if value is not None}
         CHANCE.seed(1)
         before = self._kept or world.kept()
-        answer = world.call(self._route.method, self._route.path.replace("{id}", world.fill(self._id)), filled)
+        path = world.fill(self._route.path.replace("{id}", self._id))
+        answer = world.call(self._route.method, path, filled)
         # What is not implemented is refused before anything else is looked at.
         is_early = answer.status != _OK and answer.error.get("code") == NOT_IMPLEMENTED
         kept = before if is_early else world.kept()
@@ -119,6 +127,7 @@ class World(SimulatorInProcess):
         for name in ("endpoint", "other_endpoint"):
             self._make(name, "webhook_endpoints", {"url": "https://example.com/", "enabled_events[0]": "price.created"})
         self._catalog()
+        self._features()
         self._customers()
         self._subscriptions()
         self._invoices()
@@ -160,6 +169,7 @@ class World(SimulatorInProcess):
     def _catalog(self) -> None:
         self._make("silver", "products", {"name": "Silver", "active": "false", "id": "silver"})
         self._wait(-DAY)
+        self._make("unsold", "products", {"name": "Tin"})
         self._make("product", "products", {"name": "Gold", "url": "https://example.com/gold"})
         terms = {"product": "{product}", "currency": "eur"}
         self._make(
@@ -188,6 +198,17 @@ class World(SimulatorInProcess):
         used = {"promotion[type]": "coupon", "promotion[coupon]": "{other_coupon}", "active": "false"}
         self._make("other_code", "promotion_codes", used)
         self._wait(DAY)
+
+    def _features(self) -> None:
+        for name in ("fast", "safe"):
+            self._make(name, "entitlements/features", {"lookup_key": name, "name": name})
+            made = self.call(
+                "POST", f"products/{self.names['product']}/features", {"entitlement_feature": self.names[name]}
+            )
+            self.names |= {"feature": made.body["id"], "other_feature": self.names.get("feature", "")}
+        self._make("spare", "entitlements/features", {"lookup_key": "spare", "name": "spare"})
+        self._make("archived", "entitlements/features", {"lookup_key": "old", "name": "old"})
+        self.call("POST", f"entitlements/features/{self.names['archived']}", {"active": "false"})
 
     def _customers(self) -> None:
         self._make("clock", "test_helpers/test_clocks", {"frozen_time": NOW})
@@ -287,6 +308,9 @@ class World(SimulatorInProcess):
         self._wait(DAY // 2)
         events = self.call("GET", "events", {"limit": 100}).body["data"]
         self.names |= {"event": events[0]["id"], "other_event": events[-1]["id"]}
+        query = {"customer": self.names["customer"]}
+        entitlements = self.call("GET", "entitlements/active_entitlements", query).body["data"]
+        self.names |= {"entitlement": entitlements[0]["id"], "other_entitlement": entitlements[1]["id"]}
         # Searches find what is older than a minute.
         self._wait(120)
 

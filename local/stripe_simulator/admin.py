@@ -222,11 +222,19 @@ async def _save_configuration(request: Request, *, is_default: bool) -> Response
         return JSONResponse(error.body(None), error.status)
 
 
-# What other objects know the subscription by, and what it is billed by.
-_FIXED = {"id", "object", "customer", "created", "currency", "items"}
+# What other objects know the subscription by.
+_FIXED = {"id", "object"}
+# Fields that a subscription does not always have.
+_SOMETIMES = {"billing_cadence", "status_details"}
 _STATUSES = {
     *("active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"),
 }
+
+
+def _has_items(subscription: dict[str, Any]) -> bool:
+    items = subscription["items"]
+    data = items.get("data") if isinstance(items, dict) else None
+    return isinstance(data, list) and bool(data) and all(isinstance(one, dict) and "price" in one for one in data)
 
 
 async def change_subscription(request: Request) -> Response:
@@ -236,10 +244,12 @@ async def change_subscription(request: Request) -> Response:
     if subscription is None:
         return JSONResponse({"error": {"message": "No such subscription"}}, 404)
     before, changes = snapshot(subscription), await _body(request)
-    if not changes.keys() <= subscription.keys() - _FIXED | {"status_details"}:
+    if not changes.keys() <= subscription.keys() - _FIXED | _SOMETIMES:
         raise Refused(f"Only fields of a subscription can be set, without {', '.join(sorted(_FIXED))}.")
     if changes.get("status", "active") not in _STATUSES:
         raise Refused(f"The statuses are {', '.join(sorted(_STATUSES))}.")
+    if not _has_items({**subscription, **changes}):
+        raise Refused("`items` is a list of subscription items, at least one.")
     subscription.update(changes)
     emit_update(Call(simulator), "customer.subscription.updated", before, subscription)
     return JSONResponse(subscription)

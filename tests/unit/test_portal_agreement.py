@@ -232,7 +232,8 @@ def test_both_sides_keep_the_last_payment_method(status: str, cards: int) -> Non
     sold = catalog.create_price(
         call.about("", currency="eur", unit_amount=900, product_data={"name": "Gold"}, recurring={"interval": "month"})
     )
-    raw = subscriptions.create(call.about("", customer=customer, items=[{"price": sold["id"]}]))
+    terms = {"customer": customer, "items": [{"price": sold["id"]}], "payment_behavior": "default_incomplete"}
+    raw = subscriptions.create(call.about("", **terms))
     raw["status"] = status
     read = read_subscription(raw)
     features = Features(payment_method_update=PaymentMethodUpdate(enabled=True))

@@ -24,6 +24,8 @@ IDS = {
     "checkout/sessions": "{session}",
     "coupons": "{coupon}",
     "customers": "{customer}",
+    "entitlements/active_entitlements": "{entitlement}",
+    "entitlements/features": "{fast}",
     "events": "{event}",
     "invoices": "{draft}",
     "payment_methods": "{card}",
@@ -37,6 +39,7 @@ IDS = {
     "webhook_endpoints": "{endpoint}",
     **{f"POST /v1/invoices/{{id}}/{verb}": "{open}" for verb in ("mark_uncollectible", "pay", "send", "void")},
     "GET /v1/invoices/{id}/lines": "{two_lines}",
+    "DELETE /v1/products/{id}": "{unsold}",
     "POST /v1/payment_methods/{id}/attach": "{loose}",
     "POST /v1/subscriptions/{id}/migrate": "{classic}",
     "POST /v1/subscriptions/{id}/pause": "{other_paused}",
@@ -44,6 +47,9 @@ IDS = {
 }
 BASES: dict[str, Params] = {
     "POST /v1/products": {"name": "Bronze"},
+    "POST /v1/products/{id}/features": {"entitlement_feature": "{spare}"},
+    "POST /v1/entitlements/features": {"lookup_key": "new", "name": "new"},
+    "GET /v1/entitlements/active_entitlements": {"customer": "{customer}"},
     "POST /v1/prices": {"product": "{product}", "currency": "eur", "unit_amount": 900},
     "POST /v1/coupons": {"percent_off": 10},
     "POST /v1/promotion_codes": {"promotion[type]": "coupon", "promotion[coupon]": "{coupon}"},
@@ -221,6 +227,11 @@ VALUES: dict[str, dict[str, Any]] = {
         "duration_in_months": {"duration": "repeating", "duration_in_months": 2},
     },
     "GET /v1/coupons": cursors("coupon"),
+    "GET /v1/products/{id}/features": {"starting_after": "{feature}", "ending_before": "{feature}"},
+    "GET /v1/entitlements/features": {"lookup_key": "fast", "starting_after": "{fast}", "ending_before": "{fast}"},
+    "GET /v1/entitlements/active_entitlements": {"starting_after": "{entitlement}", "ending_before": "{entitlement}"},
+    "POST /v1/entitlements/features/{id}": {"active": "false"},
+    "POST /v1/products/{id}/features": {"entitlement_feature": "{archived}"},
     "POST /v1/promotion_codes": {
         "active": "false",
         "promotion.coupon": {"promotion[coupon]": "{other_coupon}"},
