@@ -96,6 +96,14 @@ def test_a_subscription_that_cannot_be_paid_redeems_no_coupon_and_leaves_its_cus
     assert shop.call("GET", f"customers/{customer}").body["currency"] is None
 
 
+def test_a_customer_that_is_refused_keeps_no_card(shop: Shop) -> None:
+    card = shop.create("payment_methods", {"type": "card"})
+    refused = {"payment_method": card, "invoice_settings[default_payment_method]": "pm_none"}
+    assert shop.call("POST", "customers", refused).status == 400
+    assert shop.call("GET", f"payment_methods/{card}").body["customer"] is None
+    assert shop.call("POST", "customers", {"payment_method": card}).status == 200
+
+
 def test_a_cancellation_with_a_wrong_expansion_cancels_nothing(shop: Shop) -> None:
     path = f"subscriptions/{shop.subscription}"
     assert shop.call("DELETE", path, {"expand[]": "wish"}).status == 400

@@ -63,9 +63,13 @@ def create(call: Call) -> StripeObject:
         if others >= MOST_AT_TEST_CLOCK:
             raise ApiError(f"A test clock can have at most {MOST_AT_TEST_CLOCK} customers.", param="test_clock")
     _apply_details(call, customer)
-    call.store.customers.add(customer)
     settings = dict(call.params.get("invoice_settings", {}))
     card = call.params.get("payment_method") or call.params.get("source")
+    default = settings.get("default_payment_method")
+    if default and default != card:
+        # Before anything is attached, because a refused request changes nothing.
+        payment_methods.require_attached(call, default, customer["id"], "invoice_settings[default_payment_method]")
+    call.store.customers.add(customer)
     if card:
         attached = payment_methods.attach(call.about(card, customer=customer["id"]))
         # A request may attach `pm_card_visa` and name it as the default too: both mean the card just made.
