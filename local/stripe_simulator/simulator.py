@@ -220,8 +220,8 @@ class IdempotencyKeys:
 
     @contextmanager
     def running(self, key: str | None) -> Iterator[None]:
-        """Refuse the key to other requests meanwhile; raises `KeyInUse`."""
-        if not key:
+        """Refuse the key to other requests meanwhile, unless it has its response already; raises `KeyInUse`."""
+        if not key or key in self._stored:
             yield
             return
         if key in self._running:
