@@ -109,7 +109,7 @@ def test_the_tutorial_works_step_by_step(stack: RunningStack) -> None:
 def pause_collection(stack: RunningStack, name: str) -> None:
     """Press the button on the customer's page."""
     page = customer_page(stack, name)
-    form = re.search(r'<form method="post" action="(/customers/[^"]+)"', get(page).text)
+    form = re.search(r'<form method="post" action="(/customers/[^"]+/subscriptions/[^"]+)"', get(page).text)
     assert form
     values = {"action": "pause_collection", "behavior": "void"}
     requests.post(f"{stack.url}{form[1]}", values, headers={"Origin": stack.url}, timeout=10).raise_for_status()

@@ -534,11 +534,11 @@ def test_whatever_the_schedule_sends_is_an_ordinary_run(aws: Aws, event: Any) ->
 
 
 def test_what_stripe_says_of_a_key_stays_out_of_the_log(account: Account, caplog: pytest.LogCaptureFixture) -> None:
-    account.status, account.message = 401, "Invalid API Key provided: sk_test_*******cdef"
+    account.status, account.message = 401, "Invalid API Key provided: sk_test_*******wxyz"
     with pytest.raises(ExecutionFailed):
         run()
     assert "does not take the API key" in caplog.text
-    assert "cdef" not in caplog.text
+    assert "wxyz" not in caplog.text
 
 
 def test_what_aws_or_stripe_refuse_for_now_is_tried_again_until_lambda_ends_the_run() -> None:

@@ -9,6 +9,7 @@ import pytest
 from functions.access_changes import app as access_changes_app
 from functions.access_changes.wiring import wire as access_changes_wire
 from functions.nightly_audit import app as audit_app
+from functions.nightly_audit import wiring as audit_wiring
 from local.aws.intrinsics import PhysicalNames
 from local.aws.lambda_function import run_durably
 from local.aws.resources import put_parameters
@@ -86,6 +87,9 @@ def use_webhook(at: Deployment, _: pytest.MonkeyPatch) -> None:
 
 
 def use_audit(at: Deployment, _: pytest.MonkeyPatch) -> None:
+    # An earlier test may have left its clients and secrets.
+    audit_wiring.clients.cache_clear()
+    audit_wiring.secrets.cache_clear()
     customer, subscription = subscriber_of_many_items(at)
     at.world.stripe.v1.subscriptions.update(subscription, {"pause_collection": {"behavior": "void"}})
     # A drift, so that the subscription is read by itself and repaired.
