@@ -91,10 +91,10 @@ def _plan_trial_notice(call: Call, subscription: StripeObject, previous: StripeO
     simulator, name = call.simulator, subscription["id"]
     end = previous.get("trial_end") or subscription["trial_end"]
     ended_early = previous.get("status") == "trialing" and end and end > call.now and not subscription["ended_at"]
-    if subscription["status"] == "trialing":
-        # A test that sets the status may have set no end.
-        if subscription["trial_end"]:
-            simulator.trial_notices[name] = subscription["trial_end"] - _TRIAL_NOTICE_SECONDS
+    # A test may have set the status alone: a trial without an end.
+    if subscription["status"] == "trialing" and subscription["trial_end"]:
+        end = subscription["trial_end"]
+        simulator.trial_notices[name] = end - _TRIAL_NOTICE_SECONDS
     elif ended_early:
         simulator.trial_notices[name] = call.now
     else:
