@@ -365,7 +365,7 @@ def _die(*_: object) -> None:
     raise RuntimeError("died")
 
 
-def test_a_mail_that_was_refused_can_be_sent_as_soon_as_the_team_has_mended_that(aws: Aws, account: Account) -> None:
+def test_a_mail_that_was_refused_can_be_sent_as_soon_as_the_team_has_fixed_that(aws: Aws, account: Account) -> None:
     account.subscriptions = [subscription(1)]
     update_stack(aws, AuditEmailFrom="nobody@elsewhere.example")
     with pytest.raises(ExecutionFailed):

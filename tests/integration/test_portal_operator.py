@@ -151,7 +151,7 @@ def counted(text: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.code}-{fault.fix[:12]}")
-def test_each_fault_has_its_code_mend_and_count_and_one_calm_page(
+def test_each_fault_has_its_code_fix_and_count_and_one_calm_page(
     world: World, log: io.StringIO, capsys: pytest.CaptureFixture[str], fault: Fault
 ) -> None:
     break_stripe(world, SESSIONS, fault.failure)

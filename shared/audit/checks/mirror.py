@@ -368,7 +368,7 @@ def find_late_stamps(account: AccountFacts, _audit: AuditContext) -> Iterator[Fi
         Severity.WARNING,
         (),
         _(
-            "Stripe dated an event {largest} s after the change that it tells of, and EVENT_CLOCK_UNCERTAINTY_SECONDS "
+            "Stripe dated an event {largest} s after the change that it is about, and EVENT_CLOCK_UNCERTAINTY_SECONDS "
             "is {window}: of two changes that are so close, the mirror may have kept the earlier one.",
             largest=largest,
             window=window,
