@@ -220,12 +220,12 @@ class IdempotencyKeys:
 
     @contextmanager
     def running(self, key: str | None) -> Iterator[None]:
-        """Refuse the key to other requests meanwhile, unless it has its response already; raises `KeyInUse`."""
+        """Refuse the key of a first request to others meanwhile, not that of a repeated one; raises `KeyInUse`."""
+        if key in self._running:
+            raise KeyInUse(key or "")
         if not key or key in self._stored:
             yield
             return
-        if key in self._running:
-            raise KeyInUse(key)
         self._running.add(key)
         try:
             yield
