@@ -73,6 +73,12 @@ def test_the_longest_time_that_a_parameter_allows_is_one_that_cloudwatch_allows(
     assert TEMPLATE["Parameters"][parameter]["MaxValue"] * 3600 <= 604_800
 
 
+def test_the_runbook_says_how_many_metrics_the_alarms_watch_and_what_that_costs() -> None:
+    watched_metrics = sum(len(watched(alarm)) for alarm in ALARMS.values())
+    assert f"The alarms watch {watched_metrics} metrics" in RUNBOOK
+    assert f"up to {watched_metrics * 0.1:.2f} dollars" in RUNBOOK
+
+
 def test_the_runbook_has_no_section_of_an_alarm_that_is_gone() -> None:
     sections = re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE)
     assert sorted(sections) == sorted(name.removesuffix("Alarm") for name in ALARMS)
