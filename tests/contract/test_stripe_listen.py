@@ -1,6 +1,7 @@
 """`stripe listen` of the official Stripe CLI forwards the events of a simulator."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -39,12 +40,13 @@ def listening(simulator: RunningSimulator, home: Path, *arguments: str) -> Itera
     ]
     with (
         log.open("w") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, env=environment(home)) as cli,
+        # npm's `stripe` starts the program itself as a child, and does not pass a signal on: both are in a group.
+        subprocess.Popen(command, stdout=output, stderr=output, env=environment(home), start_new_session=True) as cli,
     ):
         try:
             yield _secret(log)
         finally:
-            cli.send_signal(signal.SIGINT)
+            os.killpg(cli.pid, signal.SIGINT)
 
 
 def _secret(log: Path) -> str:
