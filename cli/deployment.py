@@ -223,7 +223,7 @@ class Deployment:
         store = SecretStore(
             "LinkSecretsArn", self._output("LinkSecretsArn"), LinkSecrets, boto3.client("secretsmanager")
         )
-        return LinkTokens(store.get().by_kid)
+        return LinkTokens(store.get().valid_at(self.ticking_clock()()))
 
     @property
     def email_sender(self) -> str:

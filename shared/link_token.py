@@ -176,15 +176,18 @@ class LinkTokens:
 
 
 def with_link_secrets(
-    store: "SecretStore[LinkSecrets]", audience: str, read: Callable[[LinkTokens], _Claims]
+    store: "SecretStore[LinkSecrets]", audience: str, read: Callable[[LinkTokens], _Claims], *, now: float
 ) -> _Claims:
-    """Read a token with the link secrets. One that does not fit may be signed with a new one: then they are reread."""
+    """Read a token with the link secrets that count at `now`.
+
+    One that does not fit may be signed with a new secret: then they are reread.
+    """
     try:
-        return read(LinkTokens(store.get().by_kid, audience))
+        return read(LinkTokens(store.get().valid_at(now), audience))
     except Unauthenticated as error:
         if error.code != "bad_token" or (renewed := store.reread()) is None:
             raise
-    return read(LinkTokens(renewed.by_kid, audience))
+    return read(LinkTokens(renewed.valid_at(now), audience))
 
 
 def bearer_token(authorization: str | None) -> str:

@@ -8,7 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
@@ -75,20 +75,49 @@ class StripeSecret(Secret):
         return self.api_key[3:7] == "live"
 
 
+_SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+UnixSeconds = Annotated[int, Field(ge=0, strict=True)]
+
+
+class PreviousSigningSecret(BaseModel):
+    """A signing secret that was replaced, and the Unix second from which on it is refused.
+
+    `endpoint` is the webhook endpoint that signs with it, where that is known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    secret: _SigningSecret
+    until: UnixSeconds
+    endpoint: str | None = None
+
+
 class SigningSecrets(Secret):
     """The signing secrets of the webhook endpoints, which the webhook alone reads.
 
-    There are two while one is rolled (Stripe keeps the old one valid for up to 24 hours), and none
-    where events come by EventBridge only.
+    There are two in `webhook_signing_secrets` while one is rolled in the Dashboard (Stripe keeps the old one valid for
+    up to 24 hours), and none where events come by EventBridge only. `portal rotate webhook` keeps the old one in
+    `previous`. `endpoint` is the webhook endpoint that signs with the first one, where `portal connect` created it.
     """
 
-    webhook_signing_secrets: Annotated[
-        tuple[Annotated[SecretStr, AfterValidator(_signing_secret)], ...], Field(max_length=10)
-    ] = ()
+    webhook_signing_secrets: Annotated[tuple[_SigningSecret, ...], Field(max_length=10)] = ()
+    previous: Annotated[tuple[PreviousSigningSecret, ...], Field(max_length=10)] = ()
+    endpoint: str | None = None
+
+    def valid_at(self, now: float) -> tuple[SecretStr, ...]:
+        """Return the secrets that count at `now` (Unix seconds), the newest first."""
+        return (*self.webhook_signing_secrets, *(each.secret for each in self.previous if now < each.until))
+
+
+# The one field of the link secrets' JSON that is no secret.
+UNTIL = "_until"
 
 
 class LinkSecrets(Secret):
-    """The link secrets: a JSON object of the secrets by their `kid`, of which the first one signs new tokens."""
+    """The link secrets: a JSON object of the secrets by their `kid`, of which the first one signs new tokens.
+
+    Its field `_until` has the Unix second from which on a secret is refused, by the `kid` of those that end.
+    """
 
     # A secret that has leaked should stop working soon after its removal.
     cache_seconds: ClassVar[float] = 60
@@ -100,16 +129,29 @@ class LinkSecrets(Secret):
         ],
         Field(min_length=1, max_length=10),
     ]
+    until: dict[str, UnixSeconds] = {}
 
     @model_validator(mode="before")
     @classmethod
     def _whole_object(cls, data: Any) -> Any:
-        return {"secrets": data}
+        if not isinstance(data, dict):
+            return {"secrets": data}
+        secrets = {kid: secret for kid, secret in data.items() if kid != UNTIL}
+        return {"secrets": secrets, "until": data.get(UNTIL, {})}
 
-    @property
-    def by_kid(self) -> dict[str, str]:
-        """The secrets themselves."""
-        return {kid: secret.get_secret_value() for kid, secret in self.secrets.items()}
+    @model_validator(mode="after")
+    def _one_stays(self) -> Self:
+        if self.secrets.keys() <= self.until.keys():
+            raise ValueError(f"at least one secret must have no end in {UNTIL}")
+        return self
+
+    def valid_at(self, now: float) -> dict[str, str]:
+        """Return the secrets that count at `now` (Unix seconds) by their `kid`, the newest first."""
+        return {
+            kid: secret.get_secret_value()
+            for kid, secret in self.secrets.items()
+            if kid not in self.until or now < self.until[kid]
+        }
 
 
 _Secret = TypeVar("_Secret", bound=Secret)

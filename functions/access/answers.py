@@ -94,13 +94,13 @@ class AccessAnswers:
 
     def of_customer(self, customer: str | None, authorization: str | None, query: Mapping[str, str]) -> Answer:
         """Answer the holder of an access token; `customer` is the one that the address names, if it names one."""
-        token = bearer_token(authorization)
+        token, now = bearer_token(authorization), self.clock()
 
         def read(tokens: Any) -> LinkClaims:
-            claims: LinkClaims = tokens.read(token, now=self.clock())
+            claims: LinkClaims = tokens.read(token, now=now)
             return claims
 
-        identity = identity_of_token(with_link_secrets(self.link_secrets, ACCESS_AUDIENCE, read))
+        identity = identity_of_token(with_link_secrets(self.link_secrets, ACCESS_AUDIENCE, read, now=now))
         request = _request(query)
         if customer is not None and request.customer not in {None, customer}:
             raise InvalidRequest("bad_request", "The address and `customer` name two customers")
@@ -108,15 +108,14 @@ class AccessAnswers:
 
     def batch(self, authorization: str | None, body: bytes) -> list[CustomerAccess]:
         """Answer a server about many customers, in their order. Stripe is never asked."""
-        token = bearer_token(authorization)
+        token, now = bearer_token(authorization), self.clock()
         with_link_secrets(
-            self.link_secrets, ACCESS_BATCH_AUDIENCE, lambda tokens: tokens.verify(token, now=self.clock())
+            self.link_secrets, ACCESS_BATCH_AUDIENCE, lambda tokens: tokens.verify(token, now=now), now=now
         )
         try:
             request = BatchRequest.model_validate_json(body or b"{}")
         except ValidationError as error:
             raise _wrong(error) from None
-        now = self.clock()
         with ThreadPoolExecutor(_STREAMS) as pool:
             items = list(pool.map(keeping_deadline(self._items), request.customers))
         return [

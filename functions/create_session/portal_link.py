@@ -92,8 +92,9 @@ class PortalLink:
         if not session.is_checkout:
             return FollowedLink(session.url)
         returning = LinkClaims(sub=session.customer, group=claims.group, locale=claims.locale, checkout=False)
-        tokens = LinkTokens(self.link_secrets.get().by_kid, _RETURN_AUDIENCE)
-        token = tokens.mint(returning, expires_in=RETURN_AGE, now=self.clock())
+        now = self.clock()
+        tokens = LinkTokens(self.link_secrets.get().valid_at(now), _RETURN_AUDIENCE)
+        token = tokens.mint(returning, expires_in=RETURN_AGE, now=now)
         return FollowedLink(session.url, token)
 
     def return_from_checkout(
@@ -150,7 +151,8 @@ class PortalLink:
         return stripe_client(self.secrets.get().api_key, self.settings.stripe_api_base)
 
     def _read_token(self, token: str, audience: str = AUDIENCE) -> LinkClaims:
-        return with_link_secrets(self.link_secrets, audience, lambda tokens: tokens.read(token, now=self.clock()))
+        now = self.clock()
+        return with_link_secrets(self.link_secrets, audience, lambda tokens: tokens.read(token, now=now), now=now)
 
 
 def _validated(fields: bytes | Mapping[str, str]) -> SessionRequest:

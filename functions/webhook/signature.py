@@ -41,7 +41,7 @@ class SignatureHeader:
 
 
 def verify_signature(body: bytes, header: str | None, secrets: SecretStore[SigningSecrets], *, now: float) -> None:
-    """Raise `InvalidRequest` unless the body is signed with one of the secrets, not over 300 s ago nor ahead.
+    """Raise `InvalidRequest` unless the body is signed with a secret that counts now, not over 300 s ago nor ahead.
 
     Raises `OperatorError` where there is no signing secret: no request could be accepted then. A signature that fits
     none may be made with a secret that was rolled since the last read, so the secret is read again then, at most once a
@@ -51,13 +51,13 @@ def verify_signature(body: bytes, header: str | None, secrets: SecretStore[Signi
     # Stripe's verifier takes a time in the future, which a captured request could use to live longer.
     if signature.timestamp > now + TOLERANCE_SECONDS:
         raise InvalidRequest("bad_signature", "The Stripe-Signature header's time is in the future")
-    known = secrets.get().webhook_signing_secrets
+    known = secrets.get().valid_at(now)
     if _fits(body, signature, known):
         return
     renewed = secrets.reread()
-    if not known and not (renewed and renewed.webhook_signing_secrets):
+    if not known and not (renewed and renewed.valid_at(now)):
         raise OperatorError("bad_secret", "Correct the secret of SIGNING_SECRETS_ID: webhook_signing_secrets is empty")
-    if renewed is None or not _fits(body, signature, renewed.webhook_signing_secrets):
+    if renewed is None or not _fits(body, signature, renewed.valid_at(now)):
         raise InvalidRequest("bad_signature", "The Stripe-Signature header does not fit the body, or is too old")
 
 

@@ -266,7 +266,7 @@ def test_two_users_at_once_cannot_both_take_a_customer(world: World, monkeypatch
 # ---------------------------------------------------------------- the secrets
 
 
-def keep_link_secrets(aws: Aws, secrets: dict[str, str]) -> None:
+def keep_link_secrets(aws: Aws, secrets: dict[str, Any]) -> None:
     id_ = aws.template.ref("LinkSecrets")
     aws.clients.secretsmanager.put_secret_value(SecretId=id_, SecretString=json.dumps(secrets))
 
@@ -279,6 +279,18 @@ def test_a_new_link_secret_works_at_once_and_a_removed_one_no_longer(world: Worl
     new = jwt.encode(claims, "n" * 43, "HS256", headers={"kid": "2"})
     assert world.follow(token=new).status == 303
     assert code(world.follow(token=old)) == (401, "bad_token")
+
+
+@pytest.mark.parametrize(("ends_in", "expected"), [(30, [303, 401, 303, 401]), (-1, [401] * 4)])
+def test_a_replaced_link_secret_opens_nothing_after_its_end(
+    world: World, aws: Aws, ends_in: int, expected: list[int]
+) -> None:
+    """Neither with its own `kid`, nor with the new one's, nor without, nor with the name of the ends for a `kid`."""
+    claims = {"sub": world.customer, "aud": "portal", "exp": int(time.time()) + 60}
+    headers: list[dict[str, Any]] = [{"kid": "1"}, {"kid": "2"}, {}, {"kid": "_until"}]
+    keep_link_secrets(aws, {"2": "n" * 43, "1": "o" * 43, "_until": {"1": int(time.time()) + ends_in}})
+    tokens = [jwt.encode(claims, "o" * 43, "HS256", headers=each) for each in headers]
+    assert [world.follow(token=each).status for each in tokens] == expected
 
 
 @pytest.mark.parametrize("logical_id", ["Secret", "LinkSecrets"])

@@ -201,7 +201,40 @@ def test_link_secrets_that_are_malformed_are_refused_and_not_shown(wrong: Any) -
 def test_the_first_link_secret_comes_first() -> None:
     client = FakeSecretsManager(json.dumps({"2027": "n" * 43, "2026": "o" * 43}))
     found = SecretStore("LINK_SECRETS_ID", ARN, LinkSecrets, client).get()  # type: ignore[arg-type]
-    assert list(found.by_kid) == ["2027", "2026"]
+    assert list(found.valid_at(0)) == ["2027", "2026"]
+
+
+def link_secrets(content: Any) -> LinkSecrets:
+    return SecretStore("LINK_SECRETS_ID", ARN, LinkSecrets, FakeSecretsManager(content)).get()  # type: ignore[arg-type]
+
+
+def test_a_link_secret_counts_until_its_end_and_not_in_that_second() -> None:
+    found = link_secrets({"2": "n" * 43, "1": "o" * 43, "_until": {"1": 1000, "removed long ago": 5}})
+    assert list(found.valid_at(999.9)) == ["2", "1"]
+    assert list(found.valid_at(1000)) == ["2"]
+
+
+@pytest.mark.parametrize(
+    "until",
+    [{"1": 1000, "2": 2000}, {"1": "1000"}, {"1": True}, {"1": -1}, {"1": 1.5}, {"1": None}, [], "sekret", None],
+)
+def test_ends_of_link_secrets_that_are_malformed_are_refused_and_not_shown(until: Any) -> None:
+    with pytest.raises(OperatorError, match="LINK_SECRETS_ID") as caught:
+        link_secrets({"2": "sekret2" * 7, "1": "sekret1" * 7, "_until": until})
+    assert "sekret" not in str(caught.value)
+
+
+def test_a_previous_signing_secret_counts_until_its_end() -> None:
+    found = store(FakeSecretsManager({**GOOD, "previous": [{"secret": NEW, "until": 1000}]})).get()
+    assert [each.get_secret_value() for each in found.valid_at(999.9)] == [SIGNING, NEW]
+    assert [each.get_secret_value() for each in found.valid_at(1000)] == [SIGNING]
+
+
+@pytest.mark.parametrize("previous", [[{"secret": NEW}], [{"secret": NEW, "until": "1000"}], [{"until": 1}], [NEW]])
+def test_a_previous_signing_secret_without_a_good_end_is_refused(previous: Any) -> None:
+    with pytest.raises(OperatorError, match="SIGNING_SECRETS_ID: previous") as caught:
+        store(FakeSecretsManager({**GOOD, "previous": previous})).get()
+    assert NEW not in str(caught.value)
 
 
 def test_no_part_of_it_is_in_its_representation() -> None:

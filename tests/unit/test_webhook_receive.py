@@ -16,7 +16,7 @@ from functions.webhook.receive import Receiver, metric_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.mirror.intake import Ignored, Intake
 from shared.mirror.rule import Defer, Outcome
-from shared.secret_store import SigningSecrets
+from shared.secret_store import PreviousSigningSecret, SigningSecrets
 from shared.stripe.events import SubscriptionEvent, is_from_event_bus
 
 SIGNING = "whsec_current_0123456789"
@@ -30,9 +30,10 @@ class FakeSecrets:
     signing: tuple[str, ...] = (OLDER, SIGNING)
     rolled: tuple[str, ...] | None = None
     rereads: int = 0
+    previous: tuple[PreviousSigningSecret, ...] = ()
 
     def get(self) -> SigningSecrets:
-        return SigningSecrets(webhook_signing_secrets=tuple(map(SecretStr, self.signing)))
+        return SigningSecrets(webhook_signing_secrets=tuple(map(SecretStr, self.signing)), previous=self.previous)
 
     def reread(self) -> SigningSecrets | None:
         self.rereads += 1
@@ -276,6 +277,30 @@ def test_a_secret_rolled_since_the_last_read_is_found(world: World) -> None:
     body = event()
     assert world.receive(body, signed(body, "whsec_new_0123456789abcdef")).outcome is Outcome.APPLIED
     assert world.secrets.rereads == 1
+
+
+PREVIOUS = "whsec_previous_0123456789"
+
+
+def test_a_previous_secret_is_refused_from_the_second_of_its_end(world: World) -> None:
+    """However long the secret is cached: nothing is read in between."""
+    end = int(time.time())
+    world.secrets.previous = (PreviousSigningSecret(secret=SecretStr(PREVIOUS), until=end),)
+    body = event()
+    world.clock = lambda: end - 0.1
+    assert world.receive(body, signed(body, PREVIOUS)).outcome is Outcome.APPLIED
+    world.clock = lambda: end
+    with pytest.raises(InvalidRequest, match="does not fit"):
+        world.receive(body, signed(body, PREVIOUS))
+    assert world.receive(body, signed(body, SIGNING)).outcome is Outcome.APPLIED
+
+
+def test_an_ended_previous_secret_alone_is_no_secret(world: World) -> None:
+    world.secrets.signing = ()
+    world.secrets.previous = (PreviousSigningSecret(secret=SecretStr(PREVIOUS), until=int(time.time())),)
+    body = event()
+    with pytest.raises(OperatorError, match="webhook_signing_secrets is empty"):
+        world.receive(body, signed(body, PREVIOUS))
 
 
 def test_no_secret_at_all_lets_nothing_in(world: World) -> None:
