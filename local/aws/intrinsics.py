@@ -118,6 +118,7 @@ _ARNS = {
     "AWS::Events::EventBus": "events:{region}:{account}:event-bus/{id}",
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{id}:*",
     "AWS::S3::Bucket": "s3:::{id}",
+    "AWS::SNS::Topic": "sns:{region}:{account}:{id}",
     "AWS::SQS::Queue": "sqs:{region}:{account}:{id}",
     "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{id}",
     "AWS::Serverless::Function": "lambda:{region}:{account}:function:{id}",
@@ -147,11 +148,11 @@ class PhysicalNames:
         return known[name]
 
     def ref(self, logical_id: str, kind: str) -> str:
-        """Return the value of `Ref`: the URL of a queue, the ARN of a secret, otherwise the name."""
+        """Return the value of `Ref`: the URL of a queue, the ARN of a secret or a topic, otherwise the name."""
         match kind:
             case "AWS::SQS::Queue":
                 return f"{self.aws_url}/{ACCOUNT_ID}/{logical_id}"
-            case "AWS::SecretsManager::Secret":
+            case "AWS::SecretsManager::Secret" | "AWS::SNS::Topic":
                 return self.attribute(logical_id, kind, "Arn")
             case "AWS::S3::Bucket":
                 return logical_id.lower()

@@ -37,6 +37,7 @@ class AwsClients:
     sesv2: "SESV2Client"
     sqs: "SQSClient"
     ssm: "SSMClient"
+    sns: Any
 
     @classmethod
     def at(cls, url: str) -> "AwsClients":
@@ -51,13 +52,14 @@ class AwsClients:
             session.client("sesv2", endpoint_url=url),
             session.client("sqs", endpoint_url=url),
             session.client("ssm", endpoint_url=url),
+            session.client("sns", endpoint_url=url),
         )
 
 
 def create_resources(
     template: Template, clients: AwsClients, *, sender: str, secrets: Mapping[str, Mapping[str, object]]
 ) -> None:
-    """Create the template's tables, queues, buckets, parameters and secrets; verify the sender (address or domain).
+    """Create the template's tables, queues, topics, buckets, parameters and secrets; verify the sender (or its domain).
 
     `secrets` has the content of each secret by its logical id.
     """
@@ -71,6 +73,10 @@ def create_resources(
         clients.secretsmanager.create_secret(Name=secret_id, SecretString=json.dumps(secrets[secret_id]))
     for bus_id in template.resources("AWS::Events::EventBus"):
         clients.events.create_event_bus(Name=template.ref(bus_id))
+    for topic_id in template.resources("AWS::SNS::Topic"):
+        clients.sns.create_topic(Name=topic_id)
+    for subscription in template.resources("AWS::SNS::Subscription").values():
+        clients.sns.subscribe(**subscription)
     put_parameters(template, clients.ssm)
     clients.sesv2.create_email_identity(EmailIdentity=sender)
 
