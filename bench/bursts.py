@@ -25,8 +25,8 @@ from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror
 from shared.mirror.settle_queue import QueuedEvent, SettleQueue
 from shared.stripe.events import SubscriptionEvent
-from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.subscription import Subscription, read_subscription
+from shared.stripe.subscription_read import SubscriptionRead
 from tests.fakes import FakeTable
 from tests.history_events import KnownSecrets, NoDeadLetters
 

@@ -8,8 +8,8 @@ from typing import Any
 from shared.mirror.rule import Defer, Mirror, Outcome
 from shared.mirror.table import MirroredSubscription, Write
 from shared.stripe.events import SubscriptionEvent
-from shared.stripe.gateway import READ_LAG, SubscriptionRead
 from shared.stripe.subscription import Subscription
+from shared.stripe.subscription_read import READ_LAG, SubscriptionRead
 from tests.fakes import FakeTable
 from tests.history_world import RETENTION, UNCERTAINTY, Guard, RemoteTable, World, the_rule
 

@@ -26,7 +26,8 @@ from shared.mirror.rule import Mirror
 from shared.mirror.table import DryRunTable, MirrorTable
 from shared.return_url import origin_of
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
-from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, SubscriptionRead, stripe_client
+from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, stripe_client
+from shared.stripe.subscription_read import SubscriptionRead
 
 STRIPE_API_BASE = "https://api.stripe.com"
 # The operator's own key: the deployment's does not have to be allowed what the writing commands do.

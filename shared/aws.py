@@ -2,13 +2,17 @@
 
 import logging
 import os
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.deadline import seconds_left
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
 
 # At DEBUG they log whole requests and responses, secrets and mails among them, and the root logger may be at DEBUG.
 for _library in ("boto3", "botocore", "urllib3"):
@@ -27,15 +31,24 @@ _OWN_PAUSE_SECONDS, _ASKED_PAUSE_SECONDS, _PAUSE_HEADER = 1, 5, "x-amz-retry-aft
 
 # Errors that trying again does not fix: a missing permission, a deleted table or bucket. A `HEAD` has only the status.
 _REFUSALS = frozenset({"AccessDenied", "AccessDeniedException", "403", "NoSuchBucket", "ResourceNotFoundException"})
+# DynamoDB's code where a write's condition did not hold.
+CONDITION_FAILED = "ConditionalCheckFailedException"
 
-
-_Client = TypeVar("_Client", bound=BaseClient)
+_Client = TypeVar("_Client", bound="BaseClient")
 
 
 class DeadlineReached(BotoCoreError):
     """Raised instead of sending a request that could outlast the invocation's deadline."""
 
     fmt = "Too little time is left for another request to AWS"
+
+
+def request_client(service: Any, config: Config) -> Any:
+    """Return boto3's client of a service, which keeps to the invocation's deadline."""
+    # Most requests need none of boto3's clients (shared/lean_client.py), and importing it takes time.
+    import boto3  # noqa: PLC0415
+
+    return within_deadline(boto3.client(service, config=config))
 
 
 def within_deadline(client: _Client) -> _Client:
@@ -45,12 +58,13 @@ def within_deadline(client: _Client) -> _Client:
     """
     # botocore asks the handlers of a service before those of all services, and takes the first result.
     service, events = client.meta.service_model.service_id.hyphenize(), client.meta.events
-    events.register_first(f"before-send.{service}", _refuse_what_is_too_late)
+    events.register_first(f"before-send.{service}", refuse_what_is_too_late)
     events.register_first(f"needs-retry.{service}", _refuse_a_late_retry)  # type: ignore[arg-type]  # its result counts
     return client
 
 
-def _refuse_what_is_too_late(**_: object) -> None:
+def refuse_what_is_too_late(**_: object) -> None:
+    """Raise `DeadlineReached` unless a request begun now ends in time."""
     if seconds_left() < REQUEST_SECONDS:
         raise DeadlineReached
 
@@ -70,6 +84,22 @@ def code_of(error: Exception) -> str:
 def is_refusal(error: Exception) -> bool:
     """Whether only the operator can fix it."""
     return code_of(error) in _REFUSALS
+
+
+def deserialize(value: Mapping[str, Any]) -> Any:
+    """Return the value of DynamoDB's form; numbers are whole in all tables, and sets and bytes stay as they are."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            return int(Decimal(content))
+        case "NULL":
+            return None
+        case "L":
+            return [deserialize(each) for each in content]
+        case "M":
+            return {name: deserialize(each) for name, each in content.items()}
+        case _:
+            return content
 
 
 def serialize(value: str | int | list[Any] | dict[str, Any] | None) -> dict[str, Any]:

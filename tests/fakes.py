@@ -11,8 +11,8 @@ from shared.audit.report import Report
 from shared.errors import Unavailable
 from shared.mirror.table import Beginnings, MirroredSubscription, TablePage, Write, blocks_write, item_key
 from shared.portal.pause import Phase
-from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.subscription import Subscription, is_collected
+from shared.stripe.subscription_read import SubscriptionRead
 
 
 @dataclass

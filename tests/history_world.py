@@ -23,8 +23,8 @@ from shared.mirror.intake import EventMirror, Intake
 from shared.mirror.rule import Mirror, Outcome
 from shared.mirror.settle_queue import QueuedEvent, SettleQueue
 from shared.mirror.table import Beginnings, MirroredSubscription, WritableTable, Write
-from shared.stripe.gateway import LIST_LAG, READ_LAG, SubscriptionRead
 from shared.stripe.subscription import Subscription, read_subscription
+from shared.stripe.subscription_read import LIST_LAG, READ_LAG, SubscriptionRead
 from tests.histories import ENVIRONMENTS, Call, Delivery, History, begun_at
 from tests.history_events import SIGNING, KnownSecrets, NoDeadLetters, event_body
 

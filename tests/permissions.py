@@ -18,6 +18,8 @@ import pytest
 from botocore.client import BaseClient
 from requests.adapters import HTTPAdapter
 
+from shared.lean_client import LeanClient
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -215,12 +217,19 @@ class CallRecorder:
     def install(self, monkeypatch: pytest.MonkeyPatch, stripe_base: Callable[[], str]) -> None:
         """Record every request of boto3 and of Stripe's library until the test ends."""
         every_client: Any = BaseClient
-        call, send = every_client._make_api_call, HTTPAdapter.send
+        call, lean_call, send = every_client._make_api_call, LeanClient._call, HTTPAdapter.send
 
         def recorded_call(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
             if function := self._function():
-                self.aws[function] |= self._actions(client, operation, parameters)
+                service = client.meta.service_model.signing_name
+                self.aws[function] |= self._actions(f"{service}:{operation}", parameters)
             return call(client, operation, parameters)
+
+        def recorded_lean_call(client: LeanClient, method: str, operation: str, **parameters: Any) -> Any:
+            signer: Any = client._signer
+            if function := self._function():
+                self.aws[function] |= self._actions(f"{signer._service_name}:{operation}", parameters)
+            return lean_call(client, method, operation, **parameters)
 
         def recorded_send(adapter: HTTPAdapter, request: Any, *args: Any, **options: Any) -> Any:
             function = self._function()
@@ -237,6 +246,7 @@ class CallRecorder:
             return send(adapter, request, *args, **options)
 
         monkeypatch.setattr(every_client, "_make_api_call", recorded_call)
+        monkeypatch.setattr(LeanClient, "_call", recorded_lean_call)
         monkeypatch.setattr(HTTPAdapter, "send", recorded_send)
 
     def _function(self) -> str | None:
@@ -250,9 +260,7 @@ class CallRecorder:
         is_pooled = threading.current_thread() is not threading.main_thread()
         return self.driven if is_pooled else None
 
-    def _actions(self, client: BaseClient, operation: str, parameters: Mapping[str, Any]) -> set[str]:
-        service = client.meta.service_model
-        action = f"{service.signing_name}:{operation}"
+    def _actions(self, action: str, parameters: Mapping[str, Any]) -> set[str]:
         resources = [str(parameters[name]) for name in _RESOURCE_PARAMETERS if name in parameters]
         resources += parameters.get("RequestItems", {})
         resources += [entry["EventBusName"] for entry in parameters.get("Entries", ()) if "EventBusName" in entry]

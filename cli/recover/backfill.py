@@ -13,9 +13,9 @@ from shared.mirror.comparison import Observer, attempt, read_subscriptions
 from shared.mirror.drift import MOST_RECORDS, Failure, differences, is_expired
 from shared.mirror.rule import Outcome
 from shared.mirror.table import WritableTable
-from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.lists import STREAMS, Window, WindowReader
 from shared.stripe.pacing import RateLimit, Retries
+from shared.stripe.subscription_read import SubscriptionRead
 
 # Writes of the table side by side: fewer than the connections that boto3 keeps.
 WORKERS = 8

@@ -31,17 +31,10 @@ from shared.link_token import (
 from shared.mirror.rule import Mirror
 from shared.mirror.table import MirroredSubscription, MirrorTable
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
-from shared.stripe.gateway import (
-    LIST_LAG,
-    SubscriptionRead,
-    read_from_stripe,
-    refused_request,
-    stripe_client,
-    stripe_errors,
-    with_all_items,
-)
+from shared.stripe.gateway import read_from_stripe, refused_request, stripe_client, stripe_errors, with_all_items
 from shared.stripe.lists import PAGE, read_page
 from shared.stripe.subscription import has_more_items, read_subscription
+from shared.stripe.subscription_read import LIST_LAG, SubscriptionRead
 
 MOST_CUSTOMERS = 100
 # Queries side by side, for a server's batch.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.aws import code_of, serialize
+from shared.aws import CONDITION_FAILED, code_of, serialize
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ class Lookups:
             request |= {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
         try:
             self._client.update_item(**request)
-        except self._client.exceptions.ConditionalCheckFailedException as failed:
-            response: Any = failed.response
-            return dict(response.get("Item") or {})
         except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and code_of(error) == CONDITION_FAILED:
+                response: Any = error.response
+                return dict(response.get("Item") or {})
             raise Unavailable(
                 "lookups_unavailable", f"The table of lookups did not answer ({code_of(error)})"
             ) from error

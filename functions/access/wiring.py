@@ -1,11 +1,10 @@
 """Makes what the access function needs, once per execution environment."""
 
-import boto3
-
 from functions.access.answers import AccessAnswers
 from functions.access.lookups import Lookups
 from functions.access.settings import AccessSettings
-from shared.aws import REQUEST_CONFIG, within_deadline
+from shared.aws import REQUEST_CONFIG
+from shared.lean_client import lean_client
 from shared.mirror.table import MirrorTable
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 
@@ -13,8 +12,8 @@ from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 def wire() -> AccessAnswers:
     """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong."""
     settings = AccessSettings.from_environment()
-    secrets_manager = within_deadline(boto3.client("secretsmanager", config=REQUEST_CONFIG))
-    dynamodb = within_deadline(boto3.client("dynamodb", config=REQUEST_CONFIG))
+    secrets_manager = lean_client("secretsmanager", REQUEST_CONFIG)
+    dynamodb = lean_client("dynamodb", REQUEST_CONFIG)
     return AccessAnswers(
         settings,
         SecretStore("SECRET_ID", settings.secret_id, StripeSecret, secrets_manager),

@@ -1,10 +1,9 @@
 """Makes what the portal link needs, once per execution environment."""
 
-import boto3
-
 from functions.create_session.portal_link import PortalLink
 from functions.create_session.settings import CreateSessionSettings
-from shared.aws import REQUEST_CONFIG, within_deadline
+from shared.aws import REQUEST_CONFIG
+from shared.lean_client import lean_client
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 
 
@@ -14,7 +13,7 @@ def wire() -> PortalLink:
     Stripe's client is made with each request, from the secret as it is then.
     """
     settings = CreateSessionSettings.from_environment()
-    client = within_deadline(boto3.client("secretsmanager", config=REQUEST_CONFIG))
+    client = lean_client("secretsmanager", REQUEST_CONFIG)
     return PortalLink(
         settings,
         SecretStore("SECRET_ID", settings.secret_id, StripeSecret, client),

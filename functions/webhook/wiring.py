@@ -1,31 +1,28 @@
 """Makes what the webhook needs, once per execution environment."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-
-import boto3
-from botocore.config import Config
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from functions.webhook.receive import Receiver
 from functions.webhook.settings import WebhookSettings
 from functions.webhook.settle import Settler
-from shared.aws import REQUEST_CONFIG, REQUEST_SECONDS, within_deadline
+from shared.aws import REQUEST_CONFIG, REQUEST_SECONDS, request_client
 from shared.deadline import leaving
+from shared.lean_client import lean_client
 from shared.mirror.dead_letters import DeadLetterQueue
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror
 from shared.mirror.settle_queue import SettleQueue
 from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore, SigningSecrets, StripeSecret
-from shared.stripe.gateway import SubscriptionRead, read_from_stripe, stripe_client
-from shared.stripe.pacing import RateLimit
 
-# What is written was checked by pydantic, and is checked by DynamoDB: botocore's own check of each value, and the user
-# agent that it makes anew for each request, are more than a third of an `update_item`'s CPU (`bench.webhook_cpu`).
-MIRROR_CONFIG = REQUEST_CONFIG.merge(Config(parameter_validation=False, user_agent="stripe-portal-webhook"))
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
+    from shared.stripe.pacing import RateLimit
+    from shared.stripe.subscription_read import SubscriptionRead
 
 # As many environments settle at a time (MaximumConcurrency of template.yaml), and share the rate.
 SETTLING_ENVIRONMENTS = 2
@@ -40,33 +37,41 @@ class Webhook:
 
 
 def wire() -> Webhook:
-    """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong."""
+    """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong.
+
+    What most events do not need is imported when one does: boto3's clients and Stripe's library.
+    """
     settings = WebhookSettings.from_environment()
-    secrets_manager = within_deadline(boto3.client("secretsmanager", config=REQUEST_CONFIG))
+    secrets_manager = lean_client("secretsmanager", REQUEST_CONFIG)
     secrets = SecretStore("SECRET_ID", settings.secret_id, StripeSecret, secrets_manager)
     signing_secrets = SecretStore("SIGNING_SECRETS_ID", settings.signing_secrets_id, SigningSecrets, secrets_manager)
-    table = MirrorTable(within_deadline(boto3.client("dynamodb", config=MIRROR_CONFIG)), settings.table_name)
+    table = MirrorTable(lean_client("dynamodb", REQUEST_CONFIG), settings.table_name)
 
-    def read(subscription_id: str) -> SubscriptionRead:
+    def read(subscription_id: str) -> "SubscriptionRead":
+        from shared.stripe.gateway import read_from_stripe, stripe_client  # noqa: PLC0415
+
         return read_from_stripe(stripe_client(secrets.get().api_key, settings.stripe_api_base), subscription_id)
 
-    def read_before_queueing(subscription_id: str) -> SubscriptionRead:
+    def read_before_queueing(subscription_id: str) -> "SubscriptionRead":
         with leaving(REQUEST_SECONDS + 1):
             return read(subscription_id)
 
-    limit = cache(lambda: RateLimit(settings.settle_reads_per_second / SETTLING_ENVIRONMENTS))
+    @cache
+    def limit() -> "RateLimit":
+        from shared.stripe.pacing import RateLimit  # noqa: PLC0415
 
-    def limited_read(subscription_id: str) -> SubscriptionRead:
+        return RateLimit(settings.settle_reads_per_second / SETTLING_ENVIRONMENTS)
+
+    def limited_read(subscription_id: str) -> "SubscriptionRead":
         limit().wait()
         return read(subscription_id)
 
-    def intake(read: Callable[[str], SubscriptionRead]) -> Intake:
+    def intake(read: "Callable[[str], SubscriptionRead]") -> Intake:
         account = settings.stripe_account_id
         mirror = Mirror(table, read, uncertainty=settings.uncertainty, retention=settings.retention, account=account)
         return Intake(mirror, lambda: secrets.get().livemode, account)
 
-    # Most events need none of these, so no first request waits for them.
-    sqs = cache(lambda: within_deadline(boto3.client("sqs", config=REQUEST_CONFIG)))
+    sqs = cache(partial(request_client, "sqs", REQUEST_CONFIG))
     dead_letters = DeadLetterQueue(sqs, settings.dead_letter_queue_url)
     settle_queue = SettleQueue(sqs, settings.settle_queue_url)
     return Webhook(

@@ -24,7 +24,8 @@ from shared.errors import PortalError
 from shared.i18n import _, sentences
 from shared.mirror.drift import Failure
 from shared.mirror.table import Beginnings
-from shared.stripe.gateway import StripeJson, SubscriptionRead
+from shared.stripe.gateway import StripeJson
+from shared.stripe.subscription_read import SubscriptionRead
 
 _Result = TypeVar("_Result")
 

@@ -33,7 +33,7 @@ from shared.mirror.comparison import Comparison, SeenSubscriptions, key_of, read
 from shared.mirror.lag import EventLags
 from shared.mirror.rule import Mirror
 from shared.mirror.table import SubscriptionTable, item_key
-from shared.stripe.gateway import StripeJson, SubscriptionRead
+from shared.stripe.gateway import StripeJson
 from shared.stripe.lists import (
     EVENT_TYPES,
     EXPANDED,
@@ -45,6 +45,7 @@ from shared.stripe.lists import (
     pages,
 )
 from shared.stripe.pacing import RateLimit, Retries, limited_reads
+from shared.stripe.subscription_read import SubscriptionRead
 
 logger = logging.getLogger(__name__)
 

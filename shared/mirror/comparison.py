@@ -14,10 +14,10 @@ from shared.errors import Unavailable, UnreadableEvent
 from shared.mirror.drift import ComparisonCounts, Difference, Drift, DriftKind, Failure, differences, is_expired
 from shared.mirror.rule import Outcome
 from shared.mirror.table import MirroredSubscription, SubscriptionTable
-from shared.stripe.gateway import LIST_LAG, SubscriptionRead
 from shared.stripe.lists import ListPage
 from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.subscription import read_subscription
+from shared.stripe.subscription_read import LIST_LAG, SubscriptionRead
 
 # `Unavailable` with these codes concerns one subscription; with any other, nothing will work for now.
 _CONCERNS_ONE = frozenset({"mirror_contended", "unsettled"})

@@ -15,8 +15,8 @@ from shared.errors import Unavailable
 from shared.mirror.beginnings import beginnings_of
 from shared.mirror.table import Beginnings, MirroredSubscription, WritableTable, Write
 from shared.stripe.events import SubscriptionEvent
-from shared.stripe.gateway import READ_LAG, SubscriptionRead
 from shared.stripe.subscription import Subscription
+from shared.stripe.subscription_read import READ_LAG, SubscriptionRead
 
 ATTEMPTS = 5
 # `created` and `Date` are in whole seconds, and a read takes part of one.

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.aws import code_of, serialize
+from shared.aws import CONDITION_FAILED, code_of, deserialize, serialize
 from shared.errors import Unavailable
 from shared.stripe.subscription import (
     ENDED_STATUSES,
@@ -37,8 +35,6 @@ _ITEM_FIELDS = tuple(field.name for field in fields(SubscriptionItem))
 _item_values = attrgetter(*_ITEM_FIELDS)
 # DynamoDB reserves these two words; each other attribute stands in expressions under its own name.
 NAMES = {"#items": "items", "#status": "status"}
-
-_deserialize = TypeDeserializer().deserialize
 
 ATTEMPTS = 5
 # These stay as they are where a write does not know them.
@@ -215,7 +211,7 @@ def item_key(customer_id: str, subscription_id: str) -> dict[str, Any]:
 
 def read_item(item: Mapping[str, Any]) -> MirroredSubscription:
     """Turn DynamoDB's typed attributes into the dataclass; unknown attributes are ignored."""
-    plain = {name: _whole(_deserialize(value)) for name, value in item.items()}
+    plain = {name: deserialize(value) for name, value in item.items()}
     known = {_FIELD.get(name, name): value for name, value in plain.items() if _FIELD.get(name, name) in _FIELDS}
     pause = known.get("pause_collection")
     known["pause_collection"] = PauseCollection(pause["behavior"], pause.get("resumes_at")) if pause else None
@@ -233,19 +229,6 @@ def read_item(item: Mapping[str, Any]) -> MirroredSubscription:
 
 def _subscription_item(attributes: Mapping[str, Any]) -> SubscriptionItem:
     return SubscriptionItem(**{name: attributes[name] for name in _ITEM_FIELDS if name in attributes})
-
-
-def _whole(value: Any) -> Any:
-    """DynamoDB's numbers are decimals; all of ours are whole."""
-    match value:
-        case dict():
-            return {name: _whole(each) for name, each in value.items()}
-        case list():
-            return [_whole(each) for each in value]
-        case Decimal():
-            return int(value)
-        case _:
-            return value
 
 
 class WritableTable(Protocol):
@@ -327,8 +310,12 @@ class MirrorTable:
             "ConsistentRead": True,
         }
         try:
-            for page in self._client.get_paginator("query").paginate(**query):
+            while True:
+                page = self._client.query(**query)
                 yield from map(read_item, page["Items"])
+                if "LastEvaluatedKey" not in page:
+                    return
+                query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
         except (ClientError, BotoCoreError) as error:
             raise _unavailable(error) from error
 
@@ -390,9 +377,9 @@ class MirrorTable:
                 ConditionExpression="revision = :revision",
                 ExpressionAttributeValues=values | {":one": {"N": "1"}, ":revision": serialize(to.revision)},
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
         except (ClientError, BotoCoreError) as error:
+            if code_of(error) == CONDITION_FAILED:
+                return False
             raise _unavailable(error) from error
         return True
 
@@ -421,9 +408,9 @@ class MirrorTable:
                 ExpressionAttributeValues=assigned | {name: serialize(value) for name, value in values.items()},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-        except self._client.exceptions.ConditionalCheckFailedException as failed:
-            return failed.response
         except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and code_of(error) == CONDITION_FAILED:
+                return error.response
             raise _unavailable(error) from error
         return None
 

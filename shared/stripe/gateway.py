@@ -1,13 +1,10 @@
 """The client of Stripe: it retries, times out early enough, and fails with the bundle's own errors."""
 
 import logging
-import math
 import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -19,7 +16,8 @@ from urllib3 import Timeout
 
 from shared.deadline import seconds_left
 from shared.errors import OperatorError, Unavailable, UnreadableEvent, without_addresses
-from shared.stripe.subscription import Subscription, has_more_items, read_subscription
+from shared.stripe.subscription import has_more_items, read_subscription
+from shared.stripe.subscription_read import SubscriptionRead
 
 StripeJson = Mapping[str, Any]
 
@@ -35,9 +33,6 @@ RETRIES = 1
 LEAST_SECONDS = 0.5
 # Readers of whole lists can wait, and a page of 100 large subscriptions may take Stripe some seconds.
 PATIENT_TIMEOUT_SECONDS = 20
-# How far the answer to a read of one object, and that to a list, may be behind Stripe's own state.
-READ_LAG = timedelta(seconds=2)
-LIST_LAG = timedelta(seconds=10)
 ITEMS_PAGE = 100
 
 # How Stripe's refusal names it: the 'rak_customer_portal_write' permission would allow the request.
@@ -155,25 +150,6 @@ def _lacking(error: stripe.PermissionError) -> str:
     """Name what the key lacks; Stripe's own message quotes a part of the key."""
     named = ", ".join(sorted(set(_PERMISSION.findall(str(error))))) or "the permissions listed in docs/how-to/deploy.md"
     return f"Give the restricted key in stripe_api_key of the secret {named}. Request: {error.request_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionRead:
-    """A subscription as Stripe has it.
-
-    `as_of` is the answer's `Date` (Stripe's clock in Unix seconds), which is written when the answer ends, `took`
-    seconds after the request was made. `lag` is how far the copy that answered may have been behind.
-    """
-
-    subscription: Subscription
-    as_of: int
-    took: float
-    lag: timedelta = READ_LAG
-
-    @property
-    def certain_as_of(self) -> int:
-        """The time before which every change is in it, though it may come from a copy that lags behind."""
-        return self.as_of - math.ceil(self.took + self.lag.total_seconds())
 
 
 def with_all_items(client: StripeClient, raw: StripeJson) -> StripeJson:

@@ -12,7 +12,8 @@ import stripe
 from stripe import StripeClient
 
 from shared.errors import InvalidRequest, OperatorError, Unavailable
-from shared.stripe.gateway import SubscriptionRead, read_from_stripe, stripe_errors
+from shared.stripe.gateway import read_from_stripe, stripe_errors
+from shared.stripe.subscription_read import SubscriptionRead
 
 _SECOND = 1_000_000_000
 # Stripe allows 25 a second of one endpoint, and 100 of all (docs.stripe.com/rate-limits).

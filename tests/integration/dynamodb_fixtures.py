@@ -20,6 +20,7 @@ from botocore.config import Config
 
 from local.aws.template import Template, at_creation
 from shared.aws import AWS_CONFIG
+from shared.lean_client import lean_client
 from shared.mirror.table import MirrorTable
 
 if TYPE_CHECKING:
@@ -42,6 +43,17 @@ class DynamoDb:
 
     def client(self, config: Config = AWS_CONFIG) -> "DynamoDBClient":
         client: DynamoDBClient = _session(self).client("dynamodb", endpoint_url=self.url, config=config)
+        return client
+
+    def lean_client(self) -> "DynamoDBClient":
+        """The client of the functions that somebody waits for."""
+        environment = {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+        } | ({"AWS_SESSION_TOKEN": self.token} if self.token else {})
+        client: DynamoDBClient = lean_client("dynamodb", AWS_CONFIG, make=self.client, environment=environment)
         return client
 
     @classmethod
@@ -71,7 +83,7 @@ class Subscriptions:
     name: str
 
     def table(self) -> MirrorTable:
-        return MirrorTable(self.dynamodb.client(), self.name)
+        return MirrorTable(self.dynamodb.lean_client(), self.name)
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from cli.deployment import Deployment
 from cli.main import app
 from shared.mirror.rule import Mirror
 from shared.mirror.table import MirroredSubscription, MirrorTable
-from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.pacing import RateLimit, limited_reads
+from shared.stripe.subscription_read import SubscriptionRead
 from tests.clock import Clock
 from tests.integration.conftest import Aws
 from tests.integration.simulator_fixtures import RunningSimulator

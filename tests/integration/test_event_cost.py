@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import stripe
+from botocore.httpsession import URLLib3Session
 
 from shared.mirror.rule import Defer, Mirror, Outcome
-from shared.mirror.table import MirrorTable
 from shared.stripe.events import SubscriptionEvent
 from shared.stripe.gateway import read_from_stripe, stripe_client
 from shared.stripe.subscription import Subscription, read_subscription
@@ -31,16 +31,20 @@ class Meter:
     sent: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        client = self.subscriptions.dynamodb.client()
-        client.meta.events.register("before-send.dynamodb", self._count)
         read = partial(read_from_stripe, stripe_client("sk_test_1", self.simulator.url))
-        table = MirrorTable(client, self.subscriptions.name)
-        self.mirror = Mirror(table, read, uncertainty=UNCERTAINTY, retention=RETENTION)
+        self.mirror = Mirror(self.subscriptions.table(), read, uncertainty=UNCERTAINTY, retention=RETENTION)
         self.now = int(time.time())
         self.simulator.admin("DELETE", "requests")
 
-    def _count(self, request: Any, **_: object) -> None:
-        self.sent.append(request.headers["X-Amz-Target"].decode())
+    def count(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Count every request to AWS, whoever sends it."""
+        send = URLLib3Session.send
+
+        def counted(session: URLLib3Session, request: Any) -> Any:
+            self.sent.append(str(request.headers["X-Amz-Target"]))
+            return send(session, request)
+
+        monkeypatch.setattr(URLLib3Session, "send", counted)
 
     def cost(self, id_: str, seconds_ago: int, defer: Defer | None = None) -> tuple[Outcome, int, int]:
         """The outcome of an event, and its requests to DynamoDB and to Stripe."""
@@ -60,8 +64,12 @@ class Meter:
 
 
 @pytest.fixture
-def meter(subscriptions: Subscriptions, simulator: RunningSimulator, subscribe: Subscribe) -> Meter:
-    return Meter(subscriptions, simulator, read_subscription(subscribe().to_dict(for_json=True)))
+def meter(
+    subscriptions: Subscriptions, simulator: RunningSimulator, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> Meter:
+    meter = Meter(subscriptions, simulator, read_subscription(subscribe().to_dict(for_json=True)))
+    meter.count(monkeypatch)
+    return meter
 
 
 def test_an_event_alone_in_its_window_costs_one_request_to_dynamodb_and_none_to_stripe(meter: Meter) -> None:

@@ -54,12 +54,8 @@ def hanging(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _a_tenth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config(connect_timeout=0.1, read_timeout=0.2, retries={"mode": "standard", "total_max_attempts": 2})
-    for wiring, name in (
-        (create_session_wiring, "REQUEST_CONFIG"),
-        (webhook_wiring, "REQUEST_CONFIG"),
-        (webhook_wiring, "MIRROR_CONFIG"),
-    ):
-        monkeypatch.setattr(wiring, name, config)
+    for wiring in (create_session_wiring, webhook_wiring):
+        monkeypatch.setattr(wiring, "REQUEST_CONFIG", config)
     for module, name in (
         (create_session_app, "REQUEST_SECONDS"),
         (webhook_app, "REQUEST_SECONDS"),

@@ -15,8 +15,8 @@ from shared.mirror.drift import differences
 from shared.mirror.rule import Mirror, Outcome
 from shared.mirror.table import Beginnings, Write
 from shared.stripe.events import SubscriptionEvent
-from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.subscription import Subscription, read_subscription
+from shared.stripe.subscription_read import SubscriptionRead
 from tests.history_world import RETENTION, UNCERTAINTY
 from tests.integration.dynamodb_fixtures import Subscriptions
 

@@ -1,13 +1,13 @@
 """The fake table and the real one keep the same contract."""
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
-from botocore.config import Config
+from botocore.httpsession import URLLib3Session
 
-from functions.webhook.wiring import MIRROR_CONFIG
-from shared.aws import AWS_CONFIG
 from shared.errors import Unavailable
 from shared.mirror.table import Beginnings, MirroredSubscription, MirrorTable, TablePage, WritableTable, Write, item_key
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
@@ -48,14 +48,25 @@ WHOLE = Subscription(
 BEGUN = Beginnings(9, paused_since_exact=True, paid_through=8)
 
 
+@pytest.fixture(params=["botocore's client", "the lean client"])
+def client(request: pytest.FixtureRequest, subscriptions: Subscriptions) -> "DynamoDBClient":
+    database = subscriptions.dynamodb
+    return database.client() if request.param == "botocore's client" else database.lean_client()
+
+
 @pytest.fixture
-def real(subscriptions: Subscriptions) -> MirrorTable:
-    return subscriptions.table()
+def real(subscriptions: Subscriptions, client: "DynamoDBClient") -> MirrorTable:
+    return MirrorTable(client, subscriptions.name)
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", "botocore", "lean"])
 def table(request: pytest.FixtureRequest) -> WritableTable:
-    return FakeTable() if request.param == "fake" else request.getfixturevalue("real")
+    if request.param == "fake":
+        return FakeTable()
+    subscriptions: Subscriptions = request.getfixturevalue("subscriptions")
+    database = subscriptions.dynamodb
+    client = database.client() if request.param == "botocore" else database.lean_client()
+    return MirrorTable(client, subscriptions.name)
 
 
 def write(as_of: int, status: str = "active", event_id: str = "evt_1", **fields: Any) -> Write:
@@ -298,8 +309,8 @@ def test_a_table_of_several_pages_is_walked_to_its_end(subscriptions: Subscripti
     assert {each.subscription.id for each in table.all()} == names
 
 
-def test_a_table_that_does_not_answer_is_unavailable(subscriptions: Subscriptions) -> None:
-    missing = MirrorTable(subscriptions.dynamodb.client(), "NoSuchTable")
+def test_a_table_that_does_not_answer_is_unavailable(client: "DynamoDBClient") -> None:
+    missing = MirrorTable(client, "NoSuchTable")
     for attempt in (
         lambda: missing.get("cus_1", "sub_1"),
         lambda: missing.put_if_older(write(10), than=7),
@@ -389,11 +400,10 @@ def test_the_largest_item_fits_into_dynamodb(real: MirrorTable) -> None:
     assert found.subscription == huge
 
 
-@pytest.mark.parametrize("config", [AWS_CONFIG, MIRROR_CONFIG], ids=["botocore checks", "only DynamoDB checks"])
 def test_a_request_that_is_refused_is_unavailable_whoever_refuses_it(
-    subscriptions: Subscriptions, config: Config
+    subscriptions: Subscriptions, client: "DynamoDBClient"
 ) -> None:
-    client = subscriptions.dynamodb.client(config)
+    """botocore checks each value before it sends it; the lean client leaves that to DynamoDB."""
     refused: list[tuple[str, dict[str, Any]]] = [
         ("", {}),
         (subscriptions.name, {"id": None}),
@@ -405,13 +415,33 @@ def test_a_request_that_is_refused_is_unavailable_whoever_refuses_it(
     assert list(subscriptions.table().all()) == []
 
 
-def test_what_decides_for_one_customer_is_read_consistently(subscriptions: Subscriptions) -> None:
-    client, consistent = subscriptions.dynamodb.client(), list[bool | None]()
-    client.meta.events.register(
-        "before-parameter-build.dynamodb", lambda params, **_: consistent.append(params.get("ConsistentRead"))
-    )
-    table = MirrorTable(client, subscriptions.name)
-    table.get("cus_1", "sub_1")
-    list(table.of_customer("cus_1"))
-    list(table.all())
+def test_what_decides_for_one_customer_is_read_consistently(real: MirrorTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    send, consistent = URLLib3Session.send, list[bool | None]()
+
+    def noted(session: URLLib3Session, request: Any) -> Any:
+        consistent.append(json.loads(request.body).get("ConsistentRead"))
+        return send(session, request)
+
+    monkeypatch.setattr(URLLib3Session, "send", noted)
+    real.get("cus_1", "sub_1")
+    list(real.of_customer("cus_1"))
+    list(real.all())
     assert consistent == [True, True, True]
+
+
+def test_the_many_subscriptions_of_one_customer_come_in_several_pages(
+    real: MirrorTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page has a megabyte at most; here each request asks for two items, as a full page would end."""
+    names = {f"sub_{number}" for number in range(5)}
+    for name in names:
+        real.put_if_older(write(10, id=name), than=0)
+    client, asked = real._client, list[object]()
+
+    def two(**query: Any) -> Any:
+        asked.append(query.get("ExclusiveStartKey"))
+        return client.query(**query, Limit=2)
+
+    monkeypatch.setattr(real, "_client", Mock(query=two))
+    assert {each.subscription.id for each in real.of_customer("cus_1")} == names
+    assert len(asked) == 3

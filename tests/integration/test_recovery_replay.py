@@ -15,7 +15,7 @@ from shared.mirror.dead_letters import DeadLetterQueue, packed
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror, Outcome
 from shared.stripe.events import SubscriptionEvent
-from shared.stripe.gateway import SubscriptionRead
+from shared.stripe.subscription_read import SubscriptionRead
 from tests.integration.conftest import Aws
 from tests.integration.recovery_world import FAST, World, make_world
 from tests.integration.simulator_fixtures import RunningSimulator

@@ -23,10 +23,10 @@ from functions.access import app as access_app
 from functions.create_session import app as create_session_app
 from functions.nightly_audit import wiring as audit_wiring
 from functions.webhook import app as webhook_app
-from functions.webhook import wiring as webhook_wiring
 from shared.errors import Unavailable
 from shared.secret_store import LinkSecrets, Secret
 from shared.ses import send
+from shared.stripe import pacing
 from shared.stripe.gateway import stripe_client
 from tests.integration.conftest import LINK_SECRET, SENDER, Api, Aws
 from tests.integration.portal_world import ADA, World, configure
@@ -226,7 +226,7 @@ def test_every_answer_is_in_time(
     slow.install(monkeypatch)
     # Making a client takes the most time of a drill, and asks nobody.
     monkeypatch.setattr(boto3, "client", cache(boto3.client))
-    monkeypatch.setattr(webhook_wiring, "RateLimit", lambda rate: Mock(wait=lambda: time.sleep(1 / rate)))
+    monkeypatch.setattr(pacing, "RateLimit", lambda rate: Mock(wait=lambda: time.sleep(1 / rate)))
     forget()
     if name == "webhook, close events":
         deployment.close_event()

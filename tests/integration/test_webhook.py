@@ -23,10 +23,12 @@ from functions.webhook.app import MOST_BODY_BYTES
 from local.aws.lambda_function import LambdaFunction
 from local.aws.queue_poller import queue_pollers
 from local.gateway.api import Gateway
+from shared.aws import REQUEST_CONFIG
 from shared.errors import OperatorError, Unavailable
 from shared.mirror.dead_letters import unpacked
 from shared.mirror.table import MirroredSubscription, MirrorTable
 from shared.secret_store import SecretStore
+from shared.stripe import gateway, pacing
 from shared.stripe.gateway import stripe_client
 from tests.integration.conftest import SIGNING, Api, Aws
 from tests.integration.simulator_fixtures import RunningSimulator
@@ -92,9 +94,8 @@ def world(api: Api, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> World:
     Else a failure that a test asks for is met by another request than the one that it is meant for.
     """
     patient = Config(read_timeout=60, connect_timeout=60)
-    for name in ("REQUEST_CONFIG", "MIRROR_CONFIG"):
-        monkeypatch.setattr(wiring, name, getattr(wiring, name).merge(patient))
-    monkeypatch.setattr(wiring, "stripe_client", partial(stripe_client, timeout=60))
+    monkeypatch.setattr(wiring, "REQUEST_CONFIG", REQUEST_CONFIG.merge(patient))
+    monkeypatch.setattr(gateway, "stripe_client", partial(stripe_client, timeout=60))
     return World(api, aws)
 
 
@@ -405,7 +406,7 @@ def test_reads_that_settle_share_the_rate_of_the_setting(
         limits.append(Mock(rate=rate))
         return limits[-1]
 
-    monkeypatch.setattr(wiring, "RateLimit", made)
+    monkeypatch.setattr(pacing, "RateLimit", made)
     two_events(world, simulator)
     assert limits == []
     assert world.settle() == 1

@@ -15,8 +15,8 @@ from shared.access import AccessPolicy, CustomerAccess, Reason, customer_access,
 from shared.mirror.rule import Mirror, Outcome
 from shared.mirror.table import Beginnings, MirroredSubscription
 from shared.stripe.events import SnapshotEvent, SubscriptionEvent, read_event, subscription_event
-from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
+from shared.stripe.subscription_read import SubscriptionRead
 from tests.access_cases import DEFAULTS, MONTHLY, PAGE, PAID, SEEN_PAUSE, SETTINGS, VOID, Case, day, shown, with_tables
 from tests.fakes import FakeTable
 

@@ -45,6 +45,7 @@ COLD = {
     "functions.create_session": {
         "shared.stripe.gateway",
         "shared.stripe.subscription",
+        "shared.stripe.subscription_read",
         "shared.portal.which_configuration",
     },
 }

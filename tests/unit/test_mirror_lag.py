@@ -19,8 +19,8 @@ from shared.mirror.intake import Intake
 from shared.mirror.lag import EventLags, LagCounts
 from shared.mirror.rule import Mirror
 from shared.mirror.table import MirroredSubscription
-from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.subscription import read_subscription
+from shared.stripe.subscription_read import SubscriptionRead
 from tests.fakes import FakeTable, audit_report, subscription
 from tests.unit.test_audit_checks import AUDIT
 from tests.unit.test_cli import printed

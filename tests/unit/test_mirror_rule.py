@@ -11,8 +11,8 @@ from shared.errors import Unavailable
 from shared.mirror.rule import ATTEMPTS, Mirror, Outcome
 from shared.mirror.table import Beginnings
 from shared.stripe.events import SubscriptionEvent
-from shared.stripe.gateway import READ_LAG, SubscriptionRead
 from shared.stripe.subscription import PauseCollection
+from shared.stripe.subscription_read import READ_LAG, SubscriptionRead
 from tests.fakes import FakeStripe, FakeTable, subscription
 
 NOW = 1_000_000

@@ -17,9 +17,9 @@ from shared.mirror.comparison import CHUNK, WORKERS, Comparison, SeenSubscriptio
 from shared.mirror.drift import MOST_RECORDS, ComparisonCounts, Difference, Drift, DriftKind, Failure, differences
 from shared.mirror.rule import Mirror, Outcome
 from shared.mirror.table import DryRunTable, Write
-from shared.stripe.gateway import SubscriptionRead
 from shared.stripe.pacing import LONGEST_PAUSE_SECONDS, TRIES, RateLimit, Retries
 from shared.stripe.subscription import PauseCollection, SubscriptionItem
+from shared.stripe.subscription_read import SubscriptionRead
 from tests.clock import Clock
 from tests.fakes import FakeTable, subscription
 

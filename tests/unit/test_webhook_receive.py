@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from stripe import WebhookSignature
+from stripe import SignatureVerificationError, WebhookSignature
 
 from functions.webhook.receive import Receiver, metric_of
+from functions.webhook.signature import TOLERANCE_SECONDS, verify_signature
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.mirror.intake import Ignored, Intake
 from shared.mirror.rule import Defer, Outcome
@@ -259,6 +260,44 @@ def test_what_is_not_from_stripe_is_refused_and_changes_nothing(world: World, na
         world.receive(*forged(name, event()))
     assert caught.value.code == "bad_signature"
     assert (world.mirror.events, world.dead_letters.kept) == ([], [])
+
+
+HEADER_EDITS: dict[str, Callable[[str, str], str]] = {
+    "as signed": lambda header, _: header,
+    "another signature first": lambda header, other: header.replace("v1=", f"v1={other},v1="),
+    "another signature last": lambda header, other: f"{header},v1={other}",
+    "only another signature": lambda header, other: f"{header.partition(',')[0]},v1={other}",
+    "a digit of the signature changed": lambda header, _: header[:-1] + ("0" if header[-1] != "0" else "1"),
+    "a scheme beside it": lambda header, other: f"{header},v0={other}",
+}
+
+
+@given(
+    st.text(max_size=200),
+    st.sampled_from([SIGNING, "whsec_other_0123456789"]),
+    st.integers(-400, 299),
+    st.sampled_from(sorted(HEADER_EDITS)),
+    st.text("0123456789abcdef", min_size=64, max_size=64),
+)
+def test_a_signature_is_taken_where_the_verifier_of_stripe_takes_it(
+    body: str, secret: str, age: int, edit: str, other: str
+) -> None:
+    header = HEADER_EDITS[edit](signed(body.encode(), secret, at=time.time() - age), other)
+    secrets: Any = FakeSecrets()
+
+    def accepts(verify: Callable[[], object]) -> bool:
+        try:
+            verify()
+        except (InvalidRequest, SignatureVerificationError):
+            return False
+        return True
+
+    by_stripe = age >= -TOLERANCE_SECONDS and accepts(
+        lambda: WebhookSignature.verify_header(body, header, SIGNING, TOLERANCE_SECONDS)
+    )
+    assert accepts(lambda: verify_signature(body.encode(), header, secrets, now=time.time())) == (
+        by_stripe and age > -300
+    )
 
 
 def test_junk_beside_a_good_signature_does_no_harm(world: World) -> None:
