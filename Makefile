@@ -186,6 +186,8 @@ AWS_SERVICES := dynamodb events lambda s3 secretsmanager sesv2 sqs ssm
 # because the zip sets every timestamp to 1980 and Python would compile everything again: a cold start three times as long.
 build-%Function: $(BIN)/portal catalogues
 	@test -n "$(ARTIFACTS_DIR)" || { echo "ARTIFACTS_DIR is not set: run 'make build'"; exit 1; }
+	@$(UV) run --quiet --no-project --python $(BUILD_PYTHON) python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(LAMBDA_PYTHON)")' 2>/dev/null \
+		|| { echo "Building for Lambda needs Python $(LAMBDA_PYTHON), and $(BUILD_PYTHON) is none: make build BUILD_PYTHON=/path/to/python$(LAMBDA_PYTHON)" >&2; exit 1; }
 	$(eval NAME := $(shell $(BIN)/python -c 'import re; print(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", "$*").lower())'))
 	mkdir -p "$(ARTIFACTS_DIR)/functions"
 	cp -R shared "$(ARTIFACTS_DIR)/"

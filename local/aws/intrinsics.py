@@ -163,6 +163,8 @@ class PhysicalNames:
         """Return the value of `GetAtt`. Raises `TemplateError` for an attribute that has no local meaning."""
         if kind == "AWS::ApiGatewayV2::Api" and name == "ApiEndpoint":
             return self.api_url
+        if kind == "AWS::ApiGatewayV2::DomainName" and name == "RegionalDomainName":
+            return "d-local.execute-api.localhost"
         if kind == "AWS::SQS::Queue" and name == "QueueName":
             return logical_id
         if kind == "AWS::SQS::Queue" and name == "QueueUrl":

@@ -107,6 +107,19 @@ def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return build(request.param, tmp_path_factory.mktemp("build") / request.param)
 
 
+@pytest.mark.parametrize(("python", "version"), [("/nowhere/python3.13", "3.13"), (PYTHON, "3.99")])
+def test_without_lambdas_python_the_build_says_what_it_needs(python: str, version: str, tmp_path: Path) -> None:
+    """Bytecode of another version would be built, shipped and ignored: a cold start three times as long."""
+    command = ["make", "build-WebhookFunction", f"ARTIFACTS_DIR={tmp_path}/x", f"BUILD_PYTHON={python}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    ran = subprocess.run(
+        [*command, f"LAMBDA_PYTHON={version}"], cwd=ROOT, check=False, capture_output=True, text=True, env=environment
+    )
+    assert ran.returncode != 0
+    assert f"Building for Lambda needs Python {version}, and {python} is none: make build BUILD_PYTHON=" in ran.stderr
+    assert not (tmp_path / "x").exists()
+
+
 def test_the_handler_answers_with_nothing_but_the_artifact(artifact: Path) -> None:
     function = FUNCTIONS[artifact.name]
     ran = subprocess.run(

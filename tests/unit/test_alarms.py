@@ -23,6 +23,10 @@ PARAMETERS = {
     "AuditEmailFrom": "audit@shop.example",
     "AuditEmailTo": "team@shop.example,more@shop.example",
 }
+DOMAIN = {
+    "DomainName": "billing.shop.example",
+    "CertificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/11111111-2222-3333-4444-555555555555",
+}
 # What a metric filter counts, not a function.
 FROM_LOGS = {"ApiThrottled"}
 
@@ -33,7 +37,8 @@ def template(**parameters: str) -> Template:
 
 
 def alarms() -> dict[str, dict[str, Any]]:
-    return template().resources("AWS::CloudWatch::Alarm")
+    """Every alarm that a stack can have."""
+    return template(**DOMAIN).resources("AWS::CloudWatch::Alarm")
 
 
 def watched(alarm: dict[str, Any]) -> list[tuple[str, str]]:
@@ -136,8 +141,16 @@ def test_alarms_are_mailed_to_the_team(alarm_email: str, endpoint: str) -> None:
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", endpoint)
 
 
+def test_a_certificate_that_is_not_renewed_or_has_expired_rings_where_there_is_one() -> None:
+    """ACM counts the days twice a day, and renews 60 days before the end: 30 are a renewal that failed."""
+    alarm = ALARMS["CertificateExpiryAlarm"]
+    assert alarm["Dimensions"] == [{"Name": "CertificateArn", "Value": DOMAIN["CertificateArn"]}]
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["TreatMissingData"]) == ("Minimum", 30, "breaching")
+    assert "CertificateExpiryAlarm" not in template().resources("AWS::CloudWatch::Alarm")
+
+
 def test_alarms_can_be_left_out() -> None:
-    without = template(Alarms="false")
+    without = template(Alarms="false", **DOMAIN)
     kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::SNS::Topic", "AWS::Logs::MetricFilter")
     assert [kind for kind in kinds if without.resources(kind)] == []
     assert all(template().resources(kind) for kind in kinds)
