@@ -6,10 +6,12 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import requests
 import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,7 +19,7 @@ from stripe import StripeClient
 
 from local.addresses import HOST, OIDC_AUDIENCE, OIDC_PATH, SENDING_DOMAIN, STARTING, Options
 from local.aws.intrinsics import TemplateError
-from local.aws.lambda_function import LambdaFunction
+from local.aws.lambda_function import LambdaFunction, forget_caches
 from local.aws.queue_poller import polling, queue_pollers
 from local.aws.resources import AwsClients, create_resources
 from local.aws.schedule_poller import schedule_pollers
@@ -29,8 +31,9 @@ from local.processes import NotRunning
 from local.seed import Seed
 from local.site.app import make_site
 from local.site.backend import Backend
+from local.site.session import SiteSession
 from local.stack_clock import FOLLOW_PATH, ClockFollower, StackClock
-from local.stop_signals import StopSignals
+from local.stop_signals import Interrupted, StopSignals
 
 if TYPE_CHECKING:
     from stripe.params import WebhookEndpointCreateParams
@@ -143,10 +146,20 @@ def serving(application: ASGIApp, port: int) -> Iterator[threading.Thread]:
 class ReadyGate:
     """ASGI middleware that passes on only webhook events until `open` is called: the demo data is still incomplete."""
 
-    def __init__(self, application: ASGIApp, webhook_url: str) -> None:
-        self._application = application
-        self._webhook_path = urlsplit(webhook_url).path
+    def __init__(self) -> None:
+        self._application: ASGIApp | None = None
+        self._webhook_path = ""
         self._is_open = False
+        self._problem = ""
+
+    def close(self, problem: str = "") -> None:
+        """Pass on nothing; with a problem, show it instead of saying that the stack is starting."""
+        self._is_open, self._application, self._problem = False, None, problem
+
+    def begin(self, application: ASGIApp, webhook_url: str) -> None:
+        """Pass on webhook events to an application."""
+        self._webhook_path = urlsplit(webhook_url).path
+        self._application = application
 
     def open(self) -> None:
         """Pass on everything from now on."""
@@ -154,50 +167,113 @@ class ReadyGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or say that the stack is starting; a browser then tries again by itself."""
-        if self._is_open or scope["path"] == self._webhook_path:
+        if self._application and (self._is_open or scope["path"] == self._webhook_path):
             await self._application(scope, receive, send)
+        elif self._problem:
+            await PlainTextResponse(self._problem, 500)(scope, receive, send)
         else:
             headers = {"Refresh": "1", "Retry-After": "1", "Cache-Control": "no-store"}
             await PlainTextResponse(STARTING, 503, headers)(scope, receive, send)
 
 
-@contextmanager
-def assembled(options: Options, signals: StopSignals) -> Iterator[threading.Thread]:
-    """Build the stack, serve the API and the site, and create the demo data. Yields the server's thread.
+class Assembly:
+    """The stack in this process; `begin` builds it, as often as somebody wants to begin again."""
 
-    Raises `Interrupted` soon after a signal.
-    """
-    addresses = options.addresses
-    clock = StackClock(options.as_of, addresses.stripe_url if addresses.stripe_port else None)
-    client = stripe_client_for(options)
-    try:
-        seed = Seed(client, addresses.stripe_url, addresses.site_url, clock, signals) if addresses.stripe_port else None
+    def __init__(self, options: Options, signals: StopSignals) -> None:
+        self._options, self._signals = options, signals
+        addresses = options.addresses
+        self._clock = StackClock(options.as_of, addresses.stripe_url if addresses.stripe_port else None)
+        self._client = stripe_client_for(options)
+        self._gate = ReadyGate()
+        self._session = SiteSession(self.begin_again)
+        self._running = ExitStack()
+        self._is_beginning = threading.Lock()
+
+    def application(self) -> ASGIApp:
+        """Return what serves the API and the site."""
+        origins = Template.load(parameters=self._options.addresses.parameters, names=self._options.addresses.names)
+        apis = origins.resources("AWS::ApiGatewayV2::Api").values()
+        allowed = next(iter(apis), {}).get("CorsConfiguration", {}).get("AllowOrigins", ())
+        return LocalGuard(ClockFollower(self._gate, self._clock), allowed)
+
+    def begin(self) -> None:
+        """Create AWS's resources, the functions, the site and the demo data. Raises `Interrupted` after a signal."""
+        options, signals, addresses = self._options, self._signals, self._options.addresses
+        seed = None
+        if addresses.stripe_port:
+            seed = Seed(self._client, addresses.stripe_url, addresses.site_url, self._clock, signals)
         groups, checkout_price = (seed.make_configurations(), seed.checkout_price) if seed else ({}, "")
         signals.check()
-        backend = provision(options, client, groups, checkout_price, signals)
+        backend = provision(options, self._client, groups, checkout_price, signals)
         apis = backend.template.resources("AWS::ApiGatewayV2::Api").values()
         cors = next(iter(apis), {}).get("CorsConfiguration", {})
-        gateway = Gateway(backend.template.routes(), backend.functions, cors=cors, otherwise=_site(options, backend))
+        site = _site(options, backend, self._session)
         signals.check()
-        gate = ReadyGate(gateway, backend.template.outputs()["WebhookUrl"])
         queues = queue_pollers(backend.template, backend.aws.sqs, backend.functions)
         streams = stream_pollers(backend.template, backend.aws, backend.functions)
         schedules = schedule_pollers(backend.template, backend.functions)
-        application = LocalGuard(ClockFollower(gate, clock), cors.get("AllowOrigins", ()))
-        with serving(application, addresses.port) as thread, polling([*queues, *streams, *schedules]):
-            if seed:
-                seed.make_history()
-                clock.return_to_present()
-                seed.wait_until_idle()
-                clock.be_followed_at(f"{addresses.site_url}{FOLLOW_PATH}")
-            gate.open()
-            yield thread
+        self._running.enter_context(polling([*queues, *streams, *schedules], self._session.stalled))
+        gateway = Gateway(backend.template.routes(), backend.functions, cors=cors, otherwise=site)
+        self._gate.begin(gateway, backend.template.outputs()["WebhookUrl"])
+        if seed:
+            seed.make_history()
+            self._clock.return_to_present()
+            seed.wait_until_idle()
+            self._clock.be_followed_at(f"{addresses.site_url}{FOLLOW_PATH}")
+        self._gate.open()
+
+    def begin_again(self, as_of: datetime | None) -> None:
+        """Close the site and begin at another time, or at real time, with everything forgotten. Returns at once."""
+        if self._is_beginning.acquire(blocking=False):
+            self._gate.close()
+            self._session.end_beginning()
+            threading.Thread(target=self._begin_again, args=(as_of,), name="begin again", daemon=True).start()
+
+    def _begin_again(self, as_of: datetime | None) -> None:
+        addresses = self._options.addresses
+        try:
+            self._running.close()
+            requests.post(f"{addresses.stripe_url}/_simulator/reset", timeout=30).raise_for_status()
+            requests.post(f"{addresses.aws_url}/moto-api/reset", timeout=30).raise_for_status()
+            forget_caches()
+            self._clock.begin_at(as_of)
+            self.begin()
+        except Interrupted:
+            pass
+        except Exception as error:  # noqa: BLE001 - nobody else is told of it
+            self._gate.close(
+                f"The demo could not begin again: {type(error).__name__}: {error}\nStop it and start it anew.\n"
+            )
+        finally:
+            self._is_beginning.release()
+
+    def stop(self) -> None:
+        """Stop the pollers and give this process real time again."""
+        self._session.close()
+        self._running.close()
+        self._clock.stop()
+
+
+@contextmanager
+def assembled(options: Options, signals: StopSignals) -> Iterator[threading.Thread]:
+    """Serve the API and the site, build the stack, and create the demo data. Yields the server's thread.
+
+    Raises `Interrupted` soon after a signal.
+    """
+    assembly = Assembly(options, signals)
+    try:
+        with serving(assembly.application(), options.addresses.port) as thread:
+            try:
+                assembly.begin()
+                yield thread
+            finally:
+                assembly.stop()
     finally:
-        clock.stop()
+        assembly.stop()
 
 
-def _site(options: Options, backend: Backend) -> ASGIApp:
-    site = make_site(backend)
+def _site(options: Options, backend: Backend, session: SiteSession) -> ASGIApp:
+    site = make_site(backend, session)
     if not options.oidc:
         return site
     # Imported and created only when needed, because making its keys takes a moment.

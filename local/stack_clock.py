@@ -28,6 +28,13 @@ class StackClock:
         self._coordinates: time_machine.Traveller | None = None
         self._move_to(self._present())
 
+    def begin_at(self, as_of: datetime | None) -> None:
+        """Make `as_of`, or real time, the stack's present; nobody follows the simulator until it is asked to again."""
+        self._is_moved = as_of is not None
+        self._began = as_of.timestamp() - time.monotonic() if as_of else self._real_began
+        self._move_to(self._present())
+        self._post({"follower": None})
+
     def go_to(self, moment: datetime) -> None:
         """Move to a moment, but never beyond the stack's present."""
         self._set(min(moment.timestamp(), self._present()))
@@ -76,7 +83,7 @@ class StackClock:
 
     def _post(self, body: dict[str, object]) -> None:
         if self._simulator_url:
-            requests.post(f"{self._simulator_url}/_simulator/clock", json=body, timeout=5).raise_for_status()
+            requests.post(f"{self._simulator_url}/_simulator/clock", json=body, timeout=30).raise_for_status()
 
 
 class ClockFollower:

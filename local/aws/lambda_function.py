@@ -1,9 +1,11 @@
 """Lambda in this process: loads a function's handler and invokes it; durable functions run in AWS's local runner."""
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import _lru_cache_wrapper
 from importlib import import_module
 from typing import Any
 from uuid import uuid4
@@ -51,6 +53,15 @@ class LambdaContext:
     def get_remaining_time_in_millis(self) -> int:
         """Return the time left before the timeout, which is not enforced here."""
         return max(0, int((self._deadline - time.monotonic()) * 1000))
+
+
+def forget_caches() -> None:
+    """Empty every cache of the functions' modules: their next invocations begin in new execution environments."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("functions."):
+            for value in vars(module).values():
+                if isinstance(value, _lru_cache_wrapper):
+                    value.cache_clear()
 
 
 class LambdaFunction:

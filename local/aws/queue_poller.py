@@ -1,11 +1,13 @@
 """Lambda's event source mappings in this process: polls queues and invokes functions with their messages."""
 
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import time_machine
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.aws.lambda_function import LambdaFunction
@@ -63,13 +65,22 @@ def record_of(message: "MessageTypeDef") -> dict[str, Any]:
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
         "body": message["Body"],
-        "attributes": dict(message.get("Attributes", {})),
+        "attributes": _attributes(message),
         "messageAttributes": {
             name: {"stringValue": value.get("StringValue", ""), "dataType": value["DataType"]}
             for name, value in message.get("MessageAttributes", {}).items()
         },
         "eventSource": "aws:sqs",
     }
+
+
+def _attributes(message: "MessageTypeDef") -> dict[str, str]:
+    """Return SQS's attributes; the local SQS does not know the stack's clock, and the functions know no other."""
+    attributes = {str(name): value for name, value in message.get("Attributes", {}).items()}
+    if "SentTimestamp" in attributes and time_machine.escape_hatch.is_travelling():
+        ahead = time.time() - time_machine.escape_hatch.time.time()
+        attributes["SentTimestamp"] = str(int(attributes["SentTimestamp"]) + round(ahead * 1000))
+    return attributes
 
 
 def queue_pollers(
@@ -91,14 +102,17 @@ def queue_pollers(
 
 
 @contextmanager
-def polling(pollers: Sequence[Poller]) -> Iterator[None]:
-    """Poll while the `with` block runs."""
+def polling(pollers: Sequence[Poller], stalled: threading.Event | None = None) -> Iterator[None]:
+    """Poll while the `with` block runs, but no queues while `stalled` is set."""
     stop = threading.Event()
+
+    def is_due(poller: Poller) -> bool:
+        return not (stalled and stalled.is_set() and isinstance(poller, QueuePoller))
 
     def poll() -> None:
         while not stop.is_set():
             try:
-                busy = sum(poller.poll() for poller in pollers)
+                busy = sum(poller.poll() for poller in pollers if is_due(poller))
             except (BotoCoreError, ClientError):
                 busy = 0  # AWS is starting or stopping
             if not busy:

@@ -2,11 +2,13 @@
 
 import argparse
 import io
+import json
 import logging
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -39,6 +41,50 @@ class OneAtATime:
                     response.close()
 
 
+# What changes an item.
+_WRITES = frozenset(
+    f"DynamoDB_20120810.{name}"
+    for name in ("BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems", "UpdateItem")
+)
+_REFUSAL = json.dumps(
+    {
+        "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+        "message": "The database refuses every write, because it was asked to.",
+    }
+).encode()
+
+
+class LocalControl:
+    """WSGI middleware at `/_local`: counts the mails sent, and has DynamoDB refuse writes for as long as asked.
+
+    moto's own data (`/moto-api/data.json`) has the mails too, but building all of it stops every service meanwhile.
+    """
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        self._application = application
+        self._refuses_writes = False
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Serve a request of the control's own, refuse a write, or pass the request on."""
+        if environ["PATH_INFO"] == "/_local":
+            if environ["REQUEST_METHOD"] == "POST":
+                body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or "{}")
+                self._refuses_writes = bool(body.get("refuse_writes"))
+            mails = sum(
+                len(backend.sent_messages) for regions in get_backend("ses").values() for backend in regions.values()
+            )
+            state = {"refuse_writes": self._refuses_writes, "mails": mails}
+            return _respond(start_response, "200 OK", json.dumps(state).encode())
+        if self._refuses_writes and environ.get("HTTP_X_AMZ_TARGET") in _WRITES:
+            return _respond(start_response, "400 Bad Request", _REFUSAL)
+        return self._application(environ, start_response)
+
+
+def _respond(start_response: "StartResponse", status: str, body: bytes) -> list[bytes]:
+    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
 class ProgramsOnly:
     """WSGI middleware that refuses every request of a web page, and removes the CORS headers that moto always sends."""
 
@@ -67,7 +113,7 @@ class ProgramsOnly:
 def make_aws_server(port: int) -> BaseWSGIServer:
     """Return a server for the port (0: any free one, see its `server_port`), to be run by `serve_forever`."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    application = ProgramsOnly(OneAtATime(DomainDispatcherApplication(create_backend_app)))
+    application = ProgramsOnly(LocalControl(OneAtATime(DomainDispatcherApplication(create_backend_app))))
     return make_server(HOST, port, application, threaded=True, request_handler=MotoRequestHandler)
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -21,9 +21,12 @@ from starlette.types import ASGIApp
 from local.addresses import Addresses
 from local.guard import LocalGuard
 from local.site.backend import Backend
+from local.site.clock import SiteClock
 from local.site.explain import SiteExplain
 from local.site.mails import SiteMails
 from local.site.pages import TEMPLATES, page
+from local.site.room import Room, SiteRoom
+from local.site.session import SiteSession
 from local.site.shop import SiteShop
 
 _HEADERS = {
@@ -88,7 +91,7 @@ class SiteActions:
 
     async def let_a_month_pass(self, request: Request) -> Response:
         """Move the clock of everything, to see paid periods end."""
-        await run_in_threadpool(self._backend.let_time_pass, _MONTH)
+        await run_in_threadpool(self._backend.let_time_pass, datetime.now(UTC) + _MONTH)
         return RedirectResponse(f"/customers/{request.path_params['id']}", 303)
 
     def _apply(self, subscription_id: str, action: str, behavior: str) -> None:
@@ -170,10 +173,11 @@ class Site:
         )
 
 
-def make_site(backend: Backend) -> Starlette:
+def make_site(backend: Backend, session: SiteSession) -> Starlette:
     """Return the application; synchronous pages run in worker threads."""
     site, mails, actions = Site(backend), SiteMails(backend), SiteActions(backend)
     explain, shop = SiteExplain(backend), SiteShop(backend)
+    room = SiteRoom(Room(backend, session), session)
 
     def get(path: str, endpoint: Callable[[Request], Response]) -> Route:
         return Route(path, endpoint, methods=["GET"])
@@ -181,6 +185,9 @@ def make_site(backend: Backend) -> Starlette:
     return Starlette(
         routes=[
             get("/", site.home),
+            get("/room", room.room),
+            Route("/room/changes", room.changes, methods=["GET"]),
+            get("/room.js", lambda _: FileResponse(TEMPLATES / "room.js")),
             get("/customers/{id}", site.customer),
             get("/deliveries", site.deliveries),
             get("/local.json", site.local_json),
@@ -193,6 +200,7 @@ def make_site(backend: Backend) -> Starlette:
             get("/customers/{id}/portal", explain.portal_then),
             get("/customers/{id}/shop", shop.shop),
             Route("/customers/{id}/portal-token", shop.token, methods=["POST"]),
+            Route("/clock", SiteClock(backend, session).move, methods=["POST"]),
             Route("/audit", actions.audit, methods=["POST"]),
             Route("/customers/{id}/clock", actions.let_a_month_pass, methods=["POST"]),
             Route("/customers/{id}/subscriptions/{subscription}", actions.change_pause, methods=["POST"]),

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +22,7 @@ from shared.stripe.subscription import Subscription
 
 _LINK_AGE = timedelta(hours=1)
 _SHOWN_CUSTOMERS = 50
+_SHOWN_SUBSCRIPTIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,14 @@ class Customer:
     email: str
     purpose: str
     group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StripeSubscriptions:
+    """Stripe's side of the comparison: subscriptions in its form, and names by the customer's id."""
+
+    subscriptions: list[dict[str, Any]]
+    customers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +109,25 @@ class Backend:
         found: dict[str, Any] = answer.json()
         return found
 
-    def let_time_pass(self, span: timedelta) -> None:
-        """Move the clock of the stack and of the simulator, which then does what Stripe would have done meanwhile."""
-        now = (datetime.now(UTC) + span).timestamp()
-        body = {"now": now, "receiver_now": now}
+    def let_time_pass(self, until: datetime | None) -> None:
+        """Move the clock of the stack and of the simulator, which then does what Stripe would have done meanwhile.
+
+        `until` is later than now; `None` is real time.
+        """
+        self.wait_for_webhooks()
+        now = until.timestamp() if until else None
+        body = {"receiver_now": now, "now": now}
         requests.post(f"{self.addresses.stripe_url}/_simulator/clock", json=body, timeout=60).raise_for_status()
         self.wait_for_webhooks()
+
+    def subscriptions_at_stripe(self) -> "StripeSubscriptions":
+        """Return every subscription as Stripe has it now, canceled ones too, and the names of their customers."""
+        if self.addresses.stripe_port is not None:
+            # Not through the API, which the faults on the control room's page disturb.
+            found = requests.get(f"{self.addresses.stripe_url}/_simulator/subscriptions", timeout=10).json()
+            return StripeSubscriptions(found["data"], found["customers"])
+        listed = self.stripe.v1.subscriptions.list({"status": "all", "limit": _SHOWN_SUBSCRIPTIONS}).data
+        return StripeSubscriptions([one.to_dict() for one in listed], {one.id: one.name for one in self.customers()})
 
     def run_audit(self) -> Any:
         """Invoke the audit's handler as the schedule does, and send the mail again if it was sent today."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.filters import do_mark_safe
 from starlette.responses import HTMLResponse
 
 from shared.i18n import ENGLISH
@@ -30,6 +31,11 @@ def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Render `site_<name>.html`."""
     text = _environment.get_template(f"site_{name}.html").render(now=time.time(), **values)
     return HTMLResponse(text, status)
+
+
+def rendered(name: str, **values: Any) -> str:
+    """Return the HTML of `site_<name>.html`, which is a part of a page."""
+    return do_mark_safe(_environment.get_template(f"site_{name}.html").render(now=time.time(), **values).strip())
 
 
 def moment(seconds: float | None) -> str:

@@ -71,11 +71,9 @@ async def clock(request: Request) -> Response:
     if not isinstance(body.get("follower") or "", str):
         raise Refused("`follower` is an address, or null for none.")
     if "receiver_now" in body:
-        simulator.receiver_clock.set(body["receiver_now"])
-        if simulator.clock_follower:
-            problem = await asyncio.to_thread(_tell_follower, simulator.clock_follower, body["receiver_now"])
-            if problem:
-                raise Refused(problem)
+        problem = await asyncio.to_thread(_move_receivers, simulator, body["receiver_now"])
+        if problem:
+            raise Refused(problem)
     if "now" in body:
         simulator.clock.set(body["now"])
         advance(simulator)
@@ -90,6 +88,13 @@ async def clock(request: Request) -> Response:
             "follower": simulator.clock_follower,
         }
     )
+
+
+def _move_receivers(simulator: Simulator, now: float | None) -> str | None:
+    """Move the receivers' clock while nothing is in flight to them; returns what went wrong."""
+    with simulator.deliveries.paused():
+        simulator.receiver_clock.set(now)
+        return _tell_follower(simulator.clock_follower, now) if simulator.clock_follower else None
 
 
 def _tell_follower(address: str, now: float | None) -> str | None:
@@ -119,6 +124,13 @@ async def webhook_endpoints(request: Request) -> Response:
 
 
 _ORIGIN = {"account", "context"}
+
+
+async def subscriptions(request: Request) -> Response:
+    """Return every subscription as it is now, whatever faults are in force, and the customers' names by id."""
+    store = _simulator(request).store
+    names = {one["id"]: one.get("name") or one.get("email") or one["id"] for one in store.customers}
+    return JSONResponse({"data": list(store.subscriptions), "customers": names})
 
 
 async def origin(request: Request) -> Response:
@@ -162,8 +174,11 @@ async def billing(request: Request) -> Response:
 
 
 async def deliveries(request: Request) -> Response:
-    """Return every attempt so far, oldest first."""
-    return JSONResponse({"data": list(_simulator(request).deliveries.attempts)})
+    """Return every attempt so far, oldest first, and what was dropped; `after` leaves out numbers up to that one."""
+    after = request.query_params.get("after", "0")
+    if not (after.isascii() and after.isdigit()):
+        raise Refused("`after` is the number of an attempt.")
+    return JSONResponse(_simulator(request).deliveries.since(int(after)))
 
 
 async def retry(request: Request) -> Response:
@@ -259,6 +274,7 @@ ROUTES = [
     Route("/_simulator/clock", clock, methods=["GET", "POST"]),
     Route("/_simulator/reset", reset, methods=["POST"]),
     Route("/_simulator/webhook_endpoints", webhook_endpoints, methods=["GET"]),
+    Route("/_simulator/subscriptions", subscriptions, methods=["GET"]),
     Route("/_simulator/origin", origin, methods=["GET", "POST", "DELETE"]),
     Route("/_simulator/faults", faults, methods=["GET", "POST", "DELETE"]),
     Route("/_simulator/billing", billing, methods=["GET", "POST", "DELETE"]),

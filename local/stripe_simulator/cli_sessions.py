@@ -97,7 +97,7 @@ def _record(simulator: Simulator, session_id: str, message: dict[str, Any]) -> N
     if message.get("type") != "webhook_response":
         return
     event = simulator.store.events.find(message["webhook_id"]) or {}
-    simulator.deliveries.attempts.append(
+    simulator.deliveries.add_attempt(
         {
             "event": message["webhook_id"],
             "type": event.get("type"),
@@ -109,6 +109,9 @@ def _record(simulator: Simulator, session_id: str, message: dict[str, Any]) -> N
             "error": None,
             "time": simulator.clock.now(),
             "next_retry": None,
+            "object": event.get("data", {}).get("object", {}).get("id"),
+            "customer": event.get("data", {}).get("object", {}).get("customer"),
+            "response": "",
         }
     )
 

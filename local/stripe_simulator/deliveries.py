@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from itertools import takewhile
 from typing import Any
 
 import requests
@@ -27,6 +28,9 @@ _MOST_ATTEMPTS = 20
 _KEPT_ATTEMPTS = 100_000
 
 _TIMEOUT_SECONDS = 10
+
+# Of a response's body so much is kept; Stripe's Dashboard shows bodies too.
+_KEPT_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Outcome:
 
     status_code: int | None = None
     error: str | None = None
+    body: str = ""
 
     @property
     def is_accepted(self) -> bool:
@@ -75,12 +80,15 @@ class Deliveries:
         self._jobs: list[_Job] = []
         self._held: list[Delivery] = []
         self._in_flight = 0
+        self._paused = False
         self._waiting: list[tuple[StripeObject, list[Delivery]]] | None = None
         self._closed = False
         self._numbers = itertools.count()
         self._undelivered: dict[str, set[str]] = {}
         self._resets = 0
+        self._records = itertools.count(1)
         self.attempts: deque[dict[str, Any]] = deque(maxlen=_KEPT_ATTEMPTS)
+        self.dropped: deque[dict[str, Any]] = deque(maxlen=_KEPT_ATTEMPTS)
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -106,6 +114,7 @@ class Deliveries:
             self._held.clear()
             self._undelivered.clear()
             self.attempts.clear()
+            self.dropped.clear()
             self._changed.notify_all()
 
     def undelivered(self) -> dict[str, list[str]]:
@@ -141,6 +150,7 @@ class Deliveries:
         faults = self._faults()
         if faults.drop > 0:
             faults.drop -= 1
+            self.dropped.append(self._record(delivery, Outcome(error="dropped"), again=False))
             return
         if faults.reorder > 0:
             self._held.append(delivery)
@@ -185,6 +195,20 @@ class Deliveries:
         with self._changed:
             return self._changed.wait_for(self._is_idle, seconds)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Begin no delivery during the block, which waits for those in flight: none is signed at another time."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._paused)
+            self._paused = True
+            self._changed.wait_for(lambda: not self._in_flight)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._paused = False
+                self._changed.notify_all()
+
     def is_delivered(self, event_id: str) -> bool:
         """Whether every endpoint has accepted the event."""
         with self._changed:
@@ -201,7 +225,7 @@ class Deliveries:
     def _next_job(self) -> _Job | None:
         with self._changed:
             while not self._closed:
-                wait = self._jobs[0].due - time.monotonic() if self._jobs else None
+                wait = self._jobs[0].due - time.monotonic() if self._jobs and not self._paused else None
                 if wait is not None and wait <= 0:
                     self._in_flight += 1
                     return heapq.heappop(self._jobs)
@@ -230,9 +254,21 @@ class Deliveries:
             elif not delivery.is_copy:
                 self._settle(delivery, delivered=outcome.is_accepted)
 
+    def add_attempt(self, attempt: dict[str, Any]) -> None:
+        """Keep an attempt that somebody else made."""
+        with self._changed:
+            self.attempts.append({"number": next(self._records), **attempt})
+
+    def since(self, number: int) -> dict[str, list[dict[str, Any]]]:
+        """Return the attempts, and the deliveries that were dropped, with larger numbers than this; oldest first."""
+        with self._changed:
+            return {"data": _after(self.attempts, number), "dropped": _after(self.dropped, number)}
+
     def _record(self, delivery: Delivery, outcome: Outcome, *, again: bool) -> dict[str, Any]:
         now = self._clock.now()
+        subject = delivery.event.get("data", {}).get("object", {})
         return {
+            "number": next(self._records),
             "event": delivery.event["id"],
             "type": delivery.event["type"],
             "endpoint": delivery.endpoint["id"],
@@ -243,6 +279,9 @@ class Deliveries:
             "error": outcome.error,
             "time": now,
             "next_retry": now + self._backoff(delivery.attempt) if again else None,
+            "object": subject.get("id"),
+            "customer": subject.get("customer"),
+            "response": outcome.body,
         }
 
     def _backoff(self, attempts: int) -> float:
@@ -257,6 +296,10 @@ class Deliveries:
             delivery.event["pending_webhooks"] -= 1
             if delivered:
                 self._undelivered.get(delivery.event["id"], set()).discard(delivery.endpoint["id"])
+
+
+def _after(records: deque[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    return list(takewhile(lambda one: one["number"] > number, reversed(records)))[::-1]
 
 
 def event_headers(body: str, secret: str, now: int) -> dict[str, str]:
@@ -280,4 +323,4 @@ def post_event(event: StripeObject, endpoint: StripeObject, now: int) -> Outcome
             )
     except (requests.RequestException, ValueError) as error:
         return Outcome(error=type(error).__name__)
-    return Outcome(answer.status_code)
+    return Outcome(answer.status_code, body=answer.text[:_KEPT_CHARACTERS])

@@ -1,5 +1,7 @@
 import json
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -182,6 +184,48 @@ def test_faults_of_deliveries_duplicate_drop_delay_and_reorder(simulator: Runnin
     simulator.settle()
     assert names(receiver) == ["held"]
     assert simulator.admin("GET", "faults")["reorder"] == 0
+
+
+def test_the_clock_of_receivers_waits_for_what_is_in_flight(simulator: RunningSimulator) -> None:
+    """A delivery that is signed at one time is never checked at another."""
+    begun, ended = threading.Event(), threading.Event()
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            begun.set()
+            time.sleep(0.5)
+            ended.set()
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Slow) as slow:
+        threading.Thread(target=slow.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{slow.server_port}/"
+        simulator.client().v1.webhook_endpoints.create({"url": url, "enabled_events": ["*"]})
+        simulator.client().v1.customers.create({})
+        assert begun.wait(5)
+        assert not ended.is_set()
+        simulator.admin("POST", "clock", {"receiver_now": 1_720_000_000})
+        assert ended.is_set()
+        assert [one["status_code"] for one in simulator.settle()] == [200]
+        slow.shutdown()
+
+
+def test_attempts_are_numbered_and_what_was_dropped_is_among_them(
+    simulator: RunningSimulator, receiver: Receiver
+) -> None:
+    client = simulator.client()
+    listen(client, receiver)
+    simulator.admin("POST", "faults", {"drop": 1})
+    lost, found = client.v1.customers.create({}), client.v1.customers.create({})
+    (attempt,) = simulator.settle()
+    assert (attempt["object"], attempt["customer"]) == (found.id, None)
+    (dropped,) = simulator.admin("GET", "deliveries")["dropped"]
+    assert (dropped["object"], dropped["error"], dropped["number"]) == (lost.id, "dropped", attempt["number"] - 1)
+    assert simulator.admin("GET", f"deliveries?after={attempt['number']}") == {"data": [], "dropped": []}
 
 
 def test_lag_shifts_the_time_of_events(simulator: RunningSimulator, client: stripe.StripeClient) -> None:

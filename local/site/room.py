@@ -1,0 +1,214 @@
+"""The control room: Stripe's side and the mirror's side by side, compared and kept up to date while one looks."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from botocore.exceptions import BotoCoreError, ClientError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from functions.access.settings import AccessSettings
+from local.site.backend import Backend
+from local.site.clock import clock_moves
+from local.site.delivery_feed import DeliveryFeed, ShownDelivery, WebhookLog
+from local.site.pages import page, rendered
+from local.site.session import SiteSession
+from shared.access import CustomerAccess, customer_access
+from shared.mirror.drift import Difference, differences, is_expired
+from shared.mirror.table import MirroredSubscription
+from shared.stripe.subscription import Subscription, read_subscription
+
+_SHOWN_DELIVERIES = 40
+# A look reads every subscription: Stripe's own API is asked less often than the simulator.
+_SIMULATOR_SECONDS = 0.4
+_STRIPE_SECONDS = 5.0
+_TICK_SECONDS = 0.3
+_HEARTBEAT_SECONDS = 10.0
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRow:
+    """One subscription: what Stripe has, what the mirror has, and where they differ."""
+
+    id: str
+    customer_id: str
+    customer: str
+    stripe: Subscription | None
+    mirrored: MirroredSubscription | None
+    differences: tuple[Difference, ...]
+    is_expired: bool
+    access: CustomerAccess
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether both sides agree in every field; the mirror forgets what ended long ago."""
+        if self.stripe is None or self.mirrored is None:
+            return self.mirrored is None and self.is_expired
+        return not self.differences
+
+
+@dataclass(frozen=True, slots=True)
+class RoomQueue:
+    """A queue and how many messages it has: ready, and waiting for their time."""
+
+    name: str
+    ready: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomState:
+    """Everything that the page shows, as of one look."""
+
+    rows: tuple[RoomRow, ...]
+    deliveries: tuple[ShownDelivery, ...]
+    queues: tuple[RoomQueue, ...]
+    names: dict[str, str]
+    mails: int
+    problem: str = ""
+
+    @property
+    def in_sync(self) -> int:
+        """How many rows agree."""
+        return sum(row.in_sync for row in self.rows)
+
+    @property
+    def is_in_sync(self) -> bool:
+        """Whether all rows agree, and both sides could be read."""
+        return not self.problem and self.in_sync == len(self.rows)
+
+
+class Room:
+    """Looks at both sides, for as many readers as there are."""
+
+    def __init__(self, backend: Backend, session: SiteSession) -> None:
+        self._backend, self._session = backend, session
+        self._settings = AccessSettings.from_environment()
+        self._log = WebhookLog()
+        self.is_simulated = backend.addresses.stripe_port is not None
+        self.feed = DeliveryFeed(backend.addresses.stripe_url, self._log)
+        self._lock = threading.Lock()
+        self._looked_at = 0.0
+        self._state: RoomState | None = None
+        self._log.attach()
+        session.on_end(self._log.detach)
+
+    def look(self) -> RoomState:
+        """Return the present state; it is at most some tenths of a second old."""
+        age = _SIMULATOR_SECONDS if self.is_simulated else _STRIPE_SECONDS
+        with self._lock:
+            if self._state is None or time.monotonic() - self._looked_at > age:
+                self._state = self._look()
+                self._looked_at = time.monotonic()
+            return self._state
+
+    def _look(self) -> RoomState:
+        try:
+            if self.is_simulated:
+                self.feed.update()
+            listed = self._backend.subscriptions_at_stripe()
+            rows = tuple(self._rows(listed.subscriptions, dict(listed.customers)))
+            deliveries = tuple(self.feed.newest(_SHOWN_DELIVERIES))
+            return RoomState(rows, deliveries, tuple(self._queues()), dict(listed.customers), self._mails())
+        except Exception as error:  # noqa: BLE001 - shown on the page, which goes on looking
+            old = self._state or RoomState((), (), (), {}, 0)
+            problem = f"This is old: {type(error).__name__} while looking."
+            return RoomState(old.rows, old.deliveries, old.queues, old.names, old.mails, problem)
+
+    def _rows(self, listed: list[dict[str, Any]], names: dict[str, str]) -> Iterator[RoomRow]:
+        # Stripe first: what the mirror has later can only be newer.
+        now, retention = time.time(), self._settings.retention
+        at_stripe = {raw["id"]: read_subscription(raw) for raw in listed}
+        held = {one.subscription.id: one for one in self._backend.mirror.all()}
+        by_customer: dict[str, list[MirroredSubscription]] = {}
+        for one in held.values():
+            by_customer.setdefault(one.subscription.customer_id, []).append(one)
+        for name in [*at_stripe, *(name for name in held if name not in at_stripe)]:
+            stripe, mirrored = at_stripe.get(name), held.get(name)
+            customer = stripe.customer_id if stripe else held[name].subscription.customer_id
+            yield RoomRow(
+                name,
+                customer,
+                names.get(customer, customer),
+                stripe,
+                mirrored,
+                differences(mirrored.subscription, stripe) if stripe and mirrored else (),
+                stripe is not None and is_expired(stripe, now=now, retention=retention),
+                customer_access(customer, by_customer.get(customer, ()), now=now, policy=self._settings),
+            )
+
+    def _queues(self) -> Iterator[RoomQueue]:
+        sqs = self._backend.aws.sqs
+        for name in self._backend.template.resources("AWS::SQS::Queue"):
+            try:
+                found = sqs.get_queue_attributes(QueueUrl=self._backend.template.ref(name), AttributeNames=["All"])
+            except (BotoCoreError, ClientError):
+                continue
+            counts = found["Attributes"]
+            waiting = int(counts["ApproximateNumberOfMessagesDelayed"])
+            waiting += int(counts["ApproximateNumberOfMessagesNotVisible"])
+            yield RoomQueue(name, int(counts["ApproximateNumberOfMessages"]), waiting)
+
+    def _mails(self) -> int:
+        return int(requests.get(f"{self._backend.addresses.aws_url}/_local", timeout=10).json()["mails"])
+
+
+class SiteRoom:
+    """The page, and the stream of its changes."""
+
+    def __init__(self, room: Room, session: SiteSession) -> None:
+        self._room, self._session = room, session
+
+    def room(self, _: Request) -> Response:
+        """The whole page, which is complete without any script."""
+        parts = self._parts(self._room.look())
+        response = page("room", parts=parts, rows=[one for one in parts if one.startswith("sub-")], **self._values())
+        response.headers["Content-Security-Policy"] = _POLICY
+        return response
+
+    async def changes(self, request: Request) -> Response:
+        """Server-sent events: each has the HTML of the parts that have changed, by their ids."""
+        del request
+        return StreamingResponse(
+            self._stream(self._session.beginning), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        )
+
+    async def _stream(self, beginning: int) -> AsyncIterator[str]:
+        """Send changes until the reader leaves, everything begins again, or the stack stops."""
+        sent: dict[str, str] = {}
+        last = time.monotonic()
+        while not self._session.closed.is_set() and self._session.beginning == beginning:
+            parts = await run_in_threadpool(lambda: self._parts(self._room.look()))
+            changed = {name: html for name, html in parts.items() if sent.get(name) != html}
+            gone = [name for name in sent if name not in parts]
+            if changed or gone:
+                yield f"data: {json.dumps({'parts': changed, 'gone': gone})}\n\n"
+                sent, last = parts, time.monotonic()
+            elif time.monotonic() - last > _HEARTBEAT_SECONDS:
+                yield ": still here\n\n"
+                last = time.monotonic()
+            await asyncio.sleep(_TICK_SECONDS)
+
+    def _values(self) -> dict[str, Any]:
+        return {"is_simulated": self._room.is_simulated, "moves": clock_moves() if self._room.is_simulated else []}
+
+    def _parts(self, state: RoomState) -> dict[str, str]:
+        """Return the HTML of each part that can change, by the id of its element."""
+        parts = {
+            name: rendered(f"room_{name}", state=state, **self._values())
+            for name in ("counter", "beside", "deliveries", "time")
+        }
+        return {f"room-{name}": html for name, html in parts.items()} | {
+            f"sub-{row.id}": rendered("room_row", row=row) for row in state.rows
+        }
