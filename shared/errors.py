@@ -348,6 +348,8 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _failure("settle_queue_unavailable", _AWS_FAILED),
         _failure("access_table_unavailable", _AWS_FAILED),
         _failure("access_events_unavailable", _AWS_FAILED),
+        _failure("pauses_unavailable", _AWS_FAILED),
+        _failure("pauses_contended", "the pause of one subscription was changed by several at the same time"),
         _failure("access_contended", "the access of one customer was decided by several at the same time"),
         _failure("dead_letters_unavailable", _AWS_FAILED),
         _failure("mail_unavailable", _AWS_FAILED),

@@ -33,6 +33,24 @@ def period_ends(item: SubscriptionItem, *, after: int, anchor: int | None = None
     return takewhile(lambda each: each > after, (int(each.timestamp()) for each in ends))
 
 
+def renewals(item: SubscriptionItem, *, anchor: int | None = None) -> Iterator[int]:
+    """Return the ends of the item's present period and of those that follow it, without end; Unix seconds.
+
+    `anchor` as in `period_ends`. Nothing for an item without a period, or with an interval that is not Stripe's.
+    """
+    if item.current_period_end is None or item.interval_count < 1:
+        return iter(())
+    end = datetime.fromtimestamp(item.current_period_end, UTC)
+    if item.interval in _DAYS:
+        days = timedelta(days=_DAYS[item.interval] * item.interval_count)
+        return (int((end + days * number).timestamp()) for number in count())
+    if item.interval in _MONTHS:
+        day = max(end.day, datetime.fromtimestamp(anchor, UTC).day) if anchor is not None else end.day
+        months = _MONTHS[item.interval] * item.interval_count
+        return (int(_months_before(end, -months * number, day).timestamp()) for number in count())
+    return iter(())
+
+
 def _months_before(end: datetime, months: int, day: int) -> datetime:
     if not months:
         return end

@@ -23,6 +23,7 @@ ROOMS = {
     "shared.audit": {"shared", "shared.access", "shared.mirror", "shared.portal", "shared.stripe"},
     "shared.identity": {"shared", "shared.stripe"},
     "shared.mirror": {"shared", "shared.stripe"},
+    "shared.pausing": {"shared", "shared.portal", "shared.stripe"},
     "shared.portal": {"shared", "shared.stripe"},
     "shared.stripe": {"shared"},
 }

@@ -1,0 +1,257 @@
+"""A pause as Stripe has it: what is read of a subscription and its schedule, and each request that changes them.
+
+A pause schedule is known as ours by its entry's `key`, which is the pause's own id.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+
+import stripe
+from stripe import StripeClient
+
+from shared.errors import Forbidden
+from shared.stripe.gateway import StripeJson, stripe_errors, text_of, with_all_items
+from shared.stripe.subscription import Subscription, has_more_items, read_subscription
+
+# What becomes of the time that is not used: a pause at once credits it or not. One at the end of the paid period
+# begins a few minutes early, which Stripe then credits; and if Stripe should pause after the renewal, it credits that.
+_UNUSED_TIME = {"credit": "pause_at", "forfeit": "none", "none": "pause_at"}
+_RESUME_SETTINGS = {
+    "billing_cycle_anchor": "resume_at",
+    "payment_behavior": "resume_on_payment_success",
+    "proration_behavior": "none",
+}
+_LIVE_SCHEDULES = frozenset({"active", "not_started"})
+
+
+class StripeRefusalError(Exception):
+    """Raised for a definite refusal (4xx) of Stripe's: nothing was changed. `text` is Stripe's own."""
+
+    def __init__(self, error: stripe.StripeError) -> None:
+        super().__init__(str(error))
+        self.code = error.code or "stripe_refused"
+        self.param: str | None = getattr(error, "param", None)
+        self.text = text_of(error) if isinstance(error, stripe.InvalidRequestError) else "The card was declined."
+        self.is_card = isinstance(error, stripe.CardError)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPause:
+    """One entry of a schedule's `pause_schedules`; the states are Stripe's, the times Unix seconds."""
+
+    schedule_id: str
+    key: str | None
+    pause_state: str | None
+    pause_error: str | None
+    resume_at: int | None
+    resume_state: str | None
+    resume_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AtStripe:
+    """A subscription as Stripe has it, and the planned pause of the schedule that is attached to it.
+
+    `planned` is `None` where no schedule is attached, or it plans no pause. `waits_for_payment`: a resume or a change
+    waits until its invoice is paid. `ended_by_itself`: the schedule that was attached is gone because its last phase is
+    over, and not by anybody's hand.
+    """
+
+    subscription: Subscription
+    anchor: int | None
+    planned: PlannedPause | None
+    waits_for_payment: bool
+    latest_invoice: str | None
+    ended_by_itself: bool = False
+
+    def planned_by(self, operation_id: str) -> PlannedPause | None:
+        """Return the planned pause if it is that operation's."""
+        return self.planned if self.planned and self.planned.key == operation_id else None
+
+    def is_collection_paused_until(self, resumes: int) -> bool:
+        """Whether its collection is paused in the form that we give it."""
+        pause = self.subscription.pause_collection
+        return pause is not None and pause.behavior == "void" and pause.resumes_at == resumes
+
+
+class StripePauses:
+    """The requests to Stripe.
+
+    Each raises `Unavailable` for an outcome that is not known, `StripeRefusalError` for a definite refusal, and
+    `OperatorError` where the key is wrong.
+    """
+
+    def __init__(self, client: StripeClient) -> None:
+        self._client = client
+
+    def read(self, subscription_id: str, schedule_id: str | None = None) -> AtStripe:
+        """Read the subscription, and its schedule if it has one. Raises `Forbidden` if there is none of that id.
+
+        `schedule_id`: the schedule that it had. If it has none now, how that one ended is read too.
+        """
+        try:
+            raw = self._send("get", f"/v1/subscriptions/{subscription_id}")
+        except StripeRefusalError as error:
+            raise Forbidden("not_your_subscription", "That subscription is not yours") from error
+        if has_more_items(raw):
+            raw = with_all_items(self._client, raw)
+        found = _at_stripe(raw)
+        if attached := found.subscription.schedule_id:
+            return replace(found, planned=self._planned(attached))
+        return replace(found, ended_by_itself=schedule_id is not None and self._ended_by_itself(schedule_id))
+
+    def of_customer(self, customer_id: str) -> list[AtStripe]:
+        """Return the customer's subscriptions that have not ended, at most a hundred, without their schedules."""
+        try:
+            listed = self._send("get", "/v1/subscriptions", customer=customer_id, limit=100)
+        except StripeRefusalError:
+            return []
+        return [_at_stripe(raw) for raw in listed["data"]]
+
+    def invoice_page(self, invoice_id: str) -> str | None:
+        """Return the address of the page where an open invoice can be paid; `None` if it is not open."""
+        try:
+            raw = self._send("get", f"/v1/invoices/{invoice_id}")
+        except StripeRefusalError:
+            return None
+        return raw.get("hosted_invoice_url") if raw.get("status") == "open" else None
+
+    def schedule_pause(  # noqa: PLR0913 - what the entry consists of
+        self, subscription_id: str, operation_id: str, *, at: int | None, resumes: int, unused_time: str, key: str
+    ) -> str:
+        """Attach a schedule that pauses at a time, at once without one, and resumes; return its id."""
+        entry = _entry(operation_id, at, resumes, unused_time)
+        params = {"from_subscription": subscription_id, "pause_schedules": [entry]}
+        return str(self._send("post", "/v1/subscription_schedules", key, **params)["id"])
+
+    def attach_schedule(self, subscription_id: str, *, key: str) -> str:
+        """Attach a schedule that plans nothing yet, for an account where both in one request are refused."""
+        return str(self._send("post", "/v1/subscription_schedules", key, from_subscription=subscription_id)["id"])
+
+    def plan_on(  # noqa: PLR0913 - what the entry consists of
+        self, schedule_id: str, operation_id: str, *, at: int | None, resumes: int, unused_time: str, key: str
+    ) -> None:
+        """Plan the pause on a schedule that is attached."""
+        entry = _entry(operation_id, at, resumes, unused_time)
+        self._send("post", f"/v1/subscription_schedules/{schedule_id}", key, pause_schedules=[entry])
+
+    def schedule_return(self, subscription_id: str, operation_id: str, *, resumes: int, key: str) -> str:
+        """Give a subscription that is paused already a date of return; return the schedule's id.
+
+        Source: docs.stripe.com/billing/subscriptions/pause/schedules.
+        """
+        entry = {"key": operation_id, "resume": _resume(resumes)}
+        params = {"from_subscription": subscription_id, "pause_schedules": [entry]}
+        return str(self._send("post", "/v1/subscription_schedules", key, **params)["id"])
+
+    def move_return(self, schedule_id: str, operation_id: str, *, resumes: int | None, key: str) -> None:
+        """Change the date of return of a planned pause; `None`: resume now."""
+        entry = {"key": operation_id, "resume": _resume(resumes)}
+        self._send("post", f"/v1/subscription_schedules/{schedule_id}", key, pause_schedules=[entry])
+
+    def release(self, schedule_id: str, *, key: str) -> None:
+        """Detach a schedule; the subscription stays as it is. One that is not live any more is left alone."""
+        try:
+            self._send("post", f"/v1/subscription_schedules/{schedule_id}/release", key)
+        except StripeRefusalError:
+            if self._send("get", f"/v1/subscription_schedules/{schedule_id}")["status"] in _LIVE_SCHEDULES:
+                raise
+
+    def resume_now(self, subscription_id: str, *, key: str) -> None:
+        """Resume a paused subscription that no schedule is attached to, in a new period, when it is paid."""
+        params = {
+            "billing_cycle_anchor": {"type": "now"},
+            "payment_behavior": "resume_on_payment_success",
+            "proration_behavior": "none",
+        }
+        self._send("post", f"/v1/subscriptions/{subscription_id}/resume", key, **params)
+
+    def pause_collection(self, subscription_id: str, *, resumes: int, key: str) -> None:
+        """Void the invoices of a subscription until a time."""
+        pause = {"behavior": "void", "resumes_at": resumes}
+        self._send("post", f"/v1/subscriptions/{subscription_id}", key, pause_collection=pause)
+
+    def collect_again(self, subscription_id: str, *, key: str) -> None:
+        """End a pause of collection: invoices made from now on are collected."""
+        self._send("post", f"/v1/subscriptions/{subscription_id}", key, pause_collection="")
+
+    def _planned(self, schedule_id: str) -> PlannedPause | None:
+        raw = self._send("get", f"/v1/subscription_schedules/{schedule_id}")
+        entry = next(iter(raw.get("pause_schedules") or []), None)
+        if entry is None:
+            return None
+        pause, resume = entry.get("pause") or {}, entry.get("resume") or {}
+        return PlannedPause(
+            schedule_id,
+            entry.get("key"),
+            _state(pause),
+            _error(pause),
+            resume.get("resume_at"),
+            _state(resume),
+            _error(resume),
+        )
+
+    def _ended_by_itself(self, schedule_id: str) -> bool:
+        """Whether Stripe released a schedule by itself, when its last phase was over."""
+        try:
+            raw = self._send("get", f"/v1/subscription_schedules/{schedule_id}")
+        except StripeRefusalError:
+            return False
+        last = max((phase["end_date"] for phase in raw.get("phases") or []), default=None)
+        released = raw.get("released_at")
+        return raw["status"] == "released" and last is not None and released is not None and released >= last
+
+    def _send(self, method: str, path: str, key: str | None = None, /, **params: Any) -> StripeJson:
+        options: dict[str, Any] = {"idempotency_key": key} if key else {}
+        with stripe_errors():
+            try:
+                answer: StripeJson = self._client.raw_request(method, path, **params, **options).data
+            except (stripe.InvalidRequestError, stripe.CardError) as error:
+                if error.http_status == HTTPStatus.CONFLICT:
+                    raise stripe.APIConnectionError("Another request has the same key") from error  # type: ignore[no-untyped-call]
+                raise StripeRefusalError(error) from error
+            except stripe.IdempotencyError as error:
+                raise stripe.APIConnectionError("The key was used for another request") from error  # type: ignore[no-untyped-call]
+        return answer
+
+
+def _at_stripe(raw: StripeJson) -> AtStripe:
+    latest = raw.get("latest_invoice")
+    return AtStripe(
+        read_subscription(raw),
+        raw.get("billing_cycle_anchor"),
+        planned=None,
+        waits_for_payment=raw.get("pending_update") is not None,
+        latest_invoice=latest.get("id") if isinstance(latest, Mapping) else latest,
+    )
+
+
+def _entry(operation_id: str, at: int | None, resumes: int, unused_time: str) -> dict[str, Any]:
+    """Return a pause and its return; all that has a default is said, because defaults differ by door and version."""
+    settings = {
+        "type": "subscription",
+        "invoicing_behavior": "pending_invoice_item",
+        "bill_for": {
+            "outstanding_usage_through": {"type": "pause_at"},
+            "unused_time_from": {"type": _UNUSED_TIME[unused_time]},
+        },
+    }
+    pause_at = {"type": "now"} if at is None else {"type": "timestamp", "timestamp": at}
+    return {"key": operation_id, "pause": {"pause_at": pause_at, "settings": settings}, "resume": _resume(resumes)}
+
+
+def _resume(resumes: int | None) -> dict[str, Any]:
+    at = {"type": "now"} if resumes is None else {"type": "timestamp", "timestamp": resumes}
+    return {"resume_at": at, "settings": _RESUME_SETTINGS}
+
+
+def _state(half: Mapping[str, Any]) -> str | None:
+    state: str | None = (half.get("status") or {}).get("type")
+    return state
+
+
+def _error(half: Mapping[str, Any]) -> str | None:
+    error = (half.get("status") or {}).get("error") or {}
+    return error.get("message")

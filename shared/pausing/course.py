@@ -1,0 +1,435 @@
+"""The state machine of a pause: what comes next, decided from the record, from what Stripe has, and from the time.
+
+Pure. The first request, a retry after a crash and the follow-up by the schedule all take the same way: read Stripe,
+decide, act, read again. docs/reference/pause.md draws the states.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from shared.pausing.at_stripe import AtStripe, StripeRefusalError
+from shared.pausing.history import STRIPE, Actor, HistoryEntry, PauseAction, PauseRecord, PauseState
+from shared.pausing.plan import MARGIN, Begin
+from shared.portal.pause import pause_refusals
+from shared.stripe.subscription import is_paused
+
+# How long whoever has taken a pause up may work on it before somebody else does: longer than any invocation.
+LEASE = timedelta(minutes=2)
+# How soon to look again at what should have happened by now, at what waits for a payment, and at all else: somebody may
+# have changed it at Stripe.
+SOON, WAITING, DAILY = timedelta(minutes=4), timedelta(hours=1), timedelta(days=1)
+# Stripe carries a plan out by itself; where it has not after so long, that is done here.
+OVERDUE = timedelta(hours=1)
+# A pause is not asked of Stripe in the last minute before it is to begin.
+_LAST_MINUTE = 60
+
+
+class Call(StrEnum):
+    """A request to Stripe that changes something."""
+
+    SCHEDULE = "schedule"
+    ATTACH = "attach"
+    PLAN = "plan"
+    RETURN = "return"
+    MOVE = "move"
+    RESUME_PLANNED = "resume-planned"
+    RESUME = "resume"
+    RELEASE = "release"
+    PAUSE_COLLECTION = "pause-collection"
+    COLLECT_AGAIN = "collect-again"
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Write this record with these entries; `again`: then decide once more, else that is all for now."""
+
+    record: PauseRecord
+    entries: tuple[HistoryEntry, ...] = ()
+    again: bool = False
+
+
+def next_step(  # noqa: PLR0911 - one for each edge
+    record: PauseRecord, at: AtStripe, now: float
+) -> Call | Settle:
+    """Decide what comes next; `now` is in Unix seconds."""
+    if not record.state.is_open:
+        return Settle(record)
+    if at.subscription.ended:
+        return _over(record, now)
+    is_real = record.kind == "subscription"
+    match record.state:
+        case PauseState.STARTING:
+            return _start_real(record, at, now) if is_real else _start_collection(record, at, now)
+        case PauseState.SCHEDULED:
+            return _scheduled_real(record, at, now) if is_real else _scheduled_collection(record, at, now)
+        case PauseState.PAUSED:
+            return _paused_real(record, at, now) if is_real else _paused_collection(record, at, now)
+        case PauseState.CHANGING:
+            return _change_real(record, at, now) if is_real else _change_collection(record, at, now)
+        case PauseState.RESUMING:
+            return _resume_real(record, at, now)
+        case _:
+            return _undo_real(record, at, now) if is_real else _undo_collection(record, at, now)
+
+
+def after_refusal(  # noqa: PLR0911 - one for each edge
+    record: PauseRecord, call: Call, refused: StripeRefusalError, now: float
+) -> Settle:
+    """Decide what follows from a definite refusal: nothing was changed by that request."""
+    match call:
+        case Call.SCHEDULE if refused.param == "pause_schedules" and "from_subscription" in refused.text:
+            # The SDK's text of `from_subscription` allows no other parameter, the page about pause schedules does.
+            return Settle(replace(record, step="attach"), again=True)
+        case Call.SCHEDULE | Call.ATTACH | Call.PAUSE_COLLECTION if record.state is PauseState.STARTING:
+            return _failed(record, now, refused.code, refused.text)
+        case Call.PLAN:
+            return _undoing(record, now, failure=refused.code, detail=refused.text)
+        case Call.RETURN if record.state is PauseState.PAUSED:
+            # It is resumed by hand then, when the time has come.
+            return Settle(_wait(replace(record, step="no_return", failure_detail=refused.text), now, record.resumes))
+        case Call.RESUME | Call.RESUME_PLANNED:
+            return _waiting(record, now, _what_is_missing(refused), refused.text)
+        case Call.MOVE | Call.RETURN | Call.PAUSE_COLLECTION:
+            return _unchanged(record, now, refused.code, refused.text)
+        case _:
+            return Settle(_wait(replace(record, failure_detail=refused.text), now, None))
+
+
+def _what_is_missing(refused: StripeRefusalError) -> str:
+    words = refused.text.lower()
+    if refused.is_card:
+        return "payment"
+    return "payment_method" if "payment method" in words or "payment source" in words else "stripe"
+
+
+# A pause is set.
+
+
+def _start_real(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
+    if planned := at.planned_by(record.operation_id):
+        if planned.pause_state == "error":
+            return _undoing(record, now, failure="pause_error", detail=planned.pause_error)
+        return _is_set(replace(record, schedule_id=planned.schedule_id), now)
+    attached = at.subscription.schedule_id
+    if record.step == "attach" and attached is None:
+        return Call.ATTACH
+    if record.step == "attach" and attached:
+        # The request is repeated with the same key, so Stripe names the schedule that it made, or refuses.
+        return Call.PLAN if record.schedule_id == attached else Call.ATTACH
+    if blocked := _blocked(record, at, now):
+        return _failed(record, now, blocked)
+    return Call.SCHEDULE
+
+
+def _start_collection(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
+    if at.is_collection_paused_until(record.resumes):
+        return _is_set(record, now)
+    if blocked := _blocked(record, at, now):
+        return _failed(record, now, blocked)
+    return Call.PAUSE_COLLECTION
+
+
+def _blocked(  # noqa: PLR0911 - one for each edge
+    record: PauseRecord, at: AtStripe, now: float
+) -> str | None:
+    """Return what has come between the plan and the request; both kinds of pause are never set at once."""
+    subscription = at.subscription
+    if is_paused(subscription, datetime.fromtimestamp(now, UTC)):
+        return "paused_elsewhere"
+    if subscription.cancel_at is not None or subscription.cancel_at_period_end:
+        return "canceling"
+    reasons = [reason.code for reason in pause_refusals(subscription)]
+    if record.kind == "subscription" and reasons:
+        return "cannot_pause"
+    if record.kind == "collection" and subscription.status not in {"active", "trialing"}:
+        return "cannot_pause"
+    if record.begin != Begin.PERIOD_END:
+        return None
+    end = record.begins + (int(MARGIN.total_seconds()) if record.kind == "subscription" else 0)
+    if subscription.current_period_end != end:
+        return "changed_meanwhile"
+    return "too_late" if now > record.begins - _LAST_MINUTE else None
+
+
+def _is_set(record: PauseRecord, now: float) -> Settle:
+    settled = replace(record, state=PauseState.SCHEDULED, step=None, failure=None, failure_detail=None)
+    again = record.begins <= now
+    settled = _wait(settled, now, record.begins)
+    if record.step == "again":
+        return Settle(settled, again=again)
+    return Settle(settled, (_entry(record, now, PauseAction.SET),), again=again)
+
+
+# It is set, and has not begun.
+
+
+def _scheduled_real(  # noqa: PLR0911 - one for each edge
+    record: PauseRecord, at: AtStripe, now: float
+) -> Call | Settle:
+    planned = at.planned_by(record.operation_id)
+    if at.subscription.status == "paused":
+        return _has_begun(record, now)
+    if planned and planned.pause_state == "error":
+        return _undoing(record, now, failure="pause_error", detail=planned.pause_error)
+    if planned and planned.resume_state == "succeeded":
+        return _undoing(record, now, outcome=PauseAction.RESUMED)
+    if planned:
+        return _as_planned(record, planned.resume_at, now, record.begins)
+    if at.ended_by_itself and at.subscription.schedule_id is None and now < record.begins - _LAST_MINUTE:
+        return Settle(replace(record, state=PauseState.STARTING, step="again", schedule_id=None), again=True)
+    if at.ended_by_itself:
+        return _failed(record, now, "not_paused_in_time")
+    return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
+
+
+def _scheduled_collection(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
+    if not at.is_collection_paused_until(record.resumes):
+        return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
+    if at.subscription.status == "paused":
+        return _undoing(record, now, outcome=PauseAction.ENDED_ELSEWHERE)
+    if now >= record.begins:
+        return _has_begun(record, now)
+    return Settle(_wait(record, now, record.begins))
+
+
+def _has_begun(record: PauseRecord, now: float) -> Settle:
+    begun = replace(record, state=PauseState.PAUSED, has_begun=True)
+    return Settle(begun, (_entry(begun, now, PauseAction.BEGUN, STRIPE),), again=True)
+
+
+def _as_planned(record: PauseRecord, resume_at: int | None, now: float, until: int) -> Settle:
+    """Go on waiting; a date of return that somebody has changed at Stripe counts."""
+    if resume_at is None:
+        return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
+    if resume_at == record.resumes:
+        return Settle(_wait(record, now, until))
+    day = datetime.fromtimestamp(resume_at, UTC).date().isoformat()
+    moved = replace(record, resumes=resume_at, next_charge=resume_at, asked_resume=day)
+    return Settle(_wait(moved, now, until), (_entry(moved, now, PauseAction.CHANGED, STRIPE),))
+
+
+# It has begun.
+
+
+def _paused_real(  # noqa: PLR0911 - one for each edge
+    record: PauseRecord, at: AtStripe, now: float
+) -> Call | Settle:
+    planned = at.planned_by(record.operation_id)
+    if at.subscription.status != "paused":
+        by_plan = now >= record.resumes or (planned is not None and planned.resume_state == "succeeded")
+        outcome = PauseAction.RESUMED if by_plan else PauseAction.ENDED_ELSEWHERE
+        return _undoing(record, now, outcome=outcome)
+    if planned and planned.resume_state not in {"scheduled", None}:
+        return _resuming(record, now)
+    if planned and now < record.resumes + OVERDUE.total_seconds():
+        return _as_planned(record, planned.resume_at, now, record.resumes)
+    if now >= record.resumes - _LAST_MINUTE:
+        return _resuming(record, now) if now >= record.resumes else Settle(_wait(record, now, record.resumes))
+    if at.subscription.schedule_id or record.step == "no_return":
+        return Settle(_wait(record, now, record.resumes))
+    if record.schedule_id and not at.ended_by_itself:
+        return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
+    return Call.RETURN
+
+
+def _paused_collection(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
+    is_ours = at.is_collection_paused_until(record.resumes)
+    if is_ours and at.subscription.status == "paused":
+        return _undoing(record, now, outcome=PauseAction.ENDED_ELSEWHERE)
+    if now >= record.resumes:
+        return _undoing(record, now, outcome=PauseAction.RESUMED)
+    if not is_ours:
+        return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
+    return Settle(_wait(record, now, record.resumes))
+
+
+# Its date of return is changed.
+
+
+def _change_real(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
+    planned = at.planned_by(record.operation_id)
+    is_paused_now = at.subscription.status == "paused"
+    if planned and planned.resume_at == record.wanted_resumes:
+        return _is_changed(replace(record, schedule_id=planned.schedule_id), now)
+    if planned and planned.resume_state not in {"scheduled", None}:
+        return _unchanged(record, now, "resume_begun", None)
+    if planned:
+        return Call.MOVE
+    if is_paused_now and at.subscription.schedule_id is None:
+        return Call.RETURN
+    return _unchanged(record, now, "changed_meanwhile", None)
+
+
+def _change_collection(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
+    if record.wanted_resumes is not None and at.is_collection_paused_until(record.wanted_resumes):
+        return _is_changed(record, now)
+    if now < record.resumes and at.is_collection_paused_until(record.resumes):
+        return Call.PAUSE_COLLECTION
+    return _unchanged(record, now, "changed_meanwhile", None)
+
+
+def _is_changed(record: PauseRecord, now: float) -> Settle:
+    changed = replace(
+        _back(record),
+        resumes=record.wanted_resumes or record.resumes,
+        next_charge=record.wanted_next_charge or record.next_charge,
+        asked_resume=record.wanted_asked_resume or record.asked_resume,
+    )
+    settled = _wait(changed, now, changed.resumes if changed.has_begun else changed.begins)
+    return Settle(settled, (_entry(changed, now, PauseAction.CHANGED, _actor(record)),), again=True)
+
+
+def _unchanged(record: PauseRecord, now: float, failure: str, detail: str | None) -> Settle:
+    """Return to the pause as it was; the failure of the change is kept for whoever asked."""
+    back = replace(_back(record), failure=failure, failure_detail=detail)
+    return Settle(_wait(back, now, back.resumes if back.has_begun else back.begins))
+
+
+def _back(record: PauseRecord) -> PauseRecord:
+    state = PauseState.PAUSED if record.has_begun else PauseState.SCHEDULED
+    nothing: dict[str, Any] = dict.fromkeys(("wanted_resumes", "wanted_next_charge", "wanted_asked_resume", "step"))
+    return replace(record, state=state, failure=None, failure_detail=None, **nothing)
+
+
+# It is resumed.
+
+
+def _resuming(record: PauseRecord, now: float) -> Settle:
+    """Begin to resume because the time has come."""
+    due = replace(record, state=PauseState.RESUMING, actor=STRIPE.kind, actor_name=None, waiting=None, step=None)
+    return Settle(_wait(due, now, None), again=True)
+
+
+def _resume_real(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
+    if at.subscription.status != "paused":
+        return _undoing(record, now, outcome=PauseAction.RESUMED)
+    planned = at.planned_by(record.operation_id)
+    if planned and planned.resume_state in {"scheduled", None}:
+        return Call.RESUME_PLANNED
+    if at.waits_for_payment:
+        return _waiting(record, now, "payment", planned.resume_error if planned else None)
+    if planned and planned.resume_state in {"pending", "requires_action", "succeeded"}:
+        waits_for = "payment" if planned.resume_state == "requires_action" else "stripe"
+        return _waiting(record, now, waits_for, None)
+    # A planned resume that failed is not tried again by Stripe; without the schedule it can be asked for.
+    return Call.RELEASE if planned else Call.RESUME
+
+
+def _waiting(record: PauseRecord, now: float, waiting: str, detail: str | None) -> Settle:
+    """Access stays off, and the record says what is missing; Stripe tries failed payments again by itself."""
+    every = DAILY if waiting == "payment_method" else WAITING
+    waits = replace(record, waiting=waiting, failure_detail=detail, retry_at=int(now + every.total_seconds()))
+    if record.waiting == waiting:
+        return Settle(waits)
+    return Settle(waits, (_entry(waits, now, PauseAction.FAILED, detail=waiting),))
+
+
+# What was set at Stripe is removed, and the pause ends.
+
+
+def _undoing(
+    record: PauseRecord,
+    now: float,
+    *,
+    outcome: PauseAction | None = None,
+    failure: str | None = None,
+    detail: str | None = None,
+) -> Settle:
+    # Who asked to resume has resumed it; what is only seen here has happened at Stripe.
+    by = _actor(record) if record.state is PauseState.RESUMING else STRIPE
+    undo = replace(
+        record,
+        actor=by.kind,
+        actor_name=by.name,
+        state=PauseState.UNDOING,
+        outcome=outcome.value if outcome else None,
+        failure=failure,
+        failure_detail=detail,
+        step=None,
+    )
+    return Settle(_wait(undo, now, None), again=True)
+
+
+def _undo_real(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
+    planned, is_paused_now = at.planned_by(record.operation_id), at.subscription.status == "paused"
+    is_undo = record.outcome == PauseAction.UNDONE
+    if is_undo and is_paused_now:
+        # It came too late. To resume would charge somebody who has not asked for that, so the pause goes on.
+        begun = replace(record, state=PauseState.PAUSED, has_begun=True, outcome=None, failure="undo_too_late")
+        if record.step == "removed":
+            begun = replace(begun, schedule_id=None, step=None)
+        return Settle(_wait(begun, now, None), (_entry(begun, now, PauseAction.BEGUN, STRIPE),), again=True)
+    # A read may be a moment behind, so the schedule is released by its id even if the subscription does not name it.
+    if record.step != "removed" and (record.schedule_id or planned):
+        return Call.RELEASE
+    return _finished(record, now)
+
+
+def _undo_collection(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
+    is_free = at.subscription.pause_collection is None
+    is_ours = at.is_collection_paused_until(record.resumes)
+    if record.step != "removed" and (is_ours or (is_free and record.outcome == PauseAction.UNDONE)):
+        return Call.COLLECT_AGAIN
+    return _finished(record, now)
+
+
+def _finished(record: PauseRecord, now: float) -> Settle:
+    if record.failure:
+        return _failed(record, now, record.failure, record.failure_detail)
+    return _ended(record, now, PauseAction(record.outcome or PauseAction.UNDONE))
+
+
+def _over(record: PauseRecord, now: float) -> Settle:
+    if record.state is PauseState.STARTING:
+        return _failed(record, now, "subscription_over")
+    return _ended(record, now, PauseAction.CANCELED)
+
+
+def _ended(record: PauseRecord, now: float, action: PauseAction) -> Settle:
+    by_hand = {PauseAction.UNDONE, PauseAction.RESUMED, PauseAction.RELEASED}
+    actor = _actor(record) if action in by_hand else STRIPE
+    over = replace(record, state=PauseState.ENDED, outcome=action.value, retry_at=None, waiting=None, step=None)
+    return Settle(over, (_entry(over, now, action, actor),))
+
+
+def _failed(record: PauseRecord, now: float, failure: str, detail: str | None = None) -> Settle:
+    failed = replace(
+        record, state=PauseState.FAILED, failure=failure, failure_detail=detail, retry_at=None, waiting=None, step=None
+    )
+    return Settle(failed, (_entry(failed, now, PauseAction.FAILED, detail=failure),))
+
+
+def _wait(record: PauseRecord, now: float, until: int | None) -> PauseRecord:
+    """Look again at a time, but within a day; soon if that time has passed; after the lease without one."""
+    if until is None:
+        return replace(record, retry_at=int(now + LEASE.total_seconds()))
+    soonest, latest = int(now + SOON.total_seconds()), int(now + DAILY.total_seconds())
+    return replace(record, retry_at=min(max(until, soonest), latest))
+
+
+def _actor(record: PauseRecord) -> Actor:
+    return Actor(record.actor, record.actor_name)
+
+
+def _entry(
+    record: PauseRecord, now: float, action: PauseAction, actor: Actor | None = None, detail: str | None = None
+) -> HistoryEntry:
+    by = actor or _actor(record)
+    return HistoryEntry(
+        record.subscription_id,
+        record.customer_id,
+        record.operation_id,
+        record.version + 1,
+        int(now),
+        action,
+        by.kind,
+        record.kind,
+        record.begins,
+        record.resumes,
+        by.name,
+        record.reason if action is PauseAction.SET else None,
+        record.overridden if action in {PauseAction.SET, PauseAction.CHANGED} else False,
+        detail,
+    )

@@ -1,0 +1,312 @@
+"""The table `Pauses`: the one pause that a subscription has now, and the history of all, which is never changed.
+
+The hash key is `subscription_id`, the range key `entry`: `current` for the pause as it is, `history#...` for what
+happened, oldest first. Every write says which version it was made from, so of two at a time one fails. An item that
+somebody has to look at again has `retry_at` and `due`, and only these are in the index `due`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.aws import code_of, serialize
+from shared.errors import Unavailable
+from shared.pausing.policy import PastPauses
+from shared.stripe.subscription import PauseKind
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+DUE_INDEX = "due"
+# One partition of the index takes 1,000 writes a second: some millions of open pauses, each looked at once a day.
+_DUE = "open"
+_CURRENT, _HISTORY = "current", "history#"
+_LOST_RACE = "TransactionCanceledException"
+_YEAR = timedelta(days=365)
+
+
+class PauseState(StrEnum):
+    """How far a pause is; docs/reference/pause.md draws what leads from one to another."""
+
+    STARTING = "starting"
+    SCHEDULED = "scheduled"
+    PAUSED = "paused"
+    CHANGING = "changing"
+    RESUMING = "resuming"
+    UNDOING = "undoing"
+    ENDED = "ended"
+    FAILED = "failed"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is still something to do or to follow."""
+        return self not in {PauseState.ENDED, PauseState.FAILED}
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is under way: a customer can ask for something else."""
+        return self in {PauseState.SCHEDULED, PauseState.PAUSED, PauseState.ENDED, PauseState.FAILED}
+
+
+class PauseAction(StrEnum):
+    """What an entry of the history records."""
+
+    SET = "set"
+    BEGUN = "begun"
+    CHANGED = "changed"
+    UNDONE = "undone"
+    RESUMED = "resumed"
+    RELEASED = "released"
+    CANCELED = "canceled"
+    ENDED_ELSEWHERE = "ended_elsewhere"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """By which hand: the `customer`, the `team` (with a name), or `stripe`, which is also whoever acts there."""
+
+    kind: str
+    name: str | None = None
+
+
+CUSTOMER, STRIPE = Actor("customer"), Actor("stripe")
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRecord:
+    """The pause that a subscription has, or had last; times are Unix seconds.
+
+    `operation_id` is of the pause as a whole, and the key of its entry in Stripe's schedule; `intent` is of the request
+    that is under way, or was last. `attempt` counts the tries of that request; Stripe's idempotency keys have it.
+    `resumes` is when Stripe resumes; `wanted_resumes` the one that a change under way wants. `asked_resume`: the day
+    (ISO 8601) that was asked for. `waiting` says what a resume waits for: `payment`, `payment_method` or `stripe`.
+    `failure` is a code, `failure_detail` Stripe's words. `notified_for`: the `resumes` that a notice was sent for.
+    """
+
+    subscription_id: str
+    customer_id: str
+    operation_id: str
+    intent: str
+    kind: PauseKind
+    state: PauseState
+    begin: str
+    begins: int
+    resumes: int
+    next_charge: int
+    asked_resume: str
+    unused_time: str
+    created: int
+    actor: str
+    actor_name: str | None = None
+    reason: str | None = None
+    overridden: bool = False
+    why_not_real: tuple[str, ...] = ()
+    version: int = 0
+    attempt: int = 0
+    step: str | None = None
+    retry_at: int | None = None
+    schedule_id: str | None = None
+    wanted_resumes: int | None = None
+    wanted_next_charge: int | None = None
+    wanted_asked_resume: str | None = None
+    has_begun: bool = False
+    waiting: str | None = None
+    outcome: str | None = None
+    failure: str | None = None
+    failure_detail: str | None = None
+    notified_for: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One thing that happened to a pause; `at`, `begins` and `resumes` in Unix seconds."""
+
+    subscription_id: str
+    customer_id: str
+    operation_id: str
+    version: int
+    at: int
+    action: PauseAction
+    actor: str
+    kind: PauseKind
+    begins: int
+    resumes: int
+    actor_name: str | None = None
+    reason: str | None = None
+    overridden: bool = False
+    detail: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The range key: entries of one subscription sort by time."""
+        return f"{_HISTORY}{self.at:010d}#{self.operation_id}#{self.version:06d}"
+
+
+def past_pauses(entries: "list[HistoryEntry]") -> PastPauses:
+    """Return what the policy needs to know of a history, oldest entry first."""
+    begun = [entry for entry in entries if entry.action is PauseAction.BEGUN]
+    over = {PauseAction.RESUMED, PauseAction.RELEASED, PauseAction.ENDED_ELSEWHERE, PauseAction.CANCELED}
+    own = {entry.operation_id for entry in begun}
+    ended = [entry.at for entry in entries if entry.action in over and entry.operation_id in own]
+    return PastPauses(tuple(entry.begins for entry in begun), max(ended, default=None))
+
+
+class PauseTable:
+    """Reads and writes of the table; all raise `Unavailable` where DynamoDB does not answer."""
+
+    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+        self._client = client
+        self._table_name = table_name
+
+    def get(self, subscription_id: str) -> PauseRecord | None:
+        """Read the present or last pause, consistently."""
+        request: Any = {
+            "TableName": self._table_name,
+            "Key": _key(subscription_id, _CURRENT),
+            "ConsistentRead": True,
+        }
+        item = self._ask(self._client.get_item, request).get("Item")
+        return _read(PauseRecord, item) if item else None
+
+    def write(self, record: PauseRecord, since: PauseRecord | None, *entries: HistoryEntry) -> PauseRecord | None:
+        """Write the record with the next version, and its history with it, all or nothing.
+
+        `since` is the record that it was made from, `None` if there was none. Returns what was written; `None` if
+        somebody else wrote meanwhile.
+        """
+        written = replace(record, version=(since.version if since else 0) + 1)
+        put: dict[str, Any] = {
+            "TableName": self._table_name,
+            "Item": _item(written, _CURRENT),
+            "ConditionExpression": "version = :version" if since else "attribute_not_exists(subscription_id)",
+        }
+        if since:
+            put["ExpressionAttributeValues"] = {":version": serialize(since.version)}
+        try:
+            if not entries:
+                self._client.put_item(**put)
+                return written
+            puts = [
+                {
+                    "TableName": self._table_name,
+                    "Item": _item(entry, entry.key),
+                    "ConditionExpression": "attribute_not_exists(subscription_id)",
+                }
+                for entry in entries
+            ]
+            request: Any = {"TransactItems": [{"Put": each} for each in (put, *puts)]}
+            self._client.transact_write_items(**request)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
+        except ClientError as error:
+            if code_of(error) == _LOST_RACE:
+                return None
+            raise _unavailable(error) from error
+        except BotoCoreError as error:
+            raise _unavailable(error) from error
+        return written
+
+    def history(self, subscription_id: str, *, since: int = 0) -> list[HistoryEntry]:
+        """Return what happened to the pauses of a subscription, oldest first; `since` in Unix seconds."""
+        request = {
+            "KeyConditionExpression": "subscription_id = :id AND entry BETWEEN :first AND :last",
+            "ExpressionAttributeValues": {
+                ":id": serialize(subscription_id),
+                ":first": serialize(f"{_HISTORY}{max(since, 0):010d}"),
+                ":last": serialize(f"{_HISTORY}~"),
+            },
+            "ConsistentRead": True,
+        }
+        return [_read(HistoryEntry, item) for item in self._pages("query", request)]
+
+    def past(self, subscription_id: str, *, now: float) -> PastPauses:
+        """Return what the policy needs to know of the last two years."""
+        return past_pauses(self.history(subscription_id, since=int(now - 2 * _YEAR.total_seconds())))
+
+    def due(self, *, now: float) -> Iterator[str]:
+        """Yield the subscriptions whose pause has to be looked at again, the longest due first."""
+        request = {
+            "IndexName": DUE_INDEX,
+            "KeyConditionExpression": "due = :due AND retry_at <= :now",
+            "ExpressionAttributeValues": {":due": serialize(_DUE), ":now": serialize(int(now))},
+        }
+        for item in self._pages("query", request):
+            yield item["subscription_id"]["S"]
+
+    def open_pauses(self) -> Iterator[PauseRecord]:
+        """Yield every pause that is not over, in the order in which they have to be looked at again."""
+        request = {
+            "IndexName": DUE_INDEX,
+            "KeyConditionExpression": "due = :due",
+            "ExpressionAttributeValues": {":due": serialize(_DUE)},
+        }
+        for item in self._pages("query", request):
+            record = self.get(item["subscription_id"]["S"])
+            if record and record.state.is_open:
+                yield record
+
+    def everything(self) -> Iterator[PauseRecord | HistoryEntry]:
+        """Yield every record and every entry of the table, in DynamoDB's own order."""
+        for item in self._pages("scan", {}):
+            yield _read(PauseRecord if item["entry"]["S"] == _CURRENT else HistoryEntry, item)
+
+    def _pages(self, operation: Any, request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        pages: Any = self._client.get_paginator(operation)
+        try:
+            for page in pages.paginate(TableName=self._table_name, **request):
+                yield from page["Items"]
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+
+    def _ask(self, ask: Any, request: Mapping[str, Any]) -> Any:
+        try:
+            return ask(**request)
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+
+
+_deserialize = TypeDeserializer().deserialize
+_ENUMS: dict[str, Any] = {"state": PauseState, "action": PauseAction}
+
+
+def _key(subscription_id: str, entry: str) -> dict[str, Any]:
+    return {"subscription_id": serialize(subscription_id), "entry": serialize(entry)}
+
+
+def _item(value: PauseRecord | HistoryEntry, entry: str) -> dict[str, Any]:
+    """Return the item; what is `None` is left out, so that the index stays sparse."""
+    given = {field.name: getattr(value, field.name) for field in fields(value)}
+    stored = {name: each for name, each in given.items() if each is not None}
+    item = {name: serialize(list(each) if isinstance(each, tuple) else each) for name, each in stored.items()}
+    if given.get("retry_at") is not None:
+        item["due"] = serialize(_DUE)
+    return item | {"entry": serialize(entry)}
+
+
+def _read(form: Any, item: Mapping[str, Any]) -> Any:
+    known = {field.name for field in fields(form)}
+    values = {name: _deserialize(each) for name, each in item.items() if name in known}
+    return form(**{name: _plain(name, value) for name, value in values.items()})
+
+
+def _plain(name: str, value: Any) -> Any:
+    """DynamoDB's numbers are decimals; all of ours are whole."""
+    if name in _ENUMS:
+        return _ENUMS[name](value)
+    match value:
+        case bool() | str() | None:
+            return value
+        case list():
+            return tuple(value)
+        case _:
+            return int(value)
+
+
+def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
+    return Unavailable("pauses_unavailable", f"The table Pauses did not answer ({code_of(error)})")

@@ -1,0 +1,518 @@
+"""Pause, resume, change and end, safe under races and crashes.
+
+A request writes what it intends by one conditional write, before it asks Stripe for anything. Then it, or whoever takes
+it up after a crash, goes on as `course.py` decides: read Stripe, act, read again, until the pause is settled.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta, tzinfo
+from enum import StrEnum
+from uuid import uuid4
+
+from shared.deadline import seconds_left
+from shared.errors import Forbidden, Unavailable
+from shared.i18n import _
+from shared.pausing.at_stripe import AtStripe, StripePauses, StripeRefusalError
+from shared.pausing.course import LEASE, Call, Settle, after_refusal, next_step
+from shared.pausing.history import Actor, PauseAction, PauseRecord, PauseState, PauseTable
+from shared.pausing.plan import (
+    LEAD,
+    MARGIN,
+    Begin,
+    PausePlan,
+    PauseRequest,
+    PlanFacts,
+    Planned,
+    next_renewal,
+    plan_new_return,
+    plan_pause,
+)
+from shared.pausing.policy import PastPauses, PausePolicy, PauseRefusal
+
+# The longest way is: schedule refused, attached, planned, read, begun, settled.
+_MOST_STEPS = 12
+# How often a write is tried again because somebody else wrote meanwhile, and how long a double click waits for the
+# first one's result.
+_ATTEMPTS = 4
+_WAIT_SECONDS, _POLL_SECONDS = 3.0, 0.25
+
+
+class Outcome(StrEnum):
+    """What became of a request."""
+
+    DONE = "done"
+    UNDERWAY = "underway"  # its outcome is not known yet: the next tick finishes it
+    REFUSED = "refused"
+    BUSY = "busy"  # something else is under way
+
+
+@dataclass(frozen=True, slots=True)
+class PauseResult:
+    """The result of a request; `record` is the pause as it is now.
+
+    `payment_page`: where the invoice of a resume that waits for its payment can be paid.
+    """
+
+    outcome: Outcome
+    record: PauseRecord | None = None
+    refusals: tuple[PauseRefusal, ...] = ()
+    payment_page: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseView:
+    """A subscription, its present or last pause, and what a pause of it would be.
+
+    `offer` is a pause with the earliest date of return, `first_day` and `last_day` are the dates of return that the
+    rules allow; none of them if it cannot be paused now, or has a pause.
+    """
+
+    at: AtStripe
+    record: PauseRecord | None
+    offer: PausePlan | None = None
+    refusals: tuple[PauseRefusal, ...] = ()
+    first_day: date | None = None
+    last_day: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """The operations; made once per execution environment. `stripe` returns the requests with the present key.
+
+    A `customer` of `None` is the team, which may act for everybody. All raise `Forbidden` for a subscription that is
+    not the customer's, and `Unavailable` or `OperatorError` while nothing has been changed; once the intent is written
+    the result is `UNDERWAY` instead.
+    """
+
+    stripe: Callable[[], StripePauses]
+    table: PauseTable
+    timezone: tzinfo
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+    def views(self, customer: str, policy: PausePolicy) -> list[PauseView]:
+        """Return every subscription of the customer that has not ended."""
+        return [self._view(at, policy) for at in self.stripe().of_customer(customer)]
+
+    def view(self, subscription_id: str, *, customer: str | None, policy: PausePolicy) -> PauseView:
+        """Return one subscription."""
+        return self._view(self._own(subscription_id, customer), policy)
+
+    def pause(
+        self, subscription_id: str, request: PauseRequest, *, customer: str | None, actor: Actor, policy: PausePolicy
+    ) -> PauseResult:
+        """Pause, or change the date of return of a pause that is set or running.
+
+        The same request again, such as a double click, has the result of the first one.
+        """
+        at = self._own(subscription_id, customer)
+        for _attempt in range(_ATTEMPTS):
+            record, now = self.table.get(subscription_id), self.clock()
+            if record and not record.state.is_settled:
+                return self._result_of_same(record, request)
+            if record and record.state.is_open:
+                changed = self._change(record, at, request, actor, policy)
+                if changed:
+                    return changed
+                continue
+            facts = self._facts(at, policy, now)
+            planned = plan_pause(facts, request)
+            if planned.plan is None:
+                return PauseResult(Outcome.REFUSED, record, planned.refusals)
+            intent = self._intent(at, planned.plan, request, actor, now)
+            if written := self.table.write(intent, record):
+                return self._finish(written, at)
+        raise _contended()
+
+    def resume(self, subscription_id: str, *, customer: str | None, actor: Actor) -> PauseResult:
+        """Resume a running pause; one that has not begun is undone.
+
+        A real pause is resumed at once, when it is paid. A pause of collection ends at the next renewal: the period
+        that runs is void, and to serve it would be to give it away.
+        """
+        return self._end(subscription_id, customer, actor, self._to_resume)
+
+    def undo(self, subscription_id: str, *, customer: str | None, actor: Actor) -> PauseResult:
+        """Undo a pause that has not begun. It never charges: if the pause has begun meanwhile, it goes on."""
+        return self._end(subscription_id, customer, actor, self._to_undo)
+
+    def release(self, subscription_id: str, *, customer: str | None, actor: Actor) -> PauseResult:
+        """Give up the date of return, without resuming, so that the subscription can be canceled in the portal.
+
+        A pause that has not begun is undone. A pause of collection does not keep anybody from canceling, and stays.
+        """
+        return self._end(subscription_id, customer, actor, self._to_release)
+
+    def follow(self, subscription_id: str) -> PauseRecord | None:
+        """Look at a pause again, and finish, continue or end it; return it as it is then, `None` if there is none.
+
+        Raises what the dependencies raise: the pause stays due, and the next tick tries again.
+        """
+        record, now = self.table.get(subscription_id), self.clock()
+        if record is None or record.retry_at is None or record.retry_at > now:
+            return record
+        claimed = replace(record, attempt=record.attempt + 1, retry_at=int(now + LEASE.total_seconds()))
+        taken = self.table.write(claimed, record)
+        return self._drive(taken, None) if taken else self.table.get(subscription_id)
+
+    def record_notice(self, record: PauseRecord) -> bool:
+        """Claim the notice for this date of return; `False` if it was sent, or the pause has changed meanwhile."""
+        if record.notified_for == record.resumes:
+            return False
+        return self.table.write(replace(record, notified_for=record.resumes), record) is not None
+
+    # One request.
+
+    def _own(self, subscription_id: str, customer: str | None) -> AtStripe:
+        at = self.stripe().read(subscription_id)
+        if customer is not None and at.subscription.customer_id != customer:
+            raise Forbidden("not_your_subscription", "That subscription is not yours")
+        return at
+
+    def _facts(self, at: AtStripe, policy: PausePolicy, now: float, *, past: bool = True) -> PlanFacts:
+        known = self.table.past(at.subscription.id, now=now) if past else PastPauses()
+        return PlanFacts(at.subscription, at.anchor, known, policy, self.timezone, now)
+
+    def _intent(self, at: AtStripe, plan: PausePlan, request: PauseRequest, actor: Actor, now: float) -> PauseRecord:
+        operation_id = uuid4().hex
+        return PauseRecord(
+            subscription_id=at.subscription.id,
+            customer_id=at.subscription.customer_id,
+            operation_id=operation_id,
+            intent=operation_id,
+            kind=plan.kind,
+            state=PauseState.STARTING,
+            begin=plan.begin.value,
+            begins=plan.begins,
+            resumes=plan.resumes,
+            next_charge=plan.next_charge,
+            asked_resume=plan.asked_resume.isoformat(),
+            unused_time=plan.unused_time,
+            created=int(now),
+            actor=actor.kind,
+            actor_name=actor.name,
+            reason=request.reason,
+            overridden=request.override,
+            why_not_real=tuple(reason.code for reason in plan.why_not_real),
+            retry_at=int(now + LEASE.total_seconds()),
+        )
+
+    def _result_of_same(self, record: PauseRecord, request: PauseRequest) -> PauseResult:
+        """Wait a moment for the result of the same request; anything else has to wait until it is settled."""
+        wanted = request.resume_on.isoformat()
+        is_same = (
+            record.state is PauseState.STARTING and (record.asked_resume, record.begin) == (wanted, request.begin)
+        ) or (record.state is PauseState.CHANGING and record.wanted_asked_resume == wanted)
+        return self._wait_for(record) if is_same else PauseResult(Outcome.BUSY, record)
+
+    def _wait_for(self, record: PauseRecord) -> PauseResult:
+        ends = time.monotonic() + min(_WAIT_SECONDS, max(seconds_left() - 2, 0))
+        found: PauseRecord | None = record
+        while found and not found.state.is_settled and time.monotonic() < ends:
+            self.sleep(_POLL_SECONDS)
+            found = self.table.get(record.subscription_id)
+        return self._result(found or record)
+
+    def _change(
+        self, record: PauseRecord, at: AtStripe, request: PauseRequest, actor: Actor, policy: PausePolicy
+    ) -> PauseResult | None:
+        """Change the date of return; `None`: somebody else wrote meanwhile."""
+        if record.asked_resume == request.resume_on.isoformat():
+            return PauseResult(Outcome.DONE, record)
+        if request.begin.value != record.begin and request.begin is Begin.NOW:
+            return PauseResult(Outcome.BUSY, record)
+        now = self.clock()
+        if now >= record.resumes - LEAD.total_seconds():
+            return PauseResult(Outcome.REFUSED, record, (_RETURNING,))
+        facts = self._facts(at, policy, now, past=False)
+        planned = plan_new_return(facts, request, _plan_of(record))
+        if planned.plan is None:
+            return PauseResult(Outcome.REFUSED, record, planned.refusals)
+        return self._write_change(record, at, planned.plan, actor, overridden=request.override)
+
+    def _write_change(
+        self, record: PauseRecord, at: AtStripe | None, plan: PausePlan, actor: Actor, *, overridden: bool
+    ) -> PauseResult | None:
+        intent = replace(
+            self._next_intent(record, actor, PauseState.CHANGING),
+            wanted_resumes=plan.resumes,
+            wanted_next_charge=plan.next_charge,
+            wanted_asked_resume=plan.asked_resume.isoformat(),
+            overridden=overridden,
+        )
+        written = self.table.write(intent, record)
+        return self._finish(written, at) if written else None
+
+    def _next_intent(self, record: PauseRecord, actor: Actor, state: PauseState) -> PauseRecord:
+        return replace(
+            record,
+            intent=uuid4().hex,
+            attempt=0,
+            actor=actor.kind,
+            actor_name=actor.name,
+            state=state,
+            step=None,
+            waiting=None,
+            outcome=None,
+            failure=None,
+            failure_detail=None,
+            retry_at=int(self.clock() + LEASE.total_seconds()),
+        )
+
+    def _end(
+        self,
+        subscription_id: str,
+        customer: str | None,
+        actor: Actor,
+        decide: "Callable[[PauseRecord | None, AtStripe, Actor], PauseRecord | PausePlan | PauseResult]",
+    ) -> PauseResult:
+        for _attempt in range(_ATTEMPTS):
+            at, record = self._own(subscription_id, customer), self.table.get(subscription_id)
+            decided = decide(record, at, actor)
+            if isinstance(decided, PauseResult):
+                return decided
+            if isinstance(decided, PausePlan):
+                # Only a pause that there is can be given another date of return.
+                changed = record and self._write_change(record, at, decided, actor, overridden=False)
+                if changed:
+                    return changed
+            elif written := self.table.write(decided, record):
+                return self._finish(written, at)
+        raise _contended()
+
+    def _to_resume(  # noqa: PLR0911 - one for each state
+        self, record: PauseRecord | None, at: AtStripe, actor: Actor
+    ) -> "PauseRecord | PausePlan | PauseResult":
+        if record is None or (not record.state.is_open and record.outcome != PauseAction.RELEASED):
+            return self._nothing_to_end(record, at)
+        if not record.state.is_open:
+            if at.subscription.status != "paused":
+                return self._nothing_to_end(record, at)
+            return replace(self._next_intent(record, actor, PauseState.RESUMING), schedule_id=None)
+        if record.state is PauseState.RESUMING:
+            if record.waiting is None:
+                return self._wait_for(record)
+            return self._next_intent(record, actor, PauseState.RESUMING)
+        if record.state is PauseState.UNDOING and record.outcome == PauseAction.RESUMED:
+            return self._wait_for(record)
+        if not record.state.is_settled:
+            return PauseResult(Outcome.BUSY, record)
+        has_begun = record.has_begun or at.subscription.status == "paused"
+        if record.kind == "collection" and self.clock() >= record.begins:
+            return self._return_at_renewal(record, at)
+        if not has_begun:
+            return self._to_undo(record, at, actor)
+        return replace(self._next_intent(record, actor, PauseState.RESUMING), has_begun=True)
+
+    def _return_at_renewal(self, record: PauseRecord, at: AtStripe) -> "PausePlan | PauseResult":
+        renewal = next_renewal(at.subscription, at.anchor, after=self.clock())
+        if renewal is None or renewal >= record.next_charge:
+            return PauseResult(Outcome.DONE, record)
+        day = datetime.fromtimestamp(renewal, self.timezone).date()
+        return replace(
+            _plan_of(record), resumes=renewal - int(MARGIN.total_seconds()), next_charge=renewal, asked_resume=day
+        )
+
+    def _to_undo(self, record: PauseRecord | None, at: AtStripe, actor: Actor) -> PauseRecord | PauseResult:
+        if record is None or not record.state.is_open:
+            return self._nothing_to_end(record, at)
+        if record.state is PauseState.UNDOING and record.outcome == PauseAction.UNDONE:
+            return self._wait_for(record)
+        if not record.state.is_settled:
+            return PauseResult(Outcome.BUSY, record)
+        is_over = record.kind == "collection" and self.clock() >= record.begins
+        if record.has_begun or is_over or at.subscription.status == "paused":
+            return PauseResult(Outcome.REFUSED, record, (_BEGUN,))
+        return replace(self._next_intent(record, actor, PauseState.UNDOING), outcome=PauseAction.UNDONE.value)
+
+    def _to_release(self, record: PauseRecord | None, at: AtStripe, actor: Actor) -> PauseRecord | PauseResult:
+        if record is None or not record.state.is_open:
+            return PauseResult(Outcome.DONE, record)
+        if record.state is PauseState.UNDOING:
+            return self._wait_for(record)
+        if not record.state.is_settled and not record.waiting:
+            return PauseResult(Outcome.BUSY, record)
+        if record.kind == "collection":
+            return PauseResult(Outcome.DONE, record)
+        outcome = PauseAction.RELEASED if at.subscription.status == "paused" else PauseAction.UNDONE
+        return replace(self._next_intent(record, actor, PauseState.UNDOING), outcome=outcome.value)
+
+    def _nothing_to_end(self, record: PauseRecord | None, at: AtStripe) -> PauseResult:
+        """Answer somebody who ends what is over, or what was paused by somebody else."""
+        subscription = at.subscription
+        if subscription.is_pause_running(self.clock()):
+            return PauseResult(Outcome.REFUSED, record, (_PAUSED_ELSEWHERE,))
+        if record is not None and record.state is PauseState.ENDED:
+            return PauseResult(Outcome.DONE, record)
+        return PauseResult(Outcome.REFUSED, record, (_NOT_PAUSED,))
+
+    # The way to its end.
+
+    def _finish(self, record: PauseRecord, at: AtStripe | None) -> PauseResult:
+        """Go on until it is settled. What stops it is left to the tick."""
+        try:
+            return self._result(self._drive(record, at))
+        except Unavailable:
+            return PauseResult(Outcome.UNDERWAY, record)
+
+    def _result(self, record: PauseRecord) -> PauseResult:
+        if record.waiting:
+            return PauseResult(Outcome.UNDERWAY, record, payment_page=self._payment_page(record))
+        if record.state is PauseState.FAILED:
+            return PauseResult(Outcome.REFUSED, record, (_failed(record),))
+        if record.state.is_settled and record.failure:
+            return PauseResult(Outcome.REFUSED, record, (_failed(record),))
+        return PauseResult(Outcome.DONE if record.state.is_settled else Outcome.UNDERWAY, record)
+
+    def _payment_page(self, record: PauseRecord) -> str | None:
+        if record.waiting != "payment":
+            return None
+        try:
+            stripe = self.stripe()
+            latest = stripe.read(record.subscription_id).latest_invoice
+            return stripe.invoice_page(latest) if latest else None
+        except Unavailable:
+            return None
+
+    def _drive(self, record: PauseRecord, at: AtStripe | None) -> PauseRecord:
+        stripe = self.stripe()
+        for _step in range(_MOST_STEPS):
+            at = at or stripe.read(record.subscription_id, record.schedule_id)
+            step = next_step(record, at, self.clock())
+            if isinstance(step, Call):
+                refused = None
+                try:
+                    record, at = self._carry_out(stripe, step, record, at), None
+                except StripeRefusalError as error:
+                    refused = error
+                if refused is None:
+                    continue
+                step, at = after_refusal(record, step, refused, self.clock()), None
+            written = self._write(step, record)
+            if written is None:
+                return self.table.get(record.subscription_id) or record
+            record = written
+            if not step.again:
+                return record
+        return record
+
+    def _write(self, step: Settle, record: PauseRecord) -> PauseRecord | None:
+        if step.record == record and not step.entries:
+            return record
+        return self.table.write(step.record, record, *step.entries)
+
+    def _carry_out(  # noqa: C901 - one case for each request
+        self, stripe: StripePauses, call: Call, record: PauseRecord, at: AtStripe
+    ) -> PauseRecord:
+        """Send one request; return the record with what it has brought, which the next write keeps."""
+        # Stripe repeats the first response to a key for a day, a 500 too. So each attempt has its own, but for the
+        # schedule without a plan: by its key it is recognised after a crash.
+        key = f"pause-{record.intent}-{call}" + ("" if call is Call.ATTACH else f"-{record.attempt}")
+        subscription_id, operation_id = record.subscription_id, record.operation_id
+        wanted = record.wanted_resumes if record.state is PauseState.CHANGING else None
+        resumes = record.resumes if wanted is None else wanted
+        schedule_id = (planned.schedule_id if (planned := at.planned_by(operation_id)) else record.schedule_id) or ""
+        begins = None if record.begin == Begin.NOW else record.begins
+        match call:
+            case Call.SCHEDULE:
+                made = stripe.schedule_pause(
+                    subscription_id, operation_id, at=begins, resumes=resumes, unused_time=record.unused_time, key=key
+                )
+                return replace(record, schedule_id=made)
+            case Call.ATTACH:
+                return replace(record, schedule_id=stripe.attach_schedule(subscription_id, key=key))
+            case Call.PLAN:
+                stripe.plan_on(
+                    schedule_id, operation_id, at=begins, resumes=resumes, unused_time=record.unused_time, key=key
+                )
+            case Call.RETURN:
+                made = stripe.schedule_return(subscription_id, operation_id, resumes=resumes, key=key)
+                return replace(record, schedule_id=made)
+            case Call.MOVE:
+                stripe.move_return(schedule_id, operation_id, resumes=resumes, key=key)
+            case Call.RESUME_PLANNED:
+                stripe.move_return(schedule_id, operation_id, resumes=None, key=key)
+            case Call.RESUME:
+                stripe.resume_now(subscription_id, key=key)
+            case Call.RELEASE:
+                stripe.release(schedule_id, key=key)
+                return replace(record, schedule_id=None, step="removed")
+            case Call.PAUSE_COLLECTION:
+                stripe.pause_collection(subscription_id, resumes=resumes, key=key)
+            case Call.COLLECT_AGAIN:
+                stripe.collect_again(subscription_id, key=key)
+                return replace(record, step="removed")
+        return record
+
+    # What is shown.
+
+    def _view(self, at: AtStripe, policy: PausePolicy) -> PauseView:
+        record, now = self.table.get(at.subscription.id), self.clock()
+        facts = self._facts(at, policy, now)
+        if record and record.state.is_open:
+            return PauseView(at, record, last_day=self._last_day(record.begins, policy))
+        planned, first = _earliest(facts)
+        if planned.plan is None or first is None:
+            return PauseView(at, record, refusals=planned.refusals)
+        return PauseView(at, record, planned.plan, (), first, self._last_day(planned.plan.begins, policy))
+
+    def _last_day(self, begins: int, policy: PausePolicy) -> date:
+        return (datetime.fromtimestamp(begins, self.timezone) + policy.longest).date()
+
+
+def _earliest(facts: PlanFacts) -> tuple[Planned, date | None]:
+    """Plan the pause with the earliest date of return."""
+    end = max(facts.subscription.current_period_end or 0, facts.now)
+    first = (datetime.fromtimestamp(end, facts.timezone) + LEAD + timedelta(days=1)).date()
+    planned = plan_pause(facts, PauseRequest(first))
+    if planned.plan and planned.plan.is_moved:
+        first = datetime.fromtimestamp(planned.plan.next_charge, facts.timezone).date()
+        planned = plan_pause(facts, PauseRequest(first))
+    return planned, first
+
+
+def _plan_of(record: PauseRecord) -> PausePlan:
+    """Return the plan that a record was made from; the words of `why_not_real` are not kept."""
+    return PausePlan(
+        record.kind,
+        Begin(record.begin),
+        record.begins,
+        record.resumes,
+        record.next_charge,
+        date.fromisoformat(record.asked_resume),
+        record.unused_time,  # type: ignore[arg-type]  # written from a plan
+    )
+
+
+def _contended() -> Unavailable:
+    return Unavailable("pauses_contended", "The pause of one subscription was changed by several at the same time")
+
+
+_BEGUN = PauseRefusal("already_begun", _("This pause has begun already."), _("You can resume instead."))
+_RETURNING = PauseRefusal("about_to_resume", _("This subscription is about to resume."))
+_NOT_PAUSED = PauseRefusal("not_paused", _("This subscription is not paused."))
+_PAUSED_ELSEWHERE = PauseRefusal(
+    "paused_elsewhere", _("This subscription is paused already."), _("Ask us if you want to change that pause.")
+)
+_FAILURES = {
+    "canceling": _("This subscription is set to be canceled."),
+    "changed_meanwhile": _("This subscription has changed meanwhile."),
+    "paused_elsewhere": _("This subscription is paused already."),
+    "resume_begun": _("This subscription is about to resume."),
+    "subscription_over": _("This subscription is not running, so there is nothing to pause."),
+    "too_late": _("This subscription is about to renew."),
+    "undo_too_late": _("This pause has begun already."),
+}
+
+
+def _failed(record: PauseRecord) -> PauseRefusal:
+    """Return why it failed, in the visitor's words; Stripe's own are in the record, for the team."""
+    code = record.failure or "cannot_pause"
+    why = _FAILURES.get(code)
+    if why is None:
+        return PauseRefusal(
+            "cannot_pause", _("This subscription cannot be paused in its present state."), _("Ask us: we can help you.")
+        )
+    return PauseRefusal(code, why)

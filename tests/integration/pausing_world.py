@@ -1,0 +1,169 @@
+"""A simulator with its clock, the table `Pauses`, and the operations on them, one crash at any request if asked for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any, Literal
+
+import pytest
+import stripe
+
+from local.aws.template import Template
+from shared.pausing.at_stripe import StripePauses
+from shared.pausing.history import CUSTOMER, Actor, HistoryEntry, PauseRecord, PauseTable
+from shared.pausing.operations import Outcome, PauseResult, Pausing
+from shared.pausing.plan import Begin, PauseRequest
+from shared.pausing.policy import PausePolicy
+from tests.integration.dynamodb_fixtures import DynamoDb, create_table
+from tests.integration.simulator_fixtures import RunningSimulator, Server
+
+DAY = 86_400
+OPEN = PausePolicy(pause_allowed="everybody", pause_reasons=("holiday", "too_expensive"))
+TEAM = Actor("team", "ops@shop.example")
+INTERVALS: tuple[Literal["month", "year"], ...] = ("month", "year")
+_NEEDED = ("AllowedReturnOrigins", "DefaultReturnUrl", "AuditEmailFrom", "AuditEmailTo")
+
+
+class Crashed(BaseException):
+    """The process is gone: nothing catches it."""
+
+
+@dataclass
+class World:
+    """A customer with a card and a monthly subscription, and the shop's clock (Unix seconds)."""
+
+    simulator: RunningSimulator
+    table: PauseTable
+    timezone: tzinfo = UTC
+    now: int = 1_801_476_000  # 2027-02-01 10:00 UTC
+    policy: PausePolicy = OPEN
+    requests: list[str] = field(default_factory=list)
+    # Before (even) or after (odd) which of the next requests to Stripe the process dies.
+    crash_at: int | None = None
+
+    def __post_init__(self) -> None:
+        self.go_to(self.now)
+        self.stripe = self.simulator.client()
+        product = self.stripe.v1.products.create({"name": "Gold"})
+        self.prices = {
+            interval: self.stripe.v1.prices.create(
+                {"product": product.id, "currency": "eur", "unit_amount": 1200, "recurring": {"interval": interval}}
+            ).id
+            for interval in INTERVALS
+        }
+        self.customer = self.stripe.v1.customers.create({"payment_method": "pm_card_visa"}).id
+
+    def subscribe(self, *, mode: str = "flexible", interval: Literal["month", "year"] = "month", **params: Any) -> str:
+        wanted: Any = {
+            "customer": self.customer,
+            "items": [{"price": self.prices[interval]}],
+            "billing_mode": {"type": mode},
+        }
+        return self.stripe.v1.subscriptions.create(wanted | params).id
+
+    @property
+    def pausing(self) -> Pausing:
+        return Pausing(lambda: _Watched(self), self.table, self.timezone, lambda: self.now, lambda _seconds: None)
+
+    def go_to(self, moment: float) -> None:
+        self.now = int(moment)
+        self.simulator.admin("POST", "clock", {"now": self.now})
+
+    def tick(self, subscription: str | None = None) -> list[PauseRecord | None]:
+        return [self.pausing.follow(each) for each in self.table.due(now=self.now) if subscription in {None, each}]
+
+    def pass_time(self, until: float) -> None:
+        """Let time pass with the ticks that have something to do, without the daily looks at what only waits."""
+        while self.now < until:
+            soon = self.now + 300
+            self.go_to(min([until, *(max(self._next_moment(each), soon) for each in self.table.open_pauses())]))
+            self.tick()
+
+    def _next_moment(self, record: PauseRecord) -> int:
+        ahead = [moment + 60 for moment in (record.begins, record.resumes) if moment + 60 > self.now]
+        is_quiet = record.state.is_settled and ahead
+        return min(ahead) if is_quiet else record.retry_at or 0
+
+    def pause(self, subscription: str, on: date, begin: Begin = Begin.PERIOD_END, **options: Any) -> PauseResult:
+        request = PauseRequest(on, begin, options.pop("reason", None), options.pop("override", False))
+        given: Any = {"customer": self.customer, "actor": CUSTOMER, "policy": self.policy} | options
+        return self.pausing.pause(subscription, request, **given)
+
+    def resume(self, subscription: str) -> PauseResult:
+        return self.pausing.resume(subscription, customer=self.customer, actor=CUSTOMER)
+
+    def undo(self, subscription: str) -> PauseResult:
+        return self.pausing.undo(subscription, customer=self.customer, actor=CUSTOMER)
+
+    def release(self, subscription: str) -> PauseResult:
+        return self.pausing.release(subscription, customer=self.customer, actor=CUSTOMER)
+
+    def read(self, subscription: str) -> dict[str, Any]:
+        return self.stripe.v1.subscriptions.retrieve(subscription).to_dict()
+
+    def record(self, subscription: str) -> PauseRecord:
+        found = self.table.get(subscription)
+        assert found
+        return found
+
+    def actions(self, subscription: str) -> list[str]:
+        return [entry.action.value for entry in self.table.history(subscription)]
+
+    def history(self, subscription: str) -> list[HistoryEntry]:
+        return self.table.history(subscription)
+
+    def period_end(self, subscription: str) -> int:
+        return max(int(item["current_period_end"]) for item in self.read(subscription)["items"]["data"])
+
+    def charges(self, subscription: str) -> list[int]:
+        """When the invoices that were paid, or wait to be, were made; oldest first. Void ones cost nothing."""
+        listed = self.stripe.v1.invoices.list({"subscription": subscription, "limit": 100}).data
+        return sorted(one.created for one in listed if one.status not in {"void", "draft"} and one.amount_due > 0)
+
+    def day(self, days: float) -> date:
+        return (datetime.fromtimestamp(self.now, self.timezone) + timedelta(days=days)).date()
+
+
+class _Watched(StripePauses):
+    """Counts the requests to Stripe, and dies before or after one of them if the world says so."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.stripe)
+        self._world = world
+
+    def _send(self, method: str, path: str, key: str | None = None, /, **params: Any) -> Any:
+        world = self._world
+        world.requests.append(f"{method} {path}")
+        if world.crash_at is None:
+            return super()._send(method, path, key, **params)
+        world.crash_at -= 2
+        if world.crash_at == -2:
+            world.crash_at = None
+            raise Crashed
+        answer = super()._send(method, path, key, **params)
+        if world.crash_at == -1:
+            world.crash_at = None
+            raise Crashed
+        return answer
+
+
+def pauses_properties() -> Any:
+    return Template.load(parameters=dict.fromkeys(_NEEDED, "any")).resources("AWS::DynamoDB::Table")["Pauses"]
+
+
+__all__ = ["DAY", "OPEN", "TEAM", "Crashed", "Outcome", "World", "stripe"]
+
+
+@pytest.fixture
+def pauses(dynamodb: DynamoDb) -> Iterator[PauseTable]:
+    client = dynamodb.client()
+    name = "Pauses-test"
+    create_table(client, name, pauses_properties())
+    yield PauseTable(client, name)
+    client.delete_table(TableName=name)
+
+
+@pytest.fixture
+def world(server: Server, pauses: PauseTable) -> Iterator[World]:
+    with server.simulator() as simulator:
+        yield World(simulator, pauses)
