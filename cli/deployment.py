@@ -3,12 +3,13 @@
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import boto3
@@ -17,15 +18,16 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ValidationError
 from stripe import StripeClient
 
+from cli.setup.stored_secret import StoredSecret
 from shared.access import AccessPolicy
-from shared.aws import isolate_environment
+from shared.aws import AWS_CONFIG, isolate_environment
 from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.link_token import LinkTokens
 from shared.mirror.dead_letters import DeadLetterReader
 from shared.mirror.rule import Mirror
 from shared.mirror.table import DryRunTable, MirrorTable
 from shared.return_url import origin_of
-from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
+from shared.secret_store import LinkSecrets, SecretStore, SigningSecrets, StripeSecret
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, stripe_client
 from shared.stripe.subscription_read import SubscriptionRead
 
@@ -40,10 +42,25 @@ _LOCAL_AWS_SETTINGS = frozenset(
 DEFAULTS = {"EventClockUncertaintySeconds": "10", "EndedRetentionDays": "400"}
 
 
+# boto3's default session is not made for several threads; its clients are.
+_CREATING = threading.Lock()
+
+
+def aws_client(service: str) -> Any:
+    """Return a client with the credentials of the environment, whichever thread asks; it gives up within seconds."""
+    with _CREATING:
+        return boto3.client(service, config=AWS_CONFIG)
+
+
+def is_api_key(text: str) -> bool:
+    """Whether this has the form of a secret or restricted key."""
+    return _API_KEY.fullmatch(text) is not None
+
+
 def operator_key() -> str | None:
     """Return the Stripe key in the environment, if there is one. Raises `InvalidRequest` for anything else."""
     key = os.environ.get(KEY_VARIABLE) or None
-    if key and not _API_KEY.fullmatch(key):
+    if key and not is_api_key(key):
         raise InvalidRequest(
             "bad_operator_key", f"{KEY_VARIABLE} must be a secret or restricted key, such as rk_live_..."
         )
@@ -107,7 +124,7 @@ class Deployment:
         The environment's `PORTAL_STRIPE_API_KEY` is the operator's key. No local stack gets it.
         """
         try:
-            (stack,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+            (stack,) = aws_client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
             raise InvalidRequest(
                 "no_stack", f"Cannot read the stack {name}: {error.response['Error']['Message']}"
@@ -146,14 +163,19 @@ class Deployment:
         return cls(found.outputs, found.stripe_api_base, found.clock, found.parameters)
 
     @property
+    def is_local(self) -> bool:
+        """Whether `make dev` runs it."""
+        return self.clock is not None
+
+    @property
     def api_url(self) -> str:
         """The API's address, without a trailing slash."""
-        return self._output("ApiUrl").rstrip("/")
+        return self.output("ApiUrl").rstrip("/")
 
     @property
     def mirror(self) -> MirrorTable:
         """The table of subscriptions."""
-        return MirrorTable(boto3.client("dynamodb"), self._output("TableName"))
+        return MirrorTable(aws_client("dynamodb"), self.output("TableName"))
 
     @property
     def uncertainty(self) -> timedelta:
@@ -185,12 +207,12 @@ class Deployment:
     @property
     def dead_letter_queue(self) -> DeadLetterReader:
         """The genuine events that the webhook could not read."""
-        return DeadLetterReader(boto3.client("sqs"), self._output("DeadLetterQueueUrl"))
+        return DeadLetterReader(aws_client("sqs"), self.output("DeadLetterQueueUrl"))
 
     @property
     def unsettled_queue(self) -> DeadLetterReader:
         """The events that the settle queue gave up after its last try."""
-        return DeadLetterReader(boto3.client("sqs"), self._output("SettleDeadLetterQueueUrl"))
+        return DeadLetterReader(aws_client("sqs"), self.output("SettleDeadLetterQueueUrl"))
 
     @property
     def livemode(self) -> bool:
@@ -221,15 +243,13 @@ class Deployment:
     @property
     def link_tokens(self) -> LinkTokens:
         """Mints links with the deployment's link secrets; Stripe's secret is not read for it."""
-        store = SecretStore(
-            "LinkSecretsArn", self._output("LinkSecretsArn"), LinkSecrets, boto3.client("secretsmanager")
-        )
+        store = SecretStore("LinkSecretsArn", self.output("LinkSecretsArn"), LinkSecrets, aws_client("secretsmanager"))
         return LinkTokens(store.get().valid_at(self.ticking_clock()()))
 
     @property
     def email_sender(self) -> str:
         """The sender of mails to customers: an address, or `Name <address>`."""
-        return self._output("PortalEmailSender")
+        return self.output("PortalEmailSender")
 
     @property
     def stripe(self) -> StripeClient:
@@ -255,11 +275,32 @@ class Deployment:
             )
         return stripe_client(self.operator_key, self.stripe_api_base, PATIENT_TIMEOUT_SECONDS)
 
+    def stripe_with(self, key: str, timeout: float = PATIENT_TIMEOUT_SECONDS) -> StripeClient:
+        """Return a Stripe client with a key; `timeout` is in seconds, for one attempt."""
+        return stripe_client(key, self.stripe_api_base, timeout)
+
+    @property
+    def stored_key(self) -> StoredSecret[StripeSecret]:
+        """The secret with the functions' Stripe key, for the commands that write it."""
+        return StoredSecret("SecretArn", self.output("SecretArn"), StripeSecret, aws_client("secretsmanager"))
+
+    @property
+    def stored_signing_secrets(self) -> StoredSecret[SigningSecrets]:
+        """The secret with the webhook's signing secrets."""
+        arn = self.output("SigningSecretsArn")
+        return StoredSecret("SigningSecretsArn", arn, SigningSecrets, aws_client("secretsmanager"))
+
+    @property
+    def stored_link_secrets(self) -> StoredSecret[LinkSecrets]:
+        """The secret with the link secrets."""
+        return StoredSecret("LinkSecretsArn", self.output("LinkSecretsArn"), LinkSecrets, aws_client("secretsmanager"))
+
     @property
     def _secrets(self) -> SecretStore[StripeSecret]:
-        return SecretStore("SecretArn", self._output("SecretArn"), StripeSecret, boto3.client("secretsmanager"))
+        return SecretStore("SecretArn", self.output("SecretArn"), StripeSecret, aws_client("secretsmanager"))
 
-    def _output(self, name: str) -> str:
+    def output(self, name: str) -> str:
+        """Return an output of the stack. Raises `OperatorError` for a stack without it."""
         if name not in self.outputs:
             raise OperatorError("no_output", f"The stack has no output {name}: is it a stack of this template?")
         return self.outputs[name]

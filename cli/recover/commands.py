@@ -155,14 +155,8 @@ def backfill(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; count what would change.")] = False,
 ) -> None:
     """Fill the mirror from the whole account, canceled subscriptions too. Safe while webhooks arrive."""
-    latest, began = filling.BackfillProgress(starting_after=starting_after), time.monotonic()
-    try:
-        with _line() as show:
-            for latest in _fill(context.obj(), starting_after, RateLimit(requests_per_second), dry_run=dry_run):
-                show(f"{backfill_line(latest)} ({latest.read / (time.monotonic() - began):,.0f}/s)")
-    except BaseException:  # Ctrl-C above all: whatever stopped it, this is where to go on
-        sys.stderr.write(_how_to_go_on(latest, dry_run=dry_run))
-        raise
+    limit = RateLimit(requests_per_second)
+    latest = fill_mirror(context.obj(), limit, starting_after=starting_after, dry_run=dry_run)
     _print(*failures(latest.failures, latest.failed), backfill_line(latest))
     if dry_run:
         _print("A dry run: nothing was written.")
@@ -227,6 +221,21 @@ def replay(
     if not apply:
         _print("A dry run: nothing was written or deleted. `portal replay --apply` does it.")
     raise typer.Exit(int(failed > 0))
+
+
+def fill_mirror(
+    deployment: "Deployment", limit: RateLimit, *, starting_after: str | None = None, dry_run: bool = False
+) -> BackfillProgress:
+    """Fill the mirror and show the progress; what stops it is raised, after where to go on was written."""
+    latest, began = filling.BackfillProgress(starting_after=starting_after), time.monotonic()
+    try:
+        with _line() as show:
+            for latest in _fill(deployment, starting_after, limit, dry_run=dry_run):
+                show(f"{backfill_line(latest)} ({latest.read / (time.monotonic() - began):,.0f}/s)")
+    except BaseException:  # Ctrl-C above all: whatever stopped it, this is where to go on
+        sys.stderr.write(_how_to_go_on(latest, dry_run=dry_run))
+        raise
+    return latest
 
 
 def _fill(

@@ -212,7 +212,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch, secret_key: str | None, operators_
         "cloudformation": SimpleNamespace(describe_stacks=lambda **_: stack),
         "secretsmanager": StripeSecretInAws(secret_key),
     }
-    monkeypatch.setattr(boto3, "client", lambda name: clients[name])
+    monkeypatch.setattr(boto3, "client", lambda name, **_: clients[name])
     return Deployment.of_stack("stripe-portal")
 
 

@@ -1,0 +1,1 @@
+"""Setting a deployment up, checking it, and rotating its secrets."""

@@ -1,0 +1,400 @@
+"""`portal connect`: what is left to do after a deployment, in one command that can be repeated at any point."""
+
+import secrets as random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from stripe import StripeClient
+
+from cli.deployment import KEY_VARIABLE, aws_client
+from cli.recover.commands import backfill_line, fill_mirror
+from cli.setup.dialog import Dialog, read_key
+from cli.setup.endpoint import (
+    API_VERSION,
+    check_test_event,
+    create_endpoint,
+    delete_endpoint,
+    endpoint_state,
+    endpoints_at,
+    has_right_events,
+    repair_endpoint,
+)
+from cli.setup.event_destination import EventDestination, create_destination, destinations_of
+from cli.setup.notifications import IdentityState, address_of, alarm_readers, identity_of, is_in_sandbox, unverified
+from cli.setup.stored_secret import Content
+from cli.setup.stripe_key import (
+    Access,
+    check_permissions,
+    check_same_account,
+    check_same_mode,
+    is_restricted,
+    missing_words,
+    mode_of,
+    shown,
+)
+from cli.terminal import ExitCode, Rate
+from shared.errors import OperatorError, PortalError, Unavailable
+from shared.stripe.gateway import StripeJson, stripe_errors
+from shared.stripe.pacing import RateLimit
+
+if TYPE_CHECKING:
+    from cli.deployment import Deployment
+    from cli.setup.stored_secret import StoredSecret
+    from shared.secret_store import LinkSecrets
+
+app = typer.Typer()
+
+# How long an old signing secret counts after another one took its place.
+OVERLAP = timedelta(hours=24)
+# Bytes of a new link secret, which base64 makes 43 characters of, as the template does.
+_LINK_SECRET_BYTES = 32
+
+_KEY, _WEBHOOK, _BRIDGE, _LINKS = "Stripe key", "webhook endpoint", "event destination", "link secrets"
+_PORTAL, _LOGIN, _MAIL, _ALARMS, _MIRROR = "portal settings", "login page", "mail (SES)", "alarms", "mirror"
+
+
+def portal_settings_url(key: str) -> str:
+    """Return where the Dashboard saves the portal's settings, as Stripe's refusal of a session names it."""
+    return f"https://dashboard.stripe.com/{'' if mode_of(key) == 'live' else 'test/'}settings/billing/portal"
+
+
+def new_link_secret() -> str:
+    """Return 43 random characters."""
+    return random.token_urlsafe(_LINK_SECRET_BYTES)
+
+
+def default_configuration(client: StripeClient) -> StripeJson | None:
+    """Read the account's default portal configuration, if its settings were ever saved."""
+    with stripe_errors():
+        found = client.v1.billing_portal.configurations.list({"is_default": True, "limit": 1}).data
+    raw: StripeJson | None = found[0].to_dict(for_json=True) if found else None
+    return raw
+
+
+def is_filled(content: Content) -> bool:
+    """Whether the key's secret has a key."""
+    return bool(content.get("stripe_api_key"))
+
+
+@dataclass
+class Connection:
+    """The steps, in their order. Each looks first at what is there, so that all of them can be repeated."""
+
+    deployment: "Deployment"
+    dialog: Dialog
+    key_file: str | None = None
+    eventbridge: bool = False
+    _operator: StripeClient | None = field(default=None, repr=False)
+
+    def run(self, limit: RateLimit | None) -> None:
+        """Do what is left to do. Without `limit` the mirror is not filled."""
+        self.key()
+        steps = (
+            (_BRIDGE, self.destination) if self.uses_eventbridge else (_WEBHOOK, self.endpoint),
+            (_LINKS, self.link_secrets),
+            (_PORTAL, self.portal_settings),
+            (_MAIL, self.senders),
+            (_ALARMS, self.alarms),
+        )
+        for what, step in steps:
+            with self._failures(what):
+                step()
+        if limit is None:
+            self.dialog.note(_MIRROR, "not filled, as you asked: `portal backfill` does it")
+        else:
+            with self._failures(_MIRROR):
+                done = fill_mirror(self.deployment, limit)
+                report = self.dialog.to_do if done.failed else self.dialog.done
+                report(_MIRROR, backfill_line(done))
+
+    @contextmanager
+    def _failures(self, what: str) -> Iterator[None]:
+        """Say what a step could not do; the next ones do not depend on it."""
+        try:
+            yield
+        except PortalError as error:
+            self.dialog.to_do(what, error.message)
+        except (ClientError, BotoCoreError) as error:
+            self.dialog.to_do(what, f"AWS: {error}")
+
+    # ------------------------------------------------------------ the key
+
+    def key(self) -> None:
+        """Store the functions' key once it has shown what it is. Raises `PortalError` for a key that does not do."""
+        store = self.deployment.stored_key
+        stored = store.parsed().api_key if is_filled(store.content()) else None
+        if stored is not None and self.key_file is None:
+            self.check_key(stored)
+            self.dialog.ok(
+                _KEY, f"{shown(stored)} of {mode_of(stored)} mode is stored; `portal rotate key` replaces it"
+            )
+            return
+        key = read_key(self.key_file, "Stripe restricted key for the functions")
+        if stored is not None:
+            check_same_mode(key, stored)
+        self.check_key(key)
+        store.update(lambda content: {**content, "stripe_api_key": key})
+        words = f"{shown(key)} of {mode_of(key)} mode"
+        report = self.dialog.ok if key == stored else self.dialog.done
+        report(_KEY, f"{words} is stored; the functions use it within five minutes")
+
+    def check_key(self, key: str) -> None:
+        """Raise `PortalError` for a key that Stripe does not take, lacks a permission, or is of another account."""
+        client = self.deployment.stripe_with(key)
+        found = list(check_permissions(client, self.deployment.parameters))
+        missing = [each for each in found if each.access is Access.MISSING]
+        needed = [each for each in missing if each.probe.is_needed(self.deployment.parameters)]
+        if needed:
+            raise OperatorError(
+                "stripe_key_lacks_permission",
+                f"The key {shown(key)} lacks permissions. Edit it in the Dashboard (Developers > API keys), add "
+                f"{missing_words(needed)}, then run this command again",
+            )
+        if unknown := [each for each in found if each.access is Access.UNKNOWN]:
+            raise Unavailable("stripe_unavailable", f"Stripe did not answer ({unknown[0].reason}): try again")
+        check_same_account(client, key, self.deployment.mirror)
+        for each in missing:
+            self.dialog.note(_KEY, f"without {each.probe.name}, {each.probe.without}")
+        if not is_restricted(key):
+            self.dialog.note(_KEY, "this is a secret key, which may do everything: a restricted key is safer")
+
+    def operator(self) -> StripeClient:
+        """The client for what the functions' key does not have to be allowed: with the operator's, if given."""
+        return self._operator or self.deployment.operator_stripe
+
+    def _writing(self, permission: str, write: Any) -> Any:
+        """Call `write` with the operator's client; where the key may not, ask for one that may, and do not store it."""
+        try:
+            return write(self.operator())
+        except OperatorError as error:
+            if error.code != "stripe_key_lacks_permission":
+                raise
+            if not self.dialog.is_interactive:
+                raise OperatorError(
+                    "no_write_permission",
+                    f"The key may not do this: set {KEY_VARIABLE} to a key with {permission}, and run again",
+                ) from error
+        self.dialog.note(_KEY, f"the next step needs a key with {permission}; it is used once, and not stored")
+        key = read_key(None, f"Stripe key with {permission}")
+        check_same_mode(key, self.deployment.stored_key.parsed().api_key)
+        self._operator = self.deployment.stripe_with(key)
+        return write(self._operator)
+
+    # ------------------------------------------------------------ events
+
+    @property
+    def uses_eventbridge(self) -> bool:
+        """Whether events are to come by Amazon EventBridge."""
+        return self.eventbridge or bool(self.deployment.parameters.get("StripeEventSource"))
+
+    def endpoint(self) -> None:
+        """Have one webhook endpoint with our events, whose secret is stored."""
+        self._writing("Webhook Endpoints: write", self._endpoint)
+        self._test_event()
+
+    def _endpoint(self, client: StripeClient) -> None:
+        url, store = self.deployment.output("WebhookUrl"), self.deployment.stored_signing_secrets
+        now = self.deployment.ticking_clock()()
+        state = endpoint_state(endpoints_at(client, url), store.parsed())
+        for orphan in state.orphans:
+            delete_endpoint(client, orphan["id"])
+            self.dialog.done(
+                _WEBHOOK, f"deleted {orphan['id']}, which an interrupted run had created before its secret was stored"
+            )
+        if state.current is not None:
+            self._keep(client, state.current)
+        elif not state.unknown:
+            self._create(client)
+        else:
+            self._replace(client, state.unknown, has_secret=state.has_secret)
+        for each in state.replaced:
+            self.dialog.note(_WEBHOOK, f"{each['id']} was replaced: `portal rotate webhook --finish` removes it")
+        if any(each.until <= now for each in store.parsed().previous):
+            self.dialog.note(_WEBHOOK, "a previous signing secret has ended")
+
+    def _keep(self, client: StripeClient, endpoint: StripeJson) -> None:
+        if done := repair_endpoint(client, endpoint):
+            self.dialog.done(_WEBHOOK, f"{endpoint['id']}: {'; '.join(done)}")
+        else:
+            self.dialog.ok(_WEBHOOK, f"{endpoint['id']} is enabled, and sends what the mirror needs")
+        if not has_right_events(endpoint):
+            self.dialog.note(_WEBHOOK, f"{endpoint['id']} also sends events that the webhook ignores")
+        if (version := endpoint.get("api_version")) != API_VERSION:
+            self.dialog.note(
+                _WEBHOOK,
+                f"its API version is {version or 'the account default'}, which can be read; Stripe cannot change it: "
+                f"`portal rotate webhook` creates an endpoint with {API_VERSION}",
+            )
+
+    def _create(self, client: StripeClient) -> None:
+        now = self.deployment.ticking_clock()()
+        url, store = self.deployment.output("WebhookUrl"), self.deployment.stored_signing_secrets
+        old_until = now + OVERLAP.total_seconds()
+        made = create_endpoint(client, url, store, now=now, old_until=old_until)
+        self.dialog.done(_WEBHOOK, f"created {made['id']} (API {API_VERSION}), and stored its signing secret")
+
+    def _replace(self, client: StripeClient, unknown: Sequence[StripeJson], *, has_secret: bool) -> None:
+        names = ", ".join(each["id"] for each in unknown)
+        if has_secret and len(unknown) > 1:
+            self.dialog.to_do(
+                _WEBHOOK,
+                f"{names} have the deployment's address, and it is not known whose signing secret is stored: delete "
+                "those that are not needed (Dashboard: Webhooks)",
+            )
+            return
+        question = (
+            f"{names} was made by hand, and its signing secret is not stored. Create an endpoint in its place, and "
+            f"delete {names}?"
+        )
+        if not self.dialog.agrees(question):
+            self.dialog.to_do(
+                _WEBHOOK,
+                f"put the signing secret of {names} (Dashboard: Webhooks) into webhook_signing_secrets of "
+                "SigningSecretsArn, or run this command again and let it replace the endpoint",
+            )
+            return
+        self._create(client)
+        for each in unknown:
+            delete_endpoint(client, each["id"])
+            self.dialog.done(_WEBHOOK, f"deleted {each['id']}")
+
+    def _test_event(self) -> None:
+        """Send a signed event through the real API."""
+        found = self.deployment.stored_signing_secrets.parsed().webhook_signing_secrets
+        if not found:
+            return
+        secret = found[0].get_secret_value()
+        now, url = self.deployment.ticking_clock()(), self.deployment.output("WebhookUrl")
+        check_test_event(url, secret, now=now, livemode=self.deployment.livemode)
+        self.dialog.ok(_WEBHOOK, "the API accepts a signed test event")
+
+    def destination(self) -> None:
+        """Have one event destination for this AWS account and region, and say with which parameter to deploy."""
+        found: EventDestination = self._writing("Event Destinations: write", self._destination)
+        deployed = self.deployment.parameters.get("StripeEventSource") or ""
+        if deployed == found.source:
+            report = self.dialog.ok if found.is_active else self.dialog.to_do
+            report(_BRIDGE, f"{found.id} is {found.status}; the partner event source is {found.source_status}")
+        else:
+            self.dialog.to_do(
+                _BRIDGE,
+                f"within seven days, run `sam deploy --parameter-overrides StripeEventSource={found.source}`: it "
+                "accepts the partner event source",
+            )
+
+    def _destination(self, client: StripeClient) -> EventDestination:
+        account = aws_client("sts").get_caller_identity()["Account"]
+        region = aws_client("events").meta.region_name
+        existing = destinations_of(client, account, region)
+        if existing:
+            self.dialog.ok(_BRIDGE, f"{existing[0].id} delivers to AWS account {account} in {region}")
+            return existing[0]
+        made = create_destination(client, account, region)
+        self.dialog.done(_BRIDGE, f"created {made.id} for AWS account {account} in {region}")
+        return made
+
+    # ------------------------------------------------------------ the rest
+
+    def link_secrets(self) -> None:
+        """Have a link secret; one that is there is never touched."""
+        store: StoredSecret[LinkSecrets] = self.deployment.stored_link_secrets
+        if store.content():
+            count = len(store.parsed().secrets)
+            self.dialog.ok(_LINKS, f"{count} stored" if count > 1 else "one is stored")
+            return
+        store.update(lambda content: content or {"1": new_link_secret()})
+        self.dialog.done(_LINKS, "generated the first one")
+
+    def portal_settings(self) -> None:
+        """Check the default configuration, which only the Dashboard can make, and turn on its login page."""
+        found = default_configuration(self.deployment.stripe)
+        url = portal_settings_url(self.deployment.stored_key.parsed().api_key)
+        if found is None and self.dialog.waited_for(f"Save the portal's settings once at {url}. Have you?"):
+            found = default_configuration(self.deployment.stripe)
+        if found is None:
+            self.dialog.to_do(
+                _PORTAL,
+                f"open {url}, press Save, and run this command again: without saved settings Stripe refuses every "
+                "portal session, and its API cannot save them",
+            )
+            return
+        self.dialog.ok(_PORTAL, f"the default configuration is {found['id']}")
+        if (found.get("login_page") or {}).get("enabled"):
+            self.dialog.ok(_LOGIN, "is on")
+        elif self.dialog.agrees("Turn on the login page, where customers without a link get a code by e-mail?"):
+            self._writing("Customer portal: write", lambda client: _turn_on_login_page(client, found["id"]))
+            self.dialog.done(_LOGIN, "turned on")
+        else:
+            self.dialog.to_do(
+                _LOGIN, f"is off: visitors without a link get an error. Turn it on with --yes, or at {url}"
+            )
+
+    def senders(self) -> None:
+        """Check the senders' identities in SES, and ask SES to verify those that it does not know."""
+        ses, parameters = aws_client("sesv2"), self.deployment.parameters
+        names = {address_of(parameters[each]) for each in ("AuditEmailFrom", "PortalEmailFrom") if parameters.get(each)}
+        for address in sorted(names):
+            found = identity_of(ses, address)
+            if found.state is IdentityState.VERIFIED:
+                self.dialog.ok(_MAIL, f"{address} is verified")
+            elif found.state is IdentityState.ABSENT and self.dialog.agrees(f"Ask SES to verify {address} by a mail?"):
+                ses.create_email_identity(EmailIdentity=address)
+                self.dialog.to_do(_MAIL, f"follow the link in the mail that SES has sent to {address}")
+            elif found.state is IdentityState.PENDING:
+                self.dialog.to_do(
+                    _MAIL, f"{address} is not verified yet: follow the link in SES's mail, or set the DNS records"
+                )
+            else:
+                self.dialog.to_do(_MAIL, f"verify {address} or its domain in SES (console: SES > Identities)")
+        if self.deployment.is_local or not is_in_sandbox(ses):
+            return
+        readers = [identity_of(ses, each) for each in parameters.get("AuditEmailTo", "").split(",") if each]
+        for each in unverified(readers):
+            self.dialog.to_do(_MAIL, f"SES is in its sandbox and {each.address} is not verified: it gets no audit")
+        self.dialog.note(_MAIL, "SES is in its sandbox: request production access before you mail links to customers")
+
+    def alarms(self) -> None:
+        """Check that somebody is told of alarms."""
+        if "AlarmTopicArn" not in self.deployment.outputs:
+            self.dialog.note(_ALARMS, "the stack has none (Alarms=false)")
+            return
+        readers = alarm_readers(aws_client("sns"), self.deployment.output("AlarmTopicArn"))
+        for each in readers.pending:
+            self.dialog.to_do(_ALARMS, f"{each} has to follow the link in the mail of SNS, else nobody is told")
+        if readers.confirmed:
+            self.dialog.ok(_ALARMS, f"{', '.join(readers.confirmed)} is told")
+        elif not readers.pending:
+            self.dialog.to_do(_ALARMS, "nobody is subscribed to the topic: deploy with AlarmEmail")
+
+
+def _turn_on_login_page(client: StripeClient, configuration: str) -> None:
+    with stripe_errors():
+        client.v1.billing_portal.configurations.update(configuration, {"login_page": {"enabled": True}})
+
+
+@app.command()
+def connect(  # noqa: PLR0913 - each an option of the command
+    context: typer.Context,
+    *,
+    stripe_key_file: Annotated[
+        str | None, typer.Option(help="File with the functions' Stripe key, - for standard input, instead of asking.")
+    ] = None,
+    eventbridge: Annotated[
+        bool, typer.Option("--eventbridge", help="Receive events through Amazon EventBridge instead of a webhook.")
+    ] = False,
+    backfill: Annotated[bool, typer.Option("--backfill/--no-backfill", help="Fill the mirror.")] = True,
+    yes: Annotated[bool, typer.Option("--yes", help="Change what has to be changed without asking.")] = False,
+    requests_per_second: Rate = 5,
+) -> None:
+    """Connect a deployment with Stripe: key, webhook, portal settings, mail, alarms, mirror. Can be repeated."""
+    dialog = Dialog(yes=yes)
+    connection = Connection(context.obj(), dialog, stripe_key_file, eventbridge)
+    connection.run(RateLimit(requests_per_second) if backfill else None)
+    if dialog.left:
+        raise typer.Exit(ExitCode.FOUND)
+    dialog.ok("connected", "`portal doctor` checks all of it, whenever you like")

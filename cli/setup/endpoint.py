@@ -1,0 +1,235 @@
+"""The deployment's webhook endpoint at Stripe: one, with its signing secret stored, whatever was interrupted.
+
+Stripe's API shows a signing secret once, in the response that creates the endpoint
+(docs.stripe.com/api/webhook_endpoints): a command that is killed before it has stored the secret leaves an endpoint
+whose events nobody can verify. The id of the endpoint is therefore stored with its secret, in one write. An endpoint of
+our making that is not stored is deleted, and another one is created. No other program receives at the deployment's
+address, so every endpoint there is the deployment's.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import requests
+import stripe
+from stripe import StripeClient, WebhookSignature
+
+from cli.setup.stored_secret import Content, StoredSecret
+from shared.audit.checks.mirror import NEEDED
+from shared.errors import OperatorError, Unavailable
+from shared.secret_store import SigningSecrets
+from shared.stripe.gateway import StripeJson, refused_request, stripe_errors
+
+# The mirror needs the first five; the others announce changes that it holds too.
+EVENTS = (
+    *NEEDED,
+    *(
+        f"customer.subscription.{each}"
+        for each in ("pending_update_applied", "pending_update_expired", "trial_will_end")
+    ),
+)
+API_VERSION = stripe.api_version
+MADE_BY = ("made_by", "stripe-portal-bundle")
+_MOST = 100
+# No event of Stripe's has this type: the webhook verifies it, and ignores it.
+TEST_EVENT_TYPE = "portal.connection_test"
+_TEST_SECONDS = 10
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """As `stripe_errors`, and with an `OperatorError` for what Stripe refuses."""
+    with stripe_errors():
+        try:
+            yield
+        except stripe.InvalidRequestError as error:
+            raise refused_request(error) from error
+
+
+def endpoints_at(client: StripeClient, url: str) -> list[StripeJson]:
+    """Return the account's webhook endpoints with this address, the newest first."""
+    with refusals():
+        listed = client.v1.webhook_endpoints.list({"limit": _MOST})
+        every: list[StripeJson] = [each.to_dict(for_json=True) for each in listed.auto_paging_iter()]
+    return sorted((each for each in every if each["url"] == url), key=lambda each: int(each["created"]), reverse=True)
+
+
+def is_ours(endpoint: StripeJson) -> bool:
+    """Whether one of our commands made the endpoint."""
+    name, value = MADE_BY
+    return bool((endpoint.get("metadata") or {}).get(name) == value)
+
+
+def missing_events(endpoint: StripeJson) -> list[str]:
+    """Return the types of events that the endpoint should be sent, and is not."""
+    enabled = endpoint.get("enabled_events") or ()
+    return [] if "*" in enabled else [each for each in EVENTS if each not in enabled]
+
+
+def has_right_events(endpoint: StripeJson) -> bool:
+    """Whether the endpoint is sent nothing but our events."""
+    return not set(endpoint.get("enabled_events") or ()) - set(EVENTS)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointState:
+    """What there is: at Stripe, and in the secret.
+
+    `current`: the endpoint that signs with the first stored secret, as far as is known. `orphans`: endpoints of our
+    making whose secret was never stored. `replaced`: those that sign with a previous secret. `unknown`: made by hand,
+    while their secret is not stored, or cannot be told from another's.
+    """
+
+    current: StripeJson | None
+    orphans: tuple[StripeJson, ...]
+    replaced: tuple[StripeJson, ...]
+    unknown: tuple[StripeJson, ...]
+    has_secret: bool
+
+
+def endpoint_state(endpoints: Sequence[StripeJson], stored: SigningSecrets) -> EndpointState:
+    """Compare the endpoints at the deployment's address, the newest first, with the secret."""
+    replaced_ids = {each.endpoint for each in stored.previous if each.endpoint}
+    has_secret = bool(stored.webhook_signing_secrets)
+    others = [each for each in endpoints if each["id"] not in {stored.endpoint, *replaced_ids}]
+    current = next((each for each in endpoints if has_secret and each["id"] == stored.endpoint), None)
+    # A secret that was stored by hand does not say whose it is. With one endpoint there is no doubt.
+    if stored.endpoint is None and len(stored.webhook_signing_secrets) == 1:
+        candidates = [each for each in others if not is_ours(each)] or others
+        current = candidates[0] if len(candidates) == 1 else None
+    others = [each for each in others if each is not current]
+    by_hand = [each for each in others if not is_ours(each)]
+    return EndpointState(
+        current,
+        tuple(each for each in others if is_ours(each)),
+        tuple(each for each in endpoints if each["id"] in replaced_ids),
+        tuple(by_hand),
+        has_secret,
+    )
+
+
+def create_endpoint(
+    client: StripeClient, url: str, secret: StoredSecret[SigningSecrets], *, now: float, old_until: float
+) -> StripeJson:
+    """Create an endpoint with exactly our events, and store its secret first; the old ones count until `old_until`.
+
+    If the secret cannot be stored, the endpoint is deleted again. Whatever is killed in between leaves an endpoint that
+    `delete_orphans` finds.
+    """
+    name, value = MADE_BY
+    params: Any = {
+        "url": url,
+        "enabled_events": list(EVENTS),
+        "api_version": API_VERSION,
+        "description": "Mirror of subscriptions",
+        "metadata": {name: value},
+    }
+    with refusals():
+        made = client.v1.webhook_endpoints.create(params)
+    endpoint: StripeJson = made.to_dict(for_json=True)
+    try:
+        secret.update(lambda content: replaced(content, str(made.secret), endpoint["id"], now=now, until=old_until))
+    except BaseException:
+        with suppress(stripe.StripeError):
+            client.v1.webhook_endpoints.delete(endpoint["id"])
+        raise
+    return {each: endpoint[each] for each in endpoint if each != "secret"}
+
+
+def replaced(content: Content, new: str, endpoint: str, *, now: float, until: float) -> Content:
+    """Return the secret's JSON with a new signing secret first, and the old ones in `previous`.
+
+    Previous ones that have ended are left out; none lives longer than it was going to.
+    """
+    old = content.get("webhook_signing_secrets") or []
+    ended = [each for each in content.get("previous") or [] if each["until"] > now and each["secret"] != new]
+    moved = [
+        {"secret": each, "until": int(until)} | ({"endpoint": content["endpoint"]} if _signs(content, place) else {})
+        for place, each in enumerate(old)
+        if each != new
+    ]
+    return {**content, "webhook_signing_secrets": [new], "endpoint": endpoint, "previous": [*moved, *ended]}
+
+
+def _signs(content: Content, place: int) -> bool:
+    """Whether it is the stored endpoint that signs with the secret in this place."""
+    return place == 0 and bool(content.get("endpoint"))
+
+
+def without_ended(content: Content, *, now: float, everything: bool = False) -> Content:
+    """Return the secret's JSON without the previous secrets that have ended, or without any."""
+    kept = [each for each in content.get("previous") or [] if not everything and each["until"] > now]
+    return {**content, "previous": kept}
+
+
+def delete_endpoint(client: StripeClient, endpoint_id: str) -> None:
+    """Delete an endpoint, which may be gone already."""
+    with stripe_errors(), suppress(stripe.InvalidRequestError):
+        client.v1.webhook_endpoints.delete(endpoint_id)
+
+
+def disable_endpoint(client: StripeClient, endpoint_id: str) -> None:
+    """Have Stripe send nothing to an endpoint any more."""
+    with refusals():
+        client.v1.webhook_endpoints.update(endpoint_id, {"disabled": True})
+
+
+def repair_endpoint(client: StripeClient, endpoint: StripeJson) -> list[str]:
+    """Enable an endpoint, and add the types of events that it lacks; return what was done, in words.
+
+    Its API version cannot be changed (stripe-python, `WebhookEndpointUpdateParams`).
+    """
+    params: Any = {}
+    done = []
+    if missing := missing_events(endpoint):
+        params["enabled_events"] = [*endpoint["enabled_events"], *missing]
+        done.append(f"added {', '.join(missing)}")
+    if endpoint.get("status") == "disabled":
+        params["disabled"] = False
+        done.append("enabled it")
+    if params:
+        with refusals():
+            client.v1.webhook_endpoints.update(endpoint["id"], params)
+    return done
+
+
+def has_undelivered(client: StripeClient, since: float) -> bool:
+    """Whether an event about subscriptions since then (Unix seconds) still waits for some endpoint of the account."""
+    params: Any = {"delivery_success": False, "limit": 1, "created": {"gte": int(since)}, "types": list(EVENTS)}
+    with refusals():
+        found = client.raw_request("get", "/v1/events", **params).data
+    return bool(found["data"])
+
+
+def send_test_event(url: str, secret: str, *, now: float, livemode: bool) -> int:
+    """Send the webhook a signed event that it verifies and ignores; return the status of its response.
+
+    Raises `Unavailable` when nothing responds.
+    """
+    event = {
+        "id": "evt_portalconnectiontest",
+        "object": "event",
+        "type": TEST_EVENT_TYPE,
+        "created": int(now),
+        "livemode": livemode,
+        "data": {"object": {}},
+    }
+    body = json.dumps(event)
+    header = str(WebhookSignature.generate_signature_header(body, secret, int(now)))
+    headers = {"Content-Type": "application/json", "Stripe-Signature": header}
+    try:
+        response = requests.post(url, body.encode(), headers=headers, timeout=_TEST_SECONDS, allow_redirects=False)
+    except requests.RequestException as error:
+        raise Unavailable("webhook_unreachable", f"{url} does not respond ({type(error).__name__})") from error
+    return response.status_code
+
+
+def check_test_event(url: str, secret: str, *, now: float, livemode: bool) -> None:
+    """Raise `OperatorError` unless the webhook accepts an event that is signed with the secret."""
+    status = send_test_event(url, secret, now=now, livemode=livemode)
+    if status != HTTPStatus.OK:
+        raise OperatorError("test_event_refused", f"The webhook answered {status} to a signed test event")

@@ -1,0 +1,215 @@
+"""What the deployment's Stripe key has to be allowed to do, found out by asking Stripe, and whose account it opens."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+
+import stripe
+from stripe import StripeClient
+
+from cli.deployment import is_live
+from shared.errors import InvalidRequest
+from shared.mirror.table import MirrorTable
+from shared.stripe.gateway import stripe_errors
+
+# Of an object that nobody has: Stripe's ids have letters and digits only behind the first underscore.
+_NOBODY = "portal_bundle_probe"
+# So many subscriptions of the mirror are looked for in the account of a key.
+_SAMPLE = 5
+_UNRESTRICTED = "sk_"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A permission in the words of Stripe's Dashboard, who needs it, and a request that shows whether a key has it.
+
+    A probe of writing changes an object that does not exist: Stripe refuses it with 403 without the permission, and
+    for the missing object with it. No source says that Stripe looks at the permission first; were it the other way
+    round, a missing permission would be reported as present, and the function's log would name it later. `parameter`
+    is the stack's parameter without which the permission is not needed, with its value then; `without` says what is
+    missing without it, where the deployment works all the same.
+    """
+
+    permission: str
+    writes: bool
+    path: str
+    functions: tuple[str, ...]
+    params: tuple[tuple[str, str], ...] = ()
+    parameter: tuple[str, str] | None = None
+    without: str = ""
+
+    @property
+    def name(self) -> str:
+        """The permission as the docs show it: `Customers: write`."""
+        return f"{self.permission}: {'write' if self.writes else 'read'}"
+
+    def is_needed(self, parameters: Mapping[str, str]) -> bool:
+        """Whether a deployment with these parameters does not work without it."""
+        if self.without:
+            return False
+        return self.parameter is None or parameters.get(self.parameter[0], self.parameter[1]) != self.parameter[1]
+
+    def send(self, client: StripeClient) -> None:
+        """Ask Stripe. Raises `stripe.PermissionError` without the permission."""
+        if self.writes:
+            client.raw_request("post", self.path, **dict(self.params))
+            return
+        client.raw_request("get", self.path, **dict(self.params))
+
+
+_ONE = (("limit", "1"),)
+_AUDIT = ("nightly_audit",)
+
+PROBES = (
+    Probe("Subscriptions", False, "/v1/subscriptions", ("access", "create_session", "nightly_audit", "webhook"), _ONE),
+    Probe(
+        "Customer portal",
+        True,
+        "/v1/billing_portal/sessions",
+        ("create_session",),
+        (("customer", f"cus_{_NOBODY}"),),
+    ),
+    Probe("Customer portal", False, "/v1/billing_portal/configurations", _AUDIT, _ONE),
+    Probe("Customers", False, "/v1/customers", _AUDIT, _ONE),
+    Probe(
+        "Customers",
+        True,
+        f"/v1/customers/cus_{_NOBODY}",
+        ("access", "create_session"),
+        parameter=("AllowVerifiedEmail", "false"),
+    ),
+    Probe(
+        "Checkout Sessions",
+        True,
+        f"/v1/checkout/sessions/cs_{_NOBODY}/expire",
+        ("create_session",),
+        parameter=("CheckoutPrice", ""),
+    ),
+    Probe(
+        "Payment Methods",
+        False,
+        f"/v1/payment_methods/pm_{_NOBODY}",
+        _AUDIT,
+        parameter=("ReadsPaymentMethods", "false"),
+    ),
+    Probe("Coupons", False, "/v1/coupons", _AUDIT, _ONE, without='amounts after discounts read "up to"'),
+    Probe("Prices", False, "/v1/prices", _AUDIT, _ONE, without="duplicate prices are not checked"),
+    Probe("Invoices", False, "/v1/invoices", _AUDIT, _ONE, without="unpaid invoices are not checked"),
+    Probe("Events", False, "/v1/events", _AUDIT, _ONE, without="undelivered events are not checked"),
+    Probe(
+        "Webhook Endpoints", False, "/v1/webhook_endpoints", _AUDIT, _ONE, without="the webhook endpoint is not checked"
+    ),
+    Probe(
+        "Event Destinations",
+        False,
+        "/v2/core/event_destinations",
+        _AUDIT,
+        _ONE,
+        without="event destinations are not checked",
+    ),
+)
+
+
+class Access(StrEnum):
+    """What a probe has shown."""
+
+    PERMITTED = "permitted"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A probe and its result; `reason` says why it is not known."""
+
+    probe: Probe
+    access: Access
+    reason: str = ""
+
+
+def check_permissions(client: StripeClient, parameters: Mapping[str, str]) -> Iterator[Permission]:
+    """Ask Stripe for each permission that a deployment with these parameters can use. Changes nothing.
+
+    Raises `OperatorError` for a key that Stripe does not take at all.
+    """
+    for probe in PROBES:
+        if probe.parameter is None or probe.is_needed(parameters):
+            yield _ask(client, probe)
+
+
+def _ask(client: StripeClient, probe: Probe) -> Permission:
+    try:
+        probe.send(client)
+    except stripe.PermissionError:
+        return Permission(probe, Access.MISSING)
+    except stripe.AuthenticationError:
+        with stripe_errors():
+            raise
+    except stripe.InvalidRequestError:
+        # What was asked for does not exist, and the key could have it.
+        return Permission(probe, Access.PERMITTED)
+    except stripe.StripeError as error:
+        return Permission(probe, Access.UNKNOWN, type(error).__name__)
+    return Permission(probe, Access.PERMITTED)
+
+
+def is_restricted(key: str) -> bool:
+    """Whether a key has only the permissions that somebody gave it."""
+    return not key.startswith(_UNRESTRICTED)
+
+
+def shown(key: str) -> str:
+    """A key as the Dashboard shows it: its kind and its last four characters."""
+    return f"{key[:8]}...{key[-4:]}"
+
+
+def mode_of(key: str) -> str:
+    """`live` or `test`."""
+    return "live" if is_live(key) else "test"
+
+
+def check_same_mode(new: str, stored: str) -> None:
+    """Raise `InvalidRequest` where a key is of the other mode than the one that the deployment has."""
+    if is_live(new) != is_live(stored):
+        raise InvalidRequest(
+            "key_of_other_mode",
+            f"The deployment is of {mode_of(stored)} mode and this key of {mode_of(new)} mode: its mirror holds the "
+            f"subscriptions of {mode_of(stored)} mode. Deploy another stack for {mode_of(new)} mode",
+        )
+
+
+def check_same_account(client: StripeClient, key: str, mirror: MirrorTable) -> int:
+    """Raise `InvalidRequest` where the mirror's subscriptions are not those of the key's account and mode.
+
+    Looks for a few of them, and returns how many it found: 0 while the mirror is empty. A mirror of which only
+    deleted test clocks are left cannot be told from another account's.
+    """
+    sample = list(islice((each for each in mirror.all() if not each.subscription.ended), _SAMPLE))
+    if any(each.subscription.livemode not in {None, is_live(key)} for each in sample):
+        raise InvalidRequest(
+            "key_of_other_mode",
+            f"The mirror does not hold subscriptions of {mode_of(key)} mode, which this key is of",
+        )
+    found = sum(_exists(client, each.subscription.id) for each in sample)
+    if sample and not found:
+        raise InvalidRequest(
+            "key_of_other_account",
+            f"The account of this key has none of {len(sample)} subscriptions that the mirror holds: it is a key of "
+            "another account",
+        )
+    return found
+
+
+def _exists(client: StripeClient, subscription_id: str) -> bool:
+    with stripe_errors():
+        try:
+            client.v1.subscriptions.retrieve(subscription_id)
+        except stripe.InvalidRequestError:
+            return False
+    return True
+
+
+def missing_words(missing: Iterable[Permission]) -> str:
+    """List permissions with who needs them, for people."""
+    return "; ".join(f"{each.probe.name} (for {', '.join(each.probe.functions)})" for each in missing)
