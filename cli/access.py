@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from cli.terminal import ExitCode, Format, check_customer_id
+from cli.access_compare import Comparing, Form, compare_list
+from cli.terminal import ExitCode, Language, Rate, check_customer_id, literal
 from shared.access import AccessPolicy, CustomerAccess, Reason, customer_access
+from shared.access_comparison import REASONS
+from shared.errors import InvalidRequest
+from shared.i18n import ENGLISH, Message, _
 from shared.mirror.table import MirroredSubscription
+from shared.served_list import ColumnNames
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment
@@ -27,53 +31,59 @@ _COLLECTION_SETTINGS = {
     "keep_as_draft": "AccessCollectionKeepAsDraft",
     "mark_uncollectible": "AccessCollectionMarkUncollectible",
 }
-# What each reason means, and the settings that decide about it.
-_MEANINGS: dict[Reason, tuple[str, tuple[str, ...]]] = {
-    Reason.ACTIVE: ("the subscription is active", ()),
-    Reason.TRIALING: ("the subscription is in its trial", ("AccessTrialing",)),
-    Reason.CANCELING: ("the subscription is set to be canceled", ()),
-    Reason.PAST_DUE: ("a payment is overdue", ("AccessPastDueDays",)),
-    Reason.COLLECTION_PAUSED: ("collection is paused", tuple(_COLLECTION_SETTINGS.values())),
-    Reason.PAID_TIME_UNKNOWN: ("it is not known until when was paid", ("AccessIfUnknown",)),
-    Reason.PAUSED: ("the subscription is paused", ("AccessPaused",)),
-    Reason.UNPAID: ("Stripe has given up collecting a payment", ("AccessUnpaid", "AccessPastDueDays")),
-    Reason.INCOMPLETE: ("the first payment has not succeeded", ("AccessIncomplete",)),
-    Reason.UNKNOWN_STATUS: ("this version does not know the status", ("AccessIfUnknown",)),
-    Reason.CANCELED: ("the subscription has ended", ("AccessCanceled",)),
-    Reason.INCOMPLETE_EXPIRED: ("the first payment never succeeded", ()),
-    Reason.PRODUCT_NOT_SUBSCRIBED: ("no subscription contains the product", ()),
-    Reason.NO_SUBSCRIPTION: ("the mirror holds no subscription of this customer", ()),
+# The settings that decide about a reason; about the others none does.
+_SETTINGS: dict[Reason, tuple[str, ...]] = {
+    Reason.TRIALING: ("AccessTrialing",),
+    Reason.PAST_DUE: ("AccessPastDueDays",),
+    Reason.COLLECTION_PAUSED: tuple(_COLLECTION_SETTINGS.values()),
+    Reason.PAID_TIME_UNKNOWN: ("AccessIfUnknown",),
+    Reason.PAUSED: ("AccessPaused",),
+    Reason.UNPAID: ("AccessUnpaid", "AccessPastDueDays"),
+    Reason.INCOMPLETE: ("AccessIncomplete",),
+    Reason.UNKNOWN_STATUS: ("AccessIfUnknown",),
+    Reason.CANCELED: ("AccessCanceled",),
 }
 
 
 def access_as_text(
-    items: Sequence[MirroredSubscription], policy: AccessPolicy, answers: Sequence[CustomerAccess]
+    items: Sequence[MirroredSubscription],
+    policy: AccessPolicy,
+    answers: Sequence[CustomerAccess],
+    language: str = ENGLISH,
 ) -> Iterator[str]:
     """Yield the lines for people: the answer, what the mirror knows, and each later change; times are UTC.
 
     `answers` are the answer of now and those that time alone will make of it.
     """
+
+    def say(message: Message) -> str:
+        return literal(message.say(language))
+
     now = answers[0]
-    yield f"[bold]{escape(now.customer_id)}[/bold]: {_words(now, policy, items)}"
+    yield f"[bold]{literal(now.customer_id)}[/bold]: {_words(now, policy, items, language)}"
     known = {item.subscription.id: item for item in items}
     for one in now.subscriptions:
         subscription = known[one.subscription_id].subscription
         products = ", ".join(
             product if quantity is None else f"{product} x {quantity}" for product, quantity in one.products.items()
         )
-        yield f"  [bold]{escape(one.subscription_id)}[/bold] {escape(products)}"
-        yield f"    {'gives service' if one.granted else 'gives no service'}: {_MEANINGS[one.reason][0]}"
-        yield f"    {escape('; '.join(_facts(known[one.subscription_id])))}"
+        yield f"  [bold]{literal(one.subscription_id)}[/bold] {literal(products)}"
+        why = REASONS[one.reason]
+        gives = _("gives service: {why}", why=why) if one.granted else _("gives no service: {why}", why=why)
+        yield f"    {say(gives)}"
+        yield f"    {'; '.join(map(say, _facts(known[one.subscription_id])))}"
         if subscription.pause_collection:
-            yield f"    collection is paused with behavior {escape(subscription.pause_collection.behavior)}"
+            paused = _("collection is paused with behavior {behavior}", behavior=subscription.pause_collection.behavior)
+            yield f"    {say(paused)}"
     for before, after in pairwise(answers):
-        yield f"from {_time(before.until)}: {_words(after, policy, items)}"
+        from_then = _("from {time}:", time=_time(before.until))
+        yield f"{say(from_then)} {_words(after, policy, items, language)}"
     if now.until is None:
-        yield "Only an event of Stripe will change this."
+        yield say(_("Only an event of Stripe will change this."))
 
 
-def _words(access: CustomerAccess, policy: AccessPolicy, items: Sequence[MirroredSubscription]) -> str:
-    meaning, names = _MEANINGS[access.reason]
+def _words(access: CustomerAccess, policy: AccessPolicy, items: Sequence[MirroredSubscription], language: str) -> str:
+    names = _SETTINGS.get(access.reason, ())
     if access.reason is Reason.COLLECTION_PAUSED:
         pauses = {item.subscription.pause_collection for item in items} - {None}
         names = tuple(
@@ -81,25 +91,26 @@ def _words(access: CustomerAccess, policy: AccessPolicy, items: Sequence[Mirrore
         )
     fields = {name.title().replace("_", ""): value for name, value in policy.model_dump().items()}
     settings = ", ".join(f"{name}={fields[name]}" for name in names)
-    granted = "[green]service[/green]" if access.granted else "[red]no service[/red]"
-    return f"{granted}, because {meaning} ({access.reason}{f'; {settings}' if settings else ''})"
+    details = f"{access.reason}{f'; {settings}' if settings else ''}"
+    granted = _("service") if access.granted else _("no service")
+    colour = "green" if access.granted else "red"
+    because = _("because {reason} ({details})", reason=REASONS[access.reason], details=details)
+    return f"[{colour}]{literal(granted.say(language))}[/{colour}], {literal(because.say(language))}"
 
 
-def _facts(item: MirroredSubscription) -> Iterator[str]:
+def _facts(item: MirroredSubscription) -> Iterator[Message]:
     subscription, begun = item.subscription, item.beginnings
-    yield f"status {subscription.status}"
-    times = {
-        "paused since": begun.paused_since,
-        "overdue since": begun.past_due_since,
-        "paid through": begun.paid_through,
-        "period ends": subscription.current_period_end,
-        "cancels": subscription.cancel_at,
-        "ended": subscription.ended_at,
-        "as of": item.as_of,
-    }
-    for name, seconds in times.items():
-        if seconds is not None:
-            yield f"{name} {_time(seconds)}"
+    yield _("status {status}", status=subscription.status)
+    times = (
+        (begun.paused_since, _("paused since {time}", time=_time(begun.paused_since))),
+        (begun.past_due_since, _("overdue since {time}", time=_time(begun.past_due_since))),
+        (begun.paid_through, _("paid through {time}", time=_time(begun.paid_through))),
+        (subscription.current_period_end, _("period ends {time}", time=_time(subscription.current_period_end))),
+        (subscription.cancel_at, _("cancels {time}", time=_time(subscription.cancel_at))),
+        (subscription.ended_at, _("ended {time}", time=_time(subscription.ended_at))),
+        (item.as_of, _("as of {time}", time=_time(item.as_of))),
+    )
+    yield from (words for seconds, words in times if seconds is not None)
 
 
 def _time(seconds: int | None) -> str:
@@ -107,16 +118,43 @@ def _time(seconds: int | None) -> str:
 
 
 @app.command()
-def access(
+def access(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
-    customer: Annotated[str, typer.Argument(help="The Stripe customer, cus_...")],
+    customer: Annotated[str | None, typer.Argument(help="The Stripe customer, cus_...")] = None,
     *,
+    compare: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Compare your own list of who is served, a CSV file; `-`: standard input."),
+    ] = None,
+    customer_column: Annotated[
+        str | None, typer.Option(help="The list's column of customers' ids or e-mail addresses.")
+    ] = None,
+    served_column: Annotated[str | None, typer.Option(help="The list's column that says who is served.")] = None,
+    product_column: Annotated[str | None, typer.Option(help="The list's column of products, if it has one.")] = None,
     product: Annotated[str | None, typer.Option("--product", help="Only subscriptions to this product count.")] = None,
-    format: Format = "text",  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Form, typer.Option("--format", help="Output format; csv only with --compare.")
+    ] = "text",
+    language: Language = ENGLISH,
+    requests_per_second: Rate = 10,
 ) -> None:
-    """Say whether a customer has service, why, and until when. Exits with 1 if there is none."""
+    """Say whether a customer has service, why, and until when; or compare your own list of who is served.
+
+    Exits with 1 if the customer has no service, with 3 if the list differs.
+    """
+    columns = ColumnNames(customer_column, served_column, product_column)
+    if (compare is None) == (customer is None):
+        raise InvalidRequest("bad_request", "Name a customer, cus_..., or a list with --compare, and not both")
+    if compare is not None:
+        wanted = Comparing(compare, columns, product, format, language, requests_per_second)
+        raise typer.Exit(compare_list(context.obj(), wanted))
+    if columns != ColumnNames() or format == "csv":
+        raise InvalidRequest("bad_request", "The options of the columns, and --format csv, need --compare")
+    _explain(context.obj(), customer or "", product, format, language)
+
+
+def _explain(deployment: "Deployment", customer: str, product: str | None, form: Form, language: str) -> None:
     check_customer_id(customer)
-    deployment: Deployment = context.obj()
     items, policy = list(deployment.mirror.of_customer(customer)), deployment.access_policy
     moment: float | None = deployment.ticking_clock()()
     answers: list[CustomerAccess] = []
@@ -125,11 +163,11 @@ def access(
             customer_access(customer, items, now=moment, policy=policy, product=product, account=deployment.account)
         )
         moment = answers[-1].until
-    if format == "json":
+    if form == "json":
         sys.stdout.write(json.dumps(answers[0].as_json(), indent=2) + "\n")
     else:
         console = Console(highlight=False, soft_wrap=True)
-        for line in access_as_text(items, policy, answers):
+        for line in access_as_text(items, policy, answers, language):
             console.print(line)
     if not answers[0].granted:
         raise typer.Exit(ExitCode.FOUND)

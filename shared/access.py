@@ -178,6 +178,38 @@ def subscription_access(item: MirroredSubscription, *, now: float, policy: Acces
     )
 
 
+def without_service_since(  # noqa: PLR0911  # one for each reason
+    item: MirroredSubscription, verdict: SubscriptionAccess, policy: AccessPolicy
+) -> int | None:
+    """Return since when a subscription that gives no service has given none; `None` where the mirror cannot tell.
+
+    Of an unpaid one without grace it is when the payment was due; of a pause whose beginning was not seen, the latest
+    end that the paid time can have.
+    """
+    subscription = item.subscription
+    match verdict.reason:
+        case Reason.COLLECTION_PAUSED if subscription.pause_collection:
+            stops = policy.collection_rule(subscription.pause_collection.behavior) == "stop"
+            return item.beginnings.paused_since if stops else _paid_before_pause(item).latest
+        case Reason.PAUSED:
+            return item.beginnings.paused_since
+        case Reason.CANCELED:
+            ended = subscription.ended_at if subscription.ended_at is not None else _end(subscription)
+            is_kept = (
+                policy.access_canceled == "paid_period" and subscription.cancellation_reason not in _CANCELED_UNPAID
+            )
+            paid = _paid_before_end(item).latest if is_kept else None
+            return max((moment for moment in (ended, paid) if moment is not None), default=None)
+        case Reason.PAST_DUE:
+            return _overdue_since(item) + policy.grace_seconds
+        case Reason.UNPAID:
+            return _overdue_since(item) + (policy.grace_seconds if policy.access_unpaid == "grace" else 0)
+        case Reason.INCOMPLETE | Reason.INCOMPLETE_EXPIRED | Reason.TRIALING:
+            return subscription.created
+        case _:
+            return None
+
+
 def _next_change(at: Callable[[float], _Verdict], now: float, boundaries: Iterable[int]) -> int | None:
     present = at(now)
     return next((moment for moment in sorted(set(boundaries)) if moment > now and at(moment) != present), None)

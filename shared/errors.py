@@ -379,6 +379,7 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _command("bad_duration"),
         _command("bad_expiry"),
         _command("bad_link"),
+        _command("bad_list"),
         _command("bad_operator_key"),
         _command("bad_portal_file"),
         _command("bad_rate"),

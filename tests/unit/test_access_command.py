@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import time_machine
 
-from cli.access import _MEANINGS
+from cli.access import _SETTINGS
 from cli.deployment import Deployment
 from cli.main import main
 from shared.access import AccessPolicy, Reason
+from shared.access_comparison import REASONS
 from shared.mirror.table import MirroredSubscription
 from tests.access_cases import MONTHLY, PAID, SEEN_PAUSE, VOID, day
 
@@ -79,9 +80,9 @@ def test_scripts_get_the_same_json_as_callers_of_the_api(
 
 
 def test_every_reason_has_words_and_names_settings_that_exist() -> None:
-    assert set(_MEANINGS) == set(Reason)
+    assert set(REASONS) == set(Reason)
     settings = {name.title().replace("_", "") for name in AccessPolicy.model_fields}
-    assert {name for _, names in _MEANINGS.values() for name in names} == settings
+    assert {name for names in _SETTINGS.values() for name in names} == settings
 
 
 def test_an_unpaused_customer_reads_plainly(

@@ -117,7 +117,7 @@ def write_csv(paused: Iterable[Finding], file: TextIO, language: str = ENGLISH) 
     writer.writerow(_COLUMNS)
     for finding in paused:
         if finding.paused:
-            writer.writerow([_safe(cell(finding.paused, finding, form)) for cell in _COLUMNS.values()])
+            writer.writerow([safe_cell(cell(finding.paused, finding, form)) for cell in _COLUMNS.values()])
 
 
 def read_csv(file: TextIO) -> Iterator[ListedPause]:
@@ -131,8 +131,8 @@ def read_csv(file: TextIO) -> Iterator[ListedPause]:
         yield ListedPause(row["id"], CustomerName(*names))
 
 
-def _safe(cell: str) -> str:
-    """An apostrophe in front makes a spreadsheet show the text and compute nothing."""
+def safe_cell(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: behind an apostrophe it is shown as text."""
     return re.sub(_STARTS + _FORMULA, r"\1'", cell)
 
 
