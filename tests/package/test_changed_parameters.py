@@ -31,13 +31,13 @@ def translated(parameters: dict[str, str]) -> dict[str, Any]:
     command = [str(SAM_PYTHON), "-c", TRANSLATE, str(TEMPLATE_PATH), json.dumps(parameters)]
     environment = {"AWS_DEFAULT_REGION": "eu-west-1", "PYTHONPATH": str(ROOT)}
     ran = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    resources: dict[str, Any] = json.loads(ran.stdout)["Resources"]
-    return resources
+    template: dict[str, Any] = json.loads(ran.stdout)
+    return template
 
 
 @pytest.mark.skipif(not SAM_PYTHON.exists(), reason="`make validate` installs SAM")
 def test_a_changed_parameter_makes_no_new_version_and_is_in_none() -> None:
-    first, second = translated(FIRST), translated(SECOND)
+    first, second = (translated(parameters)["Resources"] for parameters in (FIRST, SECOND))
     assert first.keys() == second.keys()
     versions = {name: each for name, each in first.items() if each["Type"] == "AWS::Lambda::Version"}
     assert len(versions) == 1
