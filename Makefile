@@ -100,6 +100,7 @@ reference: $(BIN)/portal ## write what docs/reference derives from the code: ope
 	$(BIN)/python -m functions.access.openapi > docs/reference/access.openapi.json
 	$(BIN)/python -m tests.error_tables
 	$(BIN)/python -m tests.permissions
+	$(BIN)/python -m tests.kept_resources
 	$(BIN)/python -m tests.audit_tables
 	$(BIN)/python -m tests.access_cases
 

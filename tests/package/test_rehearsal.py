@@ -1,8 +1,8 @@
 """A deployment, rehearsed: the translated template is created, updated and deleted in moto's CloudFormation.
 
 moto knows some of its resource types; cfn-lint compares all of them with the resource specification. `CREATED` and
-`CHECKED_ONLY` say which is which. What no rehearsal on one machine can show is whether AWS itself accepts it: permissions
-of whoever deploys, quotas, names that are taken.
+`CHECKED_ONLY` say which is which. What no rehearsal on one machine can show is whether AWS itself accepts it:
+quotas, names that are taken, permissions of whoever deploys.
 """
 
 import io
@@ -16,8 +16,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.validate import ParamValidator
 from moto import mock_aws
 
+from tests.kept_resources import IDENTIFIERS, TEMPLATE_FILE, import_template, resources_to_import
 from tests.package.test_changed_parameters import SAM_PYTHON, translated
 from tests.unit.test_alarms import DOMAIN
 
@@ -66,8 +68,6 @@ PARAMETERS = {
     "StripeEventSource": "aws.partner/stripe.com/ed_1",
     **DOMAIN,
 }
-IMPORTED = ROOT / "docs" / "how-to" / "recovery"
-
 pytestmark = pytest.mark.skipif(not SAM_PYTHON.exists(), reason="`make validate` installs SAM")
 
 
@@ -209,7 +209,8 @@ def test_deleting_the_stack_leaves_what_the_guide_names(account: Account) -> Non
 SCHEMAS = """
 import json, sys
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
-print(json.dumps({kind: PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-west-1", kind).schema for kind in sys.argv[1:]}))
+schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema
+print(json.dumps({kind: schema("eu-west-1", kind).schema for kind in sys.argv[1:]}))
 """
 
 
@@ -247,3 +248,28 @@ def test_every_resource_is_what_the_specification_allows(template: dict[str, Any
     parameters = {"ProtectTables": template["Parameters"]["ProtectTables"]}
     whole.write_text(json.dumps({"Parameters": parameters, "Resources": {"Audits": json.loads(table)}}))
     assert "PAY_NOTHING" in lint(whole).stdout
+
+
+def test_a_new_stack_takes_over_what_the_old_one_left_as_the_deployment_after_it_wants_it(
+    template: dict[str, Any], account: Account
+) -> None:
+    """moto knows no import; the request has the form that CloudFormation's model and schemas ask for."""
+    kept = import_template()["Resources"]
+    assert kept == {name: each for name, each in template["Resources"].items() if each["Type"] in IDENTIFIERS}
+    # An import refuses a resource without a deletion policy, and properties that only AWS sets.
+    assert all(each["DeletionPolicy"] == "RetainExceptOnCreate" for each in kept.values())
+    for kind, schema in specification(*IDENTIFIERS).items():
+        assert schema["primaryIdentifier"] == [f"/properties/{IDENTIFIERS[kind]}"]
+        assert {"read", "list"} <= schema["handlers"].keys(), "types without these cannot be imported"
+    assert lint(TEMPLATE_FILE).stdout == ""
+    model = account.cloudformation.meta.service_model.operation_model("CreateChangeSet").input_shape
+    request = {
+        "StackName": "STACK",
+        "ChangeSetName": "take-over",
+        "ChangeSetType": "IMPORT",
+        "TemplateBody": TEMPLATE_FILE.read_text(),
+        "ResourcesToImport": resources_to_import(),
+    }
+    assert len(request["TemplateBody"]) < 51_200
+    assert ParamValidator().validate(request, model).generate_report() == ""
+    assert "IMPORT" in model.members["ChangeSetType"].enum
