@@ -23,7 +23,7 @@ import requests
 
 from bench.large_account import PAUSED_EVERY, created_of, is_paused
 from functions.nightly_audit.night import NightlyAudit, run_steps
-from functions.nightly_audit.wiring import wire
+from functions.nightly_audit.wiring import clients, wire
 from local.aws.intrinsics import REGION, PhysicalNames
 from local.aws.resources import AwsClients, create_resources
 from local.aws.template import Template
@@ -111,8 +111,8 @@ def amazon() -> Iterator[str]:
         yield url
 
 
-def night(stripe: str, aws: str, count: int, rate: float) -> NightlyAudit:
-    """Wire a night as Lambda would, but for its mirror."""
+def prepare(stripe: str, aws: str) -> dict[str, str]:
+    """Create what the template declares; return the environment of the audit's function."""
     template = Template.load(
         parameters={
             "AllowedReturnOrigins": "https://shop.example",
@@ -122,21 +122,27 @@ def night(stripe: str, aws: str, count: int, rate: float) -> NightlyAudit:
         },
         names=PhysicalNames(aws_url=aws),
     )
-    clients = AwsClients.at(aws)
     create_resources(
         template,
-        clients,
+        AwsClients.at(aws),
         sender=SENDER,
         secrets={"Secret": {"stripe_api_key": "sk_test_bench"}, "SigningSecrets": {}, "LinkSecrets": {}},
     )
-    os.environ |= template.environment("NightlyAuditFunction", {"STRIPE_API_BASE": stripe})
+    return template.environment("NightlyAuditFunction", {"STRIPE_API_BASE": stripe})
+
+
+def night(stripe: str, aws: str, count: int, rate: float) -> NightlyAudit:
+    """Wire a night as Lambda would, but for its mirror."""
+    # In a process of its own, so that its clients of AWS are not in the night's memory.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        os.environ |= alone.submit(prepare, stripe, aws).result()
     made = wire()
     # Beyond what the template allows: only memory is looked at then.
     settings = made.settings.model_copy(update={"audit_requests_per_second": rate})
     (first,) = requests.get(f"{stripe}/v1/subscriptions?limit=1", auth=("sk_test_bench", ""), timeout=60).json()["data"]
 
     def last_written() -> Mapping[str, Any]:
-        return clients.dynamodb.get_item(
+        return clients().dynamodb.get_item(
             TableName=settings.table_name, Key=item_key(first["customer"], first["id"]), ConsistentRead=True
         )["Item"]
 

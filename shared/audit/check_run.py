@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import stripe
 
-from shared.audit.check import AccountFacts, AuditContext, Check, KnownCustomers
+from shared.audit.check import AccountFacts, AuditContext, Check, KnownCustomers, nothing
 from shared.audit.findings import (
     CRASHED_CHECK,
     MISSING_PERMISSION,
@@ -49,6 +49,7 @@ class CheckRun:
 
     def __init__(self, checks: tuple[Check, ...], context: AuditContext, paused: Callable[[Finding], None]) -> None:
         self._checks = checks
+        self._of_subscription = tuple(check for check in checks if check.of_subscription is not nothing)
         self._context = context
         self._paused = paused
         self._found = Findings()
@@ -79,7 +80,7 @@ class CheckRun:
             subscription = each.subscription
             self.livemode = subscription.livemode
             customer = customer_of(listed.get(subscription.id, {}))
-            for check in self._checks:
+            for check in self._of_subscription:
                 act = partial(check.of_subscription, subscription, context)
                 self._run_check(check.name, act, subscription.id, customer)
 

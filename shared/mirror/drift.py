@@ -52,6 +52,8 @@ class Failure:
 
 def differences(mirror: Subscription, stripe: Subscription) -> tuple[Difference, ...]:
     """Compare field by field; items are matched by their ids, in whatever order they are listed."""
+    if mirror == stripe:
+        return ()
     old, new = dict(_flat(mirror)), dict(_flat(stripe))
     names = [*old, *(name for name in new if name not in old)]
     return tuple(Difference(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name))
@@ -64,7 +66,7 @@ def is_expired(subscription: Subscription, *, now: float, retention: timedelta) 
 
 
 def _flat(subscription: Subscription) -> Iterator[tuple[str, Any]]:
-    for attribute in fields(subscription):
+    for attribute in filter(lambda each: each.compare, fields(subscription)):
         value = getattr(subscription, attribute.name)
         match attribute.name:
             case "items":

@@ -1,16 +1,20 @@
 """The client of Stripe: it retries, times out early enough, and fails with the bundle's own errors."""
 
+import json
 import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 import stripe
+from pydantic_core import from_json
 from stripe import StripeClient, StripeResponse
 from urllib3 import Timeout
 
@@ -52,6 +56,10 @@ class _UntilDeadline(Timeout):
         return Timeout(total=min(self._seconds, max(seconds_left(), LEAST_SECONDS)))
 
 
+# Where `read_json` wants the body of a successful response; the library is then given an empty object in its place.
+_bodies: ContextVar[list[bytes] | None] = ContextVar("_bodies", default=None)
+
+
 class _PunctualClient(stripe.RequestsClient):
     """Sends no request that the invocation's deadline leaves no time for, and does not try again then."""
 
@@ -60,10 +68,15 @@ class _PunctualClient(stripe.RequestsClient):
         if seconds_left() < LEAST_SECONDS:
             raise stripe.APIConnectionError("Too little time is left for another request")  # type: ignore[no-untyped-call]
         try:
-            return super().request(*args, **options)
+            body, status, headers = super().request(*args, **options)
         except stripe.APIConnectionError as error:
             error.should_retry = error.should_retry and seconds_left() >= 2 * LEAST_SECONDS
             raise
+        bodies = _bodies.get()
+        if bodies is None or status != HTTPStatus.OK:
+            return body, status, headers
+        bodies.append(body)
+        return b"{}", status, headers
 
 
 @lru_cache(maxsize=2)
@@ -109,6 +122,42 @@ def stripe_errors() -> Iterator[None]:
             "stripe_unavailable",
             f"Stripe did not answer ({type(error).__name__}, {error.http_status}). Request: {error.request_id}",
         ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRead:
+    """The JSON of a response, and the response with its headers."""
+
+    data: StripeJson
+    response: StripeResponse
+
+
+def read_json(client: StripeClient, path: str, params: Mapping[str, Any]) -> JsonRead:
+    """Read what may be large, without another try. Raises what the library raises.
+
+    The library parses every body into ordered dictionaries (stripe-python 16.1.0, `_stripe_response.py`): for a page of
+    100 subscriptions four times the time, and nearly three times the memory, of plain ones.
+    """
+    bodies: list[bytes] = []
+    token = _bodies.set(bodies)
+    try:
+        response = client.raw_request("get", path, max_network_retries=0, **params)
+    finally:
+        _bodies.reset(token)
+    return JsonRead(_parse(bodies.pop(), response) if bodies else response.data, response)
+
+
+def _parse(body: bytes, response: StripeResponse) -> Any:
+    """Parse a body; `from_json` refuses half of a surrogate pair, which a cut text can end with."""
+    try:
+        return from_json(body)
+    except ValueError:
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise stripe.APIError(
+                "Invalid response body from API", http_status=response.code, headers=dict(response.headers)
+            ) from error
 
 
 def text_of(error: stripe.InvalidRequestError) -> str:

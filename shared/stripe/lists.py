@@ -15,7 +15,7 @@ import stripe
 from stripe import StripeClient
 
 from shared.errors import OperatorError, Unavailable
-from shared.stripe.gateway import date_of, with_all_items
+from shared.stripe.gateway import date_of, read_json, with_all_items
 from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.subscription import has_more_items
 
@@ -165,9 +165,9 @@ def read_page(client: StripeClient, path: str, params: Mapping[str, Any]) -> Lis
     The page stays JSON: the library's objects take several times as long to make as everything done with them.
     """
     began = time.monotonic()
-    answer = client.raw_request("get", path, max_network_retries=0, **params)
+    read = read_json(client, path, params)
     took = time.monotonic() - began
-    return ListPage(tuple(answer.data["data"]), answer.data["has_more"], date_of(answer), took)
+    return ListPage(tuple(read.data["data"]), read.data["has_more"], date_of(read.response), took)
 
 
 @dataclass(frozen=True, slots=True)

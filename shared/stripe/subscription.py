@@ -111,10 +111,11 @@ def _text(value: Any) -> Any:
     return None if value is None else str(value)
 
 
-Id = Annotated[str, BeforeValidator(_id_of), Field(min_length=1, max_length=255)]
+# The limits stand first: behind the validator pydantic would check them in Python.
+Id = Annotated[str, Field(min_length=1, max_length=255), BeforeValidator(_id_of)]
 Word = Annotated[str, Field(max_length=255)]
 Seconds = Annotated[int, Field(ge=0, lt=10**11)]
-Decimal = Annotated[str, BeforeValidator(_text), Field(max_length=40)]
+Decimal = Annotated[str, Field(max_length=40), BeforeValidator(_text)]
 # DynamoDB's largest number is far beyond; this only keeps nonsense out.
 Quantity = Annotated[int, Field(ge=0, lt=10**15)]
 

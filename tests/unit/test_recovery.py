@@ -136,14 +136,16 @@ def test_differences_name_the_field_and_both_values() -> None:
 
 
 states = st.builds(
-    lambda status, behavior, ids: subscription(
+    lambda status, behavior, ids, reason: subscription(
         status,
+        cancellation_reason=reason,
         pause_collection=PauseCollection(behavior) if behavior else None,
         items=tuple(SubscriptionItem(f"si_{number}", quantity=number) for number in ids),
     ),
     st.sampled_from(["active", "paused", "canceled"]),
     st.sampled_from([None, "void", "keep_as_draft"]),
     st.lists(st.integers(1, 3), unique=True, max_size=3),
+    st.sampled_from([None, "payment_failed"]),
 )
 
 
