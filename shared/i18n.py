@@ -218,6 +218,8 @@ _MONTHS = (
     _("November"),
     _("December"),
 )
+# Longer times than these are written in the next larger unit.
+_MOST_SECONDS, _MOST_MINUTES, _MOST_HOURS = 120, 120, 96
 # Translators write this number as their language does.
 _NUMBER = _("1,234.5")
 
@@ -228,6 +230,18 @@ def _day(day: date) -> Message:
     if day.day == 1:
         return _("1 {month} {year}", month=month, year=str(day.year))
     return _("{day} {month} {year}", day=str(day.day), month=month, year=str(day.year))
+
+
+def duration(seconds: int) -> Message:
+    """Return a length of time in the unit that suits it, to the nearest: seconds, minutes, hours or days."""
+    if seconds < _MOST_SECONDS:
+        return _("{n} s", n=seconds)
+    if seconds < _MOST_MINUTES * 60:
+        return _("{n} min", n=round(seconds / 60))
+    if seconds < _MOST_HOURS * 3600:
+        return _("{n} h", n=round(seconds / 3600))
+    days = round(seconds / 86_400)
+    return _n("{n} day", "{n} days", days)
 
 
 def _time(at: time) -> Message:

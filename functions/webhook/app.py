@@ -17,7 +17,7 @@ from shared.errors import OperatorError, PortalError, Unavailable, UnreadableEve
 from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of
 from shared.mirror.intake import EventResult
 from shared.mirror.rule import Outcome
-from shared.stripe.events import is_from_event_bus
+from shared.stripe.events import REPEATED_FOR, is_from_event_bus
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -115,7 +115,9 @@ def _count(result: EventResult | DeadLetterResult) -> None:
     logger.info("event", extra=result.for_log())
     metrics.add_metric(metric_of(result.outcome), MetricUnit.Count, 1)
     if isinstance(result, EventResult) and result.outcome is Outcome.APPLIED:
-        metrics.add_metric(LAG, MetricUnit.Seconds, max(0, time.time() - result.event_created))
+        lag = time.time() - result.event_created
+        if lag <= REPEATED_FOR.total_seconds():
+            metrics.add_metric(LAG, MetricUnit.Seconds, max(0, lag))
 
 
 def _refused(event: dict[str, Any], error: PortalError) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from shared.secret_store import SecretStore, SigningSecrets
 
 FAILED = "EventFailed"
 RETRIED = "EventRetried"
-# How old an event is, in seconds, when it is written to the mirror.
+# How old an event is, in seconds, when it is written to the mirror; not of events that were sent again by hand.
 LAG = "EventLag"
 
 

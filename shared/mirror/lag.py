@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shared.mirror.table import MirroredSubscription
+from shared.stripe.events import REPEATED_FOR
 
 # Above this, lags are rounded up to two digits, so that the counts stay few however long a lag is.
 _EXACT_SECONDS = 100
@@ -44,17 +45,23 @@ class LagCounts:
 class EventLags:
     """Of the last event that was written for each subscription: how late it arrived after the time that Stripe gave it.
 
-    And of each subscription whose beginning was seen: how late after that Stripe dated the event that said so.
+    What arrived when Stripe no longer repeats a delivery was sent again by hand: only `resent` counts it. `stamp`: of
+    each subscription whose beginning was seen, how late after that Stripe dated the event that said so.
     """
 
     delivery: LagCounts = field(default_factory=LagCounts)
     stamp: LagCounts = field(default_factory=LagCounts)
+    resent: int = 0
 
     def plus(self, items: Iterable[MirroredSubscription]) -> "EventLags":
         """Count what these items of the mirror know."""
         known = tuple(items)
+        arrived = [item.delivery_lag for item in known if item.delivery_lag is not None]
+        repeated = [seconds for seconds in arrived if seconds <= REPEATED_FOR.total_seconds()]
         return EventLags(
-            self.delivery.plus(item.delivery_lag for item in known), self.stamp.plus(item.stamp_lag for item in known)
+            self.delivery.plus(repeated),
+            self.stamp.plus(item.stamp_lag for item in known),
+            self.resent + len(arrived) - len(repeated),
         )
 
 

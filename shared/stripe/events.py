@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
@@ -11,6 +12,9 @@ from shared.errors import UnreadableEvent
 from shared.stripe.subscription import Seconds, Subscription, has_more_items, is_collected, read_subscription
 
 PREFIX = "customer.subscription."
+# Stripe repeats a delivery for up to three days in live mode, for less in a sandbox (docs.stripe.com/webhooks#retries).
+# What comes later was sent again by hand.
+REPEATED_FOR = timedelta(days=3)
 
 EventId = Annotated[str, Field(pattern=r"^evt_\w+$", max_length=255)]
 

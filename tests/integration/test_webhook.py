@@ -118,6 +118,16 @@ def test_it_says_what_became_of_each_event(world: World, capsys: pytest.CaptureF
         assert f'"{metric}"' in counted
 
 
+@pytest.mark.parametrize(("days", "counted"), [(2, True), (4, False)])
+def test_what_stripe_no_longer_repeats_by_itself_is_no_lag(
+    world: World, capsys: pytest.CaptureFixture[str], days: int, *, counted: bool
+) -> None:
+    assert world.post(event(created=int(time.time()) - days * 86_400)) == (200, {"outcome": "applied"})
+    printed = capsys.readouterr().out
+    assert '"EventApplied"' in printed
+    assert ('"EventLag"' in printed) == counted
+
+
 @pytest.mark.parametrize("how", ["tampered", "stale", "unsigned", "other secret"])
 def test_what_is_not_genuine_gets_400_and_changes_nothing(world: World, how: str) -> None:
     body = json.dumps(event()).encode()

@@ -15,6 +15,7 @@ from shared.audit.rendering.as_json import to_json
 from shared.audit.rendering.page import event_lags
 from shared.audit.report import ReportView
 from shared.errors import UnreadableEvent
+from shared.i18n import duration
 from shared.mirror.intake import Intake
 from shared.mirror.lag import EventLags, LagCounts
 from shared.mirror.rule import Mirror
@@ -149,15 +150,42 @@ def test_no_more_than_the_parameter_allows_is_advised() -> None:
     assert "EventClockUncertaintySeconds at 60 " in finding.action.say("en")
 
 
+def test_what_was_sent_again_by_hand_is_said_apart_and_no_lag() -> None:
+    """Stripe repeats a delivery for three days: nothing that it sends by itself is older."""
+    days = 86_400
+    known = [lags(seconds, 1) for seconds in (4, 3 * days, 3 * days + 1, 990 * days)]
+    assert [(each.delivery.number, each.resent) for each in known] == [(1, 0), (1, 0), (0, 1), (0, 1)]
+    resent, stamp = [words.say("en") for words in event_lags(replace(audit_report(), lags=known[-1]))]
+    assert resent.startswith("Not counted: the last event of 1 subscription, which came when Stripe no longer repeats")
+    assert stamp.startswith("Stripe dated events up to 1 s after the change")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "120 min"),
+        (7200, "2 h"),
+        (260_000, "72 h"),
+        (400_000, "5 days"),
+    ],
+)
+def test_a_length_of_time_is_written_in_the_unit_that_suits_it(seconds: int, words: str) -> None:
+    assert duration(seconds).say("en") == words
+
+
 def test_the_report_says_the_lags_beside_the_window_and_nothing_where_none_was_seen() -> None:
     report = replace(audit_report(), lags=lags(86_400, 5), uncertainty=timedelta(seconds=10))
     assert [words.say("en") for words in event_lags(report)] == [
-        "Events reached the mirror up to 87,000 s after Stripe dated them (87,000 s for 99 %).",
+        "Events reached the mirror up to 24 h after Stripe dated them (24 h for 99 %).",
         "Stripe dated events up to 5 s after the change (5 s for 99 %); times closer than 10 s count as unordered.",
     ]
     assert json.loads(to_json(report))["event_lags"] == {
         "uncertainty_seconds": 10,
         "delivery": {"subscriptions": 1, "largest_seconds": 87_000, "percentile_99_seconds": 87_000},
+        "resent": 0,
         "stamp": {"subscriptions": 1, "largest_seconds": 5, "percentile_99_seconds": 5},
         "exceeds_uncertainty": False,
     }

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from shared.audit.check import AccountFacts, AuditContext, Check, DriftTotals, at
 from shared.audit.findings import Finding, Severity
-from shared.i18n import NOTHING, Message, _, _n, listed, sentences
+from shared.i18n import NOTHING, Message, _, _n, duration, listed, sentences
 from shared.stripe.gateway import StripeJson
 
 WEBHOOK_ENDPOINTS_NAME = "webhook_endpoints"
@@ -90,7 +90,6 @@ WEBHOOK_ENDPOINTS = Check(
 
 
 UNDELIVERED_EVENTS_NAME = "undelivered_events"
-# Stripe keeps trying for three days (docs.stripe.com/webhooks): older events are given up.
 _REDELIVER = _("Fix the endpoint's failed deliveries (Dashboard: Webhooks), then run `portal reconcile`.")
 
 
@@ -368,9 +367,9 @@ def find_late_stamps(account: AccountFacts, _audit: AuditContext) -> Iterator[Fi
         Severity.WARNING,
         (),
         _(
-            "Stripe dated an event {largest} s after the change that it is about, and EVENT_CLOCK_UNCERTAINTY_SECONDS "
+            "Stripe dated an event {largest} after the change that it is about, and EVENT_CLOCK_UNCERTAINTY_SECONDS "
             "is {window}: of two changes that are so close, the mirror may have kept the earlier one.",
-            largest=largest,
+            largest=duration(largest),
             window=window,
         ),
         _(

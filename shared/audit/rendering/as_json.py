@@ -54,6 +54,7 @@ def _event_lags(report: Report) -> dict[str, Any]:
     return {
         "uncertainty_seconds": window,
         "delivery": _lag_counts(report.lags.delivery),
+        "resent": report.lags.resent,
         "stamp": _lag_counts(report.lags.stamp),
         "exceeds_uncertainty": report.lags.stamp.largest > window,
     }

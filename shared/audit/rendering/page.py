@@ -23,8 +23,9 @@ from shared.audit.rendering.summary import (
 )
 from shared.audit.rendering.trend import Bar, ChangeSummary, trend_of, what_changed
 from shared.audit.report import Report, ReportView
-from shared.i18n import NOTHING, Message, _, _n, first_sentence, listed, other_sentences
+from shared.i18n import NOTHING, Message, _, _n, duration, first_sentence, listed, other_sentences
 from shared.portal.pause import Phase
+from shared.stripe.events import REPEATED_FOR
 from shared.stripe.money import written_amount, written_amounts
 
 # Of findings about anything but a paused subscription, which may all say the same.
@@ -142,16 +143,25 @@ def event_lags(report: Report) -> Iterator[Message]:
     delivery, stamp = report.lags.delivery, report.lags.stamp
     if delivery.number:
         yield _(
-            "Events reached the mirror up to {largest} s after Stripe dated them ({most} s for 99 %).",
-            largest=delivery.largest,
-            most=delivery.percentile(99),
+            "Events reached the mirror up to {largest} after Stripe dated them ({most} for 99 %).",
+            largest=duration(delivery.largest),
+            most=duration(delivery.percentile(99)),
+        )
+    if report.lags.resent:
+        yield _n(
+            "Not counted: the last event of {n} subscription, which came when Stripe no longer repeats a delivery "
+            "({time}): it was sent again by hand.",
+            "Not counted: the last events of {n} subscriptions, which came when Stripe no longer repeats a delivery "
+            "({time}): they were sent again by hand.",
+            report.lags.resent,
+            time=duration(int(REPEATED_FOR.total_seconds())),
         )
     if stamp.number:
         yield _(
-            "Stripe dated events up to {largest} s after the change ({most} s for 99 %); times closer than {window} s "
+            "Stripe dated events up to {largest} after the change ({most} for 99 %); times closer than {window} s "
             "count as unordered.",
-            largest=stamp.largest,
-            most=stamp.percentile(99),
+            largest=duration(stamp.largest),
+            most=duration(stamp.percentile(99)),
             window=int(report.uncertainty.total_seconds()),
         )
 
