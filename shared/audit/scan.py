@@ -311,15 +311,22 @@ class Scan:
         self._compares = _UNREADABLE not in state.own
 
     def read_subscriptions(
-        self, windows: Sequence[Window], more: Callable[[], bool] = lambda: True
+        self,
+        windows: Sequence[Window],
+        more: Callable[[], bool] = lambda: True,
+        progress: Callable[[int], None] = lambda _: None,
     ) -> tuple[Window, ...]:
-        """Read subscriptions until none is left or `more` returns false; return the windows that are left."""
+        """Read subscriptions until none is left or `more` returns false; return the windows that are left.
+
+        `progress` is called after each page with the number of subscriptions read.
+        """
         sources = self._sources
         customer = (EXPANDED_CUSTOMER,) if sources.options.audit_names_customers else ()
         expand = (*EXPANDED, *customer, EXPANDED_SCHEDULE)
         reader = WindowReader(sources.client, sources.limit, windows, streams=sources.streams, expand=expand)
         for page in reader.pages(more):
             self._see(page)
+            progress(self.checks.subscriptions_read)
         return reader.left
 
     def compare_mirror(
@@ -471,13 +478,8 @@ def run_audit(
     """
     paused = PausedFindings()
     scan = Scan(sources, day, checks, paused.add, SeenSubscriptions(), DriftTotals())
-
-    def report_progress() -> bool:
-        progress(scan.checks.subscriptions_read)
-        return True
-
-    scan.read_subscriptions((Window(),), report_progress)
-    progress(scan.checks.subscriptions_read)
+    progress(0)
+    scan.read_subscriptions((Window(),), progress=progress)
     scan.compare_mirror(None)
     scan.check_account(webhook_url)
     return scan.report(paused)

@@ -257,17 +257,20 @@ class WindowReader:
         """
         running = self._running
         with ThreadPoolExecutor(self._streams) as pool:
-            while True:
-                while self._waiting and len(running) < self._streams and more():
-                    window = self._waiting.popleft()
-                    running[pool.submit(self._read, window)] = window
-                if not running:
-                    return
+            self._begin(pool, more)
+            while running:
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     page, window = future.result(), running.pop(future)
                     self._go_on(window, page, idle=self._streams - len(running) - len(self._waiting) > 1)
+                    # The caller may take its time with a page: the next requests run meanwhile.
+                    self._begin(pool, more)
                     yield page
+
+    def _begin(self, pool: ThreadPoolExecutor, more: Callable[[], bool]) -> None:
+        while self._waiting and len(self._running) < self._streams and more():
+            window = self._waiting.popleft()
+            self._running[pool.submit(self._read, window)] = window
 
     def _go_on(self, window: Window, page: ListPage, *, idle: bool) -> None:
         """Continue a window that was begun before another, so that few are open at a time."""

@@ -103,6 +103,7 @@ _COLUMNS: dict[str, _Cell] = {
 # what a spreadsheet of another language takes for the end of one.
 # The last four are the full-width forms of the first four, which East Asian editions take for the same.
 _STARTS, _FORMULA = r"(^|[,;\t\r\n]\"*)", r"(?=[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+_TO_MASK, _MASKED = re.compile(_STARTS + _FORMULA), re.compile(f"{_STARTS}'{_FORMULA}")
 
 
 def write_csv(paused: Iterable[Finding], file: TextIO, language: str = ENGLISH) -> None:
@@ -133,11 +134,11 @@ def read_csv(file: TextIO) -> Iterator[ListedPause]:
 
 def safe_cell(cell: str) -> str:
     """Return a cell that no spreadsheet takes for a formula: behind an apostrophe it is shown as text."""
-    return re.sub(_STARTS + _FORMULA, r"\1'", cell)
+    return _TO_MASK.sub(r"\1'", cell)
 
 
 def _unsafe(cell: str) -> str:
-    return re.sub(f"{_STARTS}'{_FORMULA}", r"\1", cell)
+    return _MASKED.sub(r"\1", cell)
 
 
 def _customer(finding: Finding) -> CustomerName:
