@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from shared.audit.options import AuditOptions
+from shared.audit.options import AuditOptions, split_list
 from shared.aws import code_of, is_refusal
 from shared.errors import OperatorError, Unavailable
 from shared.i18n import languages
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
 # What the template allows, too: a name in which nothing has to be quoted.
 _SENDER = re.compile(rf"{_ADDRESS.pattern}|[^<>@,;:\"\\\r\n]+ <{_ADDRESS.pattern}>")
-
-
-def _listed(value: Any) -> Any:
-    return [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
 
 
 def _zone(value: Any) -> Any:
@@ -60,7 +56,7 @@ class NightlyAuditSettings(FunctionSettings, MirrorSettings, AuditOptions):
     allow_verified_email: bool
     webhook_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     audit_email_from: str
-    audit_email_to: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1, max_length=50)]
+    audit_email_to: Annotated[tuple[str, ...], BeforeValidator(split_list), Field(min_length=1, max_length=50)]
     audit_timezone: Annotated[ZoneInfo, BeforeValidator(_zone)]
     pause_button_removed_on: date
     pause_cutoff_on: date

@@ -135,7 +135,8 @@ class DriftTotals:
 _UTC = ZoneInfo("UTC")
 
 
-def _no_prices(_product_id: str) -> Sequence[StripeJson]:
+def no_prices(_product_id: str) -> Sequence[StripeJson]:
+    """Know no prices of a product."""
     return ()
 
 
@@ -160,7 +161,7 @@ class AuditContext:
     days_left: int
     cutoff_on: date
     paused_since: Mapping[str, int] = field(default_factory=dict)
-    prices_of: Callable[[str], Sequence[StripeJson]] = _no_prices
+    prices_of: Callable[[str], Sequence[StripeJson]] = no_prices
     allow_verified_email: bool = False
     customers: SeenCustomers = field(default_factory=SeenCustomers)
     exactly_paused: Collection[str] = ()

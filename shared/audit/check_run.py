@@ -13,6 +13,7 @@ from shared.audit.check import AccountFacts, AuditContext, Check, KnownCustomers
 from shared.audit.findings import (
     CRASHED_CHECK,
     MISSING_PERMISSION,
+    SKIPPED_LIST,
     UNREADABLE_LIST,
     UNREADABLE_SUBSCRIPTION,
     CustomerName,
@@ -20,8 +21,9 @@ from shared.audit.findings import (
     Findings,
     Severity,
 )
+from shared.audit.options import OPTIONAL_LISTS
 from shared.errors import PortalError
-from shared.i18n import _, sentences
+from shared.i18n import NOTHING, _, listed, sentences, verbatim
 from shared.mirror.drift import Failure
 from shared.mirror.table import Beginnings
 from shared.stripe.gateway import StripeJson
@@ -205,7 +207,27 @@ def _missing_permission(error: PortalError, permission: str) -> Finding:
         Severity.WARNING,
         (),
         sentences(_("The API key may not read: {name}.", name=name), _("The checks that need it found nothing.")),
-        _("Allow the restricted key to read {permission} (docs/how-to/deploy.md).", permission=permission),
+        sentences(
+            _("Allow the restricted key to read {permission} (docs/how-to/deploy.md).", permission=permission),
+            _("If your team does without, name it in AuditSkips: then it is not asked for.")
+            if permission in OPTIONAL_LISTS
+            else NOTHING,
+        ),
+    )
+
+
+def skipped(lists: Iterable[str], checks: Iterable[Check]) -> Finding:
+    """Report what the team does without, and the checks that find nothing for that."""
+    unused = [check.title for check in checks if check.permission in lists]
+    return Finding(
+        SKIPPED_LIST,
+        Severity.INFO,
+        (),
+        sentences(
+            _("Not looked at, because AuditSkips says so: {names}.", names=listed(map(verbatim, lists))),
+            _("So these checks found nothing: {checks}.", checks=listed(unused)) if unused else NOTHING,
+        ),
+        _("Nothing, if that is intended; otherwise take it out of AuditSkips, and allow the key to read it."),
     )
 
 

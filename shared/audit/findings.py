@@ -22,6 +22,7 @@ MIRROR_UNREADABLE = "mirror_unreadable"
 MISSING_PERMISSION = "missing_permission"
 NIGHT_WITHOUT_MAIL = "night_without_mail"
 UNREADABLE_LIST = "unreadable_list"
+SKIPPED_LIST = "skipped_list"
 UNREADABLE_SUBSCRIPTION = "unreadable_subscription"
 # So many subjects of a sampled finding are kept.
 SAMPLE = 5

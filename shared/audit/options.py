@@ -1,14 +1,22 @@
 """What a team decides about its audit: how its service takes a pause, and the limits beyond which something is told."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_pascal
 
 from shared.errors import InvalidRequest
 
 Days = Annotated[int, Field(ge=0, le=3650)]
+# The lists that an audit can do without, by the names that the Dashboard has for their permissions.
+OptionalList = Literal["Customer portal", "Event Destinations", "Events", "Invoices", "Prices", "Webhook Endpoints"]
+OPTIONAL_LISTS: tuple[str, ...] = get_args(OptionalList)
+
+
+def split_list(value: Any) -> Any:
+    """Split a setting at its commas; what is no text stays."""
+    return [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
 
 
 class AuditOptions(BaseModel):
@@ -19,8 +27,9 @@ class AuditOptions(BaseModel):
     automatically may stay unpaid. `max_overdue_days`: the same of one that the customer pays, after its due date.
     `max_trial_days`: how long a trial may be. `payment_method_notice_days`: how long before a charge it is looked for a
     payment method; with `reads_payment_methods` its expiry is read too, at the cost of a request for each.
-    `audit_names_customers`: customers' names and e-mail addresses are read and shown. `audit_help_url`: where the team
-    reads docs/reference/audit.md, if anywhere.
+    `audit_names_customers`: customers' names and e-mail addresses are read and shown. `audit_skips`: lists that are not
+    read, because the key may not or the team does not want it. `audit_help_url`: where the team reads
+    docs/reference/audit.md, if anywhere.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,6 +42,7 @@ class AuditOptions(BaseModel):
     payment_method_notice_days: Days = 7
     reads_payment_methods: bool = False
     audit_names_customers: bool = True
+    audit_skips: Annotated[tuple[OptionalList, ...], BeforeValidator(split_list)] = ()
     audit_help_url: Annotated[str, Field(pattern=r"^(https://[^\s#\"<>]+)?$")] = ""
 
 

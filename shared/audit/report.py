@@ -29,7 +29,7 @@ class Report:
 
     `findings` are those about anything but a paused subscription: few, because what is said of many is sampled.
     `paused` has one for each paused subscription. `lags`: how late events came, as the mirror has seen it;
-    `uncertainty`: the window of its rule.
+    `uncertainty`: the window of its rule. `skips`: the lists that the team does without, by the Dashboard's names.
     """
 
     as_of: datetime
@@ -44,6 +44,7 @@ class Report:
     service_honors_pauses: bool = False
     lags: EventLags = field(default_factory=EventLags)
     uncertainty: timedelta = timedelta(seconds=10)
+    skips: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -21,8 +21,9 @@ from shared.audit.check import (
     InvoicesRead,
     UnpaidInvoice,
     WaitingMessages,
+    no_prices,
 )
-from shared.audit.check_run import CheckRun, CheckRunState, read_optional
+from shared.audit.check_run import CheckRun, CheckRunState, read_optional, skipped
 from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import MIRROR_UNREADABLE, MISSING_PERMISSION, CustomerName, Finding, PausedFindings, Severity
 from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
@@ -280,6 +281,7 @@ class Scan:
     ) -> None:
         """Pass each finding about a paused subscription to `paused`; add to `seen` and to `drift`."""
         self._sources = sources
+        self._all_checks = checks
         self._retries = Retries(sources.limit, more=self._time_is_left)
         self._list_until = math.inf
         context = AuditContext(
@@ -287,7 +289,7 @@ class Scan:
             day.phase,
             day.days_left,
             day.cutoff_on,
-            prices_of=Prices(sources.client, self._retries),
+            prices_of=no_prices if "Prices" in sources.options.audit_skips else Prices(sources.client, self._retries),
             allow_verified_email=sources.allow_verified_email,
             button_removed_on=day.button_removed_on,
             timezone=day.timezone,
@@ -371,6 +373,8 @@ class Scan:
             return kept
 
         day, options = self._day, self._sources.options
+        if options.audit_skips:
+            checks.add_own_finding(skipped(options.audit_skips, self._all_checks))
         endpoints = partial(webhook_endpoints, client, self._retries)
         destinations = partial(event_destinations, client, self._retries)
         unpaid = partial(unpaid_invoices, client, self._retries, day.now, options)
@@ -397,7 +401,9 @@ class Scan:
         self.checks.add_own_finding(finding)
 
     def _read_list(self, read: Callable[[], _Result], permission: str) -> _Result | None:
-        """Read a list for `LIST_SECONDS` at most; one that cannot be read is a finding."""
+        """Read a list for `LIST_SECONDS` at most; one that cannot be read is a finding, and one to skip is not."""
+        if permission in self._sources.options.audit_skips:
+            return None
         self._list_until = self._sources.limit.seconds() + LIST_SECONDS
         return read_optional(read, permission, self.checks.add_own_finding)
 
@@ -426,6 +432,7 @@ class Scan:
             self._sources.options.service_honors_pauses,
             self.lags,
             self._sources.uncertainty,
+            self._sources.options.audit_skips,
         )
 
     def _see(self, page: ListPage) -> None:

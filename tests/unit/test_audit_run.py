@@ -12,11 +12,12 @@ import stripe
 
 from shared.audit.check import AuditContext, AuditDay, Check
 from shared.audit.findings import CustomerName, Finding, Severity
-from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
+from shared.audit.options import DEFAULT_OPTIONS, AuditOptions, options_of
+from shared.audit.rendering.page import after_headline
 from shared.audit.rendering.summary import headline, is_all_clear
 from shared.audit.report import Report
 from shared.audit.scan import Sources, run_audit
-from shared.errors import OperatorError, Unavailable, UnreadableEvent
+from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.i18n import verbatim
 from shared.mirror.table import Beginnings, MirroredSubscription
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
@@ -81,6 +82,7 @@ class FakeAccount(stripe.HTTPClient):
         self.refused: set[str] = set()
         self.failing: dict[str, int] = {}
         self.status = 200
+        self.has_one_page_only = False
         self.requests: list[str] = []
 
     def request(  # type: ignore[override]
@@ -104,6 +106,8 @@ class FakeAccount(stripe.HTTPClient):
             return self._one(parts.path.rpartition("/")[2])
         everything = self.lists[parts.path]
         after = query.get("starting_after", [""])[0]
+        if after and self.has_one_page_only:
+            return json.dumps({"error": {"type": "api_error"}}), 500, DATED
         start = [each["id"] for each in everything].index(after) + 1 if after else 0
         limit = int(query.get("limit", ["10"])[0])
         data = [_expanded(each, url) for each in everything[start : start + limit]]
@@ -276,13 +280,9 @@ def test_stripe_that_cannot_be_read_is_never_an_all_clear(status: int, error: ty
 
 def test_a_failure_in_the_middle_of_the_list_raises_too() -> None:
     account = FakeAccount([subscription(number) for number in range(150)])
-
-    def break_after_the_first_page(_subject: Subscription, _audit: AuditContext) -> list[Finding]:
-        account.status = 500
-        return []
-
+    account.has_one_page_only = True
     with pytest.raises(Unavailable):
-        audit(account, checks=(a_check("breaks", break_after_the_first_page),))
+        audit(account)
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
@@ -312,6 +312,56 @@ def test_a_list_that_the_key_may_not_read_is_a_finding_that_names_the_permission
     assert (missing.check, missing.severity) == ("missing_permission", Severity.WARNING)
     assert f"{permission} (rak_some_read)" in missing.meaning.say("en")
     assert paused.check == "paused_collection"
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "checks"),
+    [
+        ("/v1/billing_portal/configurations", "Customer portal", "Customers can pause in the portal"),
+        ("/v1/webhook_endpoints", "Webhook Endpoints", "Webhook endpoints"),
+        ("/v1/invoices", "Invoices", "Unpaid for longer than the limit, Invoices long overdue"),
+        ("/v2/core/event_destinations", "Event Destinations", "Event destinations"),
+        ("/v1/events", "Events", "Undelivered events"),
+    ],
+)
+def test_a_night_without_a_list_that_the_team_does_without_is_an_all_clear_that_says_so(
+    path: str, name: str, checks: str
+) -> None:
+    account = FakeAccount([subscription(1)])
+    account.refused = {path}
+    report = audit(account, options=options_of({"AuditSkips": name}))
+    (skipped,) = report.findings
+    assert is_all_clear(report)
+    assert not asked(account, path)
+    assert (skipped.check, skipped.severity) == ("skipped_list", Severity.INFO)
+    assert f"because AuditSkips says so: {name}. So these checks found nothing: " in skipped.meaning.say("en")
+    assert checks in skipped.meaning.say("en")
+    assert [note.say("en") for note in after_headline(report)] == [f"Not looked at: {name}."]
+
+
+def test_another_list_that_the_key_may_not_read_is_still_a_warning() -> None:
+    account = FakeAccount([subscription(1)])
+    account.refused = {"/v1/invoices", "/v1/events"}
+    report = audit(account, options=options_of({"AuditSkips": "Events, Event Destinations"}))
+    assert not is_all_clear(report)
+    assert [finding.check for finding in report.findings] == ["skipped_list", "missing_permission"]
+    assert "name it in AuditSkips" in report.findings[1].action.say("en")
+
+
+def test_without_prices_no_product_is_asked_for() -> None:
+    products = [{"product": f"prod_{number}", "prices": ["price_1", "price_2"]} for number in range(2)]
+    updates = {"subscription_update": {"enabled": True, "default_allowed_updates": ["price"], "products": products}}
+    account = FakeAccount([], [{"id": "bpc_1", "active": True, "is_default": True, "features": updates}])
+    audit(account, options=options_of({"AuditSkips": "Prices"}))
+    assert not asked(account, "/v1/prices")
+    audit(account)
+    assert asked(account, "/v1/prices")
+
+
+@pytest.mark.parametrize("names", ["Subscriptions", "Invoices; Events", "invoices"])
+def test_what_an_audit_cannot_do_without_is_refused(names: str) -> None:
+    with pytest.raises(InvalidRequest, match="AuditSkips"):
+        options_of({"AuditSkips": names})
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])

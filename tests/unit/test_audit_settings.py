@@ -34,7 +34,8 @@ GOOD = {
 
 
 def test_good_settings_are_read() -> None:
-    settings = NightlyAuditSettings.from_environment(GOOD)
+    settings = NightlyAuditSettings.from_environment(GOOD | {"AUDIT_SKIPS": "Invoices, Event Destinations"})
+    assert settings.audit_skips == ("Invoices", "Event Destinations")
     assert settings.audit_email_to == ("one@example.com", "two@example.com")
     assert settings.audit_timezone == ZoneInfo("Europe/Paris")
     assert settings.webhook_url is None
@@ -61,6 +62,7 @@ def test_good_settings_are_read() -> None:
         ("AUDIT_TIMEZONE", "Europe/Nowhere"),
         ("AUDIT_TIMEZONE", "Europe"),
         ("AUDIT_TIMEZONE", "../etc"),
+        ("AUDIT_SKIPS", "Subscriptions"),
         ("PAUSE_BUTTON_REMOVED_ON", "29/03/2024"),
         ("PAUSE_CUTOFF_ON", "soon"),
         ("PAUSE_CUTOFF_ON", "2024-03-28"),

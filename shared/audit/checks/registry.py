@@ -13,6 +13,7 @@ from shared.audit.findings import (
     MIRROR_UNREADABLE,
     MISSING_PERMISSION,
     NIGHT_WITHOUT_MAIL,
+    SKIPPED_LIST,
     UNREADABLE_LIST,
     UNREADABLE_SUBSCRIPTION,
     Severity,
@@ -74,6 +75,11 @@ OWN_FINDINGS = {
         _("A night without a mail"),
         (Severity.WARNING,),
         "the audits since the last mail that failed, or that Lambda ended at its limit of 12 hours",
+    ),
+    SKIPPED_LIST: OwnFinding(
+        _("Not looked at"),
+        (Severity.INFO,),
+        "the lists that `AuditSkips` names, and the checks that find nothing without them",
     ),
     UNREADABLE_LIST: OwnFinding(
         _("Not everything could be read"),

@@ -23,7 +23,7 @@ from shared.audit.rendering.summary import (
 )
 from shared.audit.rendering.trend import Bar, ChangeSummary, trend_of, what_changed
 from shared.audit.report import Report, ReportView
-from shared.i18n import NOTHING, Message, _, _n, duration, first_sentence, listed, other_sentences
+from shared.i18n import NOTHING, Message, _, _n, duration, first_sentence, listed, other_sentences, verbatim
 from shared.portal.pause import Phase
 from shared.stripe.events import REPEATED_FOR
 from shared.stripe.money import written_amount, written_amounts
@@ -115,7 +115,7 @@ def notes(report: Report) -> Iterator[Message]:
 
 
 def after_headline(report: Report) -> Iterator[Message]:
-    """Return what the headline does not say: how many may not be served for free, and what was lost so far."""
+    """Return what the headline does not say: what is uncertain, what was lost so far, and what nobody looked at."""
     if not report.free_is_certain:
         yield _n(
             "Of {n} subscription it is not known whether the period that was paid has ended.",
@@ -125,6 +125,8 @@ def after_headline(report: Report) -> Iterator[Message]:
     missed = missed_so_far(report)
     if missed:
         yield missed
+    if report.skips:
+        yield _("Not looked at: {names}.", names=listed(map(verbatim, report.skips)))
 
 
 def facts(report: Report) -> Iterator[Message]:
