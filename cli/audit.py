@@ -19,8 +19,9 @@ from shared.audit.options import options_of, parse_setting
 from shared.audit.rendering.as_csv import write_csv
 from shared.audit.rendering.as_html import to_html
 from shared.audit.rendering.as_json import to_json
-from shared.audit.rendering.page import after_headline, and_more, calendar, event_lags, left_out, subscriptions_read
+from shared.audit.rendering.opening import after_headline, calendar, event_lags, subscriptions_read
 from shared.audit.rendering.pauses import pause_words
+from shared.audit.rendering.subjects import and_more, left_out
 from shared.audit.rendering.summary import FindingGroup, groups_of, headline
 from shared.audit.report import Report, ReportView
 from shared.audit.scan import Sources, run_audit

@@ -182,6 +182,15 @@ class AuditContext:
         """The team's day."""
         return self.now.astimezone(self.timezone).date()
 
+    @property
+    def seconds(self) -> int:
+        """`now` in Unix seconds."""
+        return int(self.now.timestamp())
+
+    def json_of(self, subscription: Subscription) -> StripeJson:
+        """Return a subscription as Stripe listed it; empty if it was not in the list."""
+        return self.listed.get(subscription.id, {})
+
     def days_ago(self, days: int) -> int:
         """Return the Unix second that is so many days before `now`."""
         return int((self.now - timedelta(days=days)).timestamp())

@@ -144,6 +144,10 @@ class Finding:
         if not self.code:
             object.__setattr__(self, "code", self.check)
 
+    def about(self, subject: str) -> "Finding":
+        """Return the same finding about one subject."""
+        return replace(self, subjects=(subject,))
+
     @property
     def kind(self) -> FindingKind:
         """What it says, whatever it says it of."""

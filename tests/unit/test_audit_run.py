@@ -13,7 +13,7 @@ import stripe
 from shared.audit.check import AuditContext, AuditDay, Check
 from shared.audit.findings import CustomerName, Finding, Severity
 from shared.audit.options import DEFAULT_OPTIONS, AuditOptions, options_of
-from shared.audit.rendering.page import after_headline
+from shared.audit.rendering.opening import after_headline
 from shared.audit.rendering.summary import headline, is_all_clear
 from shared.audit.report import Report
 from shared.audit.scan import Sources, run_audit

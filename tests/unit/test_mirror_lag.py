@@ -12,7 +12,7 @@ from shared.audit.check import AccountFacts
 from shared.audit.checks.mirror import find_late_stamps
 from shared.audit.findings import Severity
 from shared.audit.rendering.as_json import to_json
-from shared.audit.rendering.page import event_lags
+from shared.audit.rendering.opening import event_lags
 from shared.audit.report import ReportView
 from shared.errors import UnreadableEvent
 from shared.i18n import duration

@@ -5,7 +5,6 @@ metadata accepts it (`AUDIT_OK`) is left out.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -33,24 +32,12 @@ _FOREVER = "forever"
 _WHOLE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class _Leak:
-    """One of the things that a check can find, of any number of subscriptions."""
-
-    check: str
-    code: str
-    severity: Severity
-    meaning: Message
-    action: Message
-
-    def of(self, subscription: Subscription) -> Finding:
-        action = sentences(self.action, _ACCEPT)
-        return Finding(
-            self.check, self.severity, (subscription.id,), self.meaning, action, sampled=True, code=self.code
-        )
-
-
 _ACCEPT = _("If it is intended, acknowledge it (`portal acknowledge --findings`): it is not reported again.")
+
+
+def _leak(check: str, code: str, severity: Severity, meaning: Message, action: Message) -> Finding:
+    """One of the things that a check can find, of whatever subscription."""
+    return Finding(check, severity, (), meaning, sentences(action, _ACCEPT), sampled=True, code=code)
 
 
 def _is_watched(subscription: Subscription, audit: AuditContext) -> bool:
@@ -58,12 +45,8 @@ def _is_watched(subscription: Subscription, audit: AuditContext) -> bool:
     return (
         subscription.status in LIVE_STATUSES
         and not is_paused(subscription, audit.now)
-        and acknowledgement_of(_raw(subscription, audit), audit.today, AUDIT_OK) is None
+        and acknowledgement_of(audit.json_of(subscription), audit.today, AUDIT_OK) is None
     )
-
-
-def _raw(subscription: Subscription, audit: AuditContext) -> StripeJson:
-    return audit.listed.get(subscription.id, {})
 
 
 def _seconds(raw: StripeJson, name: str) -> int | None:
@@ -74,14 +57,14 @@ def _seconds(raw: StripeJson, name: str) -> int | None:
 LASTING_DISCOUNT_NAME = "lasting_discount"
 
 _END_DISCOUNT = _("Remove the discount, and tell the customer before the next invoice.")
-_FREE_FOREVER = _Leak(
+_FREE_FOREVER = _leak(
     LASTING_DISCOUNT_NAME,
     "free_forever",
     Severity.WARNING,
     _("A discount that never ends leaves nothing to pay, for all or some of the products: these are free for good."),
     _END_DISCOUNT,
 )
-_EXPIRED_PROMOTION = _Leak(
+_EXPIRED_PROMOTION = _leak(
     LASTING_DISCOUNT_NAME,
     "expired_promotion",
     Severity.INFO,
@@ -96,7 +79,7 @@ def find_lasting_discount(subscription: Subscription, audit: AuditContext) -> It
     A coupon that was redeemed as often as it may be is no promotion that ended: the first hundred customers may well
     keep what they were promised. The terms are known where the key may read coupons.
     """
-    raw, now = _raw(subscription, audit), int(audit.now.timestamp())
+    raw, now = audit.json_of(subscription), audit.seconds
     coupons = [
         coupon
         for discount in discounts_in_force(raw, now)
@@ -105,9 +88,9 @@ def find_lasting_discount(subscription: Subscription, audit: AuditContext) -> It
     if not coupons or not _is_watched(subscription, audit):
         return
     if _is_free_forever(subscription, read_discounts(raw, now), coupons):
-        yield _FREE_FOREVER.of(subscription)
+        yield _FREE_FOREVER.about(subscription.id)
     elif any(map(_is_expired, coupons)):
-        yield _EXPIRED_PROMOTION.of(subscription)
+        yield _EXPIRED_PROMOTION.about(subscription.id)
 
 
 def _is_free_forever(subscription: Subscription, discounts: Discounts, coupons: Iterable[Mapping[str, Any]]) -> bool:
@@ -139,14 +122,14 @@ LASTING_DISCOUNT = Check(
 
 NOTHING_TO_PAY_NAME = "nothing_to_pay"
 
-_QUANTITY_OF_ZERO = _Leak(
+_QUANTITY_OF_ZERO = _leak(
     NOTHING_TO_PAY_NAME,
     "quantity_of_zero",
     Severity.WARNING,
     _("These have a price with a quantity of zero: nothing is charged for it."),
     _("Set the quantity, or remove the price from the subscription."),
 )
-_PRICE_OF_ZERO = _Leak(
+_PRICE_OF_ZERO = _leak(
     NOTHING_TO_PAY_NAME,
     "price_of_zero",
     Severity.INFO,
@@ -162,7 +145,7 @@ def find_nothing_to_pay(subscription: Subscription, audit: AuditContext) -> Iter
     unused = any(each.quantity == 0 and not is_zero(each.unit_amount_decimal) for each in items if _is_per_unit(each))
     all_free = bool(items) and len(free) == len(items) and all(free)
     if (unused or all_free) and _is_watched(subscription, audit):
-        yield (_QUANTITY_OF_ZERO if unused else _PRICE_OF_ZERO).of(subscription)
+        yield (_QUANTITY_OF_ZERO if unused else _PRICE_OF_ZERO).about(subscription.id)
 
 
 def _is_per_unit(item: SubscriptionItem) -> bool:
@@ -189,17 +172,17 @@ def find_long_trial(subscription: Subscription, audit: AuditContext) -> Iterator
     if not most or subscription.status != "trialing" or start is None or end is None or end - start <= most * DAY:
         return
     if _is_watched(subscription, audit):
-        yield _Leak(
+        yield _leak(
             LONG_TRIAL_NAME,
             LONG_TRIAL_NAME,
             Severity.WARNING,
             _n("These trials are longer than {n} day.", "These trials are longer than {n} days.", most),
             _("Give the trial an earlier end, and tell the customer before the first charge."),
-        ).of(subscription)
+        ).about(subscription.id)
 
 
 def _trial_start(subscription: Subscription, audit: AuditContext) -> int | None:
-    start = _seconds(_raw(subscription, audit), "trial_start")
+    start = _seconds(audit.json_of(subscription), "trial_start")
     return subscription.created if start is None else start
 
 
@@ -214,7 +197,7 @@ LONG_TRIAL = Check(
 
 HIDDEN_PAUSE_NAME = "hidden_pause"
 
-_TRIAL_LATER = _Leak(
+_TRIAL_LATER = _leak(
     HIDDEN_PAUSE_NAME,
     "trial_after_the_start",
     Severity.WARNING,
@@ -224,21 +207,21 @@ _TRIAL_LATER = _Leak(
     ),
     _("Give the trial an earlier end, and tell the customer before the next charge."),
 )
-_PAUSE_PLANNED = _Leak(
+_PAUSE_PLANNED = _leak(
     HIDDEN_PAUSE_NAME,
     "pause_planned",
     Severity.INFO,
     _("A subscription schedule will pause these on a day to come; until then no list of pauses shows it."),
     _("Nothing, if the date is right; otherwise clear the plan (pause_schedules of the schedule)."),
 )
-_PAUSE_FAILED = _Leak(
+_PAUSE_FAILED = _leak(
     HIDDEN_PAUSE_NAME,
     "planned_pause_failed",
     Severity.WARNING,
     _("A subscription schedule was to pause these, and could not: the customers are charged."),
     _("Find the error in the schedule (pause_schedules), and pause them again."),
 )
-_RESUME_FAILED = _Leak(
+_RESUME_FAILED = _leak(
     HIDDEN_PAUSE_NAME,
     "planned_resume_failed",
     Severity.WARNING,
@@ -253,15 +236,15 @@ def find_hidden_pause(subscription: Subscription, audit: AuditContext) -> Iterat
     That a trial given to a running subscription begins (`trial_start`) when it is given, no page of Stripe says. What a
     schedule plans is known where Stripe expands it; a failed plan may send no event of its own.
     """
-    raw = _raw(subscription, audit)
+    raw = audit.json_of(subscription)
     schedule = raw.get("schedule")
-    hidden: list[_Leak] = [_TRIAL_LATER] if _is_trial_of_later(subscription, audit) else []
+    hidden: list[Finding] = [_TRIAL_LATER] if _is_trial_of_later(subscription, audit) else []
     if isinstance(schedule, Mapping):
         hidden += (leak for plan in schedule.get("pause_schedules") or () for leak in _of_plan(plan))
     if not hidden or subscription.ended:
         return
     if not any(acknowledgement_of(raw, audit.today, key) for key in (AUDIT_OK, PAUSE_OK)):
-        yield from (leak.of(subscription) for leak in hidden)
+        yield from (leak.about(subscription.id) for leak in hidden)
 
 
 def _is_trial_of_later(subscription: Subscription, audit: AuditContext) -> bool:
@@ -271,7 +254,7 @@ def _is_trial_of_later(subscription: Subscription, audit: AuditContext) -> bool:
     return start is not None and start - subscription.created > DAY
 
 
-def _of_plan(plan: Mapping[str, Any]) -> Iterator[_Leak]:
+def _of_plan(plan: Mapping[str, Any]) -> Iterator[Finding]:
     """`pause_schedules` of a schedule, whose two halves have a status each (stripe-python 16.1.0)."""
     pause, resume = _status_of(plan.get("pause")), _status_of(plan.get("resume"))
     if pause == "scheduled":
@@ -309,22 +292,22 @@ def find_no_payment_method(subscription: Subscription, audit: AuditContext) -> I
     customer's is known where Stripe expands the customer, or where the team lets the audit read payment methods; of a
     payment method that was not read, nothing more is known than that there is one.
     """
-    notice, now = audit.options.payment_method_notice_days, int(audit.now.timestamp())
+    notice, now = audit.options.payment_method_notice_days, audit.seconds
     charged_at = next_invoice_at(subscription)
     if not notice or charged_at is None or not now < charged_at <= now + notice * DAY:
         return
     if not _will_be_charged(subscription, charged_at, audit) or not _is_watched(subscription, audit):
         return
-    raw = _raw(subscription, audit)
+    raw = audit.json_of(subscription)
     method = _default_method(raw, audit)
     if method == "":
-        yield _no_method(notice).of(subscription)
+        yield _no_method(notice).about(subscription.id)
     elif method and (read := audit.look_up(f"/v1/payment_methods/{method}")) and _expires_before(read, charged_at):
-        yield _card_expires(notice).of(subscription)
+        yield _card_expires(notice).about(subscription.id)
 
 
-def _no_method(notice: int) -> _Leak:
-    return _Leak(
+def _no_method(notice: int) -> Finding:
+    return _leak(
         NO_PAYMENT_METHOD_NAME,
         "no_payment_method",
         Severity.WARNING,
@@ -337,8 +320,8 @@ def _no_method(notice: int) -> _Leak:
     )
 
 
-def _card_expires(notice: int) -> _Leak:
-    return _Leak(
+def _card_expires(notice: int) -> Finding:
+    return _leak(
         NO_PAYMENT_METHOD_NAME,
         "card_expires",
         Severity.WARNING,
@@ -356,7 +339,7 @@ def _will_be_charged(subscription: Subscription, at: int, audit: AuditContext) -
     by_invoice = subscription.collection_method == "send_invoice"
     if subscription.status not in ("active", "trialing") or ends or by_invoice:
         return False
-    return not monthly_amount(subscription, read_discounts(_raw(subscription, audit), at)).is_zero
+    return not monthly_amount(subscription, read_discounts(audit.json_of(subscription), at)).is_zero
 
 
 def _default_method(raw: StripeJson, audit: AuditContext) -> str | None:

@@ -53,7 +53,7 @@ def find_paused_collection(subscription: Subscription, audit: AuditContext) -> I
         return
     origin = pause_origin(
         subscription,
-        audit.paused_since.get(subscription.id, int(audit.now.timestamp())),
+        audit.paused_since.get(subscription.id, audit.seconds),
         exact=subscription.id in audit.exactly_paused,
         removed_at=audit.button_removed_at,
     )
@@ -209,7 +209,7 @@ def _collection_code(facts: PausedSubscription, origin: PauseOrigin, audit: Audi
 def _collection_facts(
     subscription: Subscription, pause: PauseCollection, origin: PauseOrigin, audit: AuditContext
 ) -> PausedSubscription:
-    now, raw = int(audit.now.timestamp()), audit.listed.get(subscription.id, {})
+    now, raw = audit.seconds, audit.json_of(subscription)
     anchor = _anchor(raw)
     discounts = read_discounts(raw, now)
     monthly = monthly_amount(subscription, discounts)
@@ -302,7 +302,7 @@ def _ends_at(subscription: Subscription) -> datetime | None:
 
 def _missed(subscription: Subscription, discounts: Discounts, audit: AuditContext) -> MissedAmount | None:
     """Sum what the invoices since the pause began would have brought; `None` if its beginning is not known."""
-    now, anchor = int(audit.now.timestamp()), _anchor(audit.listed.get(subscription.id, {}))
+    now, anchor = audit.seconds, _anchor(audit.json_of(subscription))
     paid_through = audit.paid_through.get(subscription.id)
     if paid_through is not None and subscription.id in audit.exactly_paused:
         return missed_amount(subscription, discounts, since=paid_through - 1, now=now, anchor=anchor)
@@ -415,7 +415,7 @@ def find_paused_status(subscription: Subscription, audit: AuditContext) -> Itera
 
 
 def _status_facts(subscription: Subscription, audit: AuditContext) -> PausedSubscription:
-    pause, raw = subscription.pause_collection, audit.listed.get(subscription.id, {})
+    pause, raw = subscription.pause_collection, audit.json_of(subscription)
     return PausedSubscription(
         subscription.id,
         subscription.customer_id,
@@ -426,7 +426,7 @@ def _status_facts(subscription: Subscription, audit: AuditContext) -> PausedSubs
         at(subscription.paused_at),
         paused_since_is_exact=subscription.paused_at is not None,
         cause=subscription.paused_reason or UNKNOWN,
-        monthly=monthly_amount(subscription, read_discounts(raw, int(audit.now.timestamp()))),
+        monthly=monthly_amount(subscription, read_discounts(raw, audit.seconds)),
         served_free=False,
         created=at(subscription.created),
         current_period_end=at(subscription.current_period_end),
@@ -460,7 +460,7 @@ def find_long_pause(subscription: Subscription, audit: AuditContext) -> Iterator
     since = subscription.paused_at if is_real else audit.paused_since.get(subscription.id)
     if since is None or since > audit.days_ago(most):
         return
-    if acknowledgement_of(audit.listed.get(subscription.id, {}), audit.today) is None:
+    if acknowledgement_of(audit.json_of(subscription), audit.today) is None:
         yield Finding(
             LONG_PAUSE_NAME,
             Severity.WARNING,

@@ -55,13 +55,20 @@ PORTAL_LIMITS = Check(
 
 SEVERAL_SUBSCRIPTIONS_NAME = "several_subscriptions"
 
-_SEVERAL_MEANING = _(
-    "These customers have several live subscriptions and may pay twice (checked for the {limit} customers with the "
-    "newest subscriptions).",
-    limit=MOST_CUSTOMERS,
-)
-_SEVERAL_ACTION = _(
-    "Nothing, if you sell several; otherwise cancel the surplus, and limit Checkout to one subscription per customer."
+_SEVERAL = Finding(
+    SEVERAL_SUBSCRIPTIONS_NAME,
+    Severity.INFO,
+    (),
+    _(
+        "These customers have several live subscriptions and may pay twice (checked for the {limit} customers with the "
+        "newest subscriptions).",
+        limit=MOST_CUSTOMERS,
+    ),
+    _(
+        "Nothing, if you sell several; otherwise cancel the surplus, and limit Checkout to one subscription per "
+        "customer."
+    ),
+    sampled=True,
 )
 
 
@@ -69,14 +76,7 @@ def find_several(subscription: Subscription, audit: AuditContext) -> Iterator[Fi
     """Name a customer once, at the second live subscription."""
     live = subscription.status in LIVE_STATUSES
     if live and audit.customers.is_seen_for_the_second_time(subscription.customer_id):
-        yield Finding(
-            SEVERAL_SUBSCRIPTIONS_NAME,
-            Severity.INFO,
-            (subscription.customer_id,),
-            _SEVERAL_MEANING,
-            _SEVERAL_ACTION,
-            sampled=True,
-        )
+        yield _SEVERAL.about(subscription.customer_id)
 
 
 SEVERAL_SUBSCRIPTIONS = Check(

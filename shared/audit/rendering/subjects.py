@@ -1,10 +1,11 @@
-"""Whom and what a finding is about: names and ids that forge nothing, and where the Dashboard shows them."""
+"""Whom and what a finding is about: names and ids that forge nothing, where the Dashboard shows them, how many more."""
 
 import re
 from dataclasses import dataclass
 
 from shared.audit.findings import CustomerName
 from shared.audit.report import ReportView
+from shared.i18n import NOTHING, Message, _n, listed
 
 DASHBOARD = "https://dashboard.stripe.com"
 # Stripe's ids are shorter. What is no id of Stripe's may come with any.
@@ -60,3 +61,19 @@ def url_of(subject: str, edition: ReportView) -> str:
     if known[1] == "bpc":
         return f"{base}/{_PORTAL}"
     return f"{base}/{_PLACES[known[1]]}/{subject}" if known[1] in _PLACES else ""
+
+
+def left_out(number: int, *, shown: int) -> Message:
+    """Count the subjects that a group does not show."""
+    if not number:
+        return NOTHING
+    if not shown:
+        return _n("{n}, not shown here.", "{n}, not shown here.", number)
+    return _n("and {n} more, not shown here.", "and {n} more, not shown here.", number)
+
+
+def and_more(number: int, *, any_named: bool) -> Message:
+    """Count those that are not named."""
+    if not number:
+        return NOTHING
+    return _n("and {n} more", "and {n} more", number) if any_named else listed([number])
