@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
@@ -42,6 +43,7 @@ _SETTINGS: dict[Reason, tuple[str, ...]] = {
     Reason.INCOMPLETE: ("AccessIncomplete",),
     Reason.UNKNOWN_STATUS: ("AccessIfUnknown",),
     Reason.CANCELED: ("AccessCanceled",),
+    Reason.ENTITLEMENTS_UNKNOWN: ("AccessIfUnknown",),
 }
 
 
@@ -75,11 +77,21 @@ def access_as_text(
         if subscription.pause_collection:
             paused = _("collection is paused with behavior {behavior}", behavior=subscription.pause_collection.behavior)
             yield f"    {say(paused)}"
+    if now.features is not None:
+        yield f"  {say(_features(now))}"
     for before, after in pairwise(answers):
         from_then = _("from {time}:", time=_time(before.until))
         yield f"{say(from_then)} {_words(after, policy, items, language)}"
+        if after.features is not None and after.features != before.features:
+            yield f"  {say(_features(after))}"
     if now.until is None:
         yield say(_("Only an event of Stripe will change this."))
+
+
+def _features(access: CustomerAccess) -> Message:
+    if not access.features:
+        return _("features: none")
+    return _("features: {features}", features=", ".join(access.features))
 
 
 def _words(access: CustomerAccess, policy: AccessPolicy, items: Sequence[MirroredSubscription], language: str) -> str:
@@ -132,6 +144,7 @@ def access(  # noqa: PLR0913 - each an option of the command
     served_column: Annotated[str | None, typer.Option(help="The list's column that says who is served.")] = None,
     product_column: Annotated[str | None, typer.Option(help="The list's column of products, if it has one.")] = None,
     product: Annotated[str | None, typer.Option("--product", help="Only subscriptions to this product count.")] = None,
+    feature: Annotated[str | None, typer.Option("--feature", help="Whether this feature may be used: its key.")] = None,
     format: Annotated[  # noqa: A002
         Form, typer.Option("--format", help="Output format; csv only with --compare.")
     ] = "text",
@@ -143,6 +156,8 @@ def access(  # noqa: PLR0913 - each an option of the command
     Exits with 1 if the customer has no service, with 3 if the list differs.
     """
     columns = ColumnNames(customer_column, served_column, product_column)
+    if compare is not None and feature is not None:
+        raise InvalidRequest("bad_request", "--compare compares products, and no features")
     if (compare is None) == (customer is None):
         raise InvalidRequest("bad_request", "Name a customer, cus_..., or a list with --compare, and not both")
     if compare is not None:
@@ -150,17 +165,37 @@ def access(  # noqa: PLR0913 - each an option of the command
         raise typer.Exit(compare_list(context.obj(), wanted))
     if columns != ColumnNames() or format == "csv":
         raise InvalidRequest("bad_request", "The options of the columns, and --format csv, need --compare")
-    _explain(context.obj(), customer or "", product, format, language)
+    _explain(context.obj(), customer or "", Narrowed(product, feature), format, language)
 
 
-def _explain(deployment: "Deployment", customer: str, product: str | None, form: Form, language: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """What the answer is about, if not all that the customer has."""
+
+    product: str | None
+    feature: str | None
+
+
+def _explain(deployment: "Deployment", customer: str, about: Narrowed, form: Form, language: str) -> None:
     check_customer_id(customer)
-    items, policy = list(deployment.mirror.of_customer(customer)), deployment.access_policy
+    if about.feature is not None and not deployment.entitlements:
+        raise InvalidRequest("entitlements_off", "The mirror holds no entitlements: the parameter Entitlements is off")
+    held, policy = deployment.mirror.customer(customer), deployment.access_policy
+    items = held.subscriptions
     moment: float | None = deployment.ticking_clock()()
     answers: list[CustomerAccess] = []
     while moment is not None and len(answers) < _MOST_CHANGES:
         answers.append(
-            customer_access(customer, items, now=moment, policy=policy, product=product, account=deployment.account)
+            customer_access(
+                customer,
+                items,
+                now=moment,
+                policy=policy,
+                product=about.product,
+                account=deployment.account,
+                entitlements=held.entitlements if deployment.entitlements else None,
+                feature=about.feature,
+            )
         )
         moment = answers[-1].until
     if form == "json":

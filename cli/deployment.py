@@ -24,10 +24,12 @@ from shared.aws import AWS_CONFIG, isolate_environment
 from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.link_token import LinkTokens
 from shared.mirror.dead_letters import DeadLetterReader
+from shared.mirror.entitlements import EntitlementsMirror
 from shared.mirror.rule import Mirror
-from shared.mirror.table import DryRunTable, MirrorTable
+from shared.mirror.table import DryRunEntitlements, DryRunTable, MirrorTable
 from shared.return_url import origin_of
 from shared.secret_store import LinkSecrets, SecretStore, SigningSecrets, StripeSecret
+from shared.stripe.entitlements import EntitlementsReader
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, stripe_client
 from shared.stripe.subscription_read import SubscriptionRead
 
@@ -193,6 +195,11 @@ class Deployment:
         return self.parameters.get("StripeAccountId") or None
 
     @property
+    def entitlements(self) -> bool:
+        """Whether the mirror holds entitlements."""
+        return self.parameters.get("Entitlements") == "true"
+
+    @property
     def access_policy(self) -> AccessPolicy:
         """What each state means for service; the template's defaults where the stack does not list them."""
         names = {name: name.title().replace("_", "") for name in AccessPolicy.model_fields}
@@ -203,6 +210,13 @@ class Deployment:
         """Return the mirror with its rule; `read` reads one subscription from Stripe. A dry run writes nothing."""
         table = DryRunTable(self.mirror) if dry_run else self.mirror
         return Mirror(table, read, uncertainty=self.uncertainty, retention=self.retention, account=self.account)
+
+    def entitlements_rule(self, reader: EntitlementsReader, *, dry_run: bool = False) -> EntitlementsMirror:
+        """Return the mirror of entitlements with its rule. A dry run writes nothing."""
+        table = DryRunEntitlements(self.mirror) if dry_run else self.mirror
+        return EntitlementsMirror(
+            table, reader.read, uncertainty=self.uncertainty, retention=self.retention, account=self.account
+        )
 
     @property
     def dead_letter_queue(self) -> DeadLetterReader:

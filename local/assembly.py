@@ -64,6 +64,7 @@ def provision(
     parameters = addresses.parameters | {
         "PortalConfigurations": json.dumps(dict(groups)),
         "CheckoutPrice": checkout_price,
+        "Entitlements": "true",
         **(addresses.oidc_parameters if options.oidc else {}),
     }
     template = Template.load(parameters=parameters, names=addresses.names)
@@ -113,6 +114,7 @@ def _signing_secrets(options: Options, client: StripeClient, webhook_url: str) -
             "customer.subscription.paused",
             "customer.subscription.resumed",
             "customer.subscription.updated",
+            "entitlements.active_entitlement_summary.updated",
         ],
     }
     return [str(client.v1.webhook_endpoints.create(endpoint).secret)]

@@ -4,7 +4,7 @@ One rule for everybody who asks: the access function, the command, and whoever p
 docs/reference/access.md has a table of every case, which is written from this module.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.table import MirroredEntitlements, MirroredSubscription
 from shared.stripe.periods import PaidUntil, period_paid_before
 from shared.stripe.subscription import Subscription, is_collected
 
@@ -36,6 +36,8 @@ class Reason(StrEnum):
     UNKNOWN_STATUS = "unknown_status"
     CANCELED = "canceled"
     INCOMPLETE_EXPIRED = "incomplete_expired"
+    ENTITLEMENTS_UNKNOWN = "entitlements_unknown"
+    FEATURE_NOT_ENTITLED = "feature_not_entitled"
     PRODUCT_NOT_SUBSCRIBED = "product_not_subscribed"
     NO_SUBSCRIPTION = "no_subscription"
 
@@ -49,7 +51,7 @@ class AccessPolicy(BaseModel):
     """What each state of a subscription means for service; `keep` serves, `stop` does not.
 
     `paid_period` serves to the end of the time that was paid. `access_if_unknown` says what to do while the mirror does
-    not know how long that is, or does not know the status.
+    not know how long that is, or does not know the status or the entitlements.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -100,7 +102,8 @@ class SubscriptionAccess:
 class CustomerAccess:
     """Whether a customer has service: one of the subscriptions is enough.
 
-    `until` (Unix seconds): when time alone will next change `granted` or `reason`; `None`: only an event can.
+    `until` (Unix seconds): when time alone will next change `granted`, `reason` or `features`; `None`: only an event
+    can. `features`: the lookup keys of all features that the customer may use now; `None`: they are not known.
     """
 
     customer_id: str
@@ -108,10 +111,14 @@ class CustomerAccess:
     reason: Reason
     until: int | None
     subscriptions: tuple[SubscriptionAccess, ...]
+    features: tuple[str, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the form in which the answer is sent, cached and published."""
-        return asdict(self)
+        """Return the form in which the answer is sent, cached and published; without features that are not known."""
+        answer = asdict(self)
+        if self.features is None:
+            del answer["features"]
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,54 @@ class _Verdict:
         return not self.granted, _RANK[self.reason]
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What time can change about a customer's answer."""
+
+    verdict: _Verdict
+    features: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked about a customer: of the `own` subscriptions the `counted` ones, and one feature of all."""
+
+    own: Sequence[MirroredSubscription]
+    counted: Sequence[MirroredSubscription]
+    entitlements: MirroredEntitlements | None
+    feature: str | None
+    policy: AccessPolicy
+
+    def at(self, moment: float) -> _State:
+        return _State(self._verdict(moment), self._features(moment))
+
+    def _verdict(self, moment: float) -> _Verdict:
+        if self.feature is None or not self.counted:
+            return self._service(self.counted, moment)
+        if self.entitlements is None:
+            service = self._service(self.counted, moment)
+            granted = self.policy.access_if_unknown == "grant"
+            return _Verdict(granted, Reason.ENTITLEMENTS_UNKNOWN) if service.granted else service
+        if self.feature not in self.entitlements.features:
+            return _Verdict(False, Reason.FEATURE_NOT_ENTITLED)
+        return self._service(_giving(self.feature, self.entitlements, self.counted), moment)
+
+    def _features(self, moment: float) -> tuple[str, ...] | None:
+        """Return the features that come from a subscription which gives service then."""
+        if self.entitlements is None:
+            return None
+        serving = {item.subscription.id for item in self.own if _verdict(item, moment, self.policy).granted}
+        return tuple(
+            key
+            for key in self.entitlements.features
+            if any(item.subscription.id in serving for item in _giving(key, self.entitlements, self.own))
+        )
+
+    def _service(self, items: Iterable[MirroredSubscription], moment: float) -> _Verdict:
+        none = _Verdict(False, Reason.PRODUCT_NOT_SUBSCRIBED if self.own else Reason.NO_SUBSCRIPTION)
+        return min((_verdict(item, moment, self.policy) for item in items), key=lambda each: each.order, default=none)
+
+
 def customer_access(  # noqa: PLR0913  # the facts, and what narrows them down
     customer_id: str,
     items: Iterable[MirroredSubscription],
@@ -132,34 +187,51 @@ def customer_access(  # noqa: PLR0913  # the facts, and what narrows them down
     policy: AccessPolicy,
     product: str | None = None,
     account: str | None = None,
+    entitlements: MirroredEntitlements | None = None,
+    feature: str | None = None,
 ) -> CustomerAccess:
     """Decide from the customer's items in the mirror whether there is service at `now` (Unix seconds).
 
-    With `product` only subscriptions to it count. Items of another customer never count, and with `account` those that
+    With `product` only subscriptions to it count. With `feature` (a lookup key) the customer also has to be entitled
+    to it, by a subscription that gives service. Items of another customer never count, and with `account` those that
     are known to be another Stripe account's do not.
     """
+
+    def is_own(customer: str, account_of_item: str | None) -> bool:
+        return customer == customer_id and account_of_item in {None, account or account_of_item}
+
     own = sorted(
-        (
-            item
-            for item in items
-            if item.subscription.customer_id == customer_id and item.account in {None, account or item.account}
-        ),
+        (item for item in items if is_own(item.subscription.customer_id, item.account)),
         key=lambda item: item.subscription.id,
     )
     counted = [item for item in own if product is None or product in _products(item.subscription)]
-
-    def at(moment: float) -> _Verdict:
-        none = _Verdict(False, Reason.PRODUCT_NOT_SUBSCRIBED if own else Reason.NO_SUBSCRIPTION)
-        return min((_verdict(item, moment, policy) for item in counted), key=lambda each: each.order, default=none)
-
-    verdict = at(now)
+    known = entitlements if entitlements and is_own(entitlements.customer_id, entitlements.account) else None
+    question = _Question(own, counted, known, feature, policy)
+    state = question.at(now)
     return CustomerAccess(
         customer_id,
-        verdict.granted,
-        verdict.reason,
-        _next_change(at, now, {moment for item in counted for moment in _boundaries(item, policy)}),
+        state.verdict.granted,
+        state.verdict.reason,
+        _next_change(question.at, now, {moment for item in own for moment in _boundaries(item, policy)}),
         tuple(subscription_access(item, now=now, policy=policy) for item in counted),
+        state.features,
     )
+
+
+def _giving(
+    feature: str, known: MirroredEntitlements, items: Sequence[MirroredSubscription]
+) -> Sequence[MirroredSubscription]:
+    """Return the subscriptions that a feature may come from: those with a product that has it.
+
+    A product whose features are not known may have it. If no product has it any more, Stripe still says that the
+    customer is entitled, so each may be the one.
+    """
+    giving = [
+        item
+        for item in items
+        if any(feature in known.products.get(product, (feature,)) for product in _products(item.subscription))
+    ]
+    return giving or items
 
 
 def subscription_access(item: MirroredSubscription, *, now: float, policy: AccessPolicy) -> SubscriptionAccess:
@@ -210,7 +282,7 @@ def without_service_since(  # noqa: PLR0911  # one for each reason
             return None
 
 
-def _next_change(at: Callable[[float], _Verdict], now: float, boundaries: Iterable[int]) -> int | None:
+def _next_change(at: Callable[[float], object], now: float, boundaries: Iterable[int]) -> int | None:
     present = at(now)
     return next((moment for moment in sorted(set(boundaries)) if moment > now and at(moment) != present), None)
 

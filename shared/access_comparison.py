@@ -136,6 +136,8 @@ REASONS: dict[Reason, Message] = {
     Reason.UNKNOWN_STATUS: _("this version does not know the status"),
     Reason.CANCELED: _("the subscription has ended"),
     Reason.INCOMPLETE_EXPIRED: _("the first payment never succeeded"),
+    Reason.ENTITLEMENTS_UNKNOWN: _("the mirror does not know the entitlements"),
+    Reason.FEATURE_NOT_ENTITLED: _("Stripe does not entitle the customer to the feature"),
     Reason.PRODUCT_NOT_SUBSCRIBED: _("no subscription contains the product"),
     Reason.NO_SUBSCRIPTION: _("the mirror holds no subscription of this customer"),
 }

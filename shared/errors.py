@@ -365,6 +365,11 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _event("subscription_without_customer", "it names no customer"),
         _event("subscription_missing", "Stripe does not have it: another account's, or of a deleted test clock"),
         _event("subscription_refused", "Stripe refused to read it (status 400); the reason has Stripe's code"),
+        _event(
+            "thin_event_without_customer",
+            "a thin event about entitlements, which names no customer: have the endpoint or destination send "
+            "`entitlements.active_entitlement_summary.updated` as a snapshot",
+        ),
         _event("thin_event_without_subscription", "a thin event that names no subscription"),
         # The webhook's own.
         ErrorEntry("bad_signature", InvalidRequest, "not signed by Stripe with the secret", VisitorPage.LINK_BROKEN),
@@ -403,6 +408,7 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _command("no_such_folder"),
         _command("not_confirmed"),
         _command("not_local"),
+        _command("entitlements_off"),
         _command("not_mirrored"),
         _command("not_paused"),
         _command("not_stranded"),

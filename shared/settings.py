@@ -37,12 +37,13 @@ class IdentitySettings(BaseModel):
 
 
 class MirrorSettings(BaseModel):
-    """Where the mirror is, and the two durations of its rule."""
+    """Where the mirror is, the two durations of its rule, and whether it holds entitlements."""
 
     table_name: Annotated[str, Field(min_length=1)]
     event_clock_uncertainty_seconds: Annotated[int, Field(ge=2, le=60)]
     ended_retention_days: Annotated[int, Field(ge=60)]
     stripe_account_id: Annotated[str | None, Field(pattern=r"^acct_\w+$")] = None
+    entitlements: bool = False
 
     @property
     def uncertainty(self) -> timedelta:

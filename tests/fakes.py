@@ -9,7 +9,17 @@ from zoneinfo import ZoneInfo
 from shared.audit.findings import Finding, PausedFindings
 from shared.audit.report import Report
 from shared.errors import Unavailable
-from shared.mirror.table import Beginnings, MirroredSubscription, TablePage, Write, blocks_write, item_key
+from shared.mirror.table import (
+    Beginnings,
+    EntitlementsWrite,
+    MirroredCustomer,
+    MirroredEntitlements,
+    MirroredSubscription,
+    TablePage,
+    Write,
+    blocks_write,
+    item_key,
+)
 from shared.portal.pause import Phase
 from shared.stripe.subscription import Subscription, is_collected
 from shared.stripe.subscription_read import SubscriptionRead
@@ -21,6 +31,7 @@ class FakeTable:
 
     items: dict[tuple[str, str], MirroredSubscription] = field(default_factory=dict)
     expires_at: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    entitlements: dict[str, MirroredEntitlements] = field(default_factory=dict)
     requests: int = 0
     refuses: bool = False
 
@@ -59,6 +70,35 @@ class FakeTable:
             return old
         self._put(write, old)
         return None
+
+    def customer(self, customer_id: str) -> MirroredCustomer:
+        self._request()
+        subscriptions = (item for key, item in self.items.items() if key[0] == customer_id)
+        return MirroredCustomer(tuple(subscriptions), self.entitlements.get(customer_id))
+
+    def put_entitlements(self, write: EntitlementsWrite) -> bool:
+        self._request()
+        old = self.entitlements.get(write.customer_id)
+        if old and old.as_of >= write.as_of:
+            return False
+        account = write.account or (old.account if old else None)
+        revision = (old.revision if old else 0) + 1
+        self.entitlements[write.customer_id] = MirroredEntitlements(
+            write.customer_id, write.features, write.as_of, revision, write.products, account=account
+        )
+        return True
+
+    def show_entitlements(
+        self, customer_id: str, features: tuple[str, ...], created: int, *, account: str | None
+    ) -> bool:
+        self._request()
+        old = self.entitlements.get(customer_id, MirroredEntitlements(customer_id, (), 0, 0))
+        if old.revision and (old.as_of >= created or (old.settling or 0) > created):
+            return False
+        self.entitlements[customer_id] = replace(
+            old, features=features, settling=created, revision=old.revision + 1, account=account or old.account
+        )
+        return True
 
     def expire(self) -> None:
         """Delete what has ended, as DynamoDB does by the time to live."""

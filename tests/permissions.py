@@ -46,6 +46,7 @@ _CUSTOMERS_OF_USER = {
     "POST /v1/customers/{id}",
 }
 _SUBSCRIPTION = {"GET /v1/subscriptions/{id}", "GET /v1/subscription_items"}
+_ENTITLEMENTS = {"GET /v1/entitlements/active_entitlements", "GET /v1/products/{id}/features"}
 _FROM_THE_QUEUE = "Lambda reads the queue for the function"
 _FROM_THE_STREAM = "Lambda reads the table's stream for the function"
 
@@ -77,7 +78,7 @@ CALLS: Mapping[str, Calls] = {
                 "secretsmanager:GetSecretValue Secret",
             }
         ),
-        stripe=frozenset({"GET /v1/subscriptions", *_SUBSCRIPTION, *_CUSTOMERS_OF_USER}),
+        stripe=frozenset({"GET /v1/subscriptions", *_SUBSCRIPTION, *_CUSTOMERS_OF_USER, *_ENTITLEMENTS}),
     ),
     "access_changes": Calls(
         aws=frozenset(
@@ -103,6 +104,7 @@ CALLS: Mapping[str, Calls] = {
         aws=frozenset(
             {
                 "dynamodb:GetItem Subscriptions",
+                "dynamodb:Query Subscriptions",
                 "dynamodb:UpdateItem Subscriptions",
                 "secretsmanager:GetSecretValue Secret",
                 "secretsmanager:GetSecretValue SigningSecrets",
@@ -111,7 +113,7 @@ CALLS: Mapping[str, Calls] = {
                 "sqs:SendMessage SettleQueue",
             }
         ),
-        stripe=frozenset(_SUBSCRIPTION),
+        stripe=frozenset(_SUBSCRIPTION | _ENTITLEMENTS),
         without_call={
             "sqs:DeleteMessage SettleQueue": _FROM_THE_QUEUE,
             "sqs:GetQueueAttributes SettleQueue": _FROM_THE_QUEUE,
@@ -179,10 +181,12 @@ STRIPE_PERMISSIONS = {
     "/v1/checkout/sessions": "Checkout Sessions",
     "/v1/coupons": "Coupons",
     "/v1/customers": "Customers",
+    "/v1/entitlements": "Entitlements",
     "/v1/events": "Events",
     "/v1/invoices": "Invoices",
     "/v1/payment_methods": "Payment Methods",
     "/v1/prices": "Prices",
+    "/v1/products": "Products",
     "/v1/subscription_items": "Subscriptions",
     "/v1/subscription_schedules": "Subscriptions",
     "/v1/subscriptions": "Subscriptions",

@@ -15,12 +15,15 @@ from rich.table import Table
 
 from cli.recover import backfill as filling
 from cli.recover.backfill import BackfillProgress, BackfillStep
+from cli.recover.entitlements import reconcile_entitlements
 from cli.recover.reconcile import reconcile as compare
 from cli.recover.replay import Replay, ReplayProgress
 from cli.terminal import Format, Rate, duration, literal
+from shared.errors import InvalidRequest
 from shared.mirror.drift import ComparisonResult, Drift, DriftKind, Failure
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Outcome
+from shared.stripe.entitlements import EntitlementsReader
 from shared.stripe.pacing import RateLimit, limited_reads
 
 if TYPE_CHECKING:
@@ -94,25 +97,25 @@ def _word(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def summary_json(summary: ComparisonResult, *, repair: bool) -> str:
+def summary_json(summary: ComparisonResult, *, repair: bool, entitlements: ComparisonResult | None = None) -> str:
     """The stable shape of docs/how-to/recovery.md."""
-    return json.dumps(
-        {
-            "version": VERSION,
-            "repair": repair,
-            "is_whole": summary.is_whole,
-            "read": summary.read,
-            "mirrored": summary.mirrored,
-            "in_flight": summary.in_flight,
-            "expired": summary.expired,
-            "found": {kind.value: summary.found.get(kind, 0) for kind in DriftKind},
-            "repaired": summary.repaired,
-            "failed": summary.failed,
-            "drifts": [asdict(drift) for drift in summary.drifts],
-            "failures": [asdict(failure) for failure in summary.failures],
-        },
-        indent=2,
-    )
+    compared = {} if entitlements is None else {"entitlements": _summary(entitlements)}
+    return json.dumps({"version": VERSION, "repair": repair} | _summary(summary) | compared, indent=2)
+
+
+def _summary(summary: ComparisonResult) -> dict[str, Any]:
+    return {
+        "is_whole": summary.is_whole,
+        "read": summary.read,
+        "mirrored": summary.mirrored,
+        "in_flight": summary.in_flight,
+        "expired": summary.expired,
+        "found": {kind.value: summary.found.get(kind, 0) for kind in DriftKind},
+        "repaired": summary.repaired,
+        "failed": summary.failed,
+        "drifts": [asdict(drift) for drift in summary.drifts],
+        "failures": [asdict(failure) for failure in summary.failures],
+    }
 
 
 def failures(known: Sequence[Failure], count: int) -> Iterator[Table | str]:
@@ -170,11 +173,16 @@ def reconcile(
     repair: Annotated[
         bool, typer.Option("--repair", help="Write what differs. Without this, nothing is written.")
     ] = False,
+    entitlements: Annotated[
+        bool, typer.Option("--entitlements", help="Compare entitlements too: a request for each customer.")
+    ] = False,
     requests_per_second: Rate = 5,
     format: Format = "text",  # noqa: A002
 ) -> None:
     """Compare the mirror with Stripe both ways, field by field. Exits with 1 if they differ."""
     deployment: Deployment = context.obj()
+    if entitlements and not deployment.entitlements:
+        raise InvalidRequest("entitlements_off", "The mirror holds no entitlements: the parameter Entitlements is off")
     limit, stripe = RateLimit(requests_per_second), deployment.stripe
     with _line() as show:
         summary = compare(
@@ -188,13 +196,17 @@ def reconcile(
             limit=limit,
             progress=lambda so_far: show(summary_line(so_far)),
         )
+    compared = _compare_entitlements(deployment, limit, repair=repair) if entitlements else None
+    both = [summary] if compared is None else [summary, compared]
     if format == "json":
-        _print(summary_json(summary, repair=repair))
+        _print(summary_json(summary, repair=repair, entitlements=compared))
     else:
         _print(*summary_parts(summary), summary_line(summary))
-        if summary.drifted and not repair:
+        if compared is not None:
+            _print(*summary_parts(compared), f"Entitlements: {summary_line(compared)}")
+        if any(each.drifted for each in both) and not repair:
             _print("A dry run: nothing was written. `portal reconcile --repair` does it.")
-    raise typer.Exit(int(not summary.is_whole))
+    raise typer.Exit(int(not all(each.is_whole for each in both)))
 
 
 @app.command()
@@ -238,6 +250,19 @@ def fill_mirror(
     return latest
 
 
+def _compare_entitlements(deployment: "Deployment", limit: RateLimit, *, repair: bool) -> ComparisonResult:
+    reader = EntitlementsReader(lambda: deployment.stripe, wait=limit.wait)
+    with _line() as show:
+        return reconcile_entitlements(
+            deployment.mirror.customers(),
+            reader,
+            deployment.entitlements_rule(reader),
+            repair=repair,
+            limit=limit,
+            progress=lambda so_far: show(f"Entitlements: {summary_line(so_far)}"),
+        )
+
+
 def _fill(
     deployment: "Deployment", starting_after: str | None, limit: RateLimit, *, dry_run: bool
 ) -> Iterator[filling.BackfillProgress]:
@@ -256,8 +281,11 @@ def _fill(
 
 def _replay(deployment: "Deployment", limit: RateLimit, *, apply: bool) -> Replay:
     rule = deployment.mirror_rule(limited_reads(deployment.stripe, limit), dry_run=not apply)
+    reader = EntitlementsReader(lambda: deployment.stripe, wait=limit.wait)
+    entitlements = deployment.entitlements_rule(reader, dry_run=not apply) if deployment.entitlements else None
     livemode = deployment.livemode
-    return Replay(Intake(rule, lambda: livemode, deployment.account), limit, deployment.ticking_clock(), apply)
+    intake = Intake(rule, lambda: livemode, deployment.account, entitlements)
+    return Replay(intake, limit, deployment.ticking_clock(), apply)
 
 
 def _follow(name: str, steps: Iterator[ReplayProgress]) -> int:

@@ -15,8 +15,8 @@ from shared.mirror.dead_letters import DeadLetter, DeadLetterReader, unpacked
 from shared.mirror.drift import MOST_RECORDS, Failure
 from shared.mirror.intake import Ignored, Intake
 from shared.mirror.rule import Outcome
-from shared.stripe.events import is_from_event_bus
-from shared.stripe.lists import undelivered_events
+from shared.stripe.events import ENTITLEMENTS_UPDATED, is_from_event_bus
+from shared.stripe.lists import EVENT_TYPES, undelivered_events
 from shared.stripe.pacing import RateLimit, Retries
 
 # Each was tried for a minute: after so many in a row Stripe itself is at fault, not one subscription.
@@ -83,7 +83,8 @@ class Replay:
         when Stripe refuses the key.
         """
         done = ReplayProgress()
-        for raw in _each(undelivered_events(client, Retries(self.limit), since=since)):
+        types = EVENT_TYPES if self.intake.entitlements is None else (*EVENT_TYPES, ENTITLEMENTS_UPDATED)
+        for raw in _each(undelivered_events(client, Retries(self.limit), since=since, types=types)):
             done = _with(done, self._apply(str(raw.get("id")), partial(_as_written, raw)))
             yield done
 

@@ -1,7 +1,7 @@
 """The questions that the function answers: for a signed-in user, for the holder of a token, and for a server."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -28,9 +28,11 @@ from shared.link_token import (
     bearer_token,
     with_link_secrets,
 )
+from shared.mirror.entitlements import EntitlementsMirror
 from shared.mirror.rule import Mirror
-from shared.mirror.table import MirroredSubscription, MirrorTable
+from shared.mirror.table import MirroredCustomer, MirrorTable
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
+from shared.stripe.entitlements import EntitlementsReader
 from shared.stripe.gateway import read_from_stripe, refused_request, stripe_client, stripe_errors, with_all_items
 from shared.stripe.lists import PAGE, read_page
 from shared.stripe.subscription import has_more_items, read_subscription
@@ -41,13 +43,18 @@ MOST_CUSTOMERS = 100
 _STREAMS = 10
 
 
+# Any text that the company chose (docs.stripe.com/api/entitlements/feature/create: up to 80 characters).
+LookupKey = Annotated[str, Field(min_length=1, max_length=80)]
+
+
 class AccessRequest(BaseModel):
-    """What a caller may ask about: which of its own customers, and which product."""
+    """What a caller may ask about: which of its own customers, which product, and which feature."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     customer: CustomerId | None = None
     product: OwnId | None = None
+    feature: LookupKey | None = None
 
 
 class BatchRequest(BaseModel):
@@ -57,6 +64,7 @@ class BatchRequest(BaseModel):
 
     customers: Annotated[list[CustomerId], Field(min_length=1, max_length=MOST_CUSTOMERS)]
     product: OwnId | None = None
+    feature: LookupKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class AccessAnswers:
     link_secrets: SecretStore[LinkSecrets]
     table: MirrorTable
     lookups: Lookups
+    entitlements: EntitlementsReader
     clock: Callable[[], float] = time.time
 
     def own(self, claims: Mapping[str, Any] | None, authorization: str | None, query: Mapping[str, str]) -> Answer:
@@ -109,30 +118,61 @@ class AccessAnswers:
             request = BatchRequest.model_validate_json(body or b"{}")
         except ValidationError as error:
             raise _wrong(error) from None
+        self._check(request)
         with ThreadPoolExecutor(_STREAMS) as pool:
-            items = list(pool.map(keeping_deadline(self._items), request.customers))
+            held = list(pool.map(keeping_deadline(self.table.customer), request.customers))
         return [
-            self._decide(customer, mirrored, request.product, now)
-            for customer, mirrored in zip(request.customers, items, strict=True)
+            self._decide(customer, mirrored, request, now)
+            for customer, mirrored in zip(request.customers, held, strict=True)
         ]
 
     def _answer(self, customer: str, request: AccessRequest) -> Answer:
-        """Answer from the mirror; if it knows no subscription that has not ended, ask Stripe before that counts."""
-        items, now = self._items(customer), self.clock()
-        if any(not item.subscription.ended for item in items):
-            return Answer(self._decide(customer, items, request.product, now))
-        asked = self.lookups.once(f"customer#{customer}", partial(self._read_through, customer), now=now).asked
-        items = self._items(customer) if asked else items
-        return Answer(self._decide(customer, items, request.product, now), looked_up=asked)
+        """Answer from the mirror; ask Stripe about what it does not know before that counts.
 
-    def _items(self, customer: str) -> Sequence[MirroredSubscription]:
-        return list(self.table.of_customer(customer))
+        That is a customer without a subscription that has not ended and, for a feature, without entitlements.
+        """
+        self._check(request)
+        held, now = self.table.customer(customer), self.clock()
+        asked = False
+        if not _is_alive(held):
+            asked = self.lookups.once(f"customer#{customer}", partial(self._read_through, customer), now=now).asked
+            held = self.table.customer(customer) if asked else held
+        if request.feature is not None and held.entitlements is None and _is_alive(held):
+            ask = partial(self._read_entitlements, customer, held)
+            asked_too = self.lookups.once(f"entitlements#{customer}", ask, now=now).asked
+            held = self.table.customer(customer) if asked_too else held
+            asked = asked or asked_too
+        return Answer(self._decide(customer, held, request, now), looked_up=asked)
+
+    def _check(self, request: AccessRequest | BatchRequest) -> None:
+        if request.feature is not None and not self.settings.entitlements:
+            raise InvalidRequest("bad_request", "`feature` needs the stack's parameter Entitlements: ask for a product")
 
     def _decide(
-        self, customer: str, items: Sequence[MirroredSubscription], product: str | None, now: float
+        self, customer: str, held: MirroredCustomer, request: AccessRequest | BatchRequest, now: float
     ) -> CustomerAccess:
-        account = self.settings.stripe_account_id
-        return customer_access(customer, items, now=now, policy=self.settings, product=product, account=account)
+        return customer_access(
+            customer,
+            held.subscriptions,
+            now=now,
+            policy=self.settings,
+            product=request.product,
+            account=self.settings.stripe_account_id,
+            entitlements=held.entitlements if self.settings.entitlements else None,
+            feature=request.feature,
+        )
+
+    def _read_entitlements(self, customer: str, held: MirroredCustomer) -> None:
+        """Bring the customer's entitlements into the mirror, by its rule for them."""
+        settings = self.settings
+        mirror = EntitlementsMirror(
+            self.table,
+            self.entitlements.read,
+            uncertainty=settings.uncertainty,
+            retention=settings.retention,
+            account=settings.stripe_account_id,
+        )
+        mirror.observe(customer, held)
 
     def _read_through(self, customer: str) -> None:
         """Bring the customer's subscriptions that have not ended into the mirror, by the mirror's own rule."""
@@ -166,9 +206,11 @@ class AccessAnswers:
         return stripe_client(self.secrets.get().api_key, self.settings.stripe_api_base)
 
 
+def _is_alive(held: MirroredCustomer) -> bool:
+    return any(not item.subscription.ended for item in held.subscriptions)
+
+
 def _request(query: Mapping[str, str]) -> AccessRequest:
-    if "feature" in query:
-        raise InvalidRequest("bad_request", "`feature` is not supported: ask for a `product`")
     try:
         return AccessRequest.model_validate(dict(query))
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -25,18 +26,19 @@ _BEARER = {
 }
 _UNTIL = {
     "type": ["integer", "null"],
-    "description": "When time alone will next change `granted` or `reason`, in Unix seconds; null: only an event can",
+    "description": "When time alone will next change `granted`, `reason` or `features`, in Unix seconds; null: only an "
+    "event can",
 }
 _REASON = {"type": "string", "enum": [str(reason) for reason in Reason]}
 
 
-def _object(description: str, **properties: Schema) -> Schema:
+def _object(description: str, *, optional: Mapping[str, Schema] | None = None, **properties: Schema) -> Schema:
     return {
         "type": "object",
         "description": description,
         "required": list(properties),
         "additionalProperties": False,
-        "properties": properties,
+        "properties": {**properties, **(optional or {})},
     }
 
 
@@ -54,6 +56,13 @@ _SUBSCRIPTION = _object(
 )
 _CUSTOMER = _object(
     "Whether a customer has service",
+    optional={
+        "features": {
+            "type": "array",
+            "description": "The lookup keys of all features that may be used now; absent where they are not known",
+            "items": {"type": "string"},
+        }
+    },
     customer_id={"type": "string"},
     granted={"type": "boolean"},
     reason=_REASON,

@@ -7,6 +7,8 @@ from shared.aws import REQUEST_CONFIG
 from shared.lean_client import lean_client
 from shared.mirror.table import MirrorTable
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
+from shared.stripe.entitlements import EntitlementsReader
+from shared.stripe.gateway import stripe_client
 
 
 def wire() -> AccessAnswers:
@@ -14,10 +16,12 @@ def wire() -> AccessAnswers:
     settings = AccessSettings.from_environment()
     secrets_manager = lean_client("secretsmanager", REQUEST_CONFIG)
     dynamodb = lean_client("dynamodb", REQUEST_CONFIG)
+    secrets = SecretStore("SECRET_ID", settings.secret_id, StripeSecret, secrets_manager)
     return AccessAnswers(
         settings,
-        SecretStore("SECRET_ID", settings.secret_id, StripeSecret, secrets_manager),
+        secrets,
         SecretStore("LINK_SECRETS_ID", settings.link_secrets_id, LinkSecrets, secrets_manager),
         MirrorTable(dynamodb, settings.table_name),
         Lookups(dynamodb, settings.lookups_table_name, per_minute=settings.access_lookups_per_minute),
+        EntitlementsReader(lambda: stripe_client(secrets.get().api_key, settings.stripe_api_base)),
     )

@@ -25,6 +25,8 @@ DUE_INDEX = "due"
 DUE_SHARDS = tuple(map(str, range(8)))
 
 _ANSWER = ("customer_id", "granted", "reason", "until", "subscriptions")
+# Only in answers of deployments that mirror entitlements, and of customers whose features are known.
+_FEATURES = "features"
 _deserialize = TypeDeserializer().deserialize
 
 
@@ -75,8 +77,9 @@ class AccessTable:
         Raises `Unavailable`.
         """
         decided = DecidedAccess(answer, since.version + 1 if since else 1, since.published if since else 0, now)
-        names = {f"#{name}": name for name in _ANSWER[1:]}
-        values = {f":{name}": answer[name] for name in _ANSWER[1:]} | {
+        written_names = [name for name in (*_ANSWER[1:], _FEATURES) if name in answer]
+        names = {f"#{name}": name for name in written_names}
+        values = {f":{name}": answer[name] for name in written_names} | {
             ":version": decided.version,
             ":published": decided.published,
             ":due_at": now,
@@ -85,10 +88,12 @@ class AccessTable:
         condition = "attribute_not_exists(version)"
         if since:
             condition, values[":since"] = "version = :since", since.version
-        assignments = ", ".join(f"#{name} = :{name}" for name in _ANSWER[1:])
+        assignments = ", ".join(f"#{name} = :{name}" for name in written_names)
+        removed = "" if _FEATURES in answer else f" REMOVE {_FEATURES}"
         written = self._update(
             answer["customer_id"],
-            f"SET {assignments}, version = :version, published = :published, due_at = :due_at, due_shard = :shard",
+            f"SET {assignments}, version = :version, published = :published, due_at = :due_at, due_shard = :shard"
+            f"{removed}",
             condition,
             values,
             names,
@@ -173,7 +178,10 @@ def _shard(customer_id: str) -> str:
 def _read(item: Mapping[str, Any]) -> DecidedAccess:
     values = {name: _whole(_deserialize(value)) for name, value in item.items()}
     return DecidedAccess(
-        {name: values[name] for name in _ANSWER}, values["version"], values["published"], values.get("due_at")
+        {name: values[name] for name in _ANSWER} | {name: values[name] for name in (_FEATURES,) if name in values},
+        values["version"],
+        values["published"],
+        values.get("due_at"),
     )
 
 

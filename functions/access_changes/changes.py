@@ -54,7 +54,10 @@ class AccessEvents:
 
 @dataclass(frozen=True, slots=True)
 class AccessChanges:
-    """Decides and publishes; made once per execution environment. `clock` is in Unix seconds."""
+    """Decides and publishes; made once per execution environment. `clock` is in Unix seconds.
+
+    Without `entitlements` the answers have no features.
+    """
 
     mirror: MirrorTable
     table: AccessTable
@@ -62,6 +65,7 @@ class AccessChanges:
     policy: AccessPolicy
     account: str | None
     clock: Callable[[], float]
+    entitlements: bool = False
 
     def look_at(self, customer_id: str) -> int:
         """Decide anew, and publish what has changed or may not have been published; return how many events that was.
@@ -77,8 +81,15 @@ class AccessChanges:
                 self.table.settle(customer_id, last.version, last.due_at)
                 published += 1
             # Read after `last`: whoever decided that had read an older mirror.
-            items = list(self.mirror.of_customer(customer_id))
-            access = customer_access(customer_id, items, now=now, policy=self.policy, account=self.account)
+            held = self.mirror.customer(customer_id)
+            access = customer_access(
+                customer_id,
+                held.subscriptions,
+                now=now,
+                policy=self.policy,
+                account=self.account,
+                entitlements=held.entitlements if self.entitlements else None,
+            )
             answer = plain(access)
             if last and last.answer == answer:
                 if last.due_at != access.until:

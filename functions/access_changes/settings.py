@@ -15,3 +15,4 @@ class AccessChangesSettings(FunctionSettings, AccessPolicy):
     access_table_name: Annotated[str, Field(min_length=1)]
     access_event_bus: Annotated[str, Field(min_length=1)]
     stripe_account_id: Annotated[str | None, Field(pattern=r"^acct_\w+$")] = None
+    entitlements: bool = False

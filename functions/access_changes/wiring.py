@@ -22,4 +22,5 @@ def wire() -> AccessChanges:
         settings,
         settings.stripe_account_id,
         time.time,
+        settings.entitlements,
     )

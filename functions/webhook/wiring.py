@@ -12,6 +12,7 @@ from shared.aws import REQUEST_CONFIG, REQUEST_SECONDS, request_client
 from shared.deadline import leaving
 from shared.lean_client import lean_client
 from shared.mirror.dead_letters import DeadLetterQueue
+from shared.mirror.entitlements import EntitlementsMirror
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror
 from shared.mirror.settle_queue import SettleQueue
@@ -19,8 +20,9 @@ from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore, SigningSecrets, StripeSecret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from shared.stripe.entitlements import EntitlementsRead, EntitlementsReader
     from shared.stripe.pacing import RateLimit
     from shared.stripe.subscription_read import SubscriptionRead
 
@@ -66,10 +68,25 @@ def wire() -> Webhook:
         limit().wait()
         return read(subscription_id)
 
+    def entitlements_read(customer_id: str, products: "Collection[str]") -> "EntitlementsRead | None":
+        return entitlements_reader().read(customer_id, products)
+
+    @cache
+    def entitlements_reader() -> "EntitlementsReader":
+        from shared.stripe.entitlements import EntitlementsReader  # noqa: PLC0415
+        from shared.stripe.gateway import stripe_client  # noqa: PLC0415
+
+        # They are read for messages of the settle queue only.
+        return EntitlementsReader(
+            lambda: stripe_client(secrets.get().api_key, settings.stripe_api_base), wait=limit().wait
+        )
+
     def intake(read: "Callable[[str], SubscriptionRead]") -> Intake:
         account = settings.stripe_account_id
-        mirror = Mirror(table, read, uncertainty=settings.uncertainty, retention=settings.retention, account=account)
-        return Intake(mirror, lambda: secrets.get().livemode, account)
+        rule = {"uncertainty": settings.uncertainty, "retention": settings.retention}
+        mirror = Mirror(table, read, **rule, account=account)
+        entitlements = EntitlementsMirror(table, entitlements_read, **rule, account=account)
+        return Intake(mirror, lambda: secrets.get().livemode, account, entitlements if settings.entitlements else None)
 
     sqs = cache(partial(request_client, "sqs", REQUEST_CONFIG))
     dead_letters = DeadLetterQueue(sqs, settings.dead_letter_queue_url)

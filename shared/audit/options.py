@@ -29,7 +29,7 @@ class AuditOptions(BaseModel):
     payment method; with `reads_payment_methods` its expiry is read too, at the cost of a request for each.
     `audit_names_customers`: customers' names and e-mail addresses are read and shown. `audit_skips`: lists that are not
     read, because the key may not or the team does not want it. `audit_help_url`: where the team reads
-    docs/reference/audit.md, if anywhere.
+    docs/reference/audit.md, if anywhere. `entitlements`: the mirror holds them, so events about them are needed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,6 +43,7 @@ class AuditOptions(BaseModel):
     reads_payment_methods: bool = False
     audit_names_customers: bool = True
     audit_skips: Annotated[tuple[OptionalList, ...], BeforeValidator(split_list)] = ()
+    entitlements: bool = False
     audit_help_url: Annotated[str, Field(pattern=r"^(https://[^\s#\"<>]+)?$")] = ""
 
 

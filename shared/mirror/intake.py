@@ -8,12 +8,15 @@ from typing import Any, Protocol
 from shared.errors import UnreadableEvent
 from shared.mirror.rule import Defer, Outcome
 from shared.stripe.events import (
+    ENTITLEMENTS_PREFIX,
     PREFIX,
+    EntitlementsSignal,
     SnapshotEvent,
     StripeEvent,
     SubscriptionEvent,
     ThinEvent,
     account_of,
+    entitlements_signal,
     read_event,
     subscription_event,
 )
@@ -62,16 +65,27 @@ class EventMirror(Protocol):
         """Apply what Stripe has now."""
 
 
+class SignalMirror(Protocol):
+    """What applies the signals of entitlements: `shared.mirror.entitlements.EntitlementsMirror`."""
+
+    def apply(
+        self, signal: EntitlementsSignal, *, now: float, received: float | None = None, defer: Defer | None = None
+    ) -> Outcome:
+        """Apply a signal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """Applies those events that are mirrored.
 
     `livemode` says of which mode: that of the API key. `account` is the account that is mirrored, where events name it.
+    Without `entitlements` these are not mirrored, and events about them are ignored.
     """
 
     mirror: EventMirror
     livemode: Callable[[], bool]
     account: str | None = None
+    entitlements: SignalMirror | None = None
 
     def apply_event(
         self, body: bytes, *, now: float, received: float | None = None, defer: Defer | None = None
@@ -87,13 +101,19 @@ class Intake:
         return EventResult(outcome, event.id, event.type, _created(event))
 
     def _ignored(self, event: StripeEvent) -> Ignored | None:
-        if not event.type.removeprefix("v1.").startswith(PREFIX):
+        if not event.type.removeprefix("v1.").startswith(self._prefixes):
             return Ignored.OTHER_TYPE
         if account_of(event) not in {None, self.account}:
             return Ignored.OTHER_ACCOUNT
         return None if event.livemode == self.livemode() else Ignored.OTHER_MODE
 
+    @property
+    def _prefixes(self) -> tuple[str, ...]:
+        return (PREFIX,) if self.entitlements is None else (PREFIX, ENTITLEMENTS_PREFIX)
+
     def _apply(self, event: StripeEvent, now: float, received: float | None, defer: Defer | None) -> Outcome:
+        if self.entitlements and event.type.removeprefix("v1.").startswith(ENTITLEMENTS_PREFIX):
+            return self.entitlements.apply(entitlements_signal(event), now=now, received=received, defer=defer)
         if isinstance(event, SnapshotEvent):
             lag = None if received is None else int(received) - event.created
             known = replace(subscription_event(event), delivery_lag=lag)

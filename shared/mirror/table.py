@@ -1,8 +1,9 @@
 """The table `Subscriptions`: the form of its items, its reads and conditional writes, and a dry run of these."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
+from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,21 +23,23 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 
-_FIELDS = frozenset(field.name for field in fields(Subscription))
+_FIELDS = frozenset(each.name for each in fields(Subscription))
 # A subscription's `id` has a longer name in the table, where a customer's stands beside it.
 _ATTRIBUTE = {"id": "subscription_id"}
-_FIELD = {attribute: field for field, attribute in _ATTRIBUTE.items()}
+_FIELD = {attribute: name for name, attribute in _ATTRIBUTE.items()}
 # Those that are no key of the table and hold one plain value.
 _PLAIN = tuple(
-    field.name for field in fields(Subscription) if field.name not in {"id", "customer_id", "pause_collection", "items"}
+    each.name for each in fields(Subscription) if each.name not in {"id", "customer_id", "pause_collection", "items"}
 )
 _plain = attrgetter(*_PLAIN)
-_ITEM_FIELDS = tuple(field.name for field in fields(SubscriptionItem))
+_ITEM_FIELDS = tuple(each.name for each in fields(SubscriptionItem))
 _item_values = attrgetter(*_ITEM_FIELDS)
 # DynamoDB reserves these two words; each other attribute stands in expressions under its own name.
 NAMES = {"#items": "items", "#status": "status"}
 
 ATTEMPTS = 5
+# The range key of a customer's entitlements. No id of Stripe's has this character, and `#` sorts before letters.
+ENTITLEMENTS_KEY = "#entitlements"
 # These stay as they are where a write does not know them.
 _KEPT = ("account", "delivery_lag", "stamp_lag")
 
@@ -61,7 +64,7 @@ class Beginnings:
 
 
 _NOTHING = Beginnings()
-_BEGINNINGS = tuple(field.name for field in fields(Beginnings))
+_BEGINNINGS = tuple(each.name for each in fields(Beginnings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,43 @@ class TablePage:
 
     items: tuple[MirroredSubscription, ...]
     next_start: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredEntitlements:
+    """A customer's features as the mirror holds them; times are Unix seconds of Stripe's clock.
+
+    `features` are lookup keys, `products` the features of each product that the customer had when they were read.
+    `as_of`, `revision`, `settling` and `account` are as in `MirroredSubscription`.
+    """
+
+    customer_id: str
+    features: tuple[str, ...]
+    as_of: int
+    revision: int
+    products: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    settling: int | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredCustomer:
+    """All that the mirror holds of a customer; `entitlements` are `None` where they were never seen."""
+
+    subscriptions: tuple[MirroredSubscription, ...]
+    entitlements: MirroredEntitlements | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntitlementsWrite:
+    """What to write of a customer's entitlements, as they were read from Stripe."""
+
+    customer_id: str
+    features: tuple[str, ...]
+    products: Mapping[str, tuple[str, ...]]
+    as_of: int
+    expires_at: int | None = None
+    account: str | None = None
 
 
 def blocks_write(old: MirroredSubscription, write: Write, than: int) -> bool:
@@ -227,6 +267,37 @@ def read_item(item: Mapping[str, Any]) -> MirroredSubscription:
     )
 
 
+def _is_entitlements(item: Mapping[str, Any]) -> bool:
+    return bool(item["subscription_id"]["S"] == ENTITLEMENTS_KEY)
+
+
+def _subscriptions(items: Iterable[Mapping[str, Any]]) -> Iterator[MirroredSubscription]:
+    return (read_item(item) for item in items if not _is_entitlements(item))
+
+
+def _read_customer(items: Iterable[Mapping[str, Any]]) -> MirroredCustomer:
+    entitlements, subscriptions = None, []
+    for item in items:
+        if _is_entitlements(item):
+            entitlements = _read_entitlements(item)
+        else:
+            subscriptions.append(read_item(item))
+    return MirroredCustomer(tuple(subscriptions), entitlements)
+
+
+def _read_entitlements(item: Mapping[str, Any]) -> MirroredEntitlements:
+    plain = {name: deserialize(value) for name, value in item.items()}
+    return MirroredEntitlements(
+        plain["customer_id"],
+        tuple(plain["features"]),
+        plain["as_of"],
+        plain["revision"],
+        {product: tuple(features) for product, features in plain.get("products", {}).items()},
+        plain.get("settling"),
+        plain.get("account"),
+    )
+
+
 def _subscription_item(attributes: Mapping[str, Any]) -> SubscriptionItem:
     return SubscriptionItem(**{name: attributes[name] for name in _ITEM_FIELDS if name in attributes})
 
@@ -245,6 +316,21 @@ class WritableTable(Protocol):
 
     def add_beginnings(self, to: MirroredSubscription, beginnings: Beginnings) -> bool:
         """Write the beginnings alone, if nobody wrote since `to` was read; return whether that was so."""
+
+
+class EntitlementsTable(Protocol):
+    """What the rule for entitlements needs of the table."""
+
+    def customer(self, customer_id: str) -> MirroredCustomer:
+        """Read a customer's subscriptions and entitlements, consistently."""
+
+    def put_entitlements(self, write: EntitlementsWrite) -> bool:
+        """Write, unless the item is as of that time or later; return whether it was written."""
+
+    def show_entitlements(
+        self, customer_id: str, features: tuple[str, ...], created: int, *, account: str | None
+    ) -> bool:
+        """Write what an event says until it is settled, unless the item has a later one."""
 
 
 class SubscriptionTable(WritableTable, Protocol):
@@ -303,6 +389,18 @@ class MirrorTable:
 
     def of_customer(self, customer_id: str) -> Iterator[MirroredSubscription]:
         """Read all subscriptions of a customer, consistently."""
+        return _subscriptions(self._items_of(customer_id))
+
+    def customer(self, customer_id: str) -> MirroredCustomer:
+        """Read a customer's subscriptions and entitlements, consistently, in one query."""
+        return _read_customer(self._items_of(customer_id))
+
+    def customers(self) -> Iterator[MirroredCustomer]:
+        """Read the whole table a customer at a time, as `all` does: a scan keeps the items of one key together."""
+        for _, items in groupby(self._scan(), lambda item: item["customer_id"]["S"]):
+            yield _read_customer(items)
+
+    def _items_of(self, customer_id: str) -> Iterator[dict[str, Any]]:
         query: dict[str, Any] = {
             "TableName": self._table_name,
             "KeyConditionExpression": "customer_id = :id",
@@ -312,7 +410,7 @@ class MirrorTable:
         try:
             while True:
                 page = self._client.query(**query)
-                yield from map(read_item, page["Items"])
+                yield from page["Items"]
                 if "LastEvaluatedKey" not in page:
                     return
                 query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -321,9 +419,12 @@ class MirrorTable:
 
     def all(self) -> Iterator[MirroredSubscription]:
         """Read the whole table, consistently, a page at a time; what is written meanwhile may come or not."""
+        return _subscriptions(self._scan())
+
+    def _scan(self) -> Iterator[dict[str, Any]]:
         try:
             for page in self._client.get_paginator("scan").paginate(TableName=self._table_name, ConsistentRead=True):
-                yield from map(read_item, page["Items"])
+                yield from page["Items"]
         except (ClientError, BotoCoreError) as error:
             raise _unavailable(error) from error
 
@@ -344,7 +445,7 @@ class MirrorTable:
             answer = self._client.scan(**request)
         except (ClientError, BotoCoreError) as error:
             raise _unavailable(error) from error
-        return TablePage(tuple(map(read_item, answer["Items"])), answer.get("LastEvaluatedKey"))
+        return TablePage(tuple(_subscriptions(answer["Items"])), answer.get("LastEvaluatedKey"))
 
     def put_if_older(self, write: Write, than: int) -> MirroredSubscription | None:
         """Write, unless the item blocks it (`blocks_write` says when); return that item, or `None` when written."""
@@ -376,6 +477,60 @@ class MirrorTable:
                 UpdateExpression=f"SET {assignments}, revision = revision + :one",
                 ConditionExpression="revision = :revision",
                 ExpressionAttributeValues=values | {":one": {"N": "1"}, ":revision": serialize(to.revision)},
+            )
+        except (ClientError, BotoCoreError) as error:
+            if code_of(error) == CONDITION_FAILED:
+                return False
+            raise _unavailable(error) from error
+        return True
+
+    def put_entitlements(self, write: EntitlementsWrite) -> bool:
+        """Write, unless the item is as of that time or later; return whether it was written."""
+        expires = "" if write.expires_at is None else ", expires_at = :expires_at"
+        return self._update_entitlements(
+            write.customer_id,
+            f"SET features = :features, products = :products, as_of = :as_of{expires}",
+            "settling" if write.expires_at is not None else "settling, expires_at",
+            "attribute_not_exists(revision) OR as_of < :as_of",
+            {
+                "features": list(write.features),
+                "products": {product: list(features) for product, features in write.products.items()},
+                "as_of": write.as_of,
+                "expires_at": write.expires_at,
+                "account": write.account,
+            },
+        )
+
+    def show_entitlements(
+        self, customer_id: str, features: tuple[str, ...], created: int, *, account: str | None
+    ) -> bool:
+        """Write what an event says until it is settled, unless the item has a later one; return whether it was written.
+
+        `as_of` stays: nothing is certain yet.
+        """
+        return self._update_entitlements(
+            customer_id,
+            "SET features = :features, settling = :created, as_of = if_not_exists(as_of, :zero)",
+            "expires_at",
+            "attribute_not_exists(revision) OR as_of < :created AND (attribute_not_exists(settling) OR "
+            "settling <= :created)",
+            {"features": list(features), "created": created, "account": account, "zero": 0},
+        )
+
+    def _update_entitlements(
+        self, customer_id: str, assignments: str, removed: str, condition: str, values: Mapping[str, Any]
+    ) -> bool:
+        known = {name: value for name, value in values.items() if value is not None}
+        account = ", account = :account" if "account" in known else ""
+        counted = ", revision = if_not_exists(revision, :none) + :one"
+        try:
+            self._client.update_item(
+                TableName=self._table_name,
+                Key=item_key(customer_id, ENTITLEMENTS_KEY),
+                UpdateExpression=f"{assignments}{account}{counted} REMOVE {removed}",
+                ConditionExpression=condition,
+                ExpressionAttributeValues={f":{name}": serialize(value) for name, value in known.items()}
+                | {":none": {"N": "0"}, ":one": {"N": "1"}},
             )
         except (ClientError, BotoCoreError) as error:
             if code_of(error) == CONDITION_FAILED:
@@ -450,3 +605,26 @@ class DryRunTable:
 
     def _old(self, write: Write) -> MirroredSubscription | None:
         return self._table.get(write.subscription.customer_id, write.subscription.id)
+
+
+class DryRunEntitlements:
+    """The same for entitlements."""
+
+    def __init__(self, table: EntitlementsTable) -> None:
+        self._table = table
+
+    def customer(self, customer_id: str) -> MirroredCustomer:
+        """Read a customer's subscriptions and entitlements, consistently."""
+        return self._table.customer(customer_id)
+
+    def put_entitlements(self, write: EntitlementsWrite) -> bool:
+        """Return whether it would be written."""
+        held = self._table.customer(write.customer_id).entitlements
+        return held is None or held.as_of < write.as_of
+
+    def show_entitlements(
+        self, customer_id: str, features: tuple[str, ...], created: int, *, account: str | None
+    ) -> bool:
+        """Write nothing."""
+        del customer_id, features, created, account
+        return False

@@ -12,6 +12,10 @@ from shared.errors import UnreadableEvent
 from shared.stripe.subscription import Seconds, Subscription, has_more_items, is_collected, read_subscription
 
 PREFIX = "customer.subscription."
+ENTITLEMENTS_PREFIX = "entitlements.active_entitlement_summary."
+ENTITLEMENTS_UPDATED = f"{ENTITLEMENTS_PREFIX}updated"
+# Stripe embeds ten entitlements at most (issue 280 of github.com/stripe/sync-engine): of ten there may be more.
+_MOST_EMBEDDED = 10
 # Stripe repeats a delivery for up to three days in live mode, for less in a sandbox (docs.stripe.com/webhooks#retries).
 # What comes later was sent again by hand.
 REPEATED_FOR = timedelta(days=3)
@@ -38,6 +42,18 @@ class SubscriptionEvent:
     complete: bool = True
     stamp_lag: int | None = None
     delivery_lag: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntitlementsSignal:
+    """A customer's entitlements changed before `created` (Stripe's clock in Unix seconds).
+
+    `features` (lookup keys) are those that the event names, `None` if it may not name all.
+    """
+
+    created: int
+    customer_id: str
+    features: tuple[str, ...] | None
 
 
 class _Form(BaseModel):
@@ -155,6 +171,40 @@ def subscription_event(event: SnapshotEvent) -> SubscriptionEvent:
         complete=not has_more_items(raw),
         stamp_lag=_stamp_lag(event, subscription),
     )
+
+
+class _Entitlement(_Form):
+    lookup_key: str
+
+
+class _EntitlementList(_Form):
+    data: tuple[_Entitlement, ...]
+    has_more: bool
+
+
+class _EntitlementSummary(_Form):
+    customer: Annotated[str, Field(pattern=r"^cus_\w+$", max_length=255)]
+    entitlements: _EntitlementList | None = None
+
+
+def entitlements_signal(event: StripeEvent) -> EntitlementsSignal:
+    """Return whose entitlements changed. Raises `UnreadableEvent`, as for a thin event: it does not name the customer.
+
+    Source: the SDK's `V1EntitlementsActiveEntitlementSummary...EventNotification`, which have no related object.
+    """
+    if isinstance(event, ThinEvent):
+        raise UnreadableEvent("thin_event_without_customer", f"The thin event {event.id} names no customer")
+    try:
+        summary = _EntitlementSummary.model_validate(event.data.object)
+    except ValidationError as error:
+        fields = ", ".join(sorted({".".join(map(str, each["loc"])) for each in error.errors()}))
+    else:
+        listed = summary.entitlements
+        whole = listed is not None and not listed.has_more and len(listed.data) < _MOST_EMBEDDED
+        keys = {one.lookup_key for one in listed.data} if listed else set()
+        return EntitlementsSignal(event.created, summary.customer, tuple(sorted(keys)) if whole else None)
+    # Outside of the handler: the cause would quote the customer.
+    raise UnreadableEvent("unreadable_event", f"Not entitlements that can be read: {fields}")
 
 
 def _stamp_lag(event: SnapshotEvent, subscription: Subscription) -> int | None:

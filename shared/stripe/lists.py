@@ -127,9 +127,9 @@ def _is_missing_cursor(error: OperatorError) -> bool:
 
 
 def undelivered_events(
-    client: StripeClient, retries: Retries, *, since: int
+    client: StripeClient, retries: Retries, *, since: int, types: Sequence[str] = EVENT_TYPES
 ) -> Iterator[tuple[Mapping[str, Any], ...]]:
-    """Read the subscription events since `since` (Unix seconds) that an endpoint has not taken, oldest page first.
+    """Read the events of these types since `since` (Unix seconds) that an endpoint has not taken, oldest page first.
 
     Stripe lists the newest first. So the pages are walked once for their cursors, and read again from the last to the
     first: two requests for 100 events, one where a single page holds them all. No more than one page and one id for
@@ -139,7 +139,7 @@ def undelivered_events(
     def read(starting_after: str | None) -> ListPage:
         params = {
             "delivery_success": False,
-            "types": list(EVENT_TYPES),
+            "types": list(types),
             "created": {"gte": since},
             "limit": PAGE,
         } | _after(starting_after)

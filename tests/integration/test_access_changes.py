@@ -1,7 +1,7 @@
 """Changes of access as events: each is published at least once with a version that only grows, whatever happens."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from functions.access_changes.access_table import DUE_SHARDS, AccessTable
 from functions.access_changes.changes import DETAIL_TYPE, SOURCE, AccessChanges, AccessEvents
 from shared.access import AccessPolicy
 from shared.errors import Unavailable
-from shared.mirror.table import Beginnings, MirrorTable, Write
+from shared.mirror.table import Beginnings, MirroredCustomer, MirrorTable, Write
 from shared.stripe.subscription import PauseCollection, Subscription, read_subscription
 from tests.integration.conftest import Aws
 from tests.raw_subscription import raw_subscription
@@ -225,13 +225,13 @@ def test_of_two_at_a_time_the_one_with_the_older_mirror_starts_again(world: Worl
     world.write(replace(subscription(), status="past_due"), MARCH)
 
     class Interrupted(MirrorTable):
-        def of_customer(self, customer_id: str) -> Iterator[Any]:
-            items = list(super().of_customer(customer_id))
+        def customer(self, customer_id: str) -> MirroredCustomer:
+            held = super().customer(customer_id)
             if not interruptions:
                 interruptions.append(1)
                 world.write(replace(subscription(), status="unpaid"), MARCH + 1)
                 world.changes.look_at("cus_1")
-            return iter(items)
+            return held
 
     interruptions: list[int] = []
     slow = replace(world.changes, mirror=Interrupted(world.aws.clients.dynamodb, "Subscriptions"))

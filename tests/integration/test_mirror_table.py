@@ -9,7 +9,19 @@ import pytest
 from botocore.httpsession import URLLib3Session
 
 from shared.errors import Unavailable
-from shared.mirror.table import Beginnings, MirroredSubscription, MirrorTable, TablePage, WritableTable, Write, item_key
+from shared.mirror.table import (
+    Beginnings,
+    EntitlementsTable,
+    EntitlementsWrite,
+    MirroredCustomer,
+    MirroredEntitlements,
+    MirroredSubscription,
+    MirrorTable,
+    TablePage,
+    WritableTable,
+    Write,
+    item_key,
+)
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import FakeTable, subscription
 from tests.integration.dynamodb_fixtures import Subscriptions
@@ -365,6 +377,75 @@ def test_a_read_that_waits_for_an_item_that_vanished_is_told_so(subscriptions: S
     with pytest.raises(Unavailable, match="vanish"):
         real.put_if_unchanged(write(20), since)
     assert real.get("cus_1", "sub_1") is None
+
+
+# ------------------------------------------------------------------ entitlements
+
+
+def entitlements(as_of: int, *features: str, **own: Any) -> EntitlementsWrite:
+    return EntitlementsWrite("cus_1", features, own.pop("products", {}), as_of, **own)
+
+
+def held_by(table: EntitlementsTable) -> MirroredEntitlements:
+    found = table.customer("cus_1").entitlements
+    assert found
+    return found
+
+
+def test_entitlements_are_written_over_by_a_later_read_only(table: EntitlementsTable) -> None:
+    products = {"prod_1": ("sso", "exports"), "prod_2": ()}
+    assert table.customer("cus_1") == MirroredCustomer(())
+    assert table.put_entitlements(entitlements(10, "exports", "sso", products=products, account="acct_1"))
+    whole = MirroredEntitlements("cus_1", ("exports", "sso"), 10, 1, products, None, "acct_1")
+    assert held_by(table) == whole
+    for as_of in (9, 10):
+        assert not table.put_entitlements(entitlements(as_of, "old"))
+    assert held_by(table) == whole
+    assert table.put_entitlements(entitlements(11))
+    assert held_by(table) == MirroredEntitlements("cus_1", (), 11, 2, {}, None, "acct_1")
+
+
+def test_what_an_event_says_is_shown_unless_the_item_has_a_later_one(table: EntitlementsTable) -> None:
+    assert table.show_entitlements("cus_1", ("a",), 20, account=None)
+    assert not table.show_entitlements("cus_1", ("b",), 19, account=None)
+    assert table.show_entitlements("cus_1", ("c",), 20, account=None)
+    assert held_by(table) == MirroredEntitlements("cus_1", ("c",), 0, 2, {}, 20)
+    assert table.put_entitlements(entitlements(21, "d", products={"prod_1": ("d",)}))
+    assert not table.show_entitlements("cus_1", ("e",), 21, account=None)
+    assert table.show_entitlements("cus_1", ("e",), 22, account="acct_1")
+    assert held_by(table) == MirroredEntitlements("cus_1", ("e",), 21, 4, {"prod_1": ("d",)}, 22, "acct_1")
+    assert table.put_entitlements(entitlements(22, "f"))
+    assert held_by(table).settling is None
+
+
+def test_no_reader_of_subscriptions_takes_entitlements_for_one(real: MirrorTable) -> None:
+    real.put_entitlements(entitlements(10, "sso"))
+    real.put_entitlements(replace(entitlements(10, "sso"), customer_id="cus_2"))
+    real.put_if_older(write(10), than=7)
+    for found in (real.of_customer("cus_1"), real.all(), real.page(None).items):
+        assert [one.subscription.id for one in found] == ["sub_1"]
+    assert list(real.of_customer("cus_2")) == []
+    customers = {str(each.entitlements and each.entitlements.customer_id): each for each in real.customers()}
+    assert {name: len(each.subscriptions) for name, each in customers.items()} == {"cus_1": 1, "cus_2": 0}
+    whole = real.customer("cus_1")
+    assert ([one.subscription.id for one in whole.subscriptions], held_by(real).features) == (["sub_1"], ("sso",))
+
+
+def test_that_a_customer_has_no_entitlements_is_forgotten_in_time(
+    real: MirrorTable, subscriptions: Subscriptions
+) -> None:
+    def expires_at() -> str | None:
+        key = item_key("cus_1", "#entitlements")
+        item = subscriptions.dynamodb.client().get_item(TableName=subscriptions.name, Key=key)["Item"]
+        return item.get("expires_at", {}).get("N")
+
+    real.put_entitlements(entitlements(10, expires_at=500))
+    assert expires_at() == "500"
+    real.show_entitlements("cus_1", ("sso",), 20, account=None)
+    assert expires_at() is None
+    real.put_entitlements(entitlements(20, expires_at=600))
+    real.put_entitlements(entitlements(30, "sso"))
+    assert expires_at() is None
 
 
 def test_what_another_version_wrote_is_read(real: MirrorTable, subscriptions: Subscriptions) -> None:

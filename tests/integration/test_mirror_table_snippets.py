@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typedd
 import boto3
 import pytest
 
-from shared.mirror.table import Beginnings, Write
+from shared.mirror.table import Beginnings, EntitlementsWrite, Write
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.integration.dynamodb_fixtures import Subscriptions
 from tests.integration.test_mirror_table import WHOLE
@@ -56,6 +56,7 @@ def table(subscriptions: Subscriptions) -> Subscriptions:
     mirror = subscriptions.table()
     mirror.put_if_older(Write(most, 10, "evt_1", known, 20, None, "acct_1", 4, 5), than=7)
     mirror.put_if_older(Write(least, 10, None), than=7)
+    mirror.put_entitlements(EntitlementsWrite(WHOLE.customer_id, ("sso",), {}, 10))
     key = {"customer_id": {"S": WHOLE.customer_id}, "subscription_id": {"S": WHOLE.id}}
     # Only a state that is shown for now has this, which then has no beginnings of its own.
     subscriptions.dynamodb.client().update_item(

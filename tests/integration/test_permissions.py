@@ -1,15 +1,18 @@
 """The calls that each function makes are those that its policy, the Stripe key and the docs are about."""
 
+import json
 import time
 from functools import cache
 from typing import Any
 
 import pytest
 
+from functions.access import app as access_app
 from functions.access_changes import app as access_changes_app
 from functions.access_changes.wiring import wire as access_changes_wire
 from functions.nightly_audit import app as audit_app
 from functions.nightly_audit import wiring as audit_wiring
+from functions.webhook import app as webhook_app
 from local.aws.intrinsics import PhysicalNames
 from local.aws.lambda_function import run_durably
 from local.aws.resources import put_parameters
@@ -65,7 +68,10 @@ def use_access(at: Deployment, _: pytest.MonkeyPatch) -> None:
     # The mirror has an end that Stripe has not, and does not have all items.
     customer, subscription = subscriber_of_many_items(at)
     at.post(event(id="evt_ended", snapshot={"id": subscription, "customer": customer, "status": "canceled"}))
-    at.portal("GET /access", headers={"authorization": f"Bearer {at.token(customer, 'access')}"})
+    headers = {"authorization": f"Bearer {at.token(customer, 'access')}"}
+    at.portal("GET /access", headers=headers)
+    live = {"authorization": f"Bearer {at.token(at.world.customer, 'access')}"}
+    at.portal("GET /access", headers=live, query="feature=sso")
 
 
 def use_access_changes(at: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +90,30 @@ def use_webhook(at: Deployment, _: pytest.MonkeyPatch) -> None:
     at.settle(subscriber_of_many_items(at)[1])
     at.post(at.snapshot(customer=None))
     at.settle("sub_missing0")
+    settle_entitlements(at)
+
+
+def settle_entitlements(at: Deployment) -> None:
+    """A signal about a customer whose subscription the mirror has."""
+    subscription = at.world.stripe.v1.subscriptions.retrieve(at.world.subscription).to_dict(for_json=True)
+    at.post(event(id="evt_subscribed", snapshot=subscription))
+    signal = {
+        "id": "evt_entitled",
+        "object": "event",
+        "type": "entitlements.active_entitlement_summary.updated",
+        "created": int(time.time()) - 60,
+        "livemode": False,
+        "data": {"object": {"customer": at.world.customer}},
+    }
+    message = {
+        "messageId": "1",
+        "receiptHandle": "receipt",
+        "eventSource": "aws:sqs",
+        "body": json.dumps(signal),
+        "attributes": {"SentTimestamp": str(int(time.time() * 1000)), "ApproximateReceiveCount": "1"},
+        "messageAttributes": {},
+    }
+    at.world.api._functions["WebhookFunction"].invoke({"Records": [message]})
 
 
 def use_audit(at: Deployment, _: pytest.MonkeyPatch) -> None:
@@ -154,6 +184,9 @@ def test_what_the_code_calls_is_what_is_declared(
     deployment: Deployment, recorder: CallRecorder, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     recorder.driven = function
+    monkeypatch.setenv("ENTITLEMENTS", "true")
+    for app in (access_app, webhook_app):
+        app._wire.cache_clear()
     USES[function](deployment, monkeypatch)
     assert recorder.aws[function] == CALLS[function].aws
     assert recorder.stripe[function] == CALLS[function].stripe

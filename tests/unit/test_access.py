@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared.access import AccessPolicy, CustomerAccess, Reason, customer_access, subscription_access
 from shared.mirror.rule import Mirror, Outcome
-from shared.mirror.table import Beginnings, MirroredSubscription
+from shared.mirror.table import Beginnings, MirroredEntitlements, MirroredSubscription
 from shared.stripe.events import SnapshotEvent, SubscriptionEvent, read_event, subscription_event
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from shared.stripe.subscription_read import SubscriptionRead
@@ -45,7 +45,12 @@ def test_the_documented_table_is_that_of_the_code() -> None:
 
 
 def test_the_cases_cover_every_reason_and_every_setting() -> None:
-    of_customers = {Reason.NO_SUBSCRIPTION, Reason.PRODUCT_NOT_SUBSCRIBED}
+    of_customers = {
+        Reason.NO_SUBSCRIPTION,
+        Reason.PRODUCT_NOT_SUBSCRIBED,
+        Reason.FEATURE_NOT_ENTITLED,
+        Reason.ENTITLEMENTS_UNKNOWN,
+    }
     assert {case.reason for case in (*DEFAULTS, *SETTINGS)} == {*Reason} - of_customers
     assert {name for case in SETTINGS for name in case.policy} == {*AccessPolicy.model_fields}
 
@@ -112,6 +117,104 @@ def test_quantities_are_told_by_product_and_none_of_a_product_is_no_subscription
     item = mirrored(replace(MONTHLY, items=items))
     assert ask(item).subscriptions[0].products == {"prod_1": 5, "prod_metered": None}
     assert not ask(item, product="prod_none").granted
+
+
+# ------------------------------------------------------------------ features
+
+PREMIUM = replace(MONTHLY, id="sub_premium", items=(SubscriptionItem("si_2", "price_2", "prod_premium", 1),))
+PREMIUM_PAUSED = mirrored(replace(PREMIUM, pause_collection=VOID), SEEN_PAUSE)
+
+
+def entitled(*features: str, **products: tuple[str, ...]) -> MirroredEntitlements:
+    return MirroredEntitlements("cus_1", features, day("2 Jan"), 1, products)
+
+
+def verdict(answer: CustomerAccess) -> tuple[bool, str, str]:
+    return answer.granted, str(answer.reason), shown(answer.until)
+
+
+def test_a_feature_needs_the_entitlement_and_the_service() -> None:
+    """Stripe keeps the entitlement while collection is paused: only the pause policy closes the door."""
+    sso = entitled("sso")
+    assert verdict(ask(mirrored(), entitlements=sso, feature="sso")) == (True, "active", "")
+    assert verdict(ask(PAUSED, entitlements=sso, feature="sso", on="20 Feb")) == (True, "collection_paused", "1 Mar")
+    assert verdict(ask(PAUSED, entitlements=sso, feature="sso")) == (False, "collection_paused", "")
+    assert verdict(ask(mirrored(), entitlements=sso, feature="audit_log")) == (False, "feature_not_entitled", "")
+    assert verdict(ask(mirrored(), entitlements=entitled(), feature="sso")) == (False, "feature_not_entitled", "")
+    assert verdict(ask(entitlements=sso, feature="sso")) == (False, "no_subscription", "")
+
+
+def test_another_subscription_that_gives_service_does_not_open_the_feature_of_the_paused_one() -> None:
+    known = entitled("sso", "exports", prod_premium=("sso", "exports"), prod_1=("exports",))
+    both = (mirrored(), PREMIUM_PAUSED)
+    assert verdict(ask(*both, entitlements=known, feature="sso")) == (False, "collection_paused", "")
+    assert verdict(ask(*both, entitlements=known, feature="exports")) == (True, "active", "")
+    answer = ask(*both, entitlements=known)
+    assert (answer.granted, answer.reason, answer.features) == (True, Reason.ACTIVE, ("exports",))
+
+
+def test_a_product_whose_features_are_not_known_may_have_the_feature() -> None:
+    both = (mirrored(), PREMIUM_PAUSED)
+    assert ask(*both, entitlements=entitled("sso", prod_premium=("sso",)), feature="sso").granted
+    # It was taken off the product since, and Stripe still says that the customer is entitled.
+    assert ask(*both, entitlements=entitled("sso", prod_premium=(), prod_1=()), feature="sso").granted
+
+
+def test_a_feature_and_a_product_are_asked_about_together() -> None:
+    known, both = entitled("sso", prod_premium=("sso",), prod_1=("sso",)), (mirrored(), PREMIUM_PAUSED)
+    assert ask(*both, entitlements=known, feature="sso", product="prod_1").granted
+    assert verdict(ask(*both, entitlements=known, feature="sso", product="prod_premium"))[:2] == (
+        False,
+        "collection_paused",
+    )
+    assert ask(*both, entitlements=known, feature="sso", product="prod_3").reason is Reason.PRODUCT_NOT_SUBSCRIBED
+
+
+def test_entitlements_that_are_not_known_are_for_the_setting_to_decide() -> None:
+    assert verdict(ask(mirrored(), feature="sso")) == (True, "entitlements_unknown", "")
+    assert ask(mirrored(), feature="sso").features is None
+    strict = AccessPolicy(access_if_unknown="deny")
+    answer = customer_access("cus_1", [mirrored()], now=day("10 Apr"), policy=strict, feature="sso")
+    assert verdict(answer) == (False, "entitlements_unknown", "")
+    # Never more than the subscriptions give.
+    assert verdict(ask(PAUSED, feature="sso")) == (False, "collection_paused", "")
+
+
+def test_entitlements_of_another_customer_or_account_never_count() -> None:
+    foreign = replace(entitled("sso"), customer_id="cus_2")
+    assert ask(mirrored(), entitlements=foreign).features is None
+    other = replace(entitled("sso"), account="acct_2")
+    assert ask(mirrored(), entitlements=other, account="acct_1").features is None
+    assert ask(mirrored(), entitlements=other, account="acct_2").features == ("sso",)
+
+
+def test_the_answer_ends_when_a_feature_ends_although_service_goes_on() -> None:
+    known = entitled("sso", prod_premium=("sso",), prod_1=())
+    both = (mirrored(), PREMIUM_PAUSED)
+    before = ask(*both, entitlements=known, on="20 Feb")
+    assert (before.reason, before.features, shown(before.until)) == (Reason.ACTIVE, ("sso",), "1 Mar")
+    after = ask(*both, entitlements=known, on="1 Mar")
+    assert (after.reason, after.features, after.until) == (Reason.ACTIVE, (), None)
+    # Without entitlements nothing of the answer changes then.
+    assert ask(*both, on="20 Feb").until is None
+
+
+@given(
+    st.sampled_from([(), ("sso",), ("audit_log", "sso")]),
+    st.sampled_from([{}, {"prod_1": ()}, {"prod_1": ("sso",)}, {"prod_premium": ("sso",), "prod_1": ()}]),
+    st.sampled_from([(), (PAUSED,), (mirrored(),), (mirrored(), PREMIUM_PAUSED), (PAUSED, mirrored(PREMIUM))]),
+    st.sampled_from(["20 Feb", "1 Mar", "10 Apr"]),
+)
+def test_a_feature_is_never_granted_without_service_and_the_list_agrees_with_the_question(
+    features: tuple[str, ...], products: dict[str, tuple[str, ...]], items: tuple[MirroredSubscription, ...], on: str
+) -> None:
+    known = entitled(*features, **products)
+    whole = ask(*items, entitlements=known, on=on)
+    for key in ("audit_log", "sso", "unheard_of"):
+        asked = ask(*items, entitlements=known, feature=key, on=on)
+        assert asked.granted == (key in (whole.features or ()))
+        assert not asked.granted or (whole.granted and key in features)
+    assert (whole.granted, whole.reason) == (ask(*items, on=on).granted, ask(*items, on=on).reason)
 
 
 # ------------------------------------------------------------------ whose items they are, and how old

@@ -12,7 +12,7 @@ from cli.deployment import Deployment
 from cli.main import main
 from shared.access import AccessPolicy, Reason
 from shared.access_comparison import REASONS
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.table import MirroredCustomer, MirroredEntitlements, MirroredSubscription
 from tests.access_cases import MONTHLY, PAID, SEEN_PAUSE, VOID, day
 
 
@@ -22,10 +22,12 @@ class OneCustomer:
     def __init__(self, *items: MirroredSubscription) -> None:
         self._items = items
 
-    def of_customer(self, customer: str) -> Any:
-        return (item for item in self._items if item.subscription.customer_id == customer)
+    def customer(self, customer: str) -> MirroredCustomer:
+        own = tuple(item for item in self._items if item.subscription.customer_id == customer)
+        return MirroredCustomer(own, ENTITLED if own else None)
 
 
+ENTITLED = MirroredEntitlements("cus_1", ("audit_log", "sso"), day("1 Feb"), 1)
 PAUSED = MirroredSubscription(replace(MONTHLY, pause_collection=VOID), day("10 Feb"), 1, beginnings=SEEN_PAUSE)
 
 
@@ -92,3 +94,23 @@ def test_an_unpaused_customer_reads_plainly(
     monkeypatch.setattr(Deployment, "mirror", property(lambda _: OneCustomer(plain)))
     code, text = run(monkeypatch, capsys, "cus_1")
     assert (code, text.splitlines()[0]) == (0, "cus_1: service, because the subscription is active (active)")
+
+
+ON = {"Entitlements": "true"}
+
+
+def test_features_are_listed_until_the_pause_closes_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, text = run(monkeypatch, capsys, "cus_1", **ON)
+    assert text.count("features: audit_log, sso") == 1
+    assert text.splitlines()[-1] == "  features: none"
+    assert "features" not in run(monkeypatch, capsys, "cus_1")[1]
+
+
+def test_one_feature_is_asked_about(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, capsys, "cus_1", "--feature", "sso", **ON)[0] == 0
+    code, text = run(monkeypatch, capsys, "cus_1", "--feature", "exports", **ON)
+    assert code == 1
+    assert "Stripe does not entitle the customer to the feature (feature_not_entitled)" in text
+    assert run(monkeypatch, capsys, "cus_1", "--feature", "sso")[0] == 2

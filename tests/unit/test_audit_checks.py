@@ -1,5 +1,6 @@
 """The checks of the account: its configurations, endpoints, events and customers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from shared.audit.checks import mirror as mirror_checks
 from shared.audit.checks import subscriptions as subscription_checks
 from shared.audit.checks.registry import CHECKS, OWN_FINDINGS, title_of
 from shared.audit.findings import SAMPLE, Finding, Findings, Severity
+from shared.audit.options import AuditOptions
 from shared.i18n import verbatim
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
 from shared.stripe.money import written_amount, written_amounts
@@ -189,6 +191,15 @@ def destination(**changes: Any) -> dict[str, Any]:
         "enabled_events": ["v1.customer.subscription.updated"],
         **changes,
     }
+
+
+def test_with_entitlements_an_endpoint_that_is_not_sent_them_is_found() -> None:
+    deaf = endpoint(enabled_events=list(mirror_checks.NEEDED))
+    facts = account(webhook_endpoints=[deaf], webhook_url="https://ours")
+    assert list(mirror_checks.find_endpoint_faults(facts, AUDIT)) == []
+    on = replace(AUDIT, options=AuditOptions(entitlements=True))
+    (found,) = mirror_checks.find_endpoint_faults(facts, on)
+    assert "entitlements.active_entitlement_summary.updated" in found.meaning.say("en")
 
 
 def disabled(reason: str | None) -> dict[str, Any]:

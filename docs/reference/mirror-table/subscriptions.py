@@ -66,7 +66,8 @@ class MirroredSubscription(TypedDict):
 
 def subscriptions_of(table: Any, customer: str) -> list[MirroredSubscription]:
     """A customer's subscriptions. `table`: `boto3.resource("dynamodb").Table(TableName)`, by the stack's output."""
-    query: dict[str, Any] = {"KeyConditionExpression": Key("customer_id").eq(customer), "ConsistentRead": True}
+    own = Key("customer_id").eq(customer) & Key("subscription_id").begins_with("sub_")
+    query: dict[str, Any] = {"KeyConditionExpression": own, "ConsistentRead": True}
     found: list[MirroredSubscription] = []
     while True:
         page = table.query(**query)

@@ -67,8 +67,8 @@ export async function subscriptionsOf(
 ): Promise<MirroredSubscription[]> {
   const query = {
     TableName: tableName,
-    KeyConditionExpression: "customer_id = :customer",
-    ExpressionAttributeValues: { ":customer": customer },
+    KeyConditionExpression: "customer_id = :customer AND begins_with(subscription_id, :prefix)",
+    ExpressionAttributeValues: { ":customer": customer, ":prefix": "sub_" },
     ConsistentRead: true,
   };
   const found: MirroredSubscription[] = [];

@@ -1,11 +1,12 @@
 """What keeps the mirror from being true: webhook endpoints, events that were not delivered, and drift."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from shared.audit.check import AccountFacts, AuditContext, Check, DriftTotals, at
 from shared.audit.findings import Finding, Severity
 from shared.i18n import NOTHING, Message, _, _n, duration, listed, sentences
+from shared.stripe.events import ENTITLEMENTS_UPDATED
 from shared.stripe.gateway import StripeJson
 
 WEBHOOK_ENDPOINTS_NAME = "webhook_endpoints"
@@ -29,15 +30,16 @@ _OPTIONAL_NEW_ENDPOINT = sentences(
 _ADD_TYPES = _("Add these types to the endpoint.")
 
 
-def find_endpoint_faults(account: AccountFacts, _audit: AuditContext) -> Iterator[Finding]:
+def find_endpoint_faults(account: AccountFacts, audit: AuditContext) -> Iterator[Finding]:
     """Check the deployment's endpoint, or every endpoint for subscriptions if the deployment's address is not known."""
     endpoints, address = account.webhook_endpoints, account.webhook_url
+    wanted = (*NEEDED, ENTITLEMENTS_UPDATED) if audit.options.entitlements else NEEDED
     if endpoints is None:
         return
     if not address:
         for endpoint in endpoints:
             if any(map(_is_about_subscriptions, endpoint.get("enabled_events") or ())):
-                yield from _endpoint_faults(endpoint, if_disabled=Severity.WARNING, if_incomplete=Severity.INFO)
+                yield from _endpoint_faults(endpoint, wanted, if_disabled=Severity.WARNING, if_incomplete=Severity.INFO)
         return
     own = [endpoint for endpoint in endpoints if endpoint.get("url") == address]
     if not own and not any(map(_delivers, account.event_destinations or ())):
@@ -45,20 +47,22 @@ def find_endpoint_faults(account: AccountFacts, _audit: AuditContext) -> Iterato
             WEBHOOK_ENDPOINTS_NAME, Severity.WARNING, (), _NO_ENDPOINT, _ADD_ENDPOINT, code="endpoint_missing"
         )
     # While one works, a disabled one at the same address is a leftover: events arrive.
-    one_works = any(endpoint.get("status") != "disabled" and not _missing_types(endpoint) for endpoint in own)
+    one_works = any(endpoint.get("status") != "disabled" and not _missing_types(endpoint, wanted) for endpoint in own)
     severities = (Severity.INFO, Severity.INFO) if one_works else (Severity.CRITICAL, Severity.WARNING)
     for endpoint in own:
-        yield from _endpoint_faults(endpoint, if_disabled=severities[0], if_incomplete=severities[1])
+        yield from _endpoint_faults(endpoint, wanted, if_disabled=severities[0], if_incomplete=severities[1])
 
 
-def _endpoint_faults(endpoint: StripeJson, *, if_disabled: Severity, if_incomplete: Severity) -> Iterator[Finding]:
+def _endpoint_faults(
+    endpoint: StripeJson, wanted: Sequence[str], *, if_disabled: Severity, if_incomplete: Severity
+) -> Iterator[Finding]:
     def found(code: str, severity: Severity, meaning: Message, action: Message) -> Finding:
         return Finding(WEBHOOK_ENDPOINTS_NAME, severity, (str(endpoint["id"]),), meaning, action, code=code)
 
     if endpoint.get("status") == "disabled":
         yield found("endpoint_disabled", if_disabled, _DISABLED, _ENABLE)
         return
-    missing = _missing_types(endpoint)
+    missing = _missing_types(endpoint, wanted)
     if missing:
         meaning = _("This webhook endpoint is not subscribed to: {types}.", types=listed(missing))
         yield found("event_types_missing", if_incomplete, meaning, _ADD_TYPES)
@@ -67,9 +71,9 @@ def _endpoint_faults(endpoint: StripeJson, *, if_disabled: Severity, if_incomple
         yield found("endpoint_version_old", Severity.INFO, _OLD_VERSION, _OPTIONAL_NEW_ENDPOINT)
 
 
-def _missing_types(endpoint: StripeJson) -> list[str]:
+def _missing_types(endpoint: StripeJson, wanted: Sequence[str]) -> list[str]:
     enabled = endpoint.get("enabled_events") or ()
-    return [] if "*" in enabled else [needed for needed in NEEDED if needed not in enabled]
+    return [] if "*" in enabled else [needed for needed in wanted if needed not in enabled]
 
 
 def _is_about_subscriptions(event_type: str) -> bool:
