@@ -13,22 +13,22 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import boto3
 import jwt
 
-from bench.aws_answers import answer_before_sending
+from bench.aws_answers import answered_here, target_of
 from shared.aws import REQUEST_CONFIG, serialize
 from shared.mirror.table import Beginnings, Write, item_key, update_expression
 from shared.stripe.subscription import Subscription, SubscriptionItem
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+    from botocore.awsrequest import AWSPreparedRequest
 
-MAKE_CLIENT = boto3.client
 LINK_SECRET = "l" * 64
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "bench",
@@ -68,13 +68,11 @@ def mirrored(number: int) -> dict[str, Any]:
     return item_key("cus_1", f"sub_{number}") | attributes | {"revision": serialize(1)}
 
 
-def client_of(items: list[dict[str, Any]], name: str, **options: Any) -> Any:
-    """A client whose requests are answered before they are sent."""
-    client = MAKE_CLIENT(name, **options)
-    secret = {"SecretString": json.dumps({"1": LINK_SECRET})}
-    query = {"Items": items, "Count": len(items), "ScannedCount": len(items)}
-    answer_before_sending(client, secret if name == "secretsmanager" else query)
-    return client
+def content_of(items: list[dict[str, Any]], request: "AWSPreparedRequest") -> dict[str, Any]:
+    """What AWS answers, before the request is sent."""
+    if target_of(request).startswith("secretsmanager"):
+        return {"SecretString": json.dumps({"1": LINK_SECRET})}
+    return {"Items": items, "Count": len(items), "ScannedCount": len(items)}
 
 
 def _context() -> "LambdaContext":
@@ -87,7 +85,7 @@ def _context() -> "LambdaContext":
     return context
 
 
-def handler_of(items: list[dict[str, Any]]) -> Callable[[], object]:
+def handler_of() -> Callable[[], object]:
     """The real handler, given API Gateway's event of a customer whom the mirror knows."""
     from functions.access.app import _wire, handler  # noqa: PLC0415 - it reads the environment when imported
 
@@ -102,16 +100,15 @@ def handler_of(items: list[dict[str, Any]]) -> Callable[[], object]:
         "isBase64Encoded": False,
     }
     _wire.cache_clear()
-    with patch.object(boto3, "client", lambda name, **options: client_of(items, name, **options)):
-        answer = handler(event, _context())
+    answer = handler(event, _context())
     if answer["statusCode"] != 200 or not json.loads(answer["body"])["granted"]:  # noqa: PLR2004 - an HTTP status
         raise SystemExit(f"The handler answers {answer}")
     return lambda: handler(event, _context())
 
 
-def floor_of(items: list[dict[str, Any]]) -> Callable[[], object]:
+def floor_of() -> Callable[[], object]:
     """The query alone."""
-    client = client_of(items, "dynamodb", config=REQUEST_CONFIG)
+    client = boto3.client("dynamodb", config=REQUEST_CONFIG)
     return lambda: client.query(
         TableName="Subscriptions",
         KeyConditionExpression="customer_id = :id",
@@ -137,8 +134,9 @@ def main() -> None:
     os.environ.update(ENVIRONMENT)
     for count in arguments.subscriptions:
         items = [mirrored(number) for number in range(count)]
-        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-            floor, handler = floor_of(items), handler_of(items)
+        answers = answered_here(partial(content_of, items))
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), answers:
+            floor, handler = floor_of(), handler_of()
             pairs = [(microseconds(floor), microseconds(handler)) for _ in range(arguments.blocks)]
         floors, handlers = (statistics.median(each) for each in zip(*pairs, strict=True))
         sys.stdout.write(

@@ -6,11 +6,12 @@ import multiprocessing
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import uvicorn
-from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.httpsession import URLLib3Session
 
 
 class _Body(io.BytesIO):
@@ -21,15 +22,26 @@ class _Body(io.BytesIO):
         return [self.read()]
 
 
-def _answer(content: dict[str, Any], request: AWSRequest, **_: object) -> AWSResponse:
-    headers: Any = {"Content-Type": "application/x-amz-json-1.0"}
-    return AWSResponse(str(request.url), 200, headers, _Body(json.dumps(content).encode()))
+@contextmanager
+def answered_here(content_of: Callable[[AWSPreparedRequest], dict[str, Any] | None]) -> Iterator[None]:
+    """Answer each request of AWS's clients, in whatever way it is sent, with this content; `None` lets it be sent."""
+    send = URLLib3Session.send
+
+    def answered(session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+        content = content_of(request)
+        if content is None:
+            return send(session, request)
+        headers: Any = {"Content-Type": "application/x-amz-json-1.0"}
+        return AWSResponse(str(request.url), 200, headers, _Body(json.dumps(content).encode()))
+
+    with patch.object(URLLib3Session, "send", answered):
+        yield
 
 
-def answer_before_sending(client: Any, content: dict[str, Any]) -> None:
-    """Give each request of the client this answer."""
-    service = client.meta.service_model.service_id.hyphenize()
-    client.meta.events.register(f"before-send.{service}", partial(_answer, content))
+def target_of(request: AWSPreparedRequest) -> str:
+    """Return the service and the operation, as the request names them."""
+    target = request.headers["X-Amz-Target"]
+    return target.decode() if isinstance(target, bytes) else str(target)
 
 
 async def _empty_answers(
@@ -54,7 +66,10 @@ def _serve(listening: socket.socket) -> None:
 @contextmanager
 def empty_answers_from_beside() -> Iterator[str]:
     """The address of a server in a process of its own that answers each request with an empty object."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    # asyncio turns Nagle's algorithm off only where the protocol is named; else each answer waits 40 ms.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
         process = multiprocessing.get_context("spawn").Process(target=_serve, args=(listening,), daemon=True)
         process.start()
         try:

@@ -1,10 +1,12 @@
-"""How long a function's first answer takes from process start, against a bare script that does the same by hand.
+"""How long a function's first answer takes from process start, beside two bare scripts that do the same by hand.
 
-The floor imports the same third-party libraries (of pydantic, which loads lazily, what one model needs), makes the same
-clients and the same remote calls, and checks nothing but the signature.
-Both run in fresh processes, alternately, against the same local AWS server: `python -m bench.cold_start`.
+The usual floor imports the libraries that such a function usually has (of pydantic, which loads lazily, what one model
+needs). The lean floor imports as little as it can: botocore for AWS, else urllib3 and the standard library. Both make
+the same remote calls, and check nothing but the signature. All run in fresh processes, in turn, against the same local
+servers: `python -m bench.cold_start`. With `--against FOLDER` the handlers of another checkout of this project run too.
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -77,6 +79,30 @@ metrics.flush_metrics()
 logger.info("event")
 """
 
+LEAN_FLOOR = """
+import hmac, json, os, sys, time
+import botocore.session
+from botocore.config import Config
+config = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
+session = botocore.session.get_session()
+secrets = session.create_client("secretsmanager", config=config)
+secrets.get_secret_value(SecretId=os.environ["SECRET_ID"])
+secret = json.loads(secrets.get_secret_value(SecretId=os.environ["SIGNING_SECRETS_ID"])["SecretString"])
+request = json.loads(sys.argv[1])
+time_, signature = (part.partition("=")[2] for part in request["headers"]["stripe-signature"].split(","))
+key, signed = secret["webhook_signing_secrets"][0].encode(), f"{time_}.{request['body']}".encode()
+assert hmac.compare_digest(hmac.new(key, signed, "sha256").hexdigest(), signature)
+assert abs(time.time() - int(time_)) < 300
+subscription = json.loads(request["body"])["data"]["object"]
+session.create_client("dynamodb", config=config).update_item(
+    TableName=os.environ["TABLE_NAME"],
+    Key={"customer_id": {"S": subscription["customer"]}, "subscription_id": {"S": subscription["id"]}},
+    UpdateExpression="SET body = :body",
+    ExpressionAttributeValues={":body": {"S": json.dumps(subscription)}},
+)
+print(json.dumps({"message": "event"}))
+"""
+
 
 def request() -> str:
     """A signed request as API Gateway hands it over."""
@@ -96,25 +122,26 @@ def request() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One function, the script that it is held to, and what both are asked."""
+    """One function, the scripts that it is held to, and what all are asked."""
 
     function_id: str
     handler: str
     floor: str
+    lean_floor: str
     request: Callable[[], str]
 
 
 CASES = (
-    Case("WebhookFunction", HANDLER, FLOOR, request),
-    Case("CreateSessionFunction", cold_portal.HANDLER, cold_portal.FLOOR, cold_portal.request),
+    Case("WebhookFunction", HANDLER, FLOOR, LEAN_FLOOR, request),
+    Case("CreateSessionFunction", cold_portal.HANDLER, cold_portal.FLOOR, cold_portal.LEAN_FLOOR, cold_portal.request),
 )
 
 
-def timed(script: str, argument: str, environment: dict[str, str]) -> float:
+def timed(script: str, argument: str, environment: dict[str, str], folder: Path) -> float:
     """Seconds from process start to its end, which follows the answer at once."""
     began = time.perf_counter()
     command = [sys.executable, "-c", script, argument]
-    subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603 - our own two scripts
+    subprocess.run(command, check=True, capture_output=True, env=environment, cwd=folder)  # noqa: S603 - our own scripts
     return time.perf_counter() - began
 
 
@@ -138,32 +165,41 @@ def environments(url: str, stripe_url: str) -> dict[str, dict[str, str]]:
     return {case.function_id: kept | template.environment(case.function_id) | own for case in CASES}
 
 
-def measure(case: Case, environment: dict[str, str]) -> str:
-    """Run both scripts alternately, and say both medians and the ratio's."""
+def measure(case: Case, environment: dict[str, str], against: Path | None, rounds: int) -> str:
+    """Run all scripts in turn; say each median, and the median of the handler's ratios to it."""
+    here = Path.cwd()
+    scripts = {"floor": (case.floor, here), "lean floor": (case.lean_floor, here)}
+    scripts |= {} if against is None else {str(against): (case.handler, against)}
 
-    def both() -> tuple[float, float]:
-        handler, floor = (timed(script, case.request(), environment) for script in (case.handler, case.floor))
-        return handler, floor
+    def all_in_turn() -> dict[str, float]:
+        every = {"first answer": (case.handler, here), **scripts}
+        return {name: timed(script, case.request(), environment, folder) for name, (script, folder) in every.items()}
 
-    both()
-    times = [both() for _ in range(ROUNDS)]
-    handler, floor = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
-    ratio = statistics.median(one / other for one, other in times)
-    return (
-        f"{case.function_id}: first answer {handler:.0f} ms, floor {floor:.0f} ms, ratio {ratio:.2f} "
-        f"(median of {ROUNDS})\n"
-    )
+    all_in_turn()
+    times = [all_in_turn() for _ in range(rounds)]
+
+    def median(name: str) -> str:
+        ratio = statistics.median(each["first answer"] / each[name] for each in times)
+        return f"{name} {statistics.median(each[name] for each in times) * 1000:.0f} ms" + (
+            "" if name == "first answer" else f" (ratio {ratio:.2f})"
+        )
+
+    return f"{case.function_id}: {', '.join(map(median, times[0]))}; medians of {rounds}\n"
 
 
 def main() -> None:
     """Print a line for each function."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--against", type=Path, help="another checkout of this project, whose handlers run too")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
     aws, stripe_server = make_aws_server(0), cold_portal.stripe_server()
     for server in (aws, stripe_server):
         threading.Thread(target=server.serve_forever, daemon=True).start()
     urls = (f"http://127.0.0.1:{server.server_port}" for server in (aws, stripe_server))
     environment = environments(*urls)
     for case in CASES:
-        sys.stdout.write(measure(case, environment[case.function_id]))
+        sys.stdout.write(measure(case, environment[case.function_id], options.against, options.rounds))
 
 
 if __name__ == "__main__":

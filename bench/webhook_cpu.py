@@ -1,8 +1,8 @@
-"""Measures the warm webhook's CPU per event against a floor in the same run (`python -m bench.webhook_cpu`).
+"""Measures the warm webhook's CPU per event against floors in the same run (`python -m bench.webhook_cpu`).
 
 The floor: Stripe's signature check, `json.loads`, and one `update_item` of the same request, with boto3's usual client;
-and again with the handler's, which leaves some of botocore's work out. Each client's requests are answered before they
-are sent, so that only the work of this process counts; with `--send` they go to another process, as a request has to.
+and again with the handler's (shared/lean_client.py). With `--send` the requests go to another process, as a request has
+to; else each is answered before it is sent, so that only the work of this process counts.
 """
 
 import argparse
@@ -15,19 +15,17 @@ from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import boto3
 import stripe
-from botocore.config import Config
 
-from bench.aws_answers import answer_before_sending, empty_answers_from_beside
+from bench.aws_answers import answered_here, empty_answers_from_beside, target_of
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+    from botocore.awsrequest import AWSPreparedRequest
 
 
-MAKE_CLIENT = boto3.client
 SIGNING = "whsec_bench_0123456789"
 SECRET = {"stripe_api_key": "sk_test_1", "webhook_signing_secrets": [SIGNING]}
 ENVIRONMENT = {
@@ -87,38 +85,12 @@ def event_body(items: int) -> bytes:
     return json.dumps(event | {"data": {"object": subscription, "previous_attributes": {"metadata": {}}}}).encode()
 
 
-def client_of(name: str, **options: Any) -> Any:
-    """A client whose requests are answered, unless they go to a server on this machine."""
-    client = MAKE_CLIENT(name, **options)
-    if not client.meta.endpoint_url.startswith("http://127.0.0.1"):
-        answer_before_sending(client, {"SecretString": json.dumps(SECRET)} if name == "secretsmanager" else {})
-    return client
-
-
-def handler_of(body: bytes, header: str) -> tuple[Callable[[], object], dict[str, Any]]:
-    """The real handler, given API Gateway's event; and the `update_item` that it makes."""
+def handler_of(body: bytes, header: str) -> Callable[[], object]:
+    """The real handler, given API Gateway's event."""
     from functions.webhook.app import handler  # noqa: PLC0415 - it reads the environment when imported
 
-    # Of the first event only: what is kept for longer, the garbage collector walks in every later block.
-    made: list[dict[str, Any]] = []
-    named = "provide-client-params.dynamodb.UpdateItem"
-
-    def note(params: dict[str, Any], **_: object) -> None:
-        made.append(params)
-
-    def noted(name: str, **options: Any) -> Any:
-        client = client_of(name, **options)
-        if name == "dynamodb":
-            client.meta.events.register(named, note)
-            clients.append(client)
-        return client
-
-    clients: list[Any] = []
     event = {"body": body.decode(), "headers": {"stripe-signature": header}, "isBase64Encoded": False}
-    with patch.object(boto3, "client", noted):
-        handler(event, _context())
-    clients[0].meta.events.unregister(named, note)
-    return lambda: handler(event, _context()), made[0]
+    return lambda: handler(event, _context())
 
 
 def _context() -> "LambdaContext":
@@ -131,9 +103,8 @@ def _context() -> "LambdaContext":
     return context
 
 
-def floor_of(body: bytes, header: str, update: dict[str, Any], config: Config) -> Callable[[], object]:
+def floor_of(body: bytes, header: str, update: dict[str, Any], client: Any) -> Callable[[], object]:
     """What no webhook of this kind can do without."""
-    client = client_of("dynamodb", config=config)
 
     def floor() -> None:
         stripe.WebhookSignature.verify_header(body, header, SIGNING, 300)
@@ -161,29 +132,43 @@ def main() -> None:
     options = parser.parse_args()
     os.environ |= ENVIRONMENT
     body = event_body(options.items)
+    update: dict[str, Any] = {}
+
+    def content_of(request: "AWSPreparedRequest") -> dict[str, Any] | None:
+        if target_of(request).startswith("secretsmanager"):
+            return {"SecretString": json.dumps(SECRET)}
+        # Of the first event only: what is kept for longer, the garbage collector walks in every later block.
+        if not update:
+            update.update(json.loads(request.body))
+        return None if options.send else {}
+
     with ExitStack() as stack:
         # The log and the metrics go nowhere.
         stack.enter_context(redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
         if options.send:
             os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = stack.enter_context(empty_answers_from_beside())
-        works = _works(body)
+        stack.enter_context(answered_here(content_of))
+        works = _works(body, update)
         for work in works:
             cpu(work, options.events)
         blocks = [[cpu(work, options.events) for work in works] for _ in range(options.blocks)]
     handler, floor, same = (statistics.median(times) for times in zip(*blocks, strict=True))
+    ratios = [statistics.median(block[0] / block[place] for block in blocks) for place in (1, 2)]
     sys.stdout.write(f"event of {len(body):,} bytes, {options.blocks} blocks of {options.events}, CPU per event\n")
-    sys.stdout.write(f"floor {floor:,.0f} us, handler {handler:,.0f} us, ratio {handler / floor:.2f}\n")
-    sys.stdout.write(f"floor with the handler's client {same:,.0f} us, ratio {handler / same:.2f}\n")
+    sys.stdout.write(f"floor {floor:,.0f} us, handler {handler:,.0f} us, ratio {ratios[0]:.2f}\n")
+    sys.stdout.write(f"floor with the handler's client {same:,.0f} us, ratio {ratios[1]:.2f}\n")
 
 
-def _works(body: bytes) -> tuple[Callable[[], object], ...]:
+def _works(body: bytes, update: dict[str, Any]) -> tuple[Callable[[], object], ...]:
     """The handler, the floor with boto3's usual client, and the floor with the handler's client."""
-    from functions.webhook.wiring import MIRROR_CONFIG  # noqa: PLC0415 - nothing of AWS before the environment
-    from shared.aws import AWS_CONFIG  # noqa: PLC0415
+    from shared.aws import AWS_CONFIG, REQUEST_CONFIG  # noqa: PLC0415 - nothing of AWS before the environment
+    from shared.lean_client import lean_client  # noqa: PLC0415
 
     header = stripe.WebhookSignature.generate_signature_header(body.decode(), SIGNING, int(time.time()))
-    handler, update = handler_of(body, header)
-    return handler, *(floor_of(body, header, update, config) for config in (AWS_CONFIG, MIRROR_CONFIG))
+    handler = handler_of(body, header)
+    handler()
+    clients = (boto3.client("dynamodb", config=AWS_CONFIG), lean_client("dynamodb", REQUEST_CONFIG))
+    return handler, *(floor_of(body, header, update, client) for client in clients)
 
 
 if __name__ == "__main__":

@@ -48,10 +48,9 @@ _OPERATIONS = {
 }
 # The regions whose endpoints end in `amazonaws.com` (botocore's partitions.json; a test compares all endpoints).
 _REGION = re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d+|us-gov-\w+-\d+")
-# Settings that change how requests are addressed or checked; under any of them botocore's client sends all requests.
+# Settings that change how requests are addressed or signed; under any of them botocore's client sends all requests.
 _OWN_WAYS = frozenset(
     {
-        "AWS_CA_BUNDLE",
         "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
         "AWS_PROFILE",
         "AWS_USE_DUALSTACK_ENDPOINT",
@@ -90,7 +89,21 @@ def lean_client(
     access_key, secret_key = (environment[name] for name in names)
     keys: Any = _Credentials(access_key, secret_key, environment.get("AWS_SESSION_TOKEN"))
     signer = SigV4Auth(keys, service, environment.get("AWS_DEFAULT_REGION", "us-east-1"))
-    return LeanClient(_PROTOCOLS[service], endpoint, signer, make, config)
+    return LeanClient(_PROTOCOLS[service], signer, make, _session(endpoint, config, environment), endpoint)
+
+
+def _session(endpoint: str, config: "Config", environment: Mapping[str, str]) -> URLLib3Session:
+    """Return what sends requests, as botocore makes it for its own clients."""
+    settings: Any = config
+    verify: Any = environment.get("AWS_CA_BUNDLE") or environment.get("REQUESTS_CA_BUNDLE") or True
+    timeout: Any = (settings.connect_timeout, settings.read_timeout)
+    return URLLib3Session(
+        verify=verify,
+        proxies=get_environ_proxies(endpoint),
+        timeout=timeout,
+        max_pool_connections=settings.max_pool_connections,
+        socket_options=_SOCKET_OPTIONS,
+    )
 
 
 def endpoint_of(service: str, environment: Mapping[str, str]) -> str | None:
@@ -107,20 +120,13 @@ class LeanClient:
     """Has the methods of botocore's client: a few are its own, and the others are those of the client that it makes."""
 
     def __init__(
-        self, protocol: _Protocol, endpoint: str, signer: SigV4Auth, make: Callable[[], Any], config: "Config"
+        self, protocol: _Protocol, signer: SigV4Auth, make: Callable[[], Any], session: URLLib3Session, endpoint: str
     ) -> None:
         self._protocol = protocol
-        self._endpoint = endpoint
         self._signer = signer
         self._make = make
-        settings: Any = config
-        timeout: Any = (settings.connect_timeout, settings.read_timeout)
-        self._session = URLLib3Session(
-            proxies=get_environ_proxies(endpoint),
-            timeout=timeout,
-            max_pool_connections=settings.max_pool_connections,
-            socket_options=_SOCKET_OPTIONS,
-        )
+        self._session = session
+        self._endpoint = endpoint
 
     def __getattr__(self, name: str) -> Any:
         """Return a method; it is only asked for what this class does not have."""

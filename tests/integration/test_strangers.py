@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import jwt
 import pytest
-from botocore.client import BaseClient
+from botocore.httpsession import URLLib3Session
 
 from tests.integration.conftest import Api
 from tests.integration.portal_world import FEATURES
@@ -67,17 +67,17 @@ STRANGERS: dict[str, Callable[[Api], Any]] = {
 
 @contextmanager
 def aws_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
-    """Count the requests of every AWS client."""
+    """Count the requests that are sent to AWS by their operation, or by the method where the request names none."""
     calls: Counter[str] = Counter()
-    every_client: Any = BaseClient
-    send = every_client._make_api_call
+    send = URLLib3Session.send
 
-    def counted(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
-        calls[operation] += 1
-        return send(client, operation, parameters)
+    def counted(session: URLLib3Session, request: Any) -> Any:
+        target = request.headers.get("X-Amz-Target", request.method)
+        calls[(target if isinstance(target, str) else target.decode()).rpartition(".")[2]] += 1
+        return send(session, request)
 
     with monkeypatch.context() as patch:
-        patch.setattr(every_client, "_make_api_call", counted)
+        patch.setattr(URLLib3Session, "send", counted)
         yield calls
 
 

@@ -138,6 +138,27 @@ def test_without_keys_or_a_region_it_is_the_client_of_botocore(missing: str) -> 
     assert lean_client("dynamodb", REQUEST_CONFIG, make=lambda: botocore, environment=environment) is botocore
 
 
+@pytest.mark.parametrize(
+    ("settings", "verify"),
+    [
+        ({}, True),
+        ({"REQUESTS_CA_BUNDLE": "/requests.pem"}, "/requests.pem"),
+        ({"REQUESTS_CA_BUNDLE": "/requests.pem", "AWS_CA_BUNDLE": "/aws.pem"}, "/aws.pem"),
+    ],
+)
+def test_servers_are_verified_as_by_botocore(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], verify: object
+) -> None:
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (ENVIRONMENT | settings).items():
+        monkeypatch.setenv(name, value)
+    usual: Any = boto3.client("dynamodb")
+    assert usual._endpoint.http_session._verify == verify
+    own: Any = lean_client("dynamodb", REQUEST_CONFIG, environment=ENVIRONMENT | settings)
+    assert own._session._verify == verify
+
+
 def test_a_usual_answer_needs_no_client_of_botocore(wire: Wire) -> None:
     content = json.dumps({"Items": []}).encode()
     wire.responses = [(200, {"x-amz-crc32": str(zlib.crc32(content))}, content)]
