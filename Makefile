@@ -103,6 +103,7 @@ reference: $(BIN)/portal ## write what docs/reference derives from the code: ope
 	$(BIN)/python -m tests.kept_resources
 	$(BIN)/python -m tests.audit_tables
 	$(BIN)/python -m tests.access_cases
+	$(BIN)/python -m tests.costs
 
 # ------------------------------------------------------------------ languages
 # A language is one file, shared/locale/<language>.po. Babel is not needed at run time.

@@ -226,12 +226,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--uncertainty", type=int, default=10, help="EVENT_CLOCK_UNCERTAINTY_SECONDS")
     parser.add_argument("--reads-per-second", type=float, default=10, help="SETTLE_READS_PER_SECOND")
+    parser.add_argument(
+        "--storm", type=int, help="two events each of so many subscriptions, instead of the usual bursts"
+    )
     options = parser.parse_args()
+    bursts = BURSTS
+    if options.storm:
+        bursts = {f"2 events of {options.storm:,} subscriptions": (options.storm, 2, False)}
     lines = [
         "| within a second | 5xx | reads refused | most reads of one | right | for good after (50 %, 99 %, all) |",
         "|---|---|---|---|---|---|",
     ]
-    for name, (subscriptions, events, thin) in BURSTS.items():
+    for name, (subscriptions, events, thin) in bursts.items():
         burst = Burst(subscriptions, events, timedelta(seconds=options.uncertainty), options.reads_per_second, thin)
         burst.run(Random(1))  # noqa: S311 - no secret
         times = list(burst.right_after.values())

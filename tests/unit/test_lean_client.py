@@ -82,7 +82,7 @@ def refusal(code: str, status: int = 400, **more: object) -> tuple[int, dict[str
 def test_its_requests_are_those_of_botocore(wire: Wire, service: str, method: str, parameters: dict[str, Any]) -> None:
     made: Any = service
     getattr(lean(service), method)(**parameters)
-    getattr(boto3.client(made, config=REQUEST_CONFIG), method)(**parameters)
+    getattr(boto3.Session().client(made, config=REQUEST_CONFIG), method)(**parameters)
     own, usual = wire.sent
     assert (own.method, own.url.rstrip("/")) == (usual.method, usual.url.rstrip("/"))
     assert json.loads(own.body) == json.loads(usual.body)
@@ -153,7 +153,7 @@ def test_servers_are_verified_as_by_botocore(
         monkeypatch.delenv(name, raising=False)
     for name, value in (ENVIRONMENT | settings).items():
         monkeypatch.setenv(name, value)
-    usual: Any = boto3.client("dynamodb")
+    usual: Any = boto3.Session().client("dynamodb")
     assert usual._endpoint.http_session._verify == verify
     own: Any = lean_client("dynamodb", REQUEST_CONFIG, environment=ENVIRONMENT | settings)
     assert own._session._verify == verify
@@ -168,7 +168,10 @@ def test_a_usual_answer_needs_no_client_of_botocore(wire: Wire) -> None:
 def test_a_condition_that_failed_is_the_error_of_botocore(wire: Wire) -> None:
     wire.responses = [refusal("ConditionalCheckFailedException", message="It failed", Item={"a": {"N": "1"}})] * 2
     responses: list[Any] = []
-    for client in (lean(make=Mock(side_effect=AssertionError)), boto3.client("dynamodb", config=REQUEST_CONFIG)):
+    for client in (
+        lean(make=Mock(side_effect=AssertionError)),
+        boto3.Session().client("dynamodb", config=REQUEST_CONFIG),
+    ):
         with pytest.raises(ClientError) as failed:
             client.update_item(**UPDATE)
         responses.append(failed.value.response)

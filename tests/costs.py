@@ -1,0 +1,206 @@
+"""What a month costs: from the requests of each way through the bundle, measured durations, and AWS's list prices.
+
+`tests/integration/test_costs.py` counts the requests anew. `make reference` writes the tables of
+docs/explanation/cost.md from here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DOC = Path(__file__).parents[1] / "docs" / "explanation" / "cost.md"
+RUNBOOK = Path(__file__).parents[1] / "docs" / "how-to" / "runbook.md"
+_TABLE = re.compile(r"(<!-- cost: (\w+) -->\n).*?(<!-- end of cost -->)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The requests of one way through a warm function, by AWS's operation, and how many go to Stripe.
+
+    `log_bytes` are those of its own line and of its metrics, measured.
+    """
+
+    title: str
+    aws: Mapping[str, int]
+    stripe: int = 0
+    log_bytes: int = field(default=810, compare=False)
+
+
+WAYS = {
+    "usual": Way("an event that stands alone in its window", {"UpdateItem": 1}),
+    "burst": Way("an event too close to another one, when it arrives", {"UpdateItem": 2, "SendMessage": 1}),
+    "settled": Way("the same event, when the queue brings it back", {"UpdateItem": 2}, stripe=1),
+    "settled_too": Way("another event of the same burst, when the queue brings it back", {"UpdateItem": 1}),
+    "portal": Way("a portal click, by a link token", {}, stripe=1, log_bytes=240),
+    "customer": Way("the same with `PortalConfigurations` set, and no group in the token", {}, stripe=2, log_bytes=240),
+    "checkout": Way("the same with `CheckoutPrice` set besides, by a subscriber", {}, stripe=3, log_bytes=240),
+    "access": Way("an access answer about one customer", {"Query": 1}, log_bytes=245),
+    "unchanged": Way(
+        "a change of the mirror that leaves the customer's access as it was", {"Query": 1, "GetItem": 1}, log_bytes=0
+    ),
+    "changed": Way(
+        "a change of the mirror that changes the customer's access",
+        {"Query": 1, "GetItem": 1, "UpdateItem": 2, "PutEvents": 1},
+        log_bytes=240,
+    ),
+    "due": Way("the schedule of every five minutes, with nobody due", {"Query": 8}, log_bytes=320),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars for so many units; `source` says where that was read, or that it was not."""
+
+    dollars: float
+    units: float
+    unit: str
+    source: str
+
+    @property
+    def each(self) -> float:
+        """The price of one unit."""
+        return self.dollars / self.units
+
+
+_MEMORY = "not verified (from memory)"
+PRICES = {
+    "api": Price(1.00, 1e6, "million requests to the HTTP API", "a public note of 2019; not verified since"),
+    "invocation": Price(0.20, 1e6, "million invocations of Lambda", "aws.amazon.com/lambda/pricing, copied 2026-09-20"),
+    "gb_second": Price(1.33334, 1e5, "100,000 GB-seconds of Lambda on arm64", "artillery 2.0.28, after AWS's page"),
+    "write": Price(0.625, 1e6, "million write units of DynamoDB, on demand", _MEMORY),
+    "read": Price(0.125, 1e6, "million read units of DynamoDB, on demand", _MEMORY),
+    "storage": Price(0.25, 1, "GB-month of DynamoDB", "a public note of 2020; not verified since"),
+    "backup": Price(0.20, 1, "GB-month of point-in-time recovery", "a public note of 2020; not verified since"),
+    "queue": Price(0.40, 1e6, "million requests to SQS", "a public note of 2020; not verified since"),
+    "bus": Price(1.00, 1e6, "million events on EventBridge's own buses", _MEMORY),
+    "logs": Price(0.50, 1, "GB of logs", "a third party's page of 2026-06-13"),
+    "metric": Price(0.30, 1, "custom metric a month", "a third party's page of 2026-02-15"),
+    "secret": Price(0.40, 1, "secret a month", "aws.amazon.com/secrets-manager/pricing, copied 2026-09-20"),
+    "secret_read": Price(
+        0.05, 1e4, "10,000 reads of secrets", "aws.amazon.com/secrets-manager/pricing, copied 2026-09-20"
+    ),
+    "durable": Price(8.00, 1e6, "million durable operations", "aws.amazon.com/lambda/pricing, copied 2026-09-20"),
+}
+
+# What a subscription does in a month. Of its events every tenth is one of a burst of three.
+EVENTS, PORTAL_CLICKS, ACCESS_ANSWERS, ACCESS_CHANGES = 3, 0.1, 20, 0.05
+BURST_SHARE, BURST_EVENTS = 0.1, 3
+# Seconds billed, and memory in GB. The handler's own CPU is below a millisecond (bench/README.md); the rest is waiting:
+# 5 ms for a request to AWS and 300 ms for one to Stripe, neither of which could be measured here.
+SECONDS = {"AWS": 0.005, "Stripe": 0.3, "own": 0.002}
+MEMORY_GB = 0.5
+# What Lambda itself and the API log of each request (from memory, and by the API's format in template.yaml).
+LAMBDA_LOG_BYTES, API_LOG_BYTES = 300, 300
+# Of an item of the mirror with one price (333 bytes with the fewest attributes): one write unit, one read unit.
+ITEM_BYTES, WRITE_UNITS, READ_UNITS = 600, 1, 1
+# The metrics that a month without trouble has.
+METRICS = (
+    "EventApplied", "EventStale", "EventQueued", "EventLag", "EventIgnoredType", "AccessGranted", "AccessDenied",
+    "AccessChangePublished", "PortalOpened", "PortalRefused", "AuditRuns", "AuditReports", "AuditMails",
+    "AuditFindings", "PausedSubscriptions", "CustomersServedFree", "UncollectedPerMonth",
+)  # fmt: skip
+SECRETS = 3
+SIZES = (0, 1_000, 100_000, 10_000_000)
+MONTH_SECONDS = 30 * 86_400
+SCHEDULED = MONTH_SECONDS / 300
+# bench.audit_scale: requests to Stripe for each subscription, and seconds of CPU for each of them.
+AUDIT_REQUESTS, AUDIT_CPU = 1_024 / 100_000, 0.017
+AUDIT_OPERATIONS, AUDIT_GB = 200, 1
+# A warm environment reads two secrets every five minutes; at most so many environments are warm all month.
+ENVIRONMENT_EVENTS_PER_SECOND = 50
+
+
+def alarms() -> float:
+    """What all alarms cost a month at most, as the runbook says."""
+    found = re.search(r"up to (\d+\.\d+) dollars", RUNBOOK.read_text())
+    assert found, "the runbook does not say what the alarms cost"
+    return float(found[1])
+
+
+def _seconds(way: Way) -> float:
+    return SECONDS["own"] + SECONDS["AWS"] * sum(way.aws.values()) + SECONDS["Stripe"] * way.stripe
+
+
+def _requests(way: Way, *, by_api: bool) -> dict[str, float]:
+    """Return what one of these costs, by the line of the bill, in dollars."""
+    price = {name: each.each for name, each in PRICES.items()}
+    writes = way.aws.get("UpdateItem", 0) * WRITE_UNITS * price["write"]
+    reads = (way.aws.get("Query", 0) + way.aws.get("GetItem", 0)) * READ_UNITS * price["read"]
+    log_bytes = way.log_bytes + LAMBDA_LOG_BYTES + (API_LOG_BYTES if by_api else 0)
+    return {
+        "API": price["api"] if by_api else 0,
+        "Lambda": price["invocation"] + _seconds(way) * MEMORY_GB * price["gb_second"],
+        "DynamoDB": writes + reads,
+        "SQS and EventBridge": way.aws.get("SendMessage", 0) * 3 * price["queue"]
+        + way.aws.get("PutEvents", 0) * price["bus"],
+        "logs": log_bytes / 1e9 * price["logs"],
+    }
+
+
+def month(subscriptions: int) -> dict[str, float]:
+    """What a month costs, by the line of the bill, in dollars, without any free tier."""
+    events = subscriptions * EVENTS
+    in_bursts = events * BURST_SHARE
+    settled = in_bursts / BURST_EVENTS
+    numbers = {
+        "usual": (events - in_bursts, True),
+        "burst": (in_bursts, True),
+        "settled": (settled, False),
+        "settled_too": (in_bursts - settled, False),
+        "portal": (subscriptions * PORTAL_CLICKS, True),
+        "access": (subscriptions * ACCESS_ANSWERS, True),
+        "unchanged": (events - subscriptions * ACCESS_CHANGES, False),
+        "changed": (subscriptions * ACCESS_CHANGES, False),
+        "due": (SCHEDULED, False),
+    }
+    price = {name: each.each for name, each in PRICES.items()}
+    bill = dict.fromkeys(("alarms", "custom metrics", "secrets", "API", "Lambda", "DynamoDB"), 0.0)
+    bill |= dict.fromkeys(("SQS and EventBridge", "logs", "audit"), 0.0)
+    for name, (number, by_api) in numbers.items():
+        for line, dollars in _requests(WAYS[name], by_api=by_api).items():
+            bill[line] += number * dollars
+    gigabytes = subscriptions * ITEM_BYTES / 1e9
+    warm = min(1, events / 10_000) + events / MONTH_SECONDS / ENVIRONMENT_EVENTS_PER_SECOND
+    bill["alarms"] = alarms()
+    bill["custom metrics"] = len(METRICS) * price["metric"] if subscriptions else 7 * price["metric"]
+    bill["secrets"] = SECRETS * price["secret"] + 2 * warm * MONTH_SECONDS / 300 * price["secret_read"]
+    bill["DynamoDB"] += gigabytes * (price["storage"] + price["backup"])
+    audit_seconds = subscriptions * AUDIT_REQUESTS * (AUDIT_CPU + 1 / 10)
+    scanned = gigabytes * 1e9 / 8_192 * price["read"]
+    night = audit_seconds * AUDIT_GB * price["gb_second"] + AUDIT_OPERATIONS * price["durable"] + scanned
+    bill["audit"] = 30 * night
+    return bill
+
+
+def _number(dollars: float) -> str:
+    return f"{dollars:,.2f}" if dollars < 100 else f"{dollars:,.0f}"
+
+
+def tables() -> dict[str, str]:
+    """The tables of the page."""
+    bills = {size: month(size) for size in SIZES}
+    head = f"| a month, in dollars | {' | '.join(f'{size:,}' for size in SIZES)} |\n|---|{'---:|' * len(SIZES)}\n"
+    lines = [f"| {line} | {' | '.join(_number(bills[size][line]) for size in SIZES)} |" for line in bills[0]]
+    total = f"| **all** | {' | '.join(f'**{_number(sum(bills[size].values()))}**' for size in SIZES)} |"
+    asked = {
+        name: ", ".join(f"{number} `{operation}`" for operation, number in way.aws.items()) or "none"
+        for name, way in WAYS.items()
+    }
+    ways = [f"| {way.title} | {asked[name]} | {way.stripe} |" for name, way in WAYS.items()]
+    prices = [f"| {price.dollars:g} | {price.unit} | {price.source} |" for price in PRICES.values()]
+    return {
+        "month": head + "\n".join([*lines, total]) + "\n",
+        "requests": "| | requests to AWS | requests to Stripe |\n|---|---|---|\n" + "\n".join(ways) + "\n",
+        "prices": "| dollars | for | source |\n|---|---|---|\n" + "\n".join(prices) + "\n",
+    }
+
+
+def with_tables(text: str) -> str:
+    """The page with its tables written anew."""
+    every = tables()
+    return _TABLE.sub(lambda found: f"{found[1]}{every[found[2]]}{found[3]}", text)
+
+
+if __name__ == "__main__":
+    DOC.write_text(with_tables(DOC.read_text()))
