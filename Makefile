@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 SAM := .venv-sam/bin/sam
 CHECKOV := .venv-checkov/bin/checkov
-FUNCTIONS := access access_changes create_session nightly_audit webhook
+FUNCTIONS := access access_changes create_session nightly_audit pause webhook
 
 # The platform an artifact is built for; the package tests set these to the machine's own.
 LAMBDA_PYTHON ?= 3.13
@@ -98,6 +98,7 @@ lock: $(BIN)/portal ## update the lock files (UPGRADE=--upgrade takes the newest
 reference: $(BIN)/portal ## write what docs/reference derives from the code: openapi.json, the tables of error codes, and that of access
 	$(BIN)/python -m functions.create_session.openapi > docs/reference/openapi.json
 	$(BIN)/python -m functions.access.openapi > docs/reference/access.openapi.json
+	$(BIN)/python -m functions.pause.openapi > docs/reference/pause.openapi.json
 	$(BIN)/python -m tests.error_tables
 	$(BIN)/python -m tests.permissions
 	$(BIN)/python -m tests.kept_resources

@@ -50,13 +50,15 @@ class Addresses:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """Values for the template's parameters that have no default."""
+        """Values for the template's parameters that have no default, and of the pauses that the demo offers."""
         return {
             "AllowedReturnOrigins": f"{self.site_url},http://localhost:{self.port}",
             "DefaultReturnUrl": f"{self.site_url}/",
             "AuditEmailFrom": AUDIT_FROM,
             "AuditEmailTo": AUDIT_TO,
             "PortalEmailFrom": PORTAL_FROM,
+            "PauseAllowed": "everybody",
+            "PauseReasons": "holiday,too_expensive,not_used",
         }
 
     @property

@@ -8,6 +8,7 @@ PortalError
 ├── InvalidRequest        the caller's input is wrong
 ├── Unauthenticated       the caller did not prove who they are
 ├── Forbidden             the caller is known, and may not do this
+├── Conflict              the caller may do this, and not in the present state
 ├── OperatorError         the deployment or the Stripe account is set up wrongly
 ├── Unavailable           Stripe or AWS did not answer; trying again may help
 └── UnreadableEvent       a genuine event that this version cannot understand
@@ -57,6 +58,10 @@ class Unauthenticated(PortalError):
 
 class Forbidden(PortalError):
     """Raised when a known caller asks for what belongs to somebody else."""
+
+
+class Conflict(PortalError):
+    """Raised when what a caller asks for does not go with the present state of what it is about."""
 
 
 class OperatorError(PortalError):
@@ -202,6 +207,9 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _ownership("other_price", _LINK_FIXES_ANOTHER),
         _ownership("other_quantity", _LINK_FIXES_ANOTHER),
         _ownership("other_after_completion", _LINK_FIXES_ANOTHER),
+        # A pause that is not possible now.
+        ErrorEntry("pause_refused", Conflict, "not possible: `reasons` has each reason", VisitorPage.NOT_OFFERED),
+        ErrorEntry("pause_busy", Conflict, "another change of this pause is under way", VisitorPage.TRY_AGAIN),
         # What the operator has to fix before the portal link works.
         _setup(
             "bad_settings",

@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import (
+    Conflict,
     Forbidden,
     InvalidRequest,
     OperatorError,
@@ -30,6 +31,7 @@ _STATUS: dict[type[PortalError], HTTPStatus] = {
     InvalidRequest: HTTPStatus.BAD_REQUEST,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
+    Conflict: HTTPStatus.CONFLICT,
     OperatorError: HTTPStatus.INTERNAL_SERVER_ERROR,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     UnreadableEvent: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -85,6 +85,9 @@ AUDIENCE = "portal"
 # and no link to the portal is one of them (docs/decisions/0009-access-tokens.md).
 ACCESS_AUDIENCE = "access"
 ACCESS_BATCH_AUDIENCE = "access-batch"
+# Tokens that pause and resume: neither a link to the portal nor an access token is one
+# (docs/decisions/0012-pause-tokens.md).
+PAUSE_AUDIENCE = "pause"
 ALGORITHM = "HS256"
 MAX_AGE = timedelta(days=7)
 # A token has a few short claims; longer ones are refused before they are parsed.

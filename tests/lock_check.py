@@ -20,6 +20,7 @@ LOCKS = {
     "access_changes": "functions/access_changes/requirements.txt",
     "create_session": "functions/create_session/requirements.txt",
     "nightly_audit": "functions/nightly_audit/requirements.txt",
+    "pause": "functions/pause/requirements.txt",
     "webhook": "functions/webhook/requirements.txt",
 }
 

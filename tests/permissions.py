@@ -100,6 +100,31 @@ CALLS: Mapping[str, Calls] = {
             "sqs:SendMessage AccessChangesDeadLetterQueue": "Lambda keeps the place of records that it gave up",
         },
     ),
+    "pause": Calls(
+        aws=frozenset(
+            {
+                "dynamodb:GetItem Pauses",
+                "dynamodb:PutItem Pauses",
+                "dynamodb:Query Pauses",
+                "secretsmanager:GetSecretValue LinkSecrets",
+                "secretsmanager:GetSecretValue Secret",
+            }
+        ),
+        stripe=frozenset(
+            {
+                "GET /v1/invoices/{id}",
+                "GET /v1/subscription_schedules/{id}",
+                "GET /v1/subscriptions",
+                "POST /v1/subscription_schedules",
+                "POST /v1/subscription_schedules/{id}",
+                "POST /v1/subscription_schedules/{id}/release",
+                "POST /v1/subscriptions/{id}",
+                "POST /v1/subscriptions/{id}/resume",
+                *_SUBSCRIPTION,
+                *_CUSTOMERS_OF_USER,
+            }
+        ),
+    ),
     "webhook": Calls(
         aws=frozenset(
             {
@@ -201,6 +226,8 @@ _ACTIONS = {
     "s3:HeadObject": ("s3:GetObject",),
     "s3:ListObjectsV2": ("s3:ListBucket",),
     "s3:UploadPart": ("s3:PutObject",),
+    # Each write of a transaction needs its own permission.
+    "dynamodb:TransactWriteItems": ("dynamodb:PutItem",),
     # A raw mail needs both.
     "ses:SendEmail": ("ses:SendEmail", "ses:SendRawEmail"),
 }
@@ -267,6 +294,7 @@ class CallRecorder:
     def _actions(self, action: str, parameters: Mapping[str, Any]) -> set[str]:
         resources = [str(parameters[name]) for name in _RESOURCE_PARAMETERS if name in parameters]
         resources += parameters.get("RequestItems", {})
+        resources += [write["TableName"] for item in parameters.get("TransactItems", ()) for write in item.values()]
         resources += [entry["EventBusName"] for entry in parameters.get("Entries", ()) if "EventBusName" in entry]
         return {
             f"{each} {self.logical_ids.get(resource, resource)}".strip()

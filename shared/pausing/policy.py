@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -65,10 +65,12 @@ class PausePolicy(BaseModel):
     pause_reasons: PauseReasons = ()
     pause_notice_days: Annotated[int, Field(ge=0, le=60)] = 3
 
-    def with_changes(self, changes: Mapping[str, Any]) -> Self:
-        """Return this policy with some fields replaced. Raises pydantic's `ValidationError`."""
-        names = type(self).model_fields.keys() & PausePolicy.model_fields.keys()
-        return self.model_validate({name: getattr(self, name) for name in names} | dict(changes))
+    def with_changes(self, changes: Mapping[str, Any]) -> "PausePolicy":
+        """Return these rules with some replaced. Raises `ValueError` for a rule that there is not, or a wrong value."""
+        if unknown := sorted(changes.keys() - PausePolicy.model_fields.keys()):
+            raise ValueError(f"no rules of pauses: {', '.join(unknown)}")
+        fields = {name: getattr(self, name) for name in PausePolicy.model_fields}
+        return PausePolicy.model_validate(fields | dict(changes))
 
     @property
     def longest(self) -> timedelta:

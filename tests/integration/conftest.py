@@ -12,6 +12,7 @@ import requests
 
 from functions.access import app as access_app
 from functions.create_session import app as create_session_app
+from functions.pause import app as pause_app
 from functions.webhook import app as webhook_app
 from local.aws.intrinsics import PhysicalNames
 from local.aws.lambda_function import LambdaFunction
@@ -129,6 +130,7 @@ def api(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) 
     webhook_app._wire.cache_clear()
     create_session_app._wire.cache_clear()
     access_app._wire.cache_clear()
+    pause_app._wire.cache_clear()
     return Api(aws.template)
 
 
@@ -136,6 +138,6 @@ def api(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) 
 def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """All that the functions log."""
     text = io.StringIO()
-    for app in (webhook_app, create_session_app, access_app):
+    for app in (webhook_app, create_session_app, access_app, pause_app):
         monkeypatch.setattr(app.logger.registered_handler, "stream", text)
     return text

@@ -12,6 +12,7 @@ from functions.access_changes import app as access_changes_app
 from functions.access_changes.wiring import wire as access_changes_wire
 from functions.nightly_audit import app as audit_app
 from functions.nightly_audit import wiring as audit_wiring
+from functions.pause import app as pause_app
 from functions.webhook import app as webhook_app
 from local.aws.intrinsics import PhysicalNames
 from local.aws.lambda_function import run_durably
@@ -21,6 +22,7 @@ from tests.integration.conftest import Aws
 from tests.integration.portal_world import ADA, FEATURES, configure
 from tests.integration.simulator_fixtures import RunningSimulator
 from tests.integration.test_access_changes import Context, record
+from tests.integration.test_pause_function import Pauses, day, tick
 from tests.integration.test_slow_dependencies import Deployment, deployment
 from tests.integration.test_webhook import event
 from tests.permissions import CALLS, CallRecorder
@@ -143,6 +145,29 @@ def use_audit(at: Deployment, _: pytest.MonkeyPatch) -> None:
         run_durably(audit_app.handler, "nightly_audit", {"send_again": True})
 
 
+def use_pause(at: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAUSE_ALLOWED", "everybody")
+    monkeypatch.setenv("PAUSE_NOW", "forfeit")
+    pause_app._wire.cache_clear()
+    pauses = Pauses(at.world.api, at.world.simulator)
+    pauses.ask()
+    pauses.ask(claims=ADA)
+    pauses.ask("pause", resume_on=day(60))
+    pauses.ask("pause", resume_on=day(70))
+    pauses.ask("undo")
+    # The schedule is released, so that the resume is asked for directly; then the card is declined.
+    declined = pauses.stripe.v1.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": pauses.customer}).id
+    pauses.ask("pause", resume_on=day(60), begin="now")
+    pauses.ask("release")
+    pauses.stripe.v1.customers.update(pauses.customer, {"invoice_settings": {"default_payment_method": declined}})
+    pauses.ask("resume")
+    customer, subscription = subscriber_of_many_items(at)
+    pauses.ask("pause", subscription, token=pauses.token(sub=customer), resume_on=day(60))
+    trial: Any = {"customer": pauses.customer, "items": [{"price": pauses.price}], "trial_period_days": 20}
+    pauses.ask("pause", pauses.stripe.v1.subscriptions.create(trial).id, resume_on=day(60))
+    tick()
+
+
 def plan_changes(at: Deployment) -> Any:
     product = str(at.world.price.product)
     recurring: Any = {"interval": "year"}
@@ -176,6 +201,7 @@ USES = {
     "access_changes": use_access_changes,
     "webhook": use_webhook,
     "nightly_audit": use_audit,
+    "pause": use_pause,
 }
 
 

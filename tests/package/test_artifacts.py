@@ -18,6 +18,7 @@ FUNCTIONS = {
     "AccessChangesFunction": "access_changes",
     "CreateSessionFunction": "create_session",
     "NightlyAuditFunction": "nightly_audit",
+    "PauseFunction": "pause",
     "WebhookFunction": "webhook",
 }
 # CI names Lambda's own version here; elsewhere the interpreter that runs the tests does.

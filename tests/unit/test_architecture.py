@@ -15,6 +15,7 @@ ROOMS = {
     "functions.access_changes": {"shared"},
     "functions.create_session": {"shared"},
     "functions.nightly_audit": {"shared"},
+    "functions.pause": {"shared"},
     "functions.webhook": {"shared"},
     "local": {"functions", "shared"},
     "local.stripe_simulator": set(),
@@ -42,6 +43,7 @@ WHOLE = {
     "functions.access_changes",
     "functions.create_session",
     "functions.nightly_audit",
+    "functions.pause",
     "functions.webhook",
     "local",
 }

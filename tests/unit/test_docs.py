@@ -13,6 +13,7 @@ from functions.access.app import AccessMetric
 from functions.access_changes.app import AccessChangeMetric
 from functions.create_session.app import PortalMetric
 from functions.nightly_audit.app import AuditMetric
+from functions.pause.app import PauseMetric
 from functions.webhook.receive import LAG, RETRIED, metric_of
 from local.aws.intrinsics import TemplateLoader
 from shared.errors import CATALOGUE, InvalidRequest, Unavailable
@@ -49,6 +50,7 @@ METRICS = {
     *AccessChangeMetric,
     *AccessMetric,
     *AuditMetric,
+    *PauseMetric,
     SECRET_KEPT,
     LAG,
     RETRIED,
@@ -85,7 +87,7 @@ def test_every_parameter_setting_and_output_is_documented() -> None:
 
 
 def test_every_route_is_documented() -> None:
-    assert undocumented(ROUTES, DOCS["portal-link.md"] + DOCS["access.md"]) == []
+    assert undocumented(ROUTES, DOCS["portal-link.md"] + DOCS["access.md"] + DOCS["pause.md"]) == []
 
 
 def test_every_metric_is_documented() -> None:

@@ -148,7 +148,7 @@ def test_with_an_issuer_the_routes_of_signed_in_users_have_a_jwt_authorizer_and_
         for route in Template.load(parameters=PARAMETERS | oidc).routes()
         if route.authorizer
     }
-    assert guarded == dict.fromkeys(
-        ("GET /access", "POST /portal/sessions"), JwtAuthorizer("https://id.example", ("shop",))
-    )
+    pausing = {f"POST /subscriptions/{{subscription}}/{each}" for each in ("pause", "release", "resume", "undo")}
+    routes = {"GET /access", "GET /subscriptions", "POST /portal/sessions", *pausing}
+    assert guarded == dict.fromkeys(routes, JwtAuthorizer("https://id.example", ("shop",)))
     assert not any(route.authorizer for route in Template.load(parameters=PARAMETERS).routes())

@@ -10,6 +10,7 @@ import yaml
 from functions.webhook.wiring import SETTLING_ENVIRONMENTS
 from local.aws.intrinsics import Intrinsics, TemplateLoader
 from shared.access import AccessPolicy
+from shared.pausing.policy import PausePolicy
 from tests.permissions import CALLS, DEPLOY, with_table
 
 TEMPLATE: dict[str, Any] = yaml.load((Path(__file__).parents[2] / "template.yaml").read_text(), TemplateLoader)
@@ -23,6 +24,7 @@ SECRETS = {
     "CreateSessionFunction": {"Secret", "LinkSecrets"},
     "WebhookFunction": {"Secret", "SigningSecrets"},
     "NightlyAuditFunction": {"Secret"},
+    "PauseFunction": {"Secret", "LinkSecrets"},
 }
 SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
 
@@ -48,6 +50,13 @@ def test_the_rules_of_access_have_the_defaults_that_the_docs_table_shows() -> No
         name: TEMPLATE["Parameters"][name.title().replace("_", "")]["Default"] for name in AccessPolicy.model_fields
     }
     assert AccessPolicy.model_validate(defaults) == AccessPolicy()
+
+
+def test_the_rules_of_pauses_have_the_defaults_that_the_code_has() -> None:
+    defaults = {
+        name: TEMPLATE["Parameters"][name.title().replace("_", "")]["Default"] for name in PausePolicy.model_fields
+    }
+    assert PausePolicy.model_validate(defaults) == PausePolicy()
 
 
 def test_the_audit_can_mail_nobody_but_its_readers() -> None:
@@ -117,7 +126,8 @@ def test_the_docs_have_the_permissions_that_the_code_needs() -> None:
 def test_concurrency_is_reserved_for_the_functions_that_strangers_reach_and_only_if_asked_for() -> None:
     """A reservation also keeps others of the account from the rest, so none is made by default; 0 would stop all."""
     reserved = {name: each["Properties"].get("ReservedConcurrentExecutions") for name, each in FUNCTIONS.items()}
-    reached = {"AccessFunction": "Access", "CreateSessionFunction": "Portal", "WebhookFunction": "Webhook"}
+    reached = {"AccessFunction": "Access", "CreateSessionFunction": "Portal", "PauseFunction": "Pause"}
+    reached |= {"WebhookFunction": "Webhook"}
     assert reserved == {"AccessChangesFunction": None, "NightlyAuditFunction": None} | {
         name: {"Fn::If": [f"Has{part}Reservation", {"Ref": f"{part}ReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}
         for name, part in reached.items()
@@ -142,7 +152,7 @@ def test_each_function_may_read_the_secrets_that_it_uses_and_no_other() -> None:
     assert readable == SECRETS
     outputs = {each["Value"]["Ref"]: name for name, each in TEMPLATE["Outputs"].items() if "Ref" in each["Value"]}
     rows = re.findall(
-        r"^\| (access|access_changes|create_session|webhook|nightly_audit) \| (.+?) \|",
+        r"^\| (access|access_changes|create_session|nightly_audit|pause|webhook) \| (.+?) \|",
         SECURITY.read_text(),
         re.MULTILINE,
     )

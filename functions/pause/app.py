@@ -1,0 +1,219 @@
+"""Adapts API Gateway's events to the requests about pauses, and the schedule's event to a look at each pause due."""
+
+import json
+from enum import StrEnum
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.pause.answers import Caller, result_json, view_json
+from functions.pause.wiring import wire
+from shared.deadline import deadline
+from shared.errors import Conflict, OperatorError, PortalError, Unavailable
+from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of, verified_claims
+from shared.i18n import best_language
+from shared.pausing.history import PauseRecord, PauseState
+from shared.pausing.operations import Outcome, PauseResult
+
+logger = Logger(service="pause")
+metrics = Metrics(service="pause")
+# `debug` and, below, `log_event` are set explicitly, so that none of Powertools' own variables prints the event, which
+# holds tokens.
+app = APIGatewayHttpResolver(debug=False)
+
+_wire = cache(wire)
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Vary": "Accept-Language, Authorization",
+}
+# A pause takes up to five requests to Stripe; API Gateway waits 29 s. Whatever is not done then, the schedule finishes.
+REQUEST_SECONDS = 15
+# One look at one pause, of the schedule's.
+FOLLOW_SECONDS = 12
+_LEAST_MILLISECONDS = 15_000
+_MOST_BODY_BYTES = 4_096
+
+
+class PauseMetric(StrEnum):
+    """Each request counts as one of the first eight; the others count what the schedule finds."""
+
+    DONE = "PauseDone"
+    UNDERWAY = "PauseUnderway"
+    REFUSED = "PauseRefused"
+    LISTED = "PauseListed"
+    MISCONFIGURED = "PauseMisconfigured"
+    UNAVAILABLE = "PauseUnavailable"
+    FAILED = "PauseFailed"
+    BUSY = "PauseBusy"
+    FOLLOWED = "PauseFollowed"
+    FOLLOW_FAILED = "PauseFollowFailed"
+    NOT_CARRIED_OUT = "PauseNotCarriedOut"
+
+
+_COUNTED = {
+    Outcome.DONE: PauseMetric.DONE,
+    Outcome.UNDERWAY: PauseMetric.UNDERWAY,
+    Outcome.REFUSED: PauseMetric.REFUSED,
+    Outcome.BUSY: PauseMetric.BUSY,
+}
+
+
+@logger.inject_lambda_context(log_event=False, clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Handle a request of API Gateway's (payload format 2.0), or the schedule's event."""
+    try:
+        if "requestContext" not in event:
+            return follow_due(context)
+        logger.set_correlation_id(str(event["requestContext"].get("requestId", "")))
+        with deadline(REQUEST_SECONDS):
+            return app.resolve(event, context)
+    finally:
+        # Most invocations of the schedule count nothing, and Powertools' own decorator would warn about that.
+        if metrics.provider.metric_set:
+            metrics.flush_metrics()
+
+
+@app.get("/subscriptions")
+def get_subscriptions() -> Response[str]:
+    """Return the caller's subscriptions, their pauses, and what a pause would be."""
+    caller, language = _caller(), _language()
+    views = [view_json(view, caller.policy, language) for view in _wire().list(caller)]
+    metrics.add_metric(PauseMetric.LISTED, MetricUnit.Count, 1)
+    return _json(HTTPStatus.OK, {"subscriptions": views})
+
+
+@app.post("/subscriptions/<subscription>/pause")
+def post_pause(subscription: str) -> Response[str]:
+    """Pause a subscription, or change its date of return."""
+    body = body_of(app.current_event.raw_event, _MOST_BODY_BYTES)
+    return _respond(_wire().pause(_caller(), subscription, body))
+
+
+@app.post("/subscriptions/<subscription>/resume")
+def post_resume(subscription: str) -> Response[str]:
+    """Resume a subscription."""
+    return _respond(_wire().end(_caller(), subscription, "resume"))
+
+
+@app.post("/subscriptions/<subscription>/undo")
+def post_undo(subscription: str) -> Response[str]:
+    """Undo a pause that has not begun."""
+    return _respond(_wire().end(_caller(), subscription, "undo"))
+
+
+@app.post("/subscriptions/<subscription>/release")
+def post_release(subscription: str) -> Response[str]:
+    """Give up the date of return, so that the portal can cancel the subscription."""
+    return _respond(_wire().end(_caller(), subscription, "release"))
+
+
+@app.exception_handler(PortalError)  # type: ignore[untyped-decorator]  # Powertools leaves this one untyped
+def respond_to_error(error: PortalError) -> Response[str]:
+    """Log and count an error that was raised on purpose, and return its response."""
+    log_problem(logger, error)
+    match error:
+        case OperatorError():
+            metrics.add_metric(PauseMetric.MISCONFIGURED, MetricUnit.Count, 1)
+        case Unavailable():
+            metrics.add_metric(PauseMetric.UNAVAILABLE, MetricUnit.Count, 1)
+        case _:
+            metrics.add_metric(PauseMetric.REFUSED, MetricUnit.Count, 1)
+    return _error_response(error)
+
+
+@app.exception_handler(Exception)  # type: ignore[untyped-decorator]  # Powertools leaves this one untyped
+def respond_to_failure(error: Exception) -> Response[str]:
+    """Log and count a fault of ours, and return the usual response instead of API Gateway's bare JSON."""
+    log_failure(logger, error)
+    metrics.add_metric(PauseMetric.FAILED, MetricUnit.Count, 1)
+    return _error_response(OperatorError("internal_error", "A fault of the bundle itself; see the log"))
+
+
+def follow_due(context: LambdaContext) -> dict[str, Any]:
+    """Look at every pause that is due while there is time; the next invocation continues with the longest due."""
+    counts = {"followed": 0, "failed": 0, "not_carried_out": 0}
+    pausing = _wire().pausing
+    # Read whole before any is looked at: each look moves its pause to a later place.
+    for subscription in list(pausing.table.due(now=pausing.clock())):
+        if context.get_remaining_time_in_millis() < _LEAST_MILLISECONDS:
+            break
+        try:
+            with deadline(FOLLOW_SECONDS):
+                record = pausing.follow(subscription)
+        except PortalError as error:
+            log_problem(logger, error)
+            counts["failed"] += 1
+        except Exception as error:  # noqa: BLE001 - a fault of our own must not stop the other pauses
+            log_failure(logger, error)
+            counts["failed"] += 1
+        else:
+            counts["followed"] += 1
+            counts["not_carried_out"] += _report(record)
+    for metric, name in (
+        (PauseMetric.FOLLOWED, "followed"),
+        (PauseMetric.FOLLOW_FAILED, "failed"),
+        (PauseMetric.NOT_CARRIED_OUT, "not_carried_out"),
+    ):
+        if counts[name]:
+            metrics.add_metric(metric, MetricUnit.Count, counts[name])
+    return dict(counts)
+
+
+def _report(record: PauseRecord | None) -> bool:
+    """Log a pause or resume that Stripe does not carry out, and return whether it is one.
+
+    A resume that waits for the customer's payment is none of the operator's faults.
+    """
+    if record is None:
+        return False
+    is_stuck = record.state is PauseState.FAILED or record.waiting == "stripe" or record.step == "no_return"
+    if is_stuck:
+        fields = {"subscription": record.subscription_id, "state": record.state.value, "failure": record.failure}
+        logger.error("Stripe does not carry out a pause", extra=fields | {"detail": record.failure_detail})
+    return is_stuck
+
+
+def _caller() -> Caller:
+    event = app.current_event
+    claims = verified_claims(event.raw_event)
+    return _wire().caller(claims, event.headers.get("authorization"), event.query_string_parameters)
+
+
+def _language() -> str:
+    return best_language(app.current_event.headers.get("accept-language"))
+
+
+def _respond(result: PauseResult) -> Response[str]:
+    metrics.add_metric(_COUNTED[result.outcome], MetricUnit.Count, 1)
+    body = result_json(result, _language())
+    match result.outcome:
+        case Outcome.DONE:
+            return _json(HTTPStatus.OK, body)
+        case Outcome.UNDERWAY:
+            return _json(HTTPStatus.ACCEPTED, body)
+        case Outcome.REFUSED:
+            refused = Conflict("pause_refused", "; ".join(each.why.say("en") for each in result.refusals))
+        case Outcome.BUSY:
+            refused = Conflict("pause_busy", "Another change of this pause is under way; try again in a moment")
+    logger.info(refused.message, extra={"code": refused.code, "reasons": [each.code for each in result.refusals]})
+    problem_ = json.loads(problem(refused)) | body
+    return Response(status_of(Conflict).value, CONTENT_TYPE, json.dumps(problem_), headers=dict(_HEADERS))
+
+
+def _json(status: HTTPStatus, body: dict[str, Any]) -> Response[str]:
+    return Response(status.value, "application/json", json.dumps(body), headers=dict(_HEADERS))
+
+
+def _error_response(error: PortalError) -> Response[str]:
+    headers = dict(_HEADERS)
+    if isinstance(error, Unavailable):
+        headers |= {"Retry-After": str(max(1, int(error.retry_after)))}
+    return Response(status_of(type(error)).value, CONTENT_TYPE, problem(error), headers=headers)

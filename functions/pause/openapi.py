@@ -1,0 +1,195 @@
+"""The OpenAPI document of the pause function, derived from its routes, its request model and its answers."""
+
+import json
+import sys
+from http import HTTPStatus
+from typing import Any
+
+from functions.pause.answers import PauseBody
+from functions.pause.app import app
+from shared.http import CONTENT_TYPE
+from shared.pausing.history import PauseState
+from shared.pausing.operations import Outcome
+
+Schema = dict[str, Any]
+
+_TITLE = "Pauses"
+_VERSION = "1"
+_ABOUT = (
+    "Customers see, pause and resume their subscriptions. Times are Unix seconds; days are calendar days in the "
+    "stack's time zone. Errors are problem+json with a stable `code`."
+)
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "A pause token (`aud` `pause`); with `OidcIssuer` a signed-in user's token of that issuer instead",
+}
+_TEXT: Schema = {"type": "string"}
+_TIME: Schema = {"type": "integer"}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _object(description: str, **properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "description": description,
+        "required": list(properties),
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+_PAUSE = _object(
+    "A pause. `kind` `subscription` is Stripe's real pause; `collection` only pauses payments, and `why_not_real` says "
+    "why. `resumes`: when Stripe resumes; `next_charge`: when it charges again",
+    kind={"enum": ["collection", "subscription"]},
+    why_not_real=_TEXTS,
+    state={"enum": [str(state) for state in PauseState]},
+    outcome=_or_null(_TEXT),
+    begin={"enum": ["now", "period_end"]},
+    begins=_TIME,
+    resumes=_TIME,
+    next_charge=_TIME,
+    asked_resume={"type": "string", "format": "date"},
+    unused_time={"enum": ["credit", "forfeit", "none"]},
+    reason=_or_null(_TEXT),
+    waiting=_or_null({"enum": ["payment", "payment_method", "stripe"]}),
+    failure=_or_null(_TEXT),
+)
+_REFUSAL = _object(
+    "One reason why it is not possible, in the caller's language; `allowed_from`: when it will be",
+    code=_TEXT,
+    detail=_TEXT,
+    lifted_by=_or_null(_TEXT),
+    allowed_from=_or_null(_TIME),
+)
+_REFUSALS = {"type": "array", "items": {"$ref": "#/components/schemas/Refusal"}}
+_PAUSE_OR_NULL = _or_null({"$ref": "#/components/schemas/Pause"})
+_DAY = _or_null({"type": "string", "format": "date"})
+_RESULT: Schema = {
+    "outcome": {"enum": [str(outcome) for outcome in Outcome]},
+    "pause": _PAUSE_OR_NULL,
+    "reasons": _REFUSALS,
+    "payment_page": _or_null(_TEXT),
+}
+_PROBLEM: Schema = {
+    "type": {"const": "about:blank"},
+    "title": _TEXT,
+    "status": {"type": "integer"},
+    "code": _TEXT,
+    "detail": {"type": "string", "description": "For people, in English"},
+}
+_OFFER = _object(
+    "A pause as it would be; `first_day` and `last_day` are the earliest and the latest day of return",
+    kind={"enum": ["collection", "subscription"]},
+    why_not_real=_TEXTS,
+    begins=_TIME,
+    first_day=_DAY,
+    last_day=_DAY,
+    now={"enum": ["never", "credit", "forfeit"]},
+    reasons=_TEXTS,
+)
+_SUBSCRIPTION = _object(
+    "A subscription that has not ended, its present or last pause, and what a pause would be",
+    id=_TEXT,
+    status=_TEXT,
+    current_period_end=_or_null(_TIME),
+    pause=_PAUSE_OR_NULL,
+    offer=_or_null({"$ref": "#/components/schemas/Offer"}),
+    refusals=_REFUSALS,
+)
+_CUSTOMER: Schema = {
+    "name": "customer",
+    "in": "query",
+    "required": False,
+    "schema": _TEXT,
+    "description": "One of the caller's customers, where a signed-in user has several",
+}
+_ID: Schema = {"name": "subscription", "in": "path", "required": True, "schema": _TEXT}
+
+
+def document() -> Schema:
+    """Return the document. Raises `KeyError` for a route of the handler that is not described here."""
+    routes: dict[str, dict[str, Any]] = json.loads(app.get_openapi_json_schema(title=_TITLE, version=_VERSION))["paths"]
+    path = "/subscriptions/{subscription}"
+    described = {
+        "GET /subscriptions": _list(),
+        f"POST {path}/pause": _post("pause", "Pause, or change the date of return", has_body=True),
+        f"POST {path}/resume": _post("resume", "Resume"),
+        f"POST {path}/undo": _post("undo", "Undo a pause that has not begun; it never charges"),
+        f"POST {path}/release": _post("release", "Give up the date of return, so that the portal can cancel"),
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": _TITLE, "version": _VERSION, "description": _ABOUT},
+        "servers": [{"url": "/", "description": "The deployment's own address"}],
+        "paths": {
+            path: {method: described[f"{method.upper()} {path}"] for method in sorted(methods)}
+            for path, methods in sorted(
+                (path.replace("<", "{").replace(">", "}"), each) for path, each in routes.items()
+            )
+        },
+        "components": {
+            "schemas": {
+                "Offer": _OFFER,
+                "Pause": _PAUSE,
+                "PauseRequest": PauseBody.model_json_schema(),
+                "Problem": _object("What is wrong (RFC 9457)", **_PROBLEM),
+                "Refused": _object("Not possible now: `reasons` has each reason", **_PROBLEM, **_RESULT),
+                "Refusal": _REFUSAL,
+                "Result": _object("What became of the request", **_RESULT),
+                "Subscription": _SUBSCRIPTION,
+            },
+            "securitySchemes": {"bearer": _BEARER},
+        },
+    }
+
+
+def _list() -> Schema:
+    items = {"type": "array", "items": {"$ref": "#/components/schemas/Subscription"}}
+    content = {"application/json": {"schema": _object("The caller's subscriptions", subscriptions=items)}}
+    return {
+        "operationId": "getSubscriptions",
+        "summary": "See the own subscriptions, their pauses, and what a pause would be",
+        "security": [{"bearer": []}],
+        "parameters": [_CUSTOMER],
+        "responses": {"200": {"description": "The subscriptions", "content": content}, **_problems()},
+    }
+
+
+def _post(operation: str, summary: str, *, has_body: bool = False) -> Schema:
+    result = {"application/json": {"schema": {"$ref": "#/components/schemas/Result"}}}
+    refused = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Refused"}}}
+    body = {"application/json": {"schema": {"$ref": "#/components/schemas/PauseRequest"}}}
+    request = {"requestBody": {"required": True, "content": body}} if has_body else {}
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "security": [{"bearer": []}],
+        "parameters": [_ID, _CUSTOMER],
+        **request,
+        "responses": {
+            "200": {"description": "Done", "content": result},
+            "202": {"description": "Under way, or waiting for a payment", "content": result},
+            "409": {"description": HTTPStatus.CONFLICT.phrase, "content": refused},
+            **_problems(),
+        },
+    }
+
+
+def _problems() -> dict[str, Schema]:
+    content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    found: dict[str, Schema] = {
+        str(status): {"description": HTTPStatus(status).phrase, "content": content}
+        for status in (400, 401, 403, 500, 503)
+    }
+    return found | {"429": {"description": "Too many requests at once, from API Gateway itself"}}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(document(), indent=2, ensure_ascii=False) + "\n")

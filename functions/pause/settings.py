@@ -1,0 +1,44 @@
+"""The pause function's settings."""
+
+import json
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from shared.pausing.policy import PausePolicy
+from shared.settings import FunctionSettings, IdentitySettings
+
+
+def _zone(name: Any) -> Any:
+    try:
+        return ZoneInfo(name) if isinstance(name, str) else name
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("not the IANA name of a time zone") from None
+
+
+def _groups(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+class PauseSettings(FunctionSettings, IdentitySettings, PausePolicy):
+    """Who may pause and how, where the pauses are, and in which time zone a day begins.
+
+    `pause_groups`: the rules that are different for a group of customers, by the group that a token names.
+    """
+
+    link_secrets_id: Annotated[str, Field(min_length=1)]
+    pauses_table_name: Annotated[str, Field(min_length=1)]
+    audit_timezone: Annotated[ZoneInfo, BeforeValidator(_zone)]
+    group_claim: Annotated[str, Field(min_length=1)]
+    pause_groups: Annotated[dict[str, dict[str, Any]], BeforeValidator(_groups), Field(default_factory=dict)]
+
+    @model_validator(mode="after")
+    def _has_groups_that_can_be_read(self) -> Self:
+        for group in self.pause_groups:
+            self.policy_of(group)
+        return self
+
+    def policy_of(self, group: str | None) -> PausePolicy:
+        """Return the rules of a group; of one that is not named in the settings, and of nobody's, the stack's own."""
+        return self.with_changes(self.pause_groups.get(group or "", {}))

@@ -1,0 +1,202 @@
+"""The pause function behind its routes, with its schedule, and its document."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import jsonschema
+import jwt
+import pytest
+
+from functions.pause import app as pause_app
+from functions.pause.openapi import document
+from local.gateway.event import HttpResponse
+from tests.integration.conftest import LINK_SECRET, Api, Aws
+from tests.integration.simulator_fixtures import RunningSimulator
+from tests.integration.test_access_changes import Context
+
+KEPT = Path(__file__).parents[2] / "docs" / "reference" / "pause.openapi.json"
+DOCUMENT = document()
+PATH = "/subscriptions/{subscription}"
+
+
+class Pauses:
+    """Two customers with a subscription each, and how one of them asks."""
+
+    def __init__(self, api: Api, simulator: RunningSimulator) -> None:
+        self.api, self.simulator, self.stripe = api, simulator, simulator.client()
+        product = self.stripe.v1.products.create({"name": "Gold"})
+        self.price = self.stripe.v1.prices.create(
+            {"product": product.id, "currency": "eur", "unit_amount": 1200, "recurring": {"interval": "month"}}
+        ).id
+        self.customer, self.subscription = self.subscriber("ida@example.com")
+        self.other, self.others = self.subscriber("eva@example.com")
+
+    def subscriber(self, email: str) -> tuple[str, str]:
+        customer = self.stripe.v1.customers.create({"email": email, "payment_method": "pm_card_visa"})
+        wanted: Any = {
+            "customer": customer.id,
+            "items": [{"price": self.price}],
+            "billing_mode": {"type": "flexible"},
+        }
+        return customer.id, self.stripe.v1.subscriptions.create(wanted).id
+
+    def token(self, **claims: Any) -> str:
+        good = {"sub": self.customer, "aud": "pause", "exp": int(time.time()) + 600}
+        return jwt.encode(good | claims, LINK_SECRET, algorithm="HS256")
+
+    def ask(self, action: str = "", subscription: str = "", **options: Any) -> HttpResponse:
+        """POST an action, or GET the list without one."""
+        headers = {"authorization": f"Bearer {options.pop('token', None) or self.token()}"}
+        headers |= options.pop("headers", {})
+        claims, query = options.pop("claims", None), urlencode(options.pop("query", {}))
+        if not action:
+            return self.api.send("GET /subscriptions", headers=headers, claims=claims, query=query)
+        path = f"/subscriptions/{subscription or self.subscription}/{action}"
+        body = options.pop("body", None) or json.dumps(options).encode()
+        return self.api.send(f"POST {PATH}/{action}", path=path, headers=headers, body=body, claims=claims, query=query)
+
+
+def day(days: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() + days * 86_400))
+
+
+def tick() -> dict[str, Any]:
+    context: Any = Context()
+    return pause_app.handler({}, context)
+
+
+def body(answer: HttpResponse) -> Any:
+    return json.loads(answer.body)
+
+
+def check(answer: HttpResponse, method: str, path: str) -> int:
+    """Check a response against the document, and return its status."""
+    described = DOCUMENT["paths"][path][method]["responses"][str(answer.status)]
+    kind = {name.lower(): value for name, value in answer.headers}["content-type"]
+    schema = described["content"][kind]["schema"] | {"components": DOCUMENT["components"]}
+    jsonschema.validate(body(answer), schema)
+    return answer.status
+
+
+@pytest.fixture
+def pauses(api: Api, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    monkeypatch.setenv("PAUSE_ALLOWED", "everybody")
+    monkeypatch.setenv("PAUSE_GROUPS", '{"gold": {"pause_now": "credit"}, "frozen": {"pause_allowed": "nobody"}}')
+    pause_app._wire.cache_clear()
+    return Pauses(api, simulator)
+
+
+def test_a_customer_sees_pauses_changes_and_undoes(pauses: Pauses) -> None:
+    (seen,) = body(pauses.ask())["subscriptions"]
+    assert (seen["id"], seen["pause"], seen["offer"]["kind"]) == (pauses.subscription, None, "subscription")
+    first = pauses.ask("pause", resume_on=day(60))
+    assert (check(first, "post", f"{PATH}/pause"), body(first)["pause"]["state"]) == (200, "scheduled")
+    later = pauses.ask("pause", resume_on=day(70))
+    assert (later.status, body(later)["pause"]["asked_resume"]) == (200, day(70))
+    listed = pauses.ask()
+    assert check(listed, "get", "/subscriptions") == 200
+    assert body(listed)["subscriptions"][0]["pause"]["state"] == "scheduled"
+    undone = pauses.ask("undo")
+    assert (check(undone, "post", f"{PATH}/undo"), body(undone)["pause"]["outcome"]) == (200, "undone")
+
+
+def test_a_refusal_has_each_reason_in_the_callers_language(pauses: Pauses) -> None:
+    refused = pauses.ask("pause", resume_on=day(1), headers={"accept-language": "fr"})
+    assert check(refused, "post", f"{PATH}/pause") == 409
+    assert body(refused)["code"] == "pause_refused"
+    assert [each["code"] for each in body(refused)["reasons"]] == ["resume_too_early"]
+    assert "date de reprise" in body(refused)["reasons"][0]["detail"]
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "undo", "release"])
+def test_nobody_reaches_somebody_elses_subscription(pauses: Pauses, action: str) -> None:
+    fields = {"resume_on": day(60)} if action == "pause" else {}
+    theirs, missing = (pauses.ask(action, each, **fields) for each in (pauses.others, "sub_missing"))
+    assert (theirs.status, theirs.body) == (missing.status, missing.body)
+    assert (theirs.status, body(theirs)["code"]) == (403, "not_your_subscription")
+    for wrong in ({"aud": "portal"}, {"aud": "access"}, {"exp": 1}):
+        assert pauses.ask(action, token=pauses.token(**wrong), **fields).status == 401
+    limited = pauses.ask(action, token=pauses.token(subscription=pauses.others), **fields)
+    assert (limited.status, body(limited)["code"]) == (403, "other_subscription")
+    smuggled = pauses.ask(action, query={"customer": pauses.other}, **fields)
+    assert (smuggled.status, body(smuggled)["code"]) == (403, "not_your_customer")
+    assert pauses.stripe.v1.subscriptions.retrieve(pauses.others).schedule is None
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"x",
+        b"[]",
+        b'{"resume_on": 1}',
+        b'{"resume_on": "2027-02-30"}',
+        b'{"resume_on": "2027-03-01", "customer": "cus_2"}',
+    ],
+)
+def test_a_body_that_is_wrong_is_refused_before_stripe_is_asked(pauses: Pauses, sent: bytes) -> None:
+    answer = pauses.ask("pause", body=sent or b" ")
+    assert (answer.status, body(answer)["code"]) == (400, "bad_request")
+
+
+def test_a_group_has_its_own_rules(pauses: Pauses) -> None:
+    frozen = pauses.ask("pause", token=pauses.token(group="frozen"), resume_on=day(60))
+    assert [each["code"] for each in body(frozen)["reasons"]] == ["pauses_not_offered"]
+    assert pauses.ask("pause", resume_on=day(60), begin="now").status == 409
+    at_once = pauses.ask("pause", token=pauses.token(group="gold"), resume_on=day(60), begin="now")
+    assert (at_once.status, body(at_once)["pause"]["state"]) == (200, "paused")
+    assert body(at_once)["pause"]["unused_time"] == "credit"
+
+
+def test_off_by_default(pauses: Pauses, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PAUSE_ALLOWED")
+    pause_app._wire.cache_clear()
+    refused = pauses.ask("pause", resume_on=day(60))
+    assert [each["code"] for each in body(refused)["reasons"]] == ["pauses_not_offered"]
+
+
+def test_a_signed_in_user_pauses_the_own_subscription_only(pauses: Pauses) -> None:
+    ada = {
+        "iss": "https://id.example",
+        "sub": "ada",
+        "stripe_customer": pauses.customer,
+        "customer_id": pauses.customer,
+    }
+    claim = pause_app._wire().settings.customer_claim
+    claims = ada | {claim: pauses.customer}
+    assert pauses.ask("pause", claims=claims, resume_on=day(60)).status == 200
+    assert pauses.ask("pause", pauses.others, claims=claims, resume_on=day(60)).status == 403
+
+
+def test_what_stripe_lost_is_finished_by_the_schedule(pauses: Pauses) -> None:
+    fault = {"status": 500, "method": "POST", "path": "/v1/subscription_schedules", "times": 5}
+    pauses.simulator.admin("POST", "faults", {"fail": [fault]})
+    answer = pauses.ask("pause", resume_on=day(60))
+    assert (check(answer, "post", f"{PATH}/pause"), body(answer)["outcome"]) == (202, "underway")
+    pauses.simulator.admin("POST", "faults", {})
+    assert tick()["followed"] == 0
+    pausing = pause_app._wire().pausing
+    object.__setattr__(pausing, "clock", lambda: time.time() + 300)
+    assert tick() == {"followed": 1, "failed": 0, "not_carried_out": 0}
+    assert body(pauses.ask())["subscriptions"][0]["pause"]["state"] == "scheduled"
+
+
+def test_settings_that_are_wrong_are_named_in_the_log_only(pauses: Pauses, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAUSE_GROUPS", '{"gold": {"max_days": 3}}')
+    pause_app._wire.cache_clear()
+    answer = pauses.ask()
+    assert (answer.status, body(answer)["code"]) == (500, "bad_settings")
+    assert b"max_days" not in answer.body
+
+
+def test_the_document_that_is_kept_is_the_handlers_own() -> None:
+    assert json.loads(KEPT.read_text()) == DOCUMENT
+
+
+def test_every_route_of_the_function_is_in_the_document(aws: Aws) -> None:
+    mine = {route.key for route in aws.template.routes() if route.function_id == "PauseFunction"}
+    paths = DOCUMENT["paths"]
+    assert {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods} == mine
