@@ -199,6 +199,7 @@ def make_site(backend: Backend, session: SiteSession) -> Starlette:
             get("/customers/{id}/subscriptions/{subscription}", explain.subscription),
             get("/customers/{id}/portal", explain.portal_then),
             get("/customers/{id}/shop", shop.shop),
+            get("/customers/{id}/shop/live", shop.live),
             Route("/customers/{id}/portal-token", shop.token, methods=["POST"]),
             Route("/clock", SiteClock(backend, session).move, methods=["POST"]),
             Route("/audit", actions.audit, methods=["POST"]),

@@ -11,14 +11,24 @@ import stripe
 from jinja2.filters import do_mark_safe
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from local.site.access_events import AccessEventFeed
 from local.site.backend import Backend, Customer
-from local.site.pages import page
+from local.site.pages import page, rendered
 
 EMBEDS = Path(__file__).parents[2] / "docs" / "how-to" / "embeds"
 _API, _TOKEN, _EMAIL = "https://api.example.com", '"/portal-token"', "jane%2Bshop%40example.com"
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+# Keeps the locked content and the events up to date; without it the page shows one moment.
+_LIVE = """
+const live = document.getElementById("live");
+setInterval(async () => {
+  const answer = await fetch(`${location.pathname}/live`).catch(() => null);
+  const html = answer?.ok ? await answer.text() : live.innerHTML;
+  if (html !== live.dataset.last) live.innerHTML = live.dataset.last = html;
+}, 1000);
+"""
 
 
 class SiteShop:
@@ -26,6 +36,8 @@ class SiteShop:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._bus = backend.template.outputs()["AccessBusName"]
+        self._events = AccessEventFeed(backend.aws, self._bus)
 
     def shop(self, request: Request) -> Response:
         """The links and the button, pasted unchanged except for the addresses."""
@@ -35,18 +47,34 @@ class SiteShop:
         response = page(
             "shop",
             customer=customer,
-            access=self._backend.access(customer),
+            live=self._live(customer),
+            script=do_mark_safe(_LIVE),
             portal=self._backend.portal_link(customer),
             snippets={name: do_mark_safe(html) for name, html in snippets.items()},
             api=api,
         )
-        hashes = " ".join(f"'sha256-{_hash(script)}'" for script in _SCRIPT.findall(snippets["button"]))
+        scripts = (*_SCRIPT.findall(snippets["button"]), _LIVE)
+        hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; style-src 'self'; img-src data:; script-src {hashes}; "
             f"connect-src 'self' {api}; form-action 'self' {api} {self._backend.addresses.stripe_url}; "
             "frame-ancestors 'none'; base-uri 'none'"
         )
         return response
+
+    def live(self, request: Request) -> Response:
+        """What changes by itself: whether the content is locked, and the events that have come."""
+        return HTMLResponse(self._live(self._customer(request)))
+
+    def _live(self, customer: Customer) -> str:
+        return rendered(
+            "shop_live",
+            customer=customer,
+            access=self._backend.access(customer),
+            events=self._events.of_customer(customer.id),
+            api=self._backend.template.outputs()["ApiUrl"],
+            bus=self._bus,
+        )
 
     def token(self, request: Request) -> Response:
         """The shop's own endpoint behind the button: a link token for the signed-in customer."""
