@@ -151,6 +151,7 @@ CALLS: Mapping[str, Calls] = {
                 "dynamodb:BatchGetItem Audits",
                 "dynamodb:BatchGetItem Subscriptions",
                 "dynamodb:GetItem Subscriptions",
+                "dynamodb:Query Subscriptions",
                 "dynamodb:Scan Subscriptions",
                 "dynamodb:UpdateItem Audits",
                 "dynamodb:UpdateItem Subscriptions",
@@ -170,6 +171,7 @@ CALLS: Mapping[str, Calls] = {
         ),
         stripe=frozenset(
             {
+                "GET /v1/customers",
                 "GET /v1/billing_portal/configurations",
                 "GET /v1/customers/{id}",
                 "GET /v1/events",

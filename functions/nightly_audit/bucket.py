@@ -3,10 +3,10 @@
 import csv
 import gzip
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from io import BytesIO, TextIOWrapper
+from datetime import date, datetime, timedelta
+from io import BufferedReader, BytesIO, RawIOBase, TextIOWrapper
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import TypeAdapter
 from s3transfer.exceptions import RetriesExceededError
 
-from shared.audit.check import DriftTotals
+from shared.audit.check import AccessListFacts, DriftTotals
 from shared.audit.check_run import CheckRunState
 from shared.audit.findings import FINDING, Finding, ListedPause
 from shared.audit.rendering.as_csv import read_csv
@@ -25,21 +25,33 @@ from shared.mirror.comparison import SeenSubscriptions
 from shared.mirror.lag import EventLags
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from botocore.response import StreamingBody
     from types_boto3_s3 import S3Client
 
 
 # The URL is signed with the function's own credentials and expires with them, after 12 hours at the latest.
 LIST_URL_LIFETIME = timedelta(hours=12)
 _MEBIBYTE = 1024 * 1024
+_READ_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ScanState:
-    """What one step hands to the next: the findings so far, the drift, and how late events came."""
+    """What one step hands to the next: the findings so far, the drift, how late events came, the company's list."""
 
     checks: CheckRunState = field(default_factory=CheckRunState)
     drift: DriftTotals = field(default_factory=DriftTotals)
     lags: EventLags = field(default_factory=EventLags)
+    access_list: AccessListFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedList:
+    """The company's own list as it is read from the bucket; `written_at` is aware."""
+
+    file: BinaryIO
+    written_at: datetime
 
 
 class FindingSink(Protocol):
@@ -116,6 +128,17 @@ class ReportBucket:
                 except (ValueError, csv.Error) as error:
                     raise Unavailable("list_unreadable", f"The list of {night} is none of the audit's") from error
 
+    @contextmanager
+    def uploaded_list(self, key: str) -> Iterator[UploadedList]:
+        """Open an object that the company uploads, to be streamed.
+
+        Raises `Unavailable`, also while it is read, and where there is no such object.
+        """
+        with _bucket_errors():
+            answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+            with closing(answer["Body"]) as body:
+                yield UploadedList(BufferedReader(_Streamed(body), _READ_BYTES), answer["LastModified"])
+
     def list_url(self, night: date) -> str:
         """Return a presigned URL of a night's list, valid for `LIST_URL_LIFETIME` at most."""
         name = f'attachment; filename="paused-subscriptions-{night}.csv"'
@@ -142,6 +165,22 @@ class ReportBucket:
     def _read(self, key: str) -> bytes:
         with _bucket_errors():
             return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+
+class _Streamed(RawIOBase):
+    """The body of an object as a file that is read forward."""
+
+    def __init__(self, body: "StreamingBody") -> None:
+        self._body = body
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        data = self._body.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
 
 class _FindingFile:

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from io import TextIOWrapper
@@ -17,7 +17,9 @@ from functions.nightly_audit.audits_table import AuditsTable, MailStatus, last_c
 from functions.nightly_audit.bucket import FindingSink, ReportBucket, ScanState
 from functions.nightly_audit.mail import Mailer
 from functions.nightly_audit.settings import NightlyAuditSettings
-from shared.audit.check import AuditDay, WaitingMessages
+from shared.access_comparison import AccessComparison
+from shared.audit.check import AccessListFacts, AuditDay, WaitingMessages
+from shared.audit.checks.access_list import SHOWN, compared_list
 from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import NIGHT_WITHOUT_MAIL, Finding, ListChange, PausedFindings, Severity
 from shared.audit.rendering.as_csv import write_csv
@@ -27,8 +29,9 @@ from shared.audit.scan import Scan, Sources
 from shared.errors import OperatorError, PortalError, Unavailable
 from shared.i18n import _, _n, listed
 from shared.mirror.comparison import SeenSubscriptions
-from shared.mirror.table import MirrorTable
+from shared.mirror.table import MirroredSubscription, MirrorTable
 from shared.secret_store import SecretStore, StripeSecret
+from shared.served_list import BadLine, ServedList
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, stripe_client
 from shared.stripe.lists import Window
 from shared.stripe.money import in_major_units
@@ -48,6 +51,9 @@ def _short_collections() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class NightlyAudit:
     dead_letters: Callable[[], Mapping[str, WaitingMessages]]
     clock: Callable[[], float] = time.time
     step_seconds: float = 120
+    list_seconds: float = 600
 
     def begin(self, count_failures: Callable[[int], None]) -> AuditRun:
         """Name the run and its time, once, and record that it has begun.
@@ -113,10 +120,57 @@ class NightlyAudit:
         self._save_scan(run, number, scan)
         return left
 
+    def compare_access(self, run: AuditRun, number: int) -> bool:
+        """Compare the company's own list of who is served, if there is one; return whether there is one.
+
+        A list that cannot be compared is for the mail to say. Nothing of it is stored but numbers and a few names.
+        """
+        state = self.bucket.scan_state(run.name, number - 1)
+        facts = self._compare_list(run) if self.settings.access_list else None
+        self.bucket.put_scan_state(run.name, number, replace(state, access_list=facts))
+        return facts is not None
+
+    def _compare_list(self, run: AuditRun) -> AccessListFacts:
+        settings, bad_lines = self.settings, list[int]()
+        until = time.monotonic() + self.list_seconds
+
+        def in_time(rows: Iterator[_Result]) -> Iterator[_Result]:
+            for row in rows:
+                if time.monotonic() > until:
+                    raise Unavailable("list_unreadable", f"It takes longer than {self.list_seconds:g} s")
+                yield row
+
+        def bad(line: BadLine) -> None:
+            if len(bad_lines) < SHOWN:
+                bad_lines.append(line.line)
+
+        comparison = AccessComparison(
+            _TableInTime(self.table, in_time),
+            stripe_client(self.secrets.get().api_key, settings.stripe_api_base, PATIENT_TIMEOUT_SECONDS),
+            Retries(RateLimit(settings.audit_requests_per_second), more=lambda: time.monotonic() < until),
+            policy=settings,
+            now=run.as_of.timestamp,
+            account=settings.stripe_account_id,
+        )
+        try:
+            with self.bucket.uploaded_list(settings.access_list) as uploaded:
+                comparison.read_list(in_time(ServedList(uploaded.file).rows()), bad=bad)
+            comparison.read_customers()
+            comparison.read_mirror()
+            return compared_list(
+                comparison,
+                bad_lines=tuple(bad_lines),
+                written_at=uploaded.written_at,
+                names=settings.audit_names_customers,
+            )
+        except PortalError as error:
+            logger.warning("The list %s was not compared: %s", settings.access_list, error.message)
+            return AccessListFacts(problem=error.message)
+
     def check_account(self, run: AuditRun, number: int) -> None:
         """Check what the account has only once: configurations, endpoints, undelivered events, drift."""
         scan = self._resume_scan(run, number, PausedFindings(), SeenSubscriptions())
-        scan.check_account(self.settings.webhook_url)
+        scan.check_account(self.settings.webhook_url, self.bucket.scan_state(run.name, number - 1).access_list)
         self._save_scan(run, number, scan)
 
     def send_report(self, run: AuditRun, number: int, steps: int, *, again: bool) -> dict[str, Any]:
@@ -235,6 +289,20 @@ class NightlyAudit:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _TableInTime:
+    """The mirror for one comparison, whose reading ends when its time is used up."""
+
+    table: MirrorTable
+    in_time: Callable[[Iterator[MirroredSubscription]], Iterator[MirroredSubscription]]
+
+    def all(self) -> Iterator[MirroredSubscription]:
+        return self.in_time(self.table.all())
+
+    def of_customer(self, customer_id: str) -> Iterator[MirroredSubscription]:
+        return self.in_time(self.table.of_customer(customer_id))
+
+
 def _without_mail(nights: Sequence[date]) -> Finding:
     return Finding(
         NIGHT_WITHOUT_MAIL,
@@ -250,7 +318,6 @@ def _without_mail(nights: Sequence[date]) -> Finding:
     )
 
 
-_Result = TypeVar("_Result")
 _Wire = Callable[[], NightlyAudit]
 
 
@@ -290,6 +357,10 @@ def run_steps(wire: _Wire, steps: Steps, count_failures: Callable[[int], None], 
 def _report(wire: _Wire, steps: Steps, run: AuditRun, *, again: bool) -> dict[str, Any]:
     read = _read_all(wire, steps, run)
     number = _compare_all(wire, steps, run, read)
+    # A long list takes minutes, of which the steps before may have used up some, and the next step needs most.
+    if steps.step("compare-access", lambda: wire().compare_access(run, number)):
+        steps.rest("rest-account")
+    number += 1
     steps.step("check-account", lambda: wire().check_account(run, number))
     # A long list takes minutes, which the step before may have used up.
     steps.rest("rest-report")

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from shared.access import AccessPolicy
 from shared.audit.options import AuditOptions, split_list
 from shared.aws import code_of, is_refusal
 from shared.errors import OperatorError, Unavailable
@@ -41,7 +42,7 @@ def _language(value: str) -> str:
     return value
 
 
-class NightlyAuditSettings(FunctionSettings, MirrorSettings, AuditOptions):
+class NightlyAuditSettings(FunctionSettings, MirrorSettings, AuditOptions, AccessPolicy):
     """Where things are kept, how fast to read, who writes to whom and how, and the calendar of the audit's phase."""
 
     audit_settings: Annotated[str, Field(min_length=1)]
@@ -54,6 +55,7 @@ class NightlyAuditSettings(FunctionSettings, MirrorSettings, AuditOptions):
     audit_language: Annotated[str, AfterValidator(_language)]
     audit_all_clear: Literal["mail", "silence"]
     allow_verified_email: bool
+    access_list: Annotated[str, Field(pattern=r"^(access/[\w!.*'()/-]{1,200})?$")] = ""
     webhook_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     audit_email_from: str
     audit_email_to: Annotated[tuple[str, ...], BeforeValidator(split_list), Field(min_length=1, max_length=50)]

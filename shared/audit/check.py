@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
+from shared.access_comparison import DifferenceKind
 from shared.audit.findings import SAMPLE, CustomerName, Finding, Severity
 from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
 from shared.i18n import Message
@@ -236,12 +238,41 @@ class WaitingMessages:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedWrongly:
+    """The differences of one kind: how many, the first few customers, and what all of them would pay a month."""
+
+    number: int = 0
+    customers: tuple[CustomerName, ...] = ()
+    monthly: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessListFacts:
+    """What the comparison with the list found; nothing else of the list is kept.
+
+    `problem`: the list could not be compared, and why; all else is empty then. `written_at`: when it was uploaded
+    (aware). `bad_lines`: how many lines could not be read; `first_bad_lines` are their numbers. `not_asked`: Stripe
+    could not be asked about those whom the mirror does not know.
+    """
+
+    problem: str = ""
+    written_at: datetime | None = None
+    lines: int = 0
+    customers: int = 0
+    bad_lines: int = 0
+    first_bad_lines: tuple[int, ...] = ()
+    not_asked: bool = False
+    wrong: Mapping[DifferenceKind, ListedWrongly] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class AccountFacts:
     """What the account has once, or few of, as Stripe's raw JSON; `None` is what was not, or could not be, read.
 
     `undelivered`: events about subscriptions, the newest first; `undelivered_whole`: whether these are all. `drift`:
     what the comparison with the mirror found, if there was one. `dead_letters`: the deployment's queues by name.
     `lags`: how late events came, as the mirror has seen it; `uncertainty`: the window of its rule.
+    `access_list`: the comparison with the company's own list, if it has one.
     """
 
     subscriptions_read: int
@@ -256,6 +287,7 @@ class AccountFacts:
     dead_letters: Mapping[str, WaitingMessages] | None = None
     lags: EventLags = field(default_factory=EventLags)
     uncertainty: timedelta = timedelta(seconds=10)
+    access_list: AccessListFacts | None = None
 
 
 def nothing(_subject: object, _audit: AuditContext) -> tuple[Finding, ...]:

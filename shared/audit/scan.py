@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from stripe import StripeClient
 
 from shared.audit.check import (
+    AccessListFacts,
     AccountFacts,
     AuditContext,
     AuditDay,
@@ -356,7 +357,7 @@ class Scan:
             pass
         return start
 
-    def check_account(self, webhook_url: str | None) -> None:
+    def check_account(self, webhook_url: str | None, access_list: AccessListFacts | None = None) -> None:
         """Read what an account has only once or a few of, and show it to the checks, with the drift.
 
         A list that cannot be read, or not within `LIST_SECONDS`, is a finding.
@@ -394,6 +395,7 @@ class Scan:
                 unpaid_invoices=self._read_list(unpaid, "Invoices"),
                 event_destinations=self._read_list(destinations, "Event Destinations"),
                 dead_letters=self._read_list(self._sources.dead_letters, "dead-letter queues"),
+                access_list=access_list,
             )
         )
 

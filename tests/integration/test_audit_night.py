@@ -1,6 +1,7 @@
 """A whole night: Stripe, the mirror, the table of nights, the bucket and the mail, as a durable execution of Lambda."""
 
 import csv
+import gzip
 import json
 import re
 import time
@@ -575,3 +576,55 @@ def test_the_audit_waits_longer_for_a_page_than_a_visitor_for_a_link(monkeypatch
     monkeypatch.setattr(night, "stripe_client", client)
     run()
     assert min(waits) >= 5 * TIMEOUT_SECONDS
+
+
+def upload(aws: Aws, text: str) -> None:
+    bucket = aws.template.outputs()["AuditBucketName"]
+    aws.clients.s3.put_object(Bucket=bucket, Key="access/users.csv", Body=text.encode())
+    update_stack(aws, AccessList="access/users.csv")
+
+
+@pytest.mark.usefixtures("healthy")
+def test_the_companys_own_list_is_compared_every_night(aws: Aws, account: Account) -> None:
+    account.subscriptions = [subscription(number, pause_collection=None) for number in range(3)]
+    run()  # fills the mirror
+    held = [read_subscription(each).customer_id for each in account.subscriptions]
+    lines = [f"{held[0]},yes", f"{held[1]},no", "nobody,yes", *(f"cus_free{number},no" for number in range(3000))]
+    upload(aws, "customer,served\n" + "\n".join(lines))
+    run(send_again=True)
+    text = body(sent(aws)[-1], "plain")
+    assert "Your list refuses 1 customer who should have service." in text
+    assert "1 customer who should have service is not in your list." in text
+    assert held[1] in text
+    assert held[2] in text
+    assert "1 line of your list could not be read. The first are: 4." in text
+    # Nothing of the list is kept but who is named in the mail.
+    bucket = aws.template.outputs()["AuditBucketName"]
+    for each in aws.clients.s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        if not each["Key"].startswith("access/"):
+            content = aws.clients.s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
+            plain = gzip.decompress(content) if each["Key"].endswith(".gz") else content
+            assert b"cus_free" not in plain
+
+
+@pytest.mark.usefixtures("healthy")
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("", "The list is empty"), ("a,b\n1,2\n", "Name the column"), (None, "did not answer (NoSuchKey)")],
+)
+def test_a_list_that_cannot_be_compared_costs_only_itself(aws: Aws, text: str | None, problem: str) -> None:
+    if text is None:
+        update_stack(aws, AccessList="access/users.csv")
+    else:
+        upload(aws, text)
+    assert run()["mail"] == "sent"
+    assert problem in body(only_mail(aws), "plain")
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_list_that_takes_too_long_is_given_up(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload(aws, "customer,served\ncus_1,no\n")
+    made = night.NightlyAudit
+    monkeypatch.setattr(wiring, "NightlyAudit", lambda *parts: replace(made(*parts), list_seconds=-1))
+    assert run()["mail"] == "sent"
+    assert "It takes longer than -1 s" in body(only_mail(aws), "plain")

@@ -136,8 +136,10 @@ def use_audit(at: Deployment, _: pytest.MonkeyPatch) -> None:
     at.world.stripe.v1.subscriptions.create(
         {"customer": soon.id, "items": [{"price": at.world.price.id}], "trial_period_days": 2}
     )
+    bucket = at.aws.template.outputs()["AuditBucketName"]
+    at.aws.clients.s3.put_object(Bucket=bucket, Key="access/users.csv", Body=b"email,served\nsoon@example.com,no\n")
     for names in ("false", "true"):
-        changed = {"AuditNamesCustomers": names, "ReadsPaymentMethods": "true"}
+        changed = {"AuditNamesCustomers": names, "ReadsPaymentMethods": "true", "AccessList": "access/users.csv"}
         parameters = at.aws.template.parameters() | changed
         put_parameters(
             Template.load(parameters=parameters, names=PhysicalNames(aws_url=at.aws.url)), at.aws.clients.ssm

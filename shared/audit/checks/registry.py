@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.audit.check import Check
+from shared.audit.checks import access_list as access_list_checks
 from shared.audit.checks import configurations as configuration_checks
 from shared.audit.checks import leaks as leak_checks
 from shared.audit.checks import mirror as mirror_checks
@@ -36,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     leak_checks.NOTHING_TO_PAY,
     leak_checks.LONG_TRIAL,
     leak_checks.HIDDEN_PAUSE,
+    access_list_checks.ACCESS_LIST,
     mirror_checks.WEBHOOK_ENDPOINTS,
     mirror_checks.EVENT_DESTINATIONS,
     mirror_checks.UNDELIVERED_EVENTS,
