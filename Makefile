@@ -4,6 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 SAM := .venv-sam/bin/sam
 CHECKOV := .venv-checkov/bin/checkov
+SUPPLY := .venv-supply/bin/cyclonedx-py
 FUNCTIONS := access access_changes create_session nightly_audit pause webhook
 
 # The platform an artifact is built for; the package tests set these to the machine's own.
@@ -22,7 +23,7 @@ PARALLEL = $(if $(ARGS),,--numprocesses auto)
 CONTRACT := build/contract/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-dynoxide contract check format lint types validate lock lock-check reference messages catalogues build bench mutants
+.PHONY: help dev test test-dynoxide contract check format lint types validate lock lock-check reference messages catalogues build sbom sbom-of vulnerabilities bench mutants
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +84,22 @@ validate: $(SAM) $(CHECKOV) ## lint template.yaml, without an AWS account
 build: $(SAM) $(BIN)/portal catalogues ## build the artifacts for Lambda into .aws-sam/
 	$(SAM) build
 
+# ------------------------------------------------------------------ what the artifacts are made of
+sbom: build $(SUPPLY) ## list what each artifact holds, with licenses, in CycloneDX (build/sbom)
+	@mkdir -p build/sbom
+	@for folder in .aws-sam/build/*Function; do \
+		$(MAKE) --no-print-directory sbom-of ARTIFACT=$(CURDIR)/$$folder SBOM=build/sbom/$$(basename $$folder).cdx.json || exit 1; done
+	@echo "Written: $$(echo build/sbom/*.cdx.json)"
+
+# The tool asks an interpreter for its packages: here one that sees the artifact's and no others.
+sbom-of: $(SUPPLY)
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec $(PYTHON) -S "$$@"\n' "$(ARTIFACT)" > "$(SBOM).python" && chmod +x "$(SBOM).python"
+	@$(SUPPLY) environment "$(SBOM).python" --pyproject pyproject.toml --output-reproducible --output-file "$(SBOM)"
+	@rm "$(SBOM).python"
+
+vulnerabilities: $(BIN)/portal $(SUPPLY) ## look up known vulnerabilities of what the artifacts hold (needs the internet)
+	@$(BIN)/python -m tests.supply_chain $(FUNCTIONS:%=functions/%/requirements.txt)
+
 # ------------------------------------------------------------------ locked requirements
 COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
 
@@ -91,6 +108,7 @@ lock: $(BIN)/portal ## update the lock files (UPGRADE=--upgrade takes the newest
 	$(COMPILE) $(UPGRADE) --group sam --python-version 3.11 -o requirements-sam.txt
 	$(COMPILE) $(UPGRADE) --group checkov --python-version 3.11 -o requirements-checkov.txt
 	$(COMPILE) $(UPGRADE) --group uv --python-version 3.11 -c requirements-dev.txt -o requirements-uv.txt
+	$(COMPILE) $(UPGRADE) --group supply --python-version 3.11 -c requirements-dev.txt -o requirements-supply.txt
 	$(COMPILE) $(UPGRADE) --group mutants --python-version 3.11 -c requirements-dev.txt -o requirements-mutants.txt
 	for name in $(FUNCTIONS); do $(COMPILE) --group $$name --python-version $(LAMBDA_PYTHON) \
 		-c requirements-dev.txt -o functions/$$name/requirements.txt || exit 1; done
@@ -178,6 +196,12 @@ $(CHECKOV): requirements-checkov.txt | $(BIN)/portal
 	$(call announce,.venv-checkov,requirements-checkov.txt,about 60 MB)
 	@$(PYTHON) -m venv .venv-checkov
 	@$(INSTALL) --python .venv-checkov/bin/python --require-hashes -r requirements-checkov.txt
+	@touch $@
+
+$(SUPPLY): requirements-supply.txt | $(BIN)/portal
+	$(call announce,.venv-supply,requirements-supply.txt,about 20 MB)
+	@$(PYTHON) -m venv .venv-supply
+	@$(INSTALL) --python .venv-supply/bin/python --require-hashes -r requirements-supply.txt
 	@touch $@
 
 # ------------------------------------------------------------------ artifacts

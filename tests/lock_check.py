@@ -15,6 +15,7 @@ LOCKS = {
     "sam": "requirements-sam.txt",
     "uv": "requirements-uv.txt",
     "checkov": "requirements-checkov.txt",
+    "supply": "requirements-supply.txt",
     "mutants": "requirements-mutants.txt",
     "access": "functions/access/requirements.txt",
     "access_changes": "functions/access_changes/requirements.txt",

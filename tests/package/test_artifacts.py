@@ -7,10 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
+
+from tests.lock_check import locked
+from tests.supply_chain import refused_licenses
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = {
@@ -21,6 +26,7 @@ FUNCTIONS = {
     "PauseFunction": "pause",
     "WebhookFunction": "webhook",
 }
+CYCLONEDX = ROOT / ".venv-supply" / "bin" / "cyclonedx-py"
 # CI names Lambda's own version here; elsewhere the interpreter that runs the tests does.
 PYTHON = os.environ.get("BUILD_PYTHON", sys.executable)
 VERSION = subprocess.run(
@@ -145,6 +151,39 @@ def test_an_artifact_holds_its_own_function_only(artifact: Path) -> None:
     held = {path.name for path in (artifact / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert held == {FUNCTIONS[artifact.name]}
     assert not {"local", "cli", "tests", "bench", "bin", ".lock"} & {path.name for path in artifact.iterdir()}
+
+
+def packages(artifact: Path) -> list[Distribution]:
+    return list(distributions(path=[str(artifact)]))
+
+
+def requirements(artifact: Path) -> dict[str, str]:
+    return locked(ROOT / "functions" / FUNCTIONS[artifact.name] / "requirements.txt")
+
+
+def test_an_artifact_holds_the_locked_packages_and_no_other(artifact: Path) -> None:
+    held = {canonicalize_name(each.metadata["Name"]): each.version for each in packages(artifact)}
+    assert held == requirements(artifact)
+    owned = {Path(str(file)).parts[0] for each in packages(artifact) for file in each.files or ()}
+    assert {path.name for path in artifact.iterdir()} - owned == {"functions", "shared", "__pycache__"}
+
+
+def test_every_package_of_an_artifact_has_a_license_under_which_it_may_be_passed_on(artifact: Path) -> None:
+    refused = {each.metadata["Name"]: refused_licenses(each) for each in packages(artifact)}
+    assert {name: licenses for name, licenses in refused.items() if licenses} == {}
+    assert refused
+
+
+@pytest.mark.skipif(not CYCLONEDX.exists(), reason="`make sbom` installs cyclonedx-bom")
+def test_the_list_of_components_is_that_of_the_artifact(artifact: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "sbom.json"
+    command = ["make", "--silent", "sbom-of", f"ARTIFACT={artifact}", f"SBOM={listed}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=environment)
+    sbom = json.loads(listed.read_text())
+    assert (sbom["bomFormat"], sbom["metadata"]["component"]["name"]) == ("CycloneDX", "stripe-portal-bundle")
+    assert {canonicalize_name(each["name"]): each["version"] for each in sbom["components"]} == requirements(artifact)
+    assert [each["name"] for each in sbom["components"] if not each.get("licenses")] == []
 
 
 def test_an_artifact_speaks_french(artifact: Path) -> None:
