@@ -8,6 +8,7 @@ import logging
 import traceback
 from base64 import b64decode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,18 @@ _LEVEL = {HTTPStatus.INTERNAL_SERVER_ERROR: logging.ERROR, HTTPStatus.SERVICE_UN
 _APOLOGY = "Something is not set up right on our side. It has been noted; please try again later."
 
 CONTENT_TYPE = "application/problem+json"
+# Of every response to a browser or a server.
+SAFE_HEADERS = {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemResponse:
+    """A response of problem+json, which no cache keeps."""
+
+    status: int
+    body: str
+    headers: dict[str, str]
 
 
 def status_of(error: type[PortalError]) -> HTTPStatus:
@@ -64,6 +77,16 @@ def problem(error: PortalError) -> str:
         "detail": _APOLOGY if status is HTTPStatus.INTERNAL_SERVER_ERROR else error.message,
     }
     return json.dumps(body)
+
+
+def problem_response(error: PortalError) -> ProblemResponse:
+    """Return the response to a request that failed with this error."""
+    return ProblemResponse(status_of(type(error)).value, problem(error), SAFE_HEADERS | NOT_KEPT)
+
+
+def internal_error() -> OperatorError:
+    """Return the error of a request that a fault of ours has ended; `log_failure` logs the fault itself."""
+    return OperatorError("internal_error", "A fault of the bundle itself; see the log")
 
 
 def log_problem(logger: "Logger", error: PortalError) -> None:

@@ -18,7 +18,17 @@ from functions.access.wiring import wire
 from shared.access import CustomerAccess
 from shared.deadline import deadline
 from shared.errors import OperatorError, PortalError, Unavailable
-from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of, verified_claims
+from shared.http import (
+    CONTENT_TYPE,
+    NOT_KEPT,
+    SAFE_HEADERS,
+    body_of,
+    internal_error,
+    log_failure,
+    log_problem,
+    problem_response,
+    verified_claims,
+)
 
 logger = Logger(service="access")
 metrics = Metrics(service="access")
@@ -28,8 +38,6 @@ app = APIGatewayHttpResolver(debug=False)
 
 _wire = cache(wire)
 
-_HEADERS = {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
-_NOT_KEPT = {"Cache-Control": "no-store"}
 # How long a browser may keep an answer: a pause counts within half a minute, a payment within seconds.
 GRANTED_SECONDS = 30
 DENIED_SECONDS = 5
@@ -85,7 +93,7 @@ def post_access() -> Response[str]:
     answers = _wire().batch(event.headers.get("authorization"), body_of(event.raw_event, _MOST_BODY_BYTES))
     metrics.add_metric(AccessMetric.BATCH, MetricUnit.Count, 1)
     body = json.dumps({"customers": [answer.as_json() for answer in answers]})
-    return Response(HTTPStatus.OK.value, "application/json", body, headers=_HEADERS | _NOT_KEPT)
+    return Response(HTTPStatus.OK.value, "application/json", body, headers=SAFE_HEADERS | NOT_KEPT)
 
 
 @app.exception_handler(PortalError)  # type: ignore[untyped-decorator]  # Powertools leaves this one untyped
@@ -109,14 +117,13 @@ def respond_to_failure(error: Exception) -> Response[str]:
     """Log and count a fault of ours, and return the usual response instead of API Gateway's bare JSON."""
     log_failure(logger, error)
     metrics.add_metric(AccessMetric.FAILED, MetricUnit.Count, 1)
-    return _error_response(OperatorError("internal_error", "A fault of the bundle itself; see the log"))
+    return _error_response(internal_error())
 
 
 def _error_response(error: PortalError) -> Response[str]:
-    headers = _HEADERS | _NOT_KEPT
-    if isinstance(error, Unavailable):
-        headers |= {"Retry-After": str(max(1, int(error.retry_after)))}
-    return Response(status_of(type(error)).value, CONTENT_TYPE, problem(error), headers=headers)
+    response = problem_response(error)
+    later = {"Retry-After": str(max(1, int(error.retry_after)))} if isinstance(error, Unavailable) else {}
+    return Response(response.status, CONTENT_TYPE, response.body, headers=response.headers | later)
 
 
 def _respond(answer: Answer) -> Response[str]:
@@ -127,7 +134,7 @@ def _respond(answer: Answer) -> Response[str]:
         metrics.add_metric(AccessMetric.LOOKED_UP, MetricUnit.Count, 1)
     body = json.dumps(access.as_json())
     tag = f'"{sha256(body.encode()).hexdigest()[:32]}"'
-    headers = _HEADERS | {
+    headers = SAFE_HEADERS | {
         "Cache-Control": f"private, max-age={max_age(access, now=time.time())}",
         "ETag": tag,
         "Vary": "Authorization",

@@ -1,6 +1,7 @@
 """Looks at the customers whose subscriptions have changed, and at those whose answer time has changed."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -76,26 +77,35 @@ def _customer_of(record: Mapping[str, Any]) -> str | None:
 def _due(context: LambdaContext) -> dict[str, Any]:
     """Look at whoever is due while there is time; the next invocation continues."""
     changes = _wire()
-    counts, _ = _look_at_each(changes.table.due(now=int(changes.clock())), context)
+    looked = _look_at_each(changes.table.due(now=int(changes.clock())), context)
+    counts = {"looked_at": looked.looked_at, "failed": looked.failed}
     logger.info("due", extra=counts)
     return dict(counts)
 
 
 def _everyone(context: LambdaContext, after: str | None) -> dict[str, Any]:
-    counts, last = _look_at_each(_wire().table.customers(after), context)
-    return {**counts, "after": last}
+    return asdict(_look_at_each(_wire().table.customers(after), context))
 
 
-def _look_at_each(customers: Iterable[str], context: LambdaContext) -> tuple[dict[str, int], str | None]:
-    """Return the counts and, if time ran out, the last customer."""
-    counts, last = {"looked_at": 0, "failed": 0}, None
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
+    """How many customers were looked at, and of how many that failed; `after`, if time ran out, is the last of them."""
+
+    looked_at: int
+    failed: int
+    after: str | None = None
+
+
+def _look_at_each(customers: Iterable[str], context: LambdaContext) -> _LookedAt:
+    """Look at the customers while there is time."""
+    number, failed, last = 0, 0, None
     for customer in customers:
         if context.get_remaining_time_in_millis() < LEAST_MILLISECONDS:
-            return counts, last
-        counts["looked_at"] += 1
-        counts["failed"] += not _look_at(customer)
+            return _LookedAt(number, failed, last)
+        number += 1
+        failed += not _look_at(customer)
         last = customer
-    return counts, None
+    return _LookedAt(number, failed)
 
 
 def _look_at(customer: str) -> bool:

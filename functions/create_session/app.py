@@ -22,7 +22,17 @@ from functions.create_session.visitor_page import Visitor, visitor_page
 from functions.create_session.wiring import wire
 from shared.deadline import deadline
 from shared.errors import ErrorEntry, OperatorError, PortalError, Unavailable
-from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of, verified_claims
+from shared.http import (
+    CONTENT_TYPE,
+    NOT_KEPT,
+    SAFE_HEADERS,
+    body_of,
+    internal_error,
+    log_failure,
+    log_problem,
+    problem_response,
+    verified_claims,
+)
 
 logger = Logger(service="create_session")
 metrics = Metrics(service="create_session")
@@ -33,7 +43,7 @@ app = APIGatewayHttpResolver(debug=False)
 _wire = cache(wire)
 
 # Every response holds a credential, or leads to one.
-_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+_HEADERS = NOT_KEPT | SAFE_HEADERS
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 }
@@ -122,7 +132,7 @@ def respond_to_failure(error: Exception) -> Response[str]:
     """Log and count a fault of ours, and return the usual response instead of API Gateway's bare JSON."""
     log_failure(logger, error)
     _count(PortalMetric.FAILED)
-    return _error_response(OperatorError("internal_error", "A fault of the bundle itself; see the log"))
+    return _error_response(internal_error())
 
 
 def metrics_of(error: PortalError) -> list[str]:
@@ -178,12 +188,12 @@ def _error_response(error: PortalError) -> Response[str]:
     """Return a page where a browser shows the response to a person, and problem+json to programs."""
     event = app.current_event
     headers = {name: event.headers.get(name) for name in ("accept", "accept-language")}
-    status = status_of(type(error)).value
+    response = problem_response(error)
     if event.http_method not in {"GET", "POST"} or "text/html" not in (headers["accept"] or ""):
-        return Response(status, CONTENT_TYPE, problem(error), _HEADERS)
+        return Response(response.status, CONTENT_TYPE, response.body, response.headers)
     has_token = "token" in event.query_string_parameters
     visitor = Visitor(
         headers["accept-language"], has_token, _request_id(event.raw_event), followed_link=event.http_method == "GET"
     )
     page_headers = _HEADERS | _PAGE_HEADERS | {"Content-Language": visitor.language}
-    return Response(status, "text/html; charset=utf-8", visitor_page(error, visitor), page_headers)
+    return Response(response.status, "text/html; charset=utf-8", visitor_page(error, visitor), page_headers)

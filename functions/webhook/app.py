@@ -13,8 +13,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.webhook.receive import FAILED, LAG, RETRIED, DeadLetterResult, metric_of
 from functions.webhook.wiring import wire
 from shared.deadline import deadline
-from shared.errors import OperatorError, PortalError, Unavailable, UnreadableEvent
-from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of
+from shared.errors import PortalError, Unavailable, UnreadableEvent
+from shared.http import CONTENT_TYPE, body_of, internal_error, log_failure, log_problem, problem, status_of
 from shared.mirror.intake import EventResult
 from shared.mirror.rule import Outcome
 from shared.stripe.events import REPEATED_FOR, is_from_event_bus
@@ -55,7 +55,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return _refused(event, error)
     except Exception as error:  # noqa: BLE001 - a fault of our own: no event gets lost, and nothing of it is logged
         log_failure(logger, error)
-        return _refused(event, OperatorError("internal_error", "A fault of the bundle's own; see the log"))
+        return _refused(event, internal_error())
     _count(result)
     body = json.dumps({"outcome": result.outcome})
     return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": body}
