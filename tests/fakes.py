@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from functions.access_changes.access_table import DecidedAccess
 from shared.audit.findings import Finding, PausedFindings
 from shared.audit.report import Report
 from shared.errors import Unavailable
@@ -141,6 +142,37 @@ class FakeTable:
             ),
         )
         self.expires_at[key] = write.expires_at
+
+
+@dataclass
+class FakeAccessTable:
+    """The table `Access` in memory."""
+
+    items: dict[str, DecidedAccess] = field(default_factory=dict)
+
+    def get(self, customer_id: str) -> DecidedAccess | None:
+        return self.items.get(customer_id)
+
+    def decide(self, answer: Mapping[str, Any], since: DecidedAccess | None, *, now: int) -> DecidedAccess | None:
+        old = self.items.get(answer["customer_id"])
+        if (old and old.version) != (since and since.version):
+            return None
+        version, published = (since.version + 1, since.published) if since else (1, 0)
+        decided = DecidedAccess(answer, version, published, now)
+        self.items[answer["customer_id"]] = decided
+        return decided
+
+    def settle(self, customer_id: str, version: int, due_at: int | None) -> None:
+        old = self.items.get(customer_id)
+        if old and old.version == version:
+            self.items[customer_id] = replace(old, published=version, due_at=due_at)
+
+    def due(self, *, now: int) -> Iterator[str]:
+        yield from [name for name, item in self.items.items() if item.due_at is not None and item.due_at <= now]
+
+    def customers(self, after: str | None) -> Iterator[str]:
+        names = list(self.items)
+        yield from names[names.index(after) + 1 if after else 0 :]
 
 
 def _beginnings(write: Write, old: Beginnings) -> Beginnings:
