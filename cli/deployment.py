@@ -118,6 +118,7 @@ class Deployment:
     clock: float | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     operator_key: str | None = field(default=None, repr=False)
+    name: str = "local"
 
     @classmethod
     def of_stack(cls, name: str) -> Self:
@@ -135,6 +136,7 @@ class Deployment:
             {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])},
             parameters={each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])},
             operator_key=operator_key(),
+            name=name,
         )
 
     @classmethod

@@ -12,7 +12,7 @@ from cli.configuration import commands as configuration_commands
 from cli.deployment import Deployment
 from cli.recover import commands as recover_commands
 from cli.scan import commands as scan_commands
-from cli.setup import connect
+from cli.setup import connect, doctor, rotate
 from cli.terminal import ExitCode, printable
 from shared.errors import InvalidRequest, PortalError
 
@@ -24,6 +24,8 @@ app.add_typer(access.app)
 app.add_typer(explain.app)
 app.add_typer(pauses.app)
 app.add_typer(connect.app)
+app.add_typer(doctor.app)
+app.add_typer(rotate.app)
 app.add_typer(recover_commands.app)
 app.add_typer(configuration_commands.app)
 app.add_typer(scan_commands.app)

@@ -1,45 +1,38 @@
 """`portal connect`: what is left to do after a deployment, in one command that can be repeated at any point."""
 
-import secrets as random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from stripe import StripeClient
 
-from cli.deployment import KEY_VARIABLE, aws_client
+from cli.deployment import aws_client
 from cli.recover.commands import backfill_line, fill_mirror
 from cli.setup.dialog import Dialog, read_key
 from cli.setup.endpoint import (
     API_VERSION,
-    check_test_event,
     create_endpoint,
     delete_endpoint,
     endpoint_state,
     endpoints_at,
-    has_right_events,
+    events_for,
+    has_others,
     repair_endpoint,
+    wait_until_accepted,
 )
 from cli.setup.event_destination import EventDestination, create_destination, destinations_of
 from cli.setup.notifications import IdentityState, address_of, alarm_readers, identity_of, is_in_sandbox, unverified
+from cli.setup.operator import Operator
+from cli.setup.portal_settings import default_configuration, portal_settings_url, turn_on_login_page
 from cli.setup.stored_secret import Content
-from cli.setup.stripe_key import (
-    Access,
-    check_permissions,
-    check_same_account,
-    check_same_mode,
-    is_restricted,
-    missing_words,
-    mode_of,
-    shown,
-)
+from cli.setup.stripe_key import check_key, check_same_mode, mode_of, new_link_secret, shown
 from cli.terminal import ExitCode, Rate
-from shared.errors import OperatorError, PortalError, Unavailable
-from shared.stripe.gateway import StripeJson, stripe_errors
+from shared.errors import PortalError
+from shared.stripe.gateway import StripeJson
 from shared.stripe.pacing import RateLimit
 
 if TYPE_CHECKING:
@@ -51,29 +44,9 @@ app = typer.Typer()
 
 # How long an old signing secret counts after another one took its place.
 OVERLAP = timedelta(hours=24)
-# Bytes of a new link secret, which base64 makes 43 characters of, as the template does.
-_LINK_SECRET_BYTES = 32
 
 _KEY, _WEBHOOK, _BRIDGE, _LINKS = "Stripe key", "webhook endpoint", "event destination", "link secrets"
 _PORTAL, _LOGIN, _MAIL, _ALARMS, _MIRROR = "portal settings", "login page", "mail (SES)", "alarms", "mirror"
-
-
-def portal_settings_url(key: str) -> str:
-    """Return where the Dashboard saves the portal's settings, as Stripe's refusal of a session names it."""
-    return f"https://dashboard.stripe.com/{'' if mode_of(key) == 'live' else 'test/'}settings/billing/portal"
-
-
-def new_link_secret() -> str:
-    """Return 43 random characters."""
-    return random.token_urlsafe(_LINK_SECRET_BYTES)
-
-
-def default_configuration(client: StripeClient) -> StripeJson | None:
-    """Read the account's default portal configuration, if its settings were ever saved."""
-    with stripe_errors():
-        found = client.v1.billing_portal.configurations.list({"is_default": True, "limit": 1}).data
-    raw: StripeJson | None = found[0].to_dict(for_json=True) if found else None
-    return raw
 
 
 def is_filled(content: Content) -> bool:
@@ -89,7 +62,10 @@ class Connection:
     dialog: Dialog
     key_file: str | None = None
     eventbridge: bool = False
-    _operator: StripeClient | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """One key that is typed is enough for all steps."""
+        self.operator = Operator(self.deployment, self.dialog)
 
     def run(self, limit: RateLimit | None) -> None:
         """Do what is left to do. Without `limit` the mirror is not filled."""
@@ -129,7 +105,7 @@ class Connection:
         store = self.deployment.stored_key
         stored = store.parsed().api_key if is_filled(store.content()) else None
         if stored is not None and self.key_file is None:
-            self.check_key(stored)
+            self._check(stored)
             self.dialog.ok(
                 _KEY, f"{shown(stored)} of {mode_of(stored)} mode is stored; `portal rotate key` replaces it"
             )
@@ -137,53 +113,15 @@ class Connection:
         key = read_key(self.key_file, "Stripe restricted key for the functions")
         if stored is not None:
             check_same_mode(key, stored)
-        self.check_key(key)
+        self._check(key)
         store.update(lambda content: {**content, "stripe_api_key": key})
         words = f"{shown(key)} of {mode_of(key)} mode"
         report = self.dialog.ok if key == stored else self.dialog.done
         report(_KEY, f"{words} is stored; the functions use it within five minutes")
 
-    def check_key(self, key: str) -> None:
-        """Raise `PortalError` for a key that Stripe does not take, lacks a permission, or is of another account."""
-        client = self.deployment.stripe_with(key)
-        found = list(check_permissions(client, self.deployment.parameters))
-        missing = [each for each in found if each.access is Access.MISSING]
-        needed = [each for each in missing if each.probe.is_needed(self.deployment.parameters)]
-        if needed:
-            raise OperatorError(
-                "stripe_key_lacks_permission",
-                f"The key {shown(key)} lacks permissions. Edit it in the Dashboard (Developers > API keys), add "
-                f"{missing_words(needed)}, then run this command again",
-            )
-        if unknown := [each for each in found if each.access is Access.UNKNOWN]:
-            raise Unavailable("stripe_unavailable", f"Stripe did not answer ({unknown[0].reason}): try again")
-        check_same_account(client, key, self.deployment.mirror)
-        for each in missing:
-            self.dialog.note(_KEY, f"without {each.probe.name}, {each.probe.without}")
-        if not is_restricted(key):
-            self.dialog.note(_KEY, "this is a secret key, which may do everything: a restricted key is safer")
-
-    def operator(self) -> StripeClient:
-        """The client for what the functions' key does not have to be allowed: with the operator's, if given."""
-        return self._operator or self.deployment.operator_stripe
-
-    def _writing(self, permission: str, write: Any) -> Any:
-        """Call `write` with the operator's client; where the key may not, ask for one that may, and do not store it."""
-        try:
-            return write(self.operator())
-        except OperatorError as error:
-            if error.code != "stripe_key_lacks_permission":
-                raise
-            if not self.dialog.is_interactive:
-                raise OperatorError(
-                    "no_write_permission",
-                    f"The key may not do this: set {KEY_VARIABLE} to a key with {permission}, and run again",
-                ) from error
-        self.dialog.note(_KEY, f"the next step needs a key with {permission}; it is used once, and not stored")
-        key = read_key(None, f"Stripe key with {permission}")
-        check_same_mode(key, self.deployment.stored_key.parsed().api_key)
-        self._operator = self.deployment.stripe_with(key)
-        return write(self._operator)
+    def _check(self, key: str) -> None:
+        for note in check_key(self.deployment, key):
+            self.dialog.note(_KEY, note)
 
     # ------------------------------------------------------------ events
 
@@ -192,9 +130,14 @@ class Connection:
         """Whether events are to come by Amazon EventBridge."""
         return self.eventbridge or bool(self.deployment.parameters.get("StripeEventSource"))
 
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The types of events that Stripe is to send."""
+        return events_for(entitlements=self.deployment.entitlements)
+
     def endpoint(self) -> None:
         """Have one webhook endpoint with our events, whose secret is stored."""
-        self._writing("Webhook Endpoints: write", self._endpoint)
+        self.operator.write("Webhook Endpoints: write", self._endpoint)
         self._test_event()
 
     def _endpoint(self, client: StripeClient) -> None:
@@ -218,11 +161,11 @@ class Connection:
             self.dialog.note(_WEBHOOK, "a previous signing secret has ended")
 
     def _keep(self, client: StripeClient, endpoint: StripeJson) -> None:
-        if done := repair_endpoint(client, endpoint):
+        if done := repair_endpoint(client, endpoint, self.events):
             self.dialog.done(_WEBHOOK, f"{endpoint['id']}: {'; '.join(done)}")
         else:
             self.dialog.ok(_WEBHOOK, f"{endpoint['id']} is enabled, and sends what the mirror needs")
-        if not has_right_events(endpoint):
+        if has_others(endpoint, self.events):
             self.dialog.note(_WEBHOOK, f"{endpoint['id']} also sends events that the webhook ignores")
         if (version := endpoint.get("api_version")) != API_VERSION:
             self.dialog.note(
@@ -235,7 +178,7 @@ class Connection:
         now = self.deployment.ticking_clock()()
         url, store = self.deployment.output("WebhookUrl"), self.deployment.stored_signing_secrets
         old_until = now + OVERLAP.total_seconds()
-        made = create_endpoint(client, url, store, now=now, old_until=old_until)
+        made = create_endpoint(client, url, store, self.events, now=now, old_until=old_until)
         self.dialog.done(_WEBHOOK, f"created {made['id']} (API {API_VERSION}), and stored its signing secret")
 
     def _replace(self, client: StripeClient, unknown: Sequence[StripeJson], *, has_secret: bool) -> None:
@@ -269,13 +212,15 @@ class Connection:
         if not found:
             return
         secret = found[0].get_secret_value()
-        now, url = self.deployment.ticking_clock()(), self.deployment.output("WebhookUrl")
-        check_test_event(url, secret, now=now, livemode=self.deployment.livemode)
-        self.dialog.ok(_WEBHOOK, "the API accepts a signed test event")
+        url, clock = self.deployment.output("WebhookUrl"), self.deployment.ticking_clock()
+        if wait_until_accepted(url, secret, clock, livemode=self.deployment.livemode):
+            self.dialog.ok(_WEBHOOK, "the API accepts a signed test event")
+        else:
+            self.dialog.to_do(_WEBHOOK, "the API does not accept a signed test event: run `portal doctor`")
 
     def destination(self) -> None:
         """Have one event destination for this AWS account and region, and say with which parameter to deploy."""
-        found: EventDestination = self._writing("Event Destinations: write", self._destination)
+        found: EventDestination = self.operator.write("Event Destinations: write", self._destination)
         deployed = self.deployment.parameters.get("StripeEventSource") or ""
         if deployed == found.source:
             report = self.dialog.ok if found.is_active else self.dialog.to_do
@@ -290,11 +235,11 @@ class Connection:
     def _destination(self, client: StripeClient) -> EventDestination:
         account = aws_client("sts").get_caller_identity()["Account"]
         region = aws_client("events").meta.region_name
-        existing = destinations_of(client, account, region)
+        existing = destinations_of(client, account, region, self.events)
         if existing:
             self.dialog.ok(_BRIDGE, f"{existing[0].id} delivers to AWS account {account} in {region}")
             return existing[0]
-        made = create_destination(client, account, region)
+        made = create_destination(client, account, region, self.events)
         self.dialog.done(_BRIDGE, f"created {made.id} for AWS account {account} in {region}")
         return made
 
@@ -327,7 +272,7 @@ class Connection:
         if (found.get("login_page") or {}).get("enabled"):
             self.dialog.ok(_LOGIN, "is on")
         elif self.dialog.agrees("Turn on the login page, where customers without a link get a code by e-mail?"):
-            self._writing("Customer portal: write", lambda client: _turn_on_login_page(client, found["id"]))
+            self.operator.write("Customer portal: write", lambda client: turn_on_login_page(client, found["id"]))
             self.dialog.done(_LOGIN, "turned on")
         else:
             self.dialog.to_do(
@@ -370,11 +315,6 @@ class Connection:
             self.dialog.ok(_ALARMS, f"{', '.join(readers.confirmed)} is told")
         elif not readers.pending:
             self.dialog.to_do(_ALARMS, "nobody is subscribed to the topic: deploy with AlarmEmail")
-
-
-def _turn_on_login_page(client: StripeClient, configuration: str) -> None:
-    with stripe_errors():
-        client.v1.billing_portal.configurations.update(configuration, {"login_page": {"enabled": True}})
 
 
 @app.command()

@@ -8,7 +8,8 @@ address, so every endpoint there is the deployment's.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,7 +22,8 @@ from stripe import StripeClient, WebhookSignature
 from cli.setup.stored_secret import Content, StoredSecret
 from shared.audit.checks.mirror import NEEDED
 from shared.errors import OperatorError, Unavailable
-from shared.secret_store import SigningSecrets
+from shared.secret_store import REREAD_SECONDS, SigningSecrets
+from shared.stripe.events import ENTITLEMENTS_UPDATED
 from shared.stripe.gateway import StripeJson, refused_request, stripe_errors
 
 # The mirror needs the first five; the others announce changes that it holds too.
@@ -38,6 +40,9 @@ _MOST = 100
 # No event of Stripe's has this type: the webhook verifies it, and ignores it.
 TEST_EVENT_TYPE = "portal.connection_test"
 _TEST_SECONDS = 10
+# The webhook reads its secrets again when a signature fits none, but only so often.
+_ACCEPTED_WITHIN_SECONDS = REREAD_SECONDS + 15
+_PAUSE_SECONDS = 5
 
 
 @contextmanager
@@ -64,15 +69,20 @@ def is_ours(endpoint: StripeJson) -> bool:
     return bool((endpoint.get("metadata") or {}).get(name) == value)
 
 
-def missing_events(endpoint: StripeJson) -> list[str]:
+def events_for(*, entitlements: bool) -> tuple[str, ...]:
+    """Return the types of events that the mirror is made from, with those of entitlements if it holds them."""
+    return (*EVENTS, ENTITLEMENTS_UPDATED) if entitlements else EVENTS
+
+
+def missing_events(endpoint: StripeJson, wanted: Sequence[str]) -> list[str]:
     """Return the types of events that the endpoint should be sent, and is not."""
     enabled = endpoint.get("enabled_events") or ()
-    return [] if "*" in enabled else [each for each in EVENTS if each not in enabled]
+    return [] if "*" in enabled else [each for each in wanted if each not in enabled]
 
 
-def has_right_events(endpoint: StripeJson) -> bool:
-    """Whether the endpoint is sent nothing but our events."""
-    return not set(endpoint.get("enabled_events") or ()) - set(EVENTS)
+def has_others(endpoint: StripeJson, wanted: Sequence[str]) -> bool:
+    """Whether the endpoint is also sent events that the webhook ignores."""
+    return bool(set(endpoint.get("enabled_events") or ()) - set(wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +122,19 @@ def endpoint_state(endpoints: Sequence[StripeJson], stored: SigningSecrets) -> E
     )
 
 
-def create_endpoint(
-    client: StripeClient, url: str, secret: StoredSecret[SigningSecrets], *, now: float, old_until: float
+def create_endpoint(  # noqa: PLR0913 - keywords
+    client: StripeClient,
+    url: str,
+    secret: StoredSecret[SigningSecrets],
+    events: Sequence[str],
+    *,
+    now: float,
+    old_until: float,
+    old_endpoint: str | None = None,
 ) -> StripeJson:
-    """Create an endpoint with exactly our events, and store its secret first; the old ones count until `old_until`.
+    """Create an endpoint with exactly these events, and store its secret first; the old ones count until `old_until`.
+
+    `old_endpoint` signs with the first of the old ones, as far as the caller knows.
 
     If the secret cannot be stored, the endpoint is deleted again. Whatever is killed in between leaves an endpoint that
     `delete_orphans` finds.
@@ -123,7 +142,7 @@ def create_endpoint(
     name, value = MADE_BY
     params: Any = {
         "url": url,
-        "enabled_events": list(EVENTS),
+        "enabled_events": list(events),
         "api_version": API_VERSION,
         "description": "Mirror of subscriptions",
         "metadata": {name: value},
@@ -132,7 +151,15 @@ def create_endpoint(
         made = client.v1.webhook_endpoints.create(params)
     endpoint: StripeJson = made.to_dict(for_json=True)
     try:
-        secret.update(lambda content: replaced(content, str(made.secret), endpoint["id"], now=now, until=old_until))
+        secret.update(
+            lambda content: replaced(
+                {**content, "endpoint": old_endpoint or content.get("endpoint")},
+                str(made.secret),
+                endpoint["id"],
+                now=now,
+                until=old_until,
+            )
+        )
     except BaseException:
         with suppress(stripe.StripeError):
             client.v1.webhook_endpoints.delete(endpoint["id"])
@@ -178,14 +205,14 @@ def disable_endpoint(client: StripeClient, endpoint_id: str) -> None:
         client.v1.webhook_endpoints.update(endpoint_id, {"disabled": True})
 
 
-def repair_endpoint(client: StripeClient, endpoint: StripeJson) -> list[str]:
+def repair_endpoint(client: StripeClient, endpoint: StripeJson, wanted: Sequence[str]) -> list[str]:
     """Enable an endpoint, and add the types of events that it lacks; return what was done, in words.
 
     Its API version cannot be changed (stripe-python, `WebhookEndpointUpdateParams`).
     """
     params: Any = {}
     done = []
-    if missing := missing_events(endpoint):
+    if missing := missing_events(endpoint, wanted):
         params["enabled_events"] = [*endpoint["enabled_events"], *missing]
         done.append(f"added {', '.join(missing)}")
     if endpoint.get("status") == "disabled":
@@ -228,8 +255,19 @@ def send_test_event(url: str, secret: str, *, now: float, livemode: bool) -> int
     return response.status_code
 
 
-def check_test_event(url: str, secret: str, *, now: float, livemode: bool) -> None:
-    """Raise `OperatorError` unless the webhook accepts an event that is signed with the secret."""
+def is_accepted(url: str, secret: str, *, now: float, livemode: bool) -> bool:
+    """Whether the webhook accepts an event that is signed with the secret. Raises `OperatorError` where it fails."""
     status = send_test_event(url, secret, now=now, livemode=livemode)
-    if status != HTTPStatus.OK:
-        raise OperatorError("test_event_refused", f"The webhook answered {status} to a signed test event")
+    if status not in {HTTPStatus.OK, HTTPStatus.BAD_REQUEST}:
+        raise OperatorError("test_event_refused", f"The webhook answered {status} to a signed test event: read its log")
+    return status == HTTPStatus.OK
+
+
+def wait_until_accepted(url: str, secret: str, clock: Callable[[], float], *, livemode: bool) -> bool:
+    """Whether the webhook accepts a secret within the time in which it reads a new one."""
+    deadline = time.monotonic() + _ACCEPTED_WITHIN_SECONDS
+    while not is_accepted(url, secret, now=clock(), livemode=livemode):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE_SECONDS)
+    return True

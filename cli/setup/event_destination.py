@@ -1,12 +1,12 @@
 """The event destination that delivers Stripe's events to Amazon EventBridge in the deployment's account and region."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stripe import StripeClient
 
-from cli.setup.endpoint import API_VERSION, EVENTS, MADE_BY, refusals
+from cli.setup.endpoint import API_VERSION, MADE_BY, refusals
 from shared.stripe.gateway import StripeJson
 
 _KIND = "amazon_eventbridge"
@@ -28,16 +28,20 @@ class EventDestination:
         return self.status == "enabled" and self.source_status == "active"
 
 
-def destinations_of(client: StripeClient, account: str, region: str) -> list[EventDestination]:
+def destinations_of(client: StripeClient, account: str, region: str, events: Sequence[str]) -> list[EventDestination]:
     """Return the destinations for subscriptions of this AWS account and region."""
     return [
         _read(each)
         for each in _every(client)
-        if each["type"] == _KIND
-        and each[_KIND]["aws_account_id"] == account
+        if each[_KIND]["aws_account_id"] == account
         and f":{region}:" in each[_KIND]["aws_event_source_arn"]
-        and {*each["enabled_events"]} & {"*", *EVENTS, *(f"v1.{name}" for name in EVENTS)}
+        and {*each["enabled_events"]} & {"*", *events, *(f"v1.{name}" for name in events)}
     ]
+
+
+def every_destination(client: StripeClient) -> list[EventDestination]:
+    """Return the destinations on EventBridge, of whatever AWS account."""
+    return [_read(each) for each in _every(client)]
 
 
 def _every(client: StripeClient) -> Iterator[StripeJson]:
@@ -45,19 +49,19 @@ def _every(client: StripeClient) -> Iterator[StripeJson]:
     while path:
         with refusals():
             page = client.raw_request("get", path).data
-        yield from page["data"]
+        yield from (each for each in page["data"] if each["type"] == _KIND)
         path = page.get("next_page_url")
 
 
-def create_destination(client: StripeClient, account: str, region: str) -> EventDestination:
-    """Create a destination with exactly our events, as snapshots."""
+def create_destination(client: StripeClient, account: str, region: str, events: Sequence[str]) -> EventDestination:
+    """Create a destination with exactly these events, as snapshots."""
     name, value = MADE_BY
     params: Any = {
         "name": "Mirror of subscriptions",
         "type": _KIND,
         "event_payload": "snapshot",
         "snapshot_api_version": API_VERSION,
-        "enabled_events": list(EVENTS),
+        "enabled_events": list(events),
         "metadata": {name: value},
         _KIND: {"aws_account_id": account, "aws_region": region},
     }

@@ -1,23 +1,29 @@
 """What the deployment's Stripe key has to be allowed to do, found out by asking Stripe, and whose account it opens."""
 
+import secrets as random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import stripe
 from stripe import StripeClient
 
 from cli.deployment import is_live
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.mirror.table import MirrorTable
 from shared.stripe.gateway import stripe_errors
+
+if TYPE_CHECKING:
+    from cli.deployment import Deployment
 
 # Of an object that nobody has: Stripe's ids have letters and digits only behind the first underscore.
 _NOBODY = "portal_bundle_probe"
 # So many subscriptions of the mirror are looked for in the account of a key.
 _SAMPLE = 5
 _UNRESTRICTED = "sk_"
+_LINK_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +32,8 @@ class Probe:
 
     A probe of writing changes an object that does not exist: Stripe refuses it with 403 without the permission, and
     for the missing object with it. No source says that Stripe looks at the permission first; were it the other way
-    round, a missing permission would be reported as present, and the function's log would name it later. `parameter`
-    is the stack's parameter without which the permission is not needed, with its value then; `without` says what is
+    round, a missing permission would be reported as present, and the function's log would name it later. `parameters`
+    are those of the stack without which the permission is not needed, with their values then; `without` says what is
     missing without it, where the deployment works all the same.
     """
 
@@ -36,7 +42,7 @@ class Probe:
     path: str
     functions: tuple[str, ...]
     params: tuple[tuple[str, str], ...] = ()
-    parameter: tuple[str, str] | None = None
+    parameters: tuple[tuple[str, str], ...] = ()
     without: str = ""
 
     @property
@@ -44,11 +50,13 @@ class Probe:
         """The permission as the docs show it: `Customers: write`."""
         return f"{self.permission}: {'write' if self.writes else 'read'}"
 
+    def is_used(self, parameters: Mapping[str, str]) -> bool:
+        """Whether a deployment with these parameters makes use of it."""
+        return not self.parameters or any(parameters.get(name, off) != off for name, off in self.parameters)
+
     def is_needed(self, parameters: Mapping[str, str]) -> bool:
         """Whether a deployment with these parameters does not work without it."""
-        if self.without:
-            return False
-        return self.parameter is None or parameters.get(self.parameter[0], self.parameter[1]) != self.parameter[1]
+        return not self.without and self.is_used(parameters)
 
     def send(self, client: StripeClient) -> None:
         """Ask Stripe. Raises `stripe.PermissionError` without the permission."""
@@ -60,6 +68,7 @@ class Probe:
 
 _ONE = (("limit", "1"),)
 _AUDIT = ("nightly_audit",)
+_PAUSES = (("PauseAllowed", "nobody"), ("PauseGroups", "{}"))
 
 PROBES = (
     Probe("Subscriptions", False, "/v1/subscriptions", ("access", "create_session", "nightly_audit", "webhook"), _ONE),
@@ -77,22 +86,33 @@ PROBES = (
         True,
         f"/v1/customers/cus_{_NOBODY}",
         ("access", "create_session"),
-        parameter=("AllowVerifiedEmail", "false"),
+        parameters=(("AllowVerifiedEmail", "false"),),
     ),
     Probe(
         "Checkout Sessions",
         True,
         f"/v1/checkout/sessions/cs_{_NOBODY}/expire",
         ("create_session",),
-        parameter=("CheckoutPrice", ""),
+        parameters=(("CheckoutPrice", ""),),
     ),
     Probe(
         "Payment Methods",
         False,
         f"/v1/payment_methods/pm_{_NOBODY}",
         _AUDIT,
-        parameter=("ReadsPaymentMethods", "false"),
+        parameters=(("ReadsPaymentMethods", "false"),),
     ),
+    Probe("Subscriptions", True, f"/v1/subscriptions/sub_{_NOBODY}", ("pause",), parameters=_PAUSES),
+    Probe("Invoices", False, f"/v1/invoices/in_{_NOBODY}", ("pause",), parameters=_PAUSES),
+    Probe(
+        "Entitlements",
+        False,
+        "/v1/entitlements/active_entitlements",
+        ("access", "webhook"),
+        (("customer", f"cus_{_NOBODY}"),),
+        parameters=(("Entitlements", "false"),),
+    ),
+    Probe("Products", False, "/v1/products", ("access", "webhook"), _ONE, parameters=(("Entitlements", "false"),)),
     Probe("Coupons", False, "/v1/coupons", _AUDIT, _ONE, without='amounts after discounts read "up to"'),
     Probe("Prices", False, "/v1/prices", _AUDIT, _ONE, without="duplicate prices are not checked"),
     Probe("Invoices", False, "/v1/invoices", _AUDIT, _ONE, without="unpaid invoices are not checked"),
@@ -133,8 +153,9 @@ def check_permissions(client: StripeClient, parameters: Mapping[str, str]) -> It
 
     Raises `OperatorError` for a key that Stripe does not take at all.
     """
+    skipped = {each.strip() for each in parameters.get("AuditSkips", "").split(",")}
     for probe in PROBES:
-        if probe.parameter is None or probe.is_needed(parameters):
+        if probe.is_used(parameters) and not (probe.without and probe.permission in skipped):
             yield _ask(client, probe)
 
 
@@ -213,3 +234,32 @@ def _exists(client: StripeClient, subscription_id: str) -> bool:
 def missing_words(missing: Iterable[Permission]) -> str:
     """List permissions with who needs them, for people."""
     return "; ".join(f"{each.probe.name} (for {', '.join(each.probe.functions)})" for each in missing)
+
+
+def check_key(deployment: "Deployment", key: str) -> list[str]:
+    """Return what is worth knowing of a key that does.
+
+    Raises `PortalError` for one that Stripe does not take, that lacks a permission which the deployment needs, or that
+    is of another account.
+    """
+    client, parameters = deployment.stripe_with(key), deployment.parameters
+    found = list(check_permissions(client, parameters))
+    missing = [each for each in found if each.access is Access.MISSING]
+    if needed := [each for each in missing if each.probe.is_needed(parameters)]:
+        raise OperatorError(
+            "stripe_key_lacks_permission",
+            f"The key {shown(key)} lacks permissions. Edit it in the Dashboard (Developers > API keys), add "
+            f"{missing_words(needed)}, then run this command again",
+        )
+    if unknown := [each for each in found if each.access is Access.UNKNOWN]:
+        raise Unavailable("stripe_unavailable", f"Stripe did not answer ({unknown[0].reason}): try again")
+    check_same_account(client, key, deployment.mirror)
+    notes = [f"without {each.probe.name}, {each.probe.without}" for each in missing]
+    return (
+        notes if is_restricted(key) else [*notes, "this is a secret key, which may do everything: use a restricted one"]
+    )
+
+
+def new_link_secret() -> str:
+    """Return 43 random characters, as the template generates them."""
+    return random.token_urlsafe(_LINK_SECRET_BYTES)

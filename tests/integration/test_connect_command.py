@@ -28,7 +28,6 @@ from tests.integration.setup_world import (
     with_parameters,
 )
 from tests.integration.simulator_fixtures import NEW, RunningSimulator
-from tests.permissions import CALLS, permission
 
 
 @pytest.fixture
@@ -225,6 +224,14 @@ def test_what_the_audit_alone_would_read_is_a_note(world: SetupWorld) -> None:
     assert "without Coupons: read, amounts after discounts" in result.output
 
 
+def test_what_the_audit_skips_is_not_asked_for(world: SetupWorld) -> None:
+    world.save_portal_settings()
+    world.forbid("GET", "/v1/invoices", "rak_invoice_read")
+    assert "without Invoices: read" in world.connect().output
+    with_parameters(world, AuditSkips="Events, Invoices")
+    assert "without Invoices: read" not in world.connect().output
+
+
 def test_a_key_that_stripe_does_not_take_is_not_stored(world: SetupWorld) -> None:
     failure = {"status": 401, "times": 100, "message": "Invalid API Key provided"}
     world.simulator.admin("POST", "faults", {"fail": [failure]})
@@ -242,17 +249,6 @@ def test_probing_changes_nothing_at_stripe(world: SetupWorld) -> None:
             probe.send(client)
     assert client.v1.events.list({"limit": 100}).data == before
     assert client.v1.customers.list().data == []
-
-
-def test_the_probes_are_those_permissions_that_the_functions_need() -> None:
-    needed = {function: {permission(route) for route in calls.stripe} for function, calls in CALLS.items()}
-    for probe in PROBES:
-        shown = f"*{probe.permission}*: {'write' if probe.writes else 'read'}"
-        users = {function for function, permissions in needed.items() if shown in permissions}
-        assert set(probe.functions) <= users, probe.name
-    probed = {f"*{each.permission}*: {'write' if each.writes else 'read'}" for each in PROBES}
-    written = {each.replace("write", "read") for each in probed if each.endswith("write")}
-    assert set.union(*needed.values()) - probed - written == set()
 
 
 def test_a_live_key_for_a_test_deployment_is_refused(world: SetupWorld) -> None:
@@ -292,6 +288,16 @@ def test_an_endpoint_made_by_hand_is_adopted_and_completed(world: SetupWorld) ->
     assert set(endpoint["enabled_events"]) == EVENT_TYPES | {"invoice.paid"}
     assert "2024-06-20, which can be read" in result.output
     assert world.secret("SigningSecrets") == {"webhook_signing_secrets": [made.secret]}
+
+
+def test_a_deployment_with_entitlements_gets_their_event_too(world: SetupWorld) -> None:
+    world.save_portal_settings()
+    world.connect()
+    assert set(world.endpoints()[0]["enabled_events"]) == EVENT_TYPES
+    with_parameters(world, Entitlements="true")
+    world.connect()
+    (endpoint,) = world.endpoints()
+    assert set(endpoint["enabled_events"]) == {*EVENT_TYPES, "entitlements.active_entitlement_summary.updated"}
 
 
 def test_an_endpoint_whose_secret_nobody_stored_is_replaced_only_if_somebody_agrees(world: SetupWorld) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.setup.stripe_key import PROBES
 from functions.webhook.wiring import SETTLING_ENVIRONMENTS
 from local.aws.intrinsics import Intrinsics, TemplateLoader
 from shared.access import AccessPolicy
 from shared.pausing.policy import PausePolicy
-from tests.permissions import CALLS, DEPLOY, with_table
+from tests.permissions import CALLS, DEPLOY, permission, with_table
 
 TEMPLATE: dict[str, Any] = yaml.load((Path(__file__).parents[2] / "template.yaml").read_text(), TemplateLoader)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
@@ -278,3 +279,15 @@ def test_no_parameter_of_the_stack_is_in_what_a_published_version_keeps() -> Non
     assert published.keys() == {"NightlyAuditFunction"}
     assert parameters_in([*kept, TEMPLATE["Globals"]["Function"]]) == set()
     assert "AuditEmailFrom" in parameters_in(RESOURCES["AuditSettings"])
+
+
+def test_the_probes_are_those_permissions_that_the_functions_need() -> None:
+    """`portal connect` and `portal doctor` ask Stripe for each."""
+    needed = {function: {permission(route) for route in calls.stripe} for function, calls in CALLS.items()}
+    for probe in PROBES:
+        shown = f"*{probe.permission}*: {'write' if probe.writes else 'read'}"
+        users = {function for function, permissions in needed.items() if shown in permissions}
+        assert set(probe.functions) <= users, probe.name
+    probed = {f"*{each.permission}*: {'write' if each.writes else 'read'}" for each in PROBES}
+    written = {each.replace("write", "read") for each in probed if each.endswith("write")}
+    assert set.union(*needed.values()) - probed - written == set()

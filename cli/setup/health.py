@@ -1,0 +1,576 @@
+"""The checks of `portal doctor`. Each asks what it needs itself, changes nothing, and depends on no other."""
+
+import json
+import re
+import secrets as random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import requests
+import stripe
+from stripe import StripeClient
+
+from cli.deployment import aws_client
+from cli.setup.endpoint import (
+    API_VERSION,
+    EVENTS,
+    EndpointState,
+    endpoint_state,
+    endpoints_at,
+    missing_events,
+    refusals,
+    send_test_event,
+)
+from cli.setup.event_destination import every_destination
+from cli.setup.notifications import IdentityState, address_of, alarm_readers, identity_of, is_in_sandbox, unverified
+from cli.setup.portal_settings import default_configuration, portal_settings_url
+from cli.setup.stripe_key import (
+    Access,
+    check_permissions,
+    check_same_account,
+    is_restricted,
+    missing_words,
+    mode_of,
+    shown,
+)
+from shared.audit.checks.mirror import NEEDED
+from shared.mirror.drift import differences, is_expired
+from shared.stripe.events import ENTITLEMENTS_UPDATED
+from shared.stripe.gateway import stripe_errors
+from shared.stripe.subscription import Subscription, has_more_items, read_subscription
+
+if TYPE_CHECKING:
+    from cli.deployment import Deployment
+
+# Of the outputs that the commands and this folder use; the alarms' topic exists only with alarms.
+OUTPUTS = (
+    *("AccessChangesDeadLetterQueueUrl", "ApiUrl", "AuditDeadLetterQueueUrl", "AuditSettingsName", "AuditsTableName"),
+    *("DeadLetterQueueUrl", "LinkSecretsArn", "NightlyAuditFunctionName", "PortalEmailSender", "SecretArn"),
+    *("SettleDeadLetterQueueUrl", "SettleQueueUrl", "SigningSecretsArn", "TableName", "WebhookUrl"),
+)
+_CONNECT = "run `portal connect`"
+_DEPLOY = "deploy the template again (`sam deploy`)"
+# One attempt of a request to Stripe, in seconds: with its retry, less than the time that a check has.
+STRIPE_SECONDS = 8
+_PORTAL_SECONDS = 12
+# A secret that nobody has changed for longer is worth a rotation.
+OLDEST_SECRET = timedelta(days=365)
+_NIGHTS = 8
+_MANY_WAITING = 1000
+_SAMPLE = 20
+# How long an event may be on its way while Stripe and the mirror are compared.
+_ON_ITS_WAY_SECONDS = 5
+_ALARM_NAME = re.compile(r"[A-Za-z0-9]+")
+
+
+class State(StrEnum):
+    """What a check has found; the worst first."""
+
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    WARNING = "warning"
+    OK = "ok"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing that a check has found, and what to do about it."""
+
+    state: State
+    text: str
+    to_do: str = ""
+
+
+Results = Iterator[Result]
+
+
+def ok(text: str) -> Result:
+    """Return what is as it should be."""
+    return Result(State.OK, text)
+
+
+def failed(text: str, to_do: str) -> Result:
+    """Return what does not work."""
+    return Result(State.FAILED, text, to_do)
+
+
+def warning(text: str, to_do: str = "") -> Result:
+    """Return what works, but not for long, or not as its owner will expect."""
+    return Result(State.WARNING, text, to_do)
+
+
+def skipped(text: str) -> Result:
+    """Return why there is nothing to check."""
+    return Result(State.SKIPPED, text)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """A name for the table, and the check; `to_do` is what to do where the check itself cannot go on."""
+
+    name: str
+    run: Callable[["Deployment"], Results]
+    to_do: str = ""
+
+
+def _key(deployment: "Deployment") -> str:
+    return deployment.stored_key.parsed().api_key
+
+
+def _stripe(deployment: "Deployment") -> StripeClient:
+    return deployment.stripe_with(_key(deployment), STRIPE_SECONDS)
+
+
+def _now(deployment: "Deployment") -> float:
+    return deployment.ticking_clock()()
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _uses_eventbridge(deployment: "Deployment") -> bool:
+    return bool(deployment.parameters.get("StripeEventSource"))
+
+
+def check_outputs(deployment: "Deployment") -> Results:
+    """Whether it is a stack of this template, and of this version."""
+    missing = [each for each in OUTPUTS if not deployment.outputs.get(each)]
+    if missing:
+        yield failed(
+            f"the stack has no {', '.join(missing)}", f"{_DEPLOY}: it is of an earlier version, or another stack"
+        )
+    else:
+        yield ok(f"all {len(OUTPUTS)} are there")
+
+
+def check_key(deployment: "Deployment") -> Results:
+    """Whether there is a key that Stripe takes, and of the account whose subscriptions are mirrored."""
+    key = _key(deployment)
+    found = check_same_account(_stripe(deployment), key, deployment.mirror)
+    with stripe_errors():
+        _stripe(deployment).v1.subscriptions.list({"limit": 1})
+    same = "" if found == 0 else ", of the account that is mirrored"
+    yield ok(f"{shown(key)}: {mode_of(key)} mode{same}")
+    if not is_restricted(key):
+        yield warning("it is a secret key, which may do everything", "`portal rotate key` with a restricted key")
+
+
+def check_key_permissions(deployment: "Deployment") -> Results:
+    """Whether the key may do what the functions do."""
+    parameters = deployment.parameters
+    found = list(check_permissions(_stripe(deployment), parameters))
+    missing = [each for each in found if each.access is Access.MISSING]
+    needed = [each for each in missing if each.probe.is_needed(parameters)]
+    if needed:
+        yield failed(f"missing: {missing_words(needed)}", "edit the key in the Dashboard (Developers > API keys)")
+    for each in missing:
+        if each not in needed and each.probe.without:
+            yield warning(f"without {each.probe.name}, {each.probe.without}", "add it to the key, if you want it")
+    if unknown := [each.probe.name for each in found if each.access is Access.UNKNOWN]:
+        yield Result(State.UNKNOWN, f"Stripe did not say of {', '.join(unknown)}", "try again")
+    if not needed and not unknown:
+        yield ok(f"{sum(each.access is Access.PERMITTED for each in found)} of {len(found)} present")
+
+
+def check_signing_secrets(deployment: "Deployment") -> Results:
+    """Whether the webhook can verify anything."""
+    stored, now = deployment.stored_signing_secrets.parsed(), _now(deployment)
+    if stored.webhook_signing_secrets:
+        yield ok(f"{len(stored.webhook_signing_secrets)} stored")
+    elif _uses_eventbridge(deployment):
+        yield skipped("none is needed: events come through EventBridge")
+    else:
+        yield failed("none is stored: the webhook refuses every event", _CONNECT)
+    for each in stored.previous:
+        if each.until > now:
+            yield ok(f"a previous one counts until {_time(each.until)}")
+        else:
+            yield warning("a previous one has ended", "`portal rotate webhook --finish` removes it")
+
+
+def check_link_secrets(deployment: "Deployment") -> Results:
+    """Whether links can be signed and read."""
+    store, now = deployment.stored_link_secrets, _now(deployment)
+    if not store.content():
+        yield failed("none is stored: no link works", _CONNECT)
+        return
+    stored = store.parsed()
+    yield ok(f"{len(stored.valid_at(now))} stored")
+    for kid, until in stored.until.items():
+        if kid in stored.secrets:
+            yield (
+                ok(f"{kid!r} counts until {_time(until)}")
+                if until > now
+                else warning(f"{kid!r} has ended", "`portal rotate link --finish` removes it")
+            )
+
+
+def check_secret_age(deployment: "Deployment") -> Results:
+    """Whether a secret has been the same for long."""
+    stores = {
+        "the Stripe key": (deployment.stored_key.changed_at(), "key"),
+        "the signing secret": (deployment.stored_signing_secrets.changed_at(), "webhook"),
+        "the link secret": (deployment.stored_link_secrets.changed_at(), "link"),
+    }
+    oldest = datetime.now(UTC) - OLDEST_SECRET
+    old = [(name, changed, what) for name, (changed, what) in stores.items() if changed and changed < oldest]
+    for name, changed, what in old:
+        yield warning(f"{name} was last changed on {changed:%Y-%m-%d}", f"`portal rotate {what}`")
+    if not old:
+        yield ok(f"none is older than {OLDEST_SECRET.days} days")
+
+
+def check_endpoint(deployment: "Deployment") -> Results:
+    """Whether Stripe sends the mirror's events to this deployment."""
+    if _uses_eventbridge(deployment):
+        yield skipped("events come through EventBridge")
+        return
+    url = deployment.output("WebhookUrl")
+    endpoints = endpoints_at(_stripe(deployment), url)
+    state = endpoint_state(endpoints, deployment.stored_signing_secrets.parsed())
+    if not endpoints:
+        yield failed(f"the account has none for {url}", _CONNECT)
+    elif state.current is None:
+        names = ", ".join(each["id"] for each in endpoints)
+        yield failed(f"the signing secret of {names} is not stored, or not known to be", _CONNECT)
+    else:
+        yield from _endpoint_faults(state, entitlements=deployment.entitlements)
+
+
+def _endpoint_faults(state: EndpointState, *, entitlements: bool) -> Results:
+    endpoint = state.current or {}
+    name = endpoint["id"]
+    needed = (*NEEDED, ENTITLEMENTS_UPDATED) if entitlements else NEEDED
+    is_enabled, missing = endpoint.get("status") == "enabled", missing_events(endpoint, needed)
+    if not is_enabled:
+        yield failed(f"{name} is disabled: Stripe sends it nothing", f"fix what made it fail, then {_CONNECT}")
+    if missing:
+        yield failed(f"{name} is not sent {', '.join(missing)}", _CONNECT)
+    if is_enabled and not missing:
+        yield ok(f"{name} is enabled, and sends what the mirror needs")
+    if not missing and (others := missing_events(endpoint, EVENTS)):
+        yield warning(f"{name} is not sent {', '.join(others)}", _CONNECT)
+    if (version := endpoint.get("api_version")) != API_VERSION:
+        yield warning(
+            f"{name} has API version {version or 'of the account'}, not {API_VERSION}; it can be read",
+            "`portal rotate webhook`, if you like",
+        )
+    for each in (*state.orphans, *state.unknown):
+        yield failed(f"nobody knows the signing secret of {each['id']}: its events are refused", _CONNECT)
+    for each in state.replaced:
+        if each.get("status") == "disabled":
+            yield ok(f"{each['id']} was replaced, and is disabled")
+        else:
+            yield warning(
+                f"{each['id']} is being replaced, and still delivers", "`portal rotate webhook` goes on with it"
+            )
+
+
+def check_destination(deployment: "Deployment") -> Results:
+    """Whether the event destination delivers to EventBridge."""
+    if not _uses_eventbridge(deployment):
+        yield skipped("events come by HTTPS")
+        return
+    source = deployment.parameters["StripeEventSource"]
+    found = next((each for each in every_destination(_stripe(deployment)) if each.source == source), None)
+    if found is None:
+        yield failed(f"Stripe has no destination for {source}", "`portal connect --eventbridge` creates one")
+    elif not found.is_active:
+        yield failed(f"{found.id} is {found.status}, its partner event source {found.source_status}", _DEPLOY)
+    else:
+        yield ok(f"{found.id} is enabled, its partner event source active")
+
+
+def check_webhook(deployment: "Deployment") -> Results:
+    """Send the webhook events that it ignores: signed with each secret, and with none of them."""
+    now, url = _now(deployment), deployment.output("WebhookUrl")
+    secrets = deployment.stored_signing_secrets.parsed().valid_at(now)
+    livemode = deployment.stored_key.parsed().livemode
+    if not secrets:
+        yield skipped("there is no signing secret to sign with")
+        return
+    for place, secret in enumerate(secrets, start=1):
+        status = send_test_event(url, secret.get_secret_value(), now=now, livemode=livemode)
+        if status == HTTPStatus.OK:
+            yield ok(f"answers 200 to an event signed with secret {place}")
+        elif status == HTTPStatus.BAD_REQUEST:
+            to_do = "wait a minute, in which it reads a new secret; then read its log"
+            yield failed(f"answers 400 to an event signed with secret {place}", to_do)
+        else:
+            yield failed(f"answers {status} to an event signed with secret {place}", "read the log of WebhookFunction")
+    status = send_test_event(url, f"whsec_{random.token_hex(16)}", now=now, livemode=livemode)
+    if status == HTTPStatus.BAD_REQUEST:
+        yield ok("answers 400 to an event signed with another secret")
+    elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        yield failed(
+            f"answers {status} to an event signed with another secret", "read the log of WebhookFunction at once"
+        )
+
+
+def check_portal_link(deployment: "Deployment") -> Results:
+    """Whether a visitor without a link reaches Stripe's login page."""
+    url = f"{deployment.api_url}/portal"
+    response = requests.get(url, timeout=_PORTAL_SECONDS, allow_redirects=False)
+    if response.status_code == HTTPStatus.SEE_OTHER:
+        yield ok(f"{url} leads to the login page")
+    else:
+        yield failed(
+            f"{url} answers {response.status_code}", "read the log of CreateSessionFunction, which names the fix"
+        )
+
+
+def check_portal_settings(deployment: "Deployment") -> Results:
+    """Whether the account's portal settings are saved, and the groups' configurations exist."""
+    client = _stripe(deployment)
+    address = portal_settings_url(_key(deployment))
+    found = default_configuration(client)
+    if found is None:
+        yield failed("the portal's settings were never saved: Stripe refuses every session", f"save them at {address}")
+    else:
+        yield ok(f"the default configuration is {found['id']}")
+        if not (found.get("login_page") or {}).get("enabled"):
+            yield failed("the login page is off: visitors without a link get an error", _CONNECT)
+    for group, name in deployment.portal_configurations.items():
+        if fault := _configuration_fault(client, name):
+            yield failed(f"{name} of the group {group} {fault}", "correct PortalConfigurations, and deploy")
+
+
+def _configuration_fault(client: StripeClient, name: str) -> str | None:
+    with stripe_errors():
+        try:
+            found = client.v1.billing_portal.configurations.retrieve(name)
+        except stripe.InvalidRequestError:
+            return "does not exist in this account and mode"
+    return None if found.active else "is inactive"
+
+
+def check_mail(deployment: "Deployment") -> Results:
+    """Whether SES sends from the senders, and to the readers."""
+    ses, parameters = aws_client("sesv2"), deployment.parameters
+    names = {parameters.get(each) or "" for each in ("AuditEmailFrom", "PortalEmailFrom")}
+    names.add(deployment.outputs.get("PortalEmailSender") or "")
+    senders = [identity_of(ses, each) for each in sorted({address_of(name) for name in names} - {""})]
+    for each in senders:
+        if each.state is IdentityState.VERIFIED:
+            yield ok(f"{each.address} is verified")
+        else:
+            words = "is not verified yet" if each.state is IdentityState.PENDING else "is no identity of this region"
+            yield failed(f"{each.address} {words}: its mails are refused", _CONNECT)
+    if deployment.is_local:
+        yield skipped("the local SES has no sandbox")
+    elif is_in_sandbox(ses):
+        yield warning("SES is in its sandbox: it mails to verified addresses only", "request production access")
+        readers = [identity_of(ses, each) for each in parameters.get("AuditEmailTo", "").split(",") if each]
+        for each in unverified(readers):
+            yield failed(f"{each.address} is not verified, and gets no audit", "verify it in SES, or leave the sandbox")
+
+
+def check_audit_settings(deployment: "Deployment") -> Results:
+    """Whether the audit reads what the stack's parameters say."""
+    name = deployment.output("AuditSettingsName")
+    text = aws_client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
+    lines: Mapping[str, str] = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    expected = {each: "".join(part.title() for part in each.split("_")) for each in lines}
+    wrong = [
+        parameter
+        for each, parameter in expected.items()
+        if parameter in deployment.parameters and deployment.parameters[parameter] != lines[each]
+    ]
+    if wrong:
+        to_do = f"somebody changed the SSM parameter {name}, which CloudFormation does not notice: change it back"
+        yield failed(f"the audit has other values than the stack for {', '.join(wrong)}", to_do)
+    else:
+        yield ok("the audit's settings are the stack's")
+
+
+def check_alias(deployment: "Deployment") -> Results:
+    """Whether the audit's alias runs the code and the environment of the last deployment."""
+    if deployment.is_local:
+        yield skipped("`make dev` has no versions of functions")
+        return
+    client, alias = aws_client("lambda"), deployment.output("NightlyAuditFunctionName")
+    live = client.get_function_configuration(FunctionName=alias)
+    latest = client.get_function_configuration(FunctionName=alias.partition(":")[0])
+    unlike = [
+        each for each in ("CodeSha256", "Environment", "Timeout", "MemorySize") if live.get(each) != latest.get(each)
+    ]
+    if unlike:
+        to_do = "`aws lambda publish-version`, then `aws lambda update-alias` to that version"
+        yield failed(f"the alias `live` differs from the last deployment in {', '.join(unlike)}", to_do)
+    else:
+        yield ok("the alias `live` runs the last deployment")
+
+
+def check_last_night(deployment: "Deployment") -> Results:
+    """Whether an audit has finished lately, and its mail went out."""
+    now = datetime.fromtimestamp(_now(deployment), UTC)
+    nights = _nights(deployment, now)
+    if not nights:
+        yield warning("no audit has run yet", "wait for the first night, or run it by hand")
+        return
+    last = nights[-1]
+    name, mail = last["night"]["S"], last.get("mail", {}).get("S")
+    begun = int(last.get("begun_at", last.get("claimed_at", {"N": "0"}))["N"])
+    hours = int(deployment.parameters.get("NoAuditHours") or 26)
+    if begun < (now - timedelta(hours=hours)).timestamp():
+        yield failed(f"no audit has begun since {_time(begun)}", "look at the schedule and at AuditDeadLetterQueue")
+    elif last.get("failed", {}).get("BOOL"):
+        yield failed(f"the audit of {name} failed", "read its log; the run is in AuditDeadLetterQueue")
+    elif mail in {"sent", "silent"}:
+        yield ok(f"{name}: {'mailed' if mail == 'sent' else 'nothing to report, and no mail wanted'}")
+    elif mail == "refused":
+        yield failed(f"{name}: SES refused the mail", "verify sender and readers in SES")
+    else:
+        yield warning(f"the audit of {name} is running since {_time(begun)}")
+
+
+def _nights(deployment: "Deployment", now: datetime) -> Sequence[Mapping[str, Any]]:
+    """Return the items of the last nights, the oldest first."""
+    table = deployment.output("AuditsTableName")
+    today = now.astimezone(ZoneInfo(deployment.parameters.get("AuditTimezone") or "UTC")).date()
+    keys = [{"night": {"S": (today - timedelta(days=days)).isoformat()}} for days in range(_NIGHTS)]
+    found = aws_client("dynamodb").batch_get_item(RequestItems={table: {"Keys": keys}})["Responses"]
+    return sorted(found.get(table, []), key=lambda item: str(item["night"]["S"]))
+
+
+_DEAD_LETTERS = {
+    "DeadLetterQueueUrl": ("events that could not be understood", "`portal replay`"),
+    "SettleDeadLetterQueueUrl": ("events that could not be settled", "`portal replay`"),
+    "AuditDeadLetterQueueUrl": ("lost runs of the audit", "read the audit's log of that day, then purge the queue"),
+    "AccessChangesDeadLetterQueueUrl": ("changes of access that were not published", "read the log of AccessChanges"),
+}
+
+
+def check_queues(deployment: "Deployment") -> Results:
+    """Whether something waits that should not."""
+    found = False
+    for output, (words, to_do) in _DEAD_LETTERS.items():
+        if number := _waiting(deployment.output(output)):
+            found = True
+            yield failed(f"{words}: {number:,}", to_do)
+    waiting = _waiting(deployment.output("SettleQueueUrl"))
+    if waiting > _MANY_WAITING:
+        yield warning(f"{waiting:,} events wait to be settled", "raise SettleReadsPerSecond, if it stays so")
+    elif not found:
+        yield ok(f"no dead letters; {waiting:,} events wait to be settled")
+
+
+def _waiting(url: str) -> int:
+    names = [f"ApproximateNumberOfMessages{each}" for each in ("", "NotVisible", "Delayed")]
+    found = aws_client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(found.get(each, 0)) for each in names)
+
+
+def check_alarms(deployment: "Deployment") -> Results:
+    """Whether an alarm is raised. Alarms of another stack whose name begins with this one's are not this one's."""
+    if "AlarmTopicArn" not in deployment.outputs:
+        yield warning("the stack has no alarms", "deploy with Alarms=true")
+        return
+    prefix = f"{deployment.name}-"
+    pages = aws_client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
+    every = [each for page in pages for each in page["MetricAlarms"]]
+    own = [each for each in every if _ALARM_NAME.fullmatch(each["AlarmName"].removeprefix(prefix))]
+    raised = [each["AlarmName"].removeprefix(prefix) for each in own if each["StateValue"] == "ALARM"]
+    for name in raised:
+        yield failed(f"{name} is raised", f"docs/how-to/runbook.md#{name.lower()}")
+    if not own and not deployment.is_local:
+        yield failed("there are none", _DEPLOY)
+    elif not own:
+        yield skipped("`make dev` has no alarms")
+    elif not raised:
+        yield ok(f"none of {len(own)} is raised")
+
+
+def check_alarm_readers(deployment: "Deployment") -> Results:
+    """Whether somebody is told of alarms."""
+    if "AlarmTopicArn" not in deployment.outputs:
+        yield skipped("the stack has no alarms")
+        return
+    readers = alarm_readers(aws_client("sns"), deployment.output("AlarmTopicArn"))
+    for each in readers.pending:
+        yield failed(f"{each} has not confirmed", "follow the link in the mail of SNS")
+    if readers.confirmed:
+        yield ok(f"{', '.join(readers.confirmed)} is told")
+    elif not readers.pending:
+        yield failed("nobody is told of alarms", "deploy with AlarmEmail")
+
+
+def check_mirror(deployment: "Deployment") -> Results:
+    """Whether the newest subscriptions are in the mirror as they are at Stripe."""
+    client = _stripe(deployment)
+    with refusals():
+        page = client.raw_request("get", "/v1/subscriptions", status="all", limit=_SAMPLE).data
+    sample = [read_subscription(each) for each in page["data"] if not has_more_items(each)]
+    now = _now(deployment)
+    sample = [each for each in sample if not is_expired(each, now=now, retention=deployment.retention)]
+    unlike = _unlike(deployment, sample)
+    if unlike:
+        # An event may be on its way: what still differs later is not that.
+        time.sleep(_ON_ITS_WAY_SECONDS)
+        unlike = _unlike(deployment, _again(client, unlike))
+    if not sample:
+        yield ok("the account has no subscription")
+    elif len(unlike) == len(sample):
+        yield failed(f"none of the newest {len(sample)} subscriptions is as at Stripe", "`portal backfill` fills it")
+    elif unlike:
+        names = ", ".join(each.id for each in unlike[:3])
+        to_do = "`portal reconcile` shows how, `portal reconcile --repair` repairs it"
+        yield failed(f"{len(unlike)} of the newest {len(sample)} subscriptions differ: {names}", to_do)
+    else:
+        yield ok(f"the newest {len(sample)} subscriptions are as at Stripe")
+
+
+def _unlike(deployment: "Deployment", sample: Sequence[Subscription]) -> list[Subscription]:
+    held = deployment.mirror.get_many([(each.customer_id, each.id) for each in sample])
+    unlike = []
+    for each in sample:
+        item = held.get((each.customer_id, each.id))
+        if item is None or differences(item.subscription, each):
+            unlike.append(each)
+    return unlike
+
+
+def _again(client: StripeClient, subscriptions: Iterable[Subscription]) -> list[Subscription]:
+    with refusals():
+        found = [client.v1.subscriptions.retrieve(each.id).to_dict(for_json=True) for each in subscriptions]
+    return [read_subscription(each) for each in found]
+
+
+CHECKS = (
+    HealthCheck("outputs", check_outputs),
+    HealthCheck("Stripe key", check_key, _CONNECT),
+    HealthCheck("permissions", check_key_permissions, _CONNECT),
+    HealthCheck("signing secrets", check_signing_secrets, "correct the secret of SigningSecretsArn"),
+    HealthCheck("link secrets", check_link_secrets, "correct the secret of LinkSecretsArn"),
+    HealthCheck("age of secrets", check_secret_age),
+    HealthCheck("webhook endpoint", check_endpoint, _CONNECT),
+    HealthCheck("event destination", check_destination, _CONNECT),
+    HealthCheck("webhook", check_webhook, "look at the API and at the log of WebhookFunction"),
+    HealthCheck("portal link", check_portal_link, "look at the API and at the log of CreateSessionFunction"),
+    HealthCheck("portal settings", check_portal_settings, _CONNECT),
+    HealthCheck("mail (SES)", check_mail),
+    HealthCheck("audit settings", check_audit_settings, _DEPLOY),
+    HealthCheck("audit alias", check_alias),
+    HealthCheck("last night", check_last_night),
+    HealthCheck("queues", check_queues),
+    HealthCheck("alarms", check_alarms),
+    HealthCheck("alarm readers", check_alarm_readers),
+    HealthCheck("mirror", check_mirror),
+)
+
+
+def as_json(results: Sequence[tuple[str, Result]]) -> str:
+    """Return the results for programs."""
+    rows = [
+        {"check": name, "state": each.state.value, "text": each.text, "to_do": each.to_do} for name, each in results
+    ]
+    healthy = all(each.state not in {State.FAILED, State.UNKNOWN} for _, each in results)
+    return json.dumps({"version": 1, "healthy": healthy, "results": rows}, indent=2)

@@ -1,0 +1,272 @@
+"""`portal rotate`: replaces a secret while the old one still counts, says until when, and can be run again anywhere."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from stripe import StripeClient
+
+from cli.setup.dialog import Dialog, read_key
+from cli.setup.endpoint import (
+    API_VERSION,
+    EndpointState,
+    create_endpoint,
+    delete_endpoint,
+    disable_endpoint,
+    endpoint_state,
+    endpoints_at,
+    events_for,
+    has_undelivered,
+    wait_until_accepted,
+    without_ended,
+)
+from cli.setup.operator import Operator
+from cli.setup.stored_secret import Content
+from cli.setup.stripe_key import check_key, check_same_mode, mode_of, new_link_secret, shown
+from cli.terminal import ExitCode, duration
+from shared.errors import InvalidRequest
+from shared.link_token import MAX_AGE
+from shared.secret_store import CACHE_SECONDS, UNTIL
+
+if TYPE_CHECKING:
+    from cli.deployment import Deployment
+    from shared.secret_store import SigningSecrets
+
+app = typer.Typer()
+
+_WEBHOOK, _LINKS, _KEY = "webhook endpoint", "link secrets", "Stripe key"
+# What is on its way to the old endpoint arrives within seconds; Stripe's own overlap is a day as well.
+WEBHOOK_OVERLAP = timedelta(hours=24)
+# The longest life of a link, and a day in which the site's backends take the new secret.
+LINK_OVERLAP = MAX_AGE + timedelta(days=1)
+# Of ten that a secret may hold.
+_MOST_PREVIOUS = 8
+# Stripe tries for three days (docs.stripe.com/webhooks).
+_RETRIED_FOR = timedelta(days=3)
+# Of a step of the audit, which keeps the key that it began with.
+_STEP = timedelta(minutes=15)
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+class WebhookRotation:
+    """Replaces the endpoint by one with a new secret: Stripe's API can roll no secret of an endpoint.
+
+    1. Create the new endpoint and store its secret first; the old one becomes a previous secret, which ends. Both
+       endpoints deliver, and the mirror ignores what comes twice.
+    2. See that the API accepts the new secret.
+    3. Disable the old endpoint, once nothing waits for delivery: Stripe does not retry for a disabled one.
+
+    Step 3 is repeated by every later run, until the old endpoint is disabled; after its end, or with `--finish`, it is
+    deleted and its secret removed.
+    """
+
+    def __init__(self, deployment: "Deployment", dialog: Dialog) -> None:
+        self._deployment = deployment
+        self._dialog = dialog
+        self._url = deployment.output("WebhookUrl")
+        self._store = deployment.stored_signing_secrets
+
+    def rotate(self, client: StripeClient, overlap: timedelta) -> None:
+        """Begin a rotation, or go on with one that was interrupted."""
+        now = self._deployment.ticking_clock()()
+        stored, state = self._clean(client, now)
+        unfinished = [each for each in state.replaced if each.get("status") != "disabled"]
+        if not unfinished:
+            self._begin(client, stored, state, now=now, until=now + overlap.total_seconds())
+        else:
+            self._dialog.note(_WEBHOOK, f"going on with the rotation that left {unfinished[0]['id']} enabled")
+        self._end_deliveries(client, now)
+
+    def finish(self, client: StripeClient) -> None:
+        """Delete what was replaced, and refuse its secrets from now on."""
+        now = self._deployment.ticking_clock()()
+        stored, state = self._clean(client, now)
+        if state.current is None or state.current.get("status") == "disabled":
+            raise InvalidRequest(
+                "nothing_to_rotate", "No enabled endpoint signs with the stored secret: run `portal connect` first"
+            )
+        for each in state.replaced:
+            delete_endpoint(client, each["id"])
+            self._dialog.done(_WEBHOOK, f"deleted {each['id']}")
+        if stored.previous:
+            self._store.update(lambda content: without_ended(content, now=now, everything=True))
+            self._dialog.done(_WEBHOOK, "removed the old signing secrets; the webhook refuses them within five minutes")
+        if not state.replaced and not stored.previous:
+            self._dialog.ok(_WEBHOOK, "nothing is left of an earlier rotation")
+
+    def _clean(self, client: StripeClient, now: float) -> "tuple[SigningSecrets, EndpointState]":
+        """Delete the endpoints whose secret was never stored, and those whose secret has ended."""
+        stored = self._store.parsed()
+        state = endpoint_state(endpoints_at(client, self._url), stored)
+        for each in state.orphans:
+            delete_endpoint(client, each["id"])
+            self._dialog.done(
+                _WEBHOOK, f"deleted {each['id']}, which an interrupted run had created before its secret was stored"
+            )
+        ended = {each.endpoint for each in stored.previous if each.until <= now}
+        for each in state.replaced:
+            if each["id"] in ended:
+                delete_endpoint(client, each["id"])
+                self._dialog.done(_WEBHOOK, f"deleted {each['id']}, whose secret has ended")
+        if any(each.until <= now for each in stored.previous):
+            stored = self._store.update(lambda content: without_ended(content, now=now))
+        return stored, endpoint_state(endpoints_at(client, self._url), stored)
+
+    def _begin(
+        self, client: StripeClient, stored: "SigningSecrets", state: EndpointState, *, now: float, until: float
+    ) -> None:
+        if state.current is None:
+            raise InvalidRequest(
+                "nothing_to_rotate",
+                "It is not known which endpoint signs with the stored secret: run `portal connect` first",
+            )
+        if len(stored.previous) >= _MOST_PREVIOUS:
+            raise InvalidRequest(
+                "too_many_secrets", "Too many previous secrets still count: run `portal rotate webhook --finish` first"
+            )
+        events = events_for(entitlements=self._deployment.entitlements)
+        made = create_endpoint(
+            client, self._url, self._store, events, now=now, old_until=until, old_endpoint=state.current["id"]
+        )
+        self._dialog.done(_WEBHOOK, f"created {made['id']} (API {API_VERSION}), and stored its signing secret")
+
+    def _end_deliveries(self, client: StripeClient, now: float) -> None:
+        """Disable the replaced endpoints once the new secret is accepted and nothing waits for them."""
+        stored = self._store.parsed()
+        secret, deployment = stored.webhook_signing_secrets[0].get_secret_value(), self._deployment
+        if not wait_until_accepted(self._url, secret, deployment.ticking_clock(), livemode=deployment.livemode):
+            self._dialog.to_do(
+                _WEBHOOK,
+                "the webhook does not accept the new secret yet; both endpoints deliver, and nothing is lost: run this "
+                "command again, and if it stays so, `portal doctor`",
+            )
+            return
+        self._dialog.ok(_WEBHOOK, "the API accepts an event that is signed with the new secret")
+        replaced = endpoint_state(endpoints_at(client, self._url), stored).replaced
+        if replaced and has_undelivered(client, now - _RETRIED_FOR.total_seconds()):
+            self._dialog.to_do(
+                _WEBHOOK,
+                f"events wait for delivery, maybe to {replaced[0]['id']}: it stays enabled. Run this again later, "
+                "or `--finish` ends it now, and `portal reconcile --repair` finds what it did not deliver",
+            )
+            return
+        for each in (each for each in replaced if each.get("status") != "disabled"):
+            disable_endpoint(client, each["id"])
+            self._dialog.done(_WEBHOOK, f"disabled {each['id']}: Stripe sends to the new endpoint only")
+        for previous in stored.previous:
+            self._dialog.note(
+                _WEBHOOK,
+                f"an old secret counts until {_time(previous.until)}, for what is on its way; `portal rotate webhook "
+                "--finish` ends it now",
+            )
+
+
+def rotate_link(deployment: "Deployment", dialog: Dialog, overlap: timedelta, *, finish: bool) -> None:
+    """Put a new link secret first, in one write; the others end with the overlap, and none later than it would have."""
+    now = deployment.ticking_clock()()
+    store = deployment.stored_link_secrets
+    if finish:
+        ended = [*store.parsed().until]
+        store.update(_without_ending)
+        if ended:
+            dialog.done(
+                _LINKS, f"removed {', '.join(map(repr, ended))}: links signed with it open nothing within a minute"
+            )
+        else:
+            dialog.ok(_LINKS, "nothing is left of an earlier rotation")
+        return
+    until = int(now + overlap.total_seconds())
+    parsed = store.update(lambda content: with_new_link_secret(content, new_link_secret(), now=now, until=until))
+    dialog.done(_LINKS, f"{next(iter(parsed.secrets))!r} signs new links")
+    for kid, end in parsed.until.items():
+        dialog.note(
+            _LINKS,
+            f"links signed with {kid!r} open until {_time(end)}; `portal rotate link --finish` ends that now. Have the "
+            f"backends of your site read the secret anew before {_time(end - MAX_AGE.total_seconds())}",
+        )
+
+
+def with_new_link_secret(content: Content, secret: str, *, now: float, until: int) -> Content:
+    """Return the JSON with a new secret first, under the next number, and an end for all others.
+
+    Raises `InvalidRequest` where there would be too many.
+    """
+    ends = content.get(UNTIL) or {}
+    kept = {kid: each for kid, each in content.items() if kid != UNTIL and not ends.get(kid, now + 1) <= now}
+    if len(kept) > _MOST_PREVIOUS:
+        raise InvalidRequest(
+            "too_many_secrets", "Too many previous secrets still count: run `portal rotate link --finish` first"
+        )
+    numbers = [int(kid) for kid in content if kid.isascii() and kid.isdigit()]
+    kid = str(max(numbers, default=0) + 1)
+    return {kid: secret, **kept, UNTIL: {each: min(ends.get(each, until), until) for each in kept}}
+
+
+def _without_ending(content: Content) -> Content:
+    ends = content.get(UNTIL) or {}
+    return {kid: each for kid, each in content.items() if kid != UNTIL and kid not in ends}
+
+
+def rotate_key(deployment: "Deployment", dialog: Dialog, key_file: str | None) -> None:
+    """Store a new key of the same mode and account, which may do what the deployment needs, in one write."""
+    store = deployment.stored_key
+    old = store.parsed().api_key
+    key = read_key(key_file, "New Stripe restricted key for the functions")
+    check_same_mode(key, old)
+    for note in check_key(deployment, key):
+        dialog.note(_KEY, note)
+    if key == old:
+        dialog.ok(_KEY, f"{shown(key)} is stored already")
+        return
+    store.update(lambda content: {**content, "stripe_api_key": key})
+    now = datetime.now(UTC).timestamp()
+    dialog.done(_KEY, f"{shown(key)} of {mode_of(key)} mode is stored")
+    dialog.note(
+        _KEY,
+        f"the functions use {shown(old)} until {_time(now + CACHE_SECONDS)}, a running step of the audit until "
+        f"{_time(now + _STEP.total_seconds())}. It stays valid until you expire it (Dashboard: Developers > API keys)",
+    )
+
+
+@app.command()
+def rotate(
+    context: typer.Context,
+    what: Annotated[Literal["webhook", "link", "key"], typer.Argument(help="Which secret.")],
+    *,
+    finish: Annotated[bool, typer.Option("--finish", help="End the old secrets now.")] = False,
+    overlap: Annotated[
+        str | None, typer.Option(help="How long the old secret still counts: 24h for webhook, 8d for link.")
+    ] = None,
+    stripe_key_file: Annotated[
+        str | None, typer.Option(help="File with the new Stripe key, - for standard input, instead of asking.")
+    ] = None,
+) -> None:
+    """Replace a secret while the old one still counts. Can be repeated wherever it was interrupted."""
+    _check_options(what, finish=finish, overlap=overlap, key_file=stripe_key_file)
+    deployment: Deployment = context.obj()
+    if what != "key":
+        # Functions of an earlier version, whose stack lacks this output, do not know secrets that end.
+        deployment.output("AuditSettingsName")
+    dialog = Dialog(yes=False)
+    if what == "key":
+        rotate_key(deployment, dialog, stripe_key_file)
+    elif what == "link":
+        rotate_link(deployment, dialog, duration(overlap) if overlap else LINK_OVERLAP, finish=finish)
+    else:
+        rotation, length = WebhookRotation(deployment, dialog), duration(overlap) if overlap else WEBHOOK_OVERLAP
+        do = rotation.finish if finish else lambda client: rotation.rotate(client, length)
+        Operator(deployment, dialog).write("Webhook Endpoints: write", do)
+    if dialog.left:
+        raise typer.Exit(ExitCode.FOUND)
+
+
+def _check_options(what: str, *, finish: bool, overlap: str | None, key_file: str | None) -> None:
+    if what == "key" and (finish or overlap):
+        raise typer.BadParameter("an old Stripe key ends when you expire it in the Dashboard")
+    if what != "key" and key_file:
+        raise typer.BadParameter("--stripe-key-file is for `portal rotate key`")
+    if finish and overlap:
+        raise typer.BadParameter("--finish ends the old secrets now, without an overlap")

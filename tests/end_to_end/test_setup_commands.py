@@ -1,0 +1,66 @@
+"""`portal connect`, `portal doctor` and `portal rotate` against the stack that `make dev` runs."""
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from tests.end_to_end.stack_fixture import RunningStack, eventually, get, links_of, row_of
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    running = RunningStack.start().wait_until_ready()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what `--local` does to the environment."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+
+
+def portal(stack: RunningStack, *words: str, text: str = "") -> Result:
+    arguments = ["--local", "--local-url", stack.url, *words]
+    return CliRunner().invoke(app, arguments, input=text, env={"COLUMNS": "160"})
+
+
+def states(stack: RunningStack) -> dict[str, set[str]]:
+    """What each check of the doctor finds."""
+    result = portal(stack, "doctor", "--format", "json")
+    assert result.exit_code in {0, 1, 4}, result.output
+    found: dict[str, set[str]] = {}
+    for each in json.loads(result.stdout)["results"]:
+        found.setdefault(each["check"], set()).add(each["state"])
+    return found
+
+
+def test_the_stack_is_healthy_and_stays_so_through_connections_and_rotations(stack: RunningStack) -> None:
+    eventually(stack, "Jonas Weber", "active")
+    assert "failed" not in set.union(*states(stack).values())
+    for arguments, text in (
+        (("connect", "--yes"), ""),
+        (("rotate", "webhook"), ""),
+        (("rotate", "link"), ""),
+        (("rotate", "key", "--stripe-key-file", "-"), "rk_test_another_key_1234\n"),
+        (("connect", "--yes"), ""),
+        (("rotate", "webhook", "--finish"), ""),
+    ):
+        result = portal(stack, *arguments, text=text)
+        assert result.exit_code == 0, f"{arguments}: {result.exception} {result.output}"
+    after = states(stack)
+    assert set.union(*after.values()) <= {"ok", "skipped", "warning"}, after
+    # No audit has run here yet.
+    assert {check for check, found in after.items() if "warning" in found} == {"last night"}
+    # The demo's own links are signed with the old secret, which still counts.
+    assert get(f"{stack.url}{links_of(row_of(stack, 'Jonas Weber'))[0]}").status_code == 303
+
+
+def test_a_live_key_is_refused_here_too(stack: RunningStack) -> None:
+    found = portal(stack, "connect", "--stripe-key-file", "-", text="rk_live_a_live_key_1234\n")
+    assert found.exit_code == 1
+    assert "Deploy another stack for live mode" in str(found.exception)
