@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest, AWSResponse
@@ -127,6 +128,8 @@ class LeanClient:
         self._make = make
         self._session = session
         self._endpoint = endpoint
+        # Without it the signer takes the host from the address, twice for each request.
+        self._host = urlsplit(endpoint).netloc
 
     def __getattr__(self, name: str) -> Any:
         """Return a method; it is only asked for what this class does not have."""
@@ -151,6 +154,7 @@ class LeanClient:
         """Return the response; `None` where there was none. Raises `DeadlineReached`."""
         refuse_what_is_too_late()
         headers = {
+            "Host": self._host,
             "Content-Type": f"application/x-amz-json-{self._protocol.json_version}",
             "X-Amz-Target": f"{self._protocol.target}.{operation}",
         }

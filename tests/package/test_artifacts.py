@@ -206,7 +206,7 @@ def services_called(function: str) -> set[str]:
     code = [
         path.read_text() for folder in (f"functions/{function}", "shared") for path in (ROOT / folder).rglob("*.py")
     ]
-    called = {service for text in code for service in re.findall(r'\bclient\(\s*"([a-z0-9]+)"', text)}
+    called = {service for text in code for service in re.findall(r'client[(,]\s*"([a-z0-9]+)"', text)}
     return called | ({"lambda"} if function == "nightly_audit" else set())
 
 
