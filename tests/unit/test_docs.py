@@ -20,6 +20,7 @@ from shared.errors import CATALOGUE, InvalidRequest, Unavailable
 from shared.mirror.intake import Ignored
 from shared.mirror.rule import Outcome
 from shared.secret_store import SECRET_KEPT
+from tests import costs
 
 ROOT = Path(__file__).parents[2]
 DOCS = {path.name: path.read_text() for path in (ROOT / "docs").rglob("*.md") if path.name != "README.md"}
@@ -174,3 +175,7 @@ def test_every_test_and_setting_that_the_questions_name_exists() -> None:
     missing = [f"{path}::{name}" for path, name in tests if f"def {name}(" not in sources.get(path, "")]
     settings = set(re.findall(r"`([A-Z][a-zA-Z]+)`", page)) - {*TEMPLATE["Parameters"], *TEMPLATE["Outputs"]}
     assert missing + sorted(settings) == []
+
+
+def test_the_costs_are_those_of_the_counts_the_prices_and_the_alarms() -> None:
+    assert costs.DOC.read_text() == costs.with_tables(costs.DOC.read_text()), "run `make reference`"
