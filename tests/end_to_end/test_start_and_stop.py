@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -70,6 +71,50 @@ def test_a_second_ctrl_c_ends_it_at_once() -> None:
     stack.process.send_signal(signal.SIGINT)
     assert stack.wait_for_end(10) in {128 + signal.SIGINT, 0}
     assert all(is_gone(child) for child in children)
+
+
+# Seconds after the start: imports, the children's start, the resources, the demo's history, and the moment it is ready.
+MOMENTS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 3.7, 4.5, 5.5, 7.0, 9.0)
+
+
+def becomes_free(port: int) -> bool:
+    """Whether nothing listens at a port, within a few seconds: a child that had just been started ends by itself."""
+    deadline = time.monotonic() + 10
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def stopped_at(seconds: float, *, twice: bool) -> str:
+    """Start the stack, interrupt it at that moment, and return what is wrong about its end."""
+    stack = RunningStack.start()
+    time.sleep(seconds)
+    children = stack.descendants()
+    stack.process.send_signal(signal.SIGINT)
+    if twice:
+        time.sleep(0.3)
+        if stack.process.poll() is None:
+            stack.process.send_signal(signal.SIGINT)
+    try:
+        code = stack.wait_for_end()
+    except subprocess.TimeoutExpired:
+        stack.process.kill()
+        return f"{seconds} s: it hangs, and has said {stack.said}"
+    left = [child for child in children if not is_gone(child)]
+    busy = [port for port in stack.ports if not becomes_free(port)]
+    # Before Python has come to the program's first lines, its own handling of Ctrl-C ends it, with a stack trace.
+    handled = "Stopping" in stack.said
+    is_right = not handled or (code in {0, 128 + signal.SIGINT} and "Traceback" not in stack.said)
+    return "" if is_right and not (left or busy) else f"{seconds} s: {code} {left} {busy} {stack.said}"
+
+
+@pytest.mark.skipif(not HAS_PROC, reason="the children are found in /proc")
+def test_ctrl_c_ends_everything_at_twenty_moments_of_the_start() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(stopped_at, moment, twice=number % 2 == 1) for number, moment in enumerate(MOMENTS)]
+    assert [problem for run in runs if (problem := run.result())] == []
 
 
 @dataclass(frozen=True, slots=True)
