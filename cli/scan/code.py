@@ -25,7 +25,10 @@ _FORM = "features[subscription_pause][duration][type]=indefinite beside it"
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A language; `comments` is a regular expression, `today` is code for a pause of one month in the new form."""
+    """A language; `comments` is a regular expression, `today` is code for the new form of a pause without an end.
+
+    The old form meant such a pause, so that this is what replaces it, in every language alike.
+    """
 
     name: str
     comments: str | None
@@ -39,23 +42,18 @@ class Language:
         return parts.sub(lambda found: found[0] if found["string"] else re.sub(r"[^\n]", " ", found[0]), text)
 
 
-_JSON_TODAY = (
-    '"subscription_pause": {"enabled": true, "duration": {"type": "interval_options", "interval_options": '
-    '[{"interval": "month"}]}}'
-)
+_JSON_TODAY = '"subscription_pause": {"enabled": true, "duration": {"type": "indefinite"}}'
 _PYTHON = Language("Python", f"{_HASH}|{_DOCSTRING}", _JSON_TODAY.replace("true", "True"))
 _JAVASCRIPT = Language(
     "JavaScript",
     _SLASHES,
-    "subscription_pause: {enabled: true, duration: {type: 'interval_options', interval_options: [{interval: 'month'}]}"
-    "}",
+    "subscription_pause: {enabled: true, duration: {type: 'indefinite'}}",
 )
 _RUBY = Language("Ruby", _HASH, _JAVASCRIPT.today)
 _PHP = Language(
     "PHP",
     f"{_SLASHES}|{_HASH_AFTER_SPACE}",
-    "'subscription_pause' => ['enabled' => true, 'duration' => ['type' => 'interval_options', 'interval_options' => "
-    "[['interval' => 'month']]]]",
+    "'subscription_pause' => ['enabled' => true, 'duration' => ['type' => 'indefinite']]",
 )
 _GO = Language(
     "Go",
@@ -80,7 +78,7 @@ _TERRAFORM = Language(
     'duration { type = "indefinite" } beside enabled, once your provider knows API 2026-10-28.endive',
 )
 _JSON = Language("JSON", None, _JSON_TODAY)
-_YAML = Language("YAML", _HASH_AFTER_SPACE, "duration: {type: interval_options, interval_options: [{interval: month}]}")
+_YAML = Language("YAML", _HASH_AFTER_SPACE, "duration: {type: indefinite} beside enabled")
 _SHELL = Language("shell", _HASH_AFTER_SPACE, _FORM)
 _ELIXIR = Language("Elixir", _HASH, 'subscription_pause: %{enabled: true, duration: %{type: "indefinite"}}')
 

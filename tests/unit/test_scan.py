@@ -46,6 +46,9 @@ def test_what_is_told_to_write_is_no_find_itself(path: Path) -> None:
     language = language_of(path, "")
     assert language
     assert "duration" in language.today.lower()
+    # The same advice in every language: a pause without an end, as the old form was.
+    assert "indefinite" in language.today.lower()
+    assert "interval_options" not in language.today
     assert list(uses(f"billing_portal {language.today}", language)) == []
 
 
