@@ -16,12 +16,13 @@ from urllib.parse import urlencode
 import boto3
 import stripe
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from pydantic import ValidationError
 
 from cli.terminal import duration, language_option
 from shared import ses
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.i18n import ENGLISH, Message, _, best_language
 from shared.link_token import AfterCompletion, Flow, LinkClaims
 from shared.portal.which_configuration import configuration_of_group
@@ -196,6 +197,8 @@ def link(  # noqa: PLR0913 - each an option of the command
     given = {name: value for name, value in locals().items() if name in LinkClaims.model_fields}
     claims = _claims(given | {"sub": customer})
     deployment: Deployment = context.obj()
+    if not email:
+        _check_known(deployment, customer)
     configuration_of_group(group, deployment.portal_configurations)
     _check_return(return_url, deployment.allowed_return_origins)
     now, life = deployment.clock or time.time(), duration(expires or ("1d" if email else "15m"))
@@ -213,6 +216,30 @@ def link(  # noqa: PLR0913 - each an option of the command
         )
     else:
         sys.stdout.write(f"{url}\n")
+
+
+def _check_known(deployment: "Deployment", customer: str) -> None:
+    """Raise `InvalidRequest` for a customer whom Stripe does not know; say nothing where Stripe cannot be asked.
+
+    A link takes the link secret alone, so whoever may not read Stripe's key can still mint one.
+    """
+    try:
+        found = _customer(deployment, customer)
+    except (OperatorError, Unavailable, BotoCoreError, ClientError):
+        return
+    if getattr(found, "deleted", False):
+        raise InvalidRequest("no_such_customer", f"The customer {customer} was deleted at Stripe")
+
+
+def _customer(deployment: "Deployment", customer: str) -> stripe.Customer:
+    with stripe_errors():
+        try:
+            found = deployment.stripe.v1.customers.retrieve(customer)
+        except stripe.InvalidRequestError as error:
+            raise InvalidRequest(
+                "no_such_customer", f"Stripe has no customer {customer} in the mode of the key"
+            ) from error
+    return found
 
 
 def _check_return(return_url: str | None, origins: Sequence[str]) -> None:
@@ -251,13 +278,7 @@ def _mail(
     deployment: "Deployment", customer: str, link: MailedLink, *, locale: str | None, language: str | None
 ) -> None:
     """Send the link to the customer's address at Stripe and nowhere else: it is as good as a password."""
-    with stripe_errors():
-        try:
-            found = deployment.stripe.v1.customers.retrieve(customer)
-        except stripe.InvalidRequestError as error:
-            raise InvalidRequest(
-                "no_such_customer", f"Stripe has no customer {customer} in the mode of the key"
-            ) from error
+    found = _customer(deployment, customer)
     recipient = getattr(found, "email", None) or ""
     # Stripe takes more: an ESC, a character that turns the writing direction, a line separator.
     if not _ADDRESS.fullmatch(recipient) or not recipient.isprintable():

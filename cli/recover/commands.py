@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -18,7 +19,7 @@ from cli.recover.backfill import BackfillProgress, BackfillStep
 from cli.recover.entitlements import reconcile_entitlements
 from cli.recover.reconcile import reconcile as compare
 from cli.recover.replay import Replay, ReplayProgress
-from cli.terminal import Format, Rate, duration, literal
+from cli.terminal import Format, Rate, count, duration, literal
 from shared.errors import InvalidRequest
 from shared.mirror.drift import ComparisonResult, Drift, DriftKind, Failure
 from shared.mirror.intake import Intake
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 
 VERSION = 1
+KEPT_EVENTS = timedelta(days=30)
 _KINDS = {
     DriftKind.ABSENT: "absent in the mirror",
     DriftKind.DIFFERENT: "different",
@@ -51,6 +53,15 @@ def backfill_line(done: BackfillProgress) -> str:
         ("failed", done.failed),
     )
     return ", ".join((f"{done.read:,} read", *(f"{number:,} {name}" for name, number in kinds if number)))
+
+
+def progress_line(so_far: ComparisonResult) -> str:
+    """What was read until now; that there is no drift is certain at the end only, and so is an empty mirror."""
+    found = sum(so_far.found.values())
+    read = [f"{so_far.read:,} read at Stripe"]
+    if so_far.mirrored:
+        read.append(f"{so_far.mirrored:,} read in the mirror")
+    return ", ".join([*read, *([f"{count(found, 'difference')} so far"] if found else [])])
 
 
 def summary_line(summary: ComparisonResult) -> str:
@@ -76,7 +87,9 @@ def summary_parts(summary: ComparisonResult) -> Iterator[Table | str]:
     """Each drift field by field, then the failures."""
     if summary.drifts:
         table = Table(title="Drift", title_justify="left", show_lines=True)
-        for heading in ("subscription", "what", "field", "mirror -> Stripe"):
+        # An id is copied, so it stays whole.
+        table.add_column("subscription", no_wrap=True, overflow="ignore")
+        for heading in ("what", "field", "mirror -> Stripe"):
             table.add_column(heading, overflow="fold")
         for drift in summary.drifts:
             table.add_row(*_cells(drift))
@@ -123,7 +136,8 @@ def failures(known: Sequence[Failure], count: int) -> Iterator[Table | str]:
     if not known:
         return
     table = Table(title="Failed", title_justify="left")
-    for heading in ("what", "code", "reason"):
+    table.add_column("what", no_wrap=True, overflow="ignore")
+    for heading in ("code", "reason"):
         table.add_column(heading, overflow="fold")
     for failure in known:
         table.add_row(*map(literal, (failure.subject, failure.code, failure.reason)))
@@ -194,7 +208,7 @@ def reconcile(
             retention=deployment.retention,
             uncertainty=deployment.uncertainty,
             limit=limit,
-            progress=lambda so_far: show(summary_line(so_far)),
+            progress=lambda so_far: show(progress_line(so_far)),
         )
     compared = _compare_entitlements(deployment, limit, repair=repair) if entitlements else None
     both = [summary] if compared is None else [summary, compared]
@@ -222,7 +236,7 @@ def replay(
 ) -> None:
     """Apply dead letters, events that could not be settled, and those that Stripe could not deliver."""
     deployment: Deployment = context.obj()
-    oldest = int(deployment.ticking_clock()() - duration(since).total_seconds())
+    oldest = int(deployment.ticking_clock()() - _within_events(since).total_seconds())
     how = _replay(deployment, RateLimit(requests_per_second), apply=apply)
     failed = 0
     if only != "undelivered":
@@ -261,6 +275,14 @@ def _compare_entitlements(deployment: "Deployment", limit: RateLimit, *, repair:
             limit=limit,
             progress=lambda so_far: show(f"Entitlements: {summary_line(so_far)}"),
         )
+
+
+def _within_events(text: str) -> timedelta:
+    """Parse how far back to go: Stripe keeps events for 30 days (docs.stripe.com/api/events)."""
+    wanted = duration(text)
+    if wanted > KEPT_EVENTS:
+        raise InvalidRequest("bad_duration", f"--since {text}: Stripe keeps events for {KEPT_EVENTS.days} days")
+    return wanted
 
 
 def _fill(

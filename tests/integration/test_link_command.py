@@ -54,20 +54,20 @@ def claims_in(text: str) -> dict[str, Any]:
     return claims
 
 
-def test_it_prints_a_link_that_says_no_more_than_was_asked(run: Run) -> None:
-    claims = claims_in(run("cus_1").stdout)
+def test_it_prints_a_link_that_says_no_more_than_was_asked(run: Run, ada: str) -> None:
+    claims = claims_in(run(ada).stdout)
     assert claims.keys() == {"sub", "aud", "iat", "exp"}
     assert claims["exp"] - claims["iat"] == 900
 
 
-def test_every_option_is_a_claim(run: Run) -> None:
+def test_every_option_is_a_claim(run: Run, ada: str) -> None:
     confirm = ["--flow", "subscription_update_confirm", "--subscription", "sub_1", "--item", "si_1", "--price", "p"]
     done = ["--after-completion", "hosted_confirmation", "--custom-message", "Merci"]
     more = ["--quantity", "3", "--coupon", "HALF", "--group", "vip", "--locale", "fr", "--no-checkout"]
-    claims = claims_in(run("cus_1", *confirm, *done, *more, "--expires", "2h").stdout)
+    claims = claims_in(run(ada, *confirm, *done, *more, "--expires", "2h").stdout)
     assert claims["exp"] - claims["iat"] == 7200
     assert {name: claims[name] for name in claims.keys() - {"aud", "iat", "exp"}} == {
-        "sub": "cus_1",
+        "sub": ada,
         "flow": "subscription_update_confirm",
         "subscription": "sub_1",
         "item": "si_1",
@@ -89,7 +89,7 @@ def test_every_option_is_a_claim(run: Run) -> None:
         (["cus_1", "--coupon", "HALF"], "bad_link"),
         (["cus_1", "--flow", "subscription_cancel"], "subscription_required"),
         (["cus_1", "--flow", "subscription_update_confirm", "--subscription", "sub_1"], "change_required"),
-        (["cus_1", "--expires", "8d"], "bad_expiry"),
+        (["cus_nope"], "no_such_customer"),
     ],
 )
 def test_what_does_not_go_together_is_refused(run: Run, arguments: list[str], code: str) -> None:
@@ -97,6 +97,24 @@ def test_what_does_not_go_together_is_refused(run: Run, arguments: list[str], co
     assert isinstance(error, InvalidRequest)
     assert error.code == code
     assert "Value error" not in error.message
+
+
+def test_a_link_lives_for_seven_days_at_most(run: Run, ada: str) -> None:
+    error = run(ada, "--expires", "8d").exception
+    assert isinstance(error, InvalidRequest)
+    assert error.code == "bad_expiry"
+
+
+def test_a_deleted_customer_gets_no_link(run: Run, ada: str, client: stripe.StripeClient) -> None:
+    client.v1.customers.delete(ada)
+    error = run(ada).exception
+    assert isinstance(error, InvalidRequest)
+    assert error.code == "no_such_customer"
+
+
+def test_whoever_cannot_ask_stripe_can_still_mint_a_link(run: Run, simulator: RunningSimulator) -> None:
+    simulator.admin("POST", "faults", {"fail": [{"status": 500, "times": 9, "path": "/v1/customers"}]})
+    assert claims_in(run("cus_nope").stdout)["sub"] == "cus_nope"
 
 
 def test_a_group_that_is_not_deployed_is_refused_before_a_customer_follows_the_link(

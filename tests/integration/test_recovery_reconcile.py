@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 from stripe import StripeClient
+from typer.testing import CliRunner
 
+from cli.main import app
+from cli.recover.commands import progress_line
+from shared.mirror.drift import ComparisonResult, DriftKind
 from shared.mirror.table import Write
 from shared.stripe import lists
 from shared.stripe.lists import ListPage
@@ -98,3 +102,18 @@ def test_a_canceled_subscription_that_the_mirror_thinks_alive_is_found(world: Wo
     world.simulator.client().v1.subscriptions.cancel(ended)
     assert world.portal("reconcile", "--repair", *FAST).exit_code == 0
     assert world.statuses() == {ended: "canceled"}
+
+
+def test_ids_stay_whole_at_eighty_columns(world: World) -> None:
+    _, different, absent, ghost = drifted(world)
+    result = CliRunner().invoke(app, ["reconcile", *FAST], env={"COLUMNS": "80"})
+    for each in (different, absent, ghost, world.customer):
+        assert each in result.stdout
+    assert len(different) > 20
+
+
+def test_progress_claims_nothing_that_is_not_known_yet() -> None:
+    reading = ComparisonResult(read=200)
+    assert progress_line(reading) == "200 read at Stripe"
+    later = ComparisonResult(read=200, mirrored=150, found={DriftKind.ABSENT: 1})
+    assert progress_line(later) == "200 read at Stripe, 150 read in the mirror, 1 difference so far"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli.recover.replay import Replay
-from shared.errors import Unavailable, UnreadableEvent
+from shared.errors import InvalidRequest, Unavailable, UnreadableEvent
 from shared.mirror.dead_letters import DeadLetterQueue, packed
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Mirror, Outcome
@@ -261,3 +261,8 @@ def test_a_large_body_that_names_no_subscription_is_kept_by_its_beginning(world:
     assert result.exit_code == 1
     assert "only its beginning was kept" in result.stdout
     assert kept(world)[0].startswith('{"odd": "')
+
+
+def test_a_period_longer_than_stripe_keeps_events_is_refused(world: World) -> None:
+    with pytest.raises(InvalidRequest, match="keeps events for 30 days"):
+        world.portal("replay", "--since", "31d", *FAST)
