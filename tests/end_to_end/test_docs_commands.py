@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from tests.end_to_end.stack_fixture import RunningStack, customer_page, eventually, get
+from tests.shown_commands import Example, examples
 
 DOCS = Path(__file__).parents[2] / "docs"
 # Not run here: they start the stack, or fetch the code.
@@ -20,22 +20,9 @@ NOT_RUN = {"make", "git"}
 PEOPLE = {"JONAS": "Jonas Weber", "AMÉLIE": "Amélie Laurent", "123": "Jonas Weber"}
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A command as a page shows it, and the lines of output shown below it."""
-
-    command: str
-    output: tuple[str, ...]
-
-
-def examples(markdown: str) -> list[Example]:
-    """Read the `console` blocks: `$` begins a command, other lines are its output."""
-    found = []
-    for block in re.findall(r"^```console\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL):
-        for shown in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, *output = shown.strip().splitlines()
-            found.append(Example(command.partition(" # ")[0].strip(), tuple(output)))
-    return [each for each in found if each.command.split()[0] not in NOT_RUN]
+def run_here(markdown: str) -> list[Example]:
+    """The commands of a page that these tests run."""
+    return [each for each in examples(markdown) if each.command.split()[0] not in NOT_RUN]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +68,7 @@ def squeezed(text: str) -> str:
 def test_every_command_of_the_questions_and_answers_works(stack: RunningStack) -> None:
     failed = []
     text = (DOCS / "faq.en.md").read_text() + (DOCS / "faq.fr.md").read_text()
-    for example in {each.command: each for each in examples(text)}.values():
+    for example in {each.command: each for each in run_here(text)}.values():
         result = run(example, stack)
         # The demo's old configuration has errors, and `portal lint` says so by exiting with 1.
         accepted = {0, 1} if " lint" in example.command else {0}
@@ -95,7 +82,7 @@ def test_the_tutorial_works_step_by_step(stack: RunningStack) -> None:
     for step in re.split(r"^## ", (DOCS / "tutorial.md").read_text(), flags=re.MULTILINE):
         if "Pause collection" in step:
             pause_collection(stack, "Amélie Laurent")
-        for example in examples(step):
+        for example in run_here(step):
             result = run(example, stack)
             assert result.exit_code == 0, f"{example.command}: {result.exception} {result.output}"
             for line in example.output:
