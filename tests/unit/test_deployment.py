@@ -13,7 +13,6 @@ from functions.create_session.settings import CreateSessionSettings
 from local.aws.intrinsics import Intrinsics, TemplateLoader
 from local.aws.template import Template
 from shared.return_url import is_allowed
-from tests.kept_resources import RESOURCES_FILE, TEMPLATE_FILE, as_text, import_template, resources_to_import
 from tests.unit.test_alarms import DOMAIN, PARAMETERS
 
 ROOT = Path(__file__).parents[2]
@@ -170,15 +169,6 @@ def test_tables_are_protected_by_choice_so_that_a_first_deployment_can_be_rolled
         parameters = PARAMETERS | ({"ProtectTables": chosen} if chosen else {})
         tables = Template.load(parameters=parameters).resources("AWS::DynamoDB::Table").values()
         assert {table["DeletionProtectionEnabled"] for table in tables} == {protected}
-
-
-def test_the_files_to_take_over_kept_tables_are_those_of_the_template() -> None:
-    assert TEMPLATE_FILE.read_text() == as_text(import_template()), "run `make reference`"
-    assert RESOURCES_FILE.read_text() == as_text(resources_to_import()), "run `make reference`"
-    kept = {name for name, each in DOCUMENT["Resources"].items() if "DeletionPolicy" in each}
-    assert (
-        import_template()["Resources"].keys() == kept == {each["LogicalResourceId"] for each in resources_to_import()}
-    )
 
 
 def environments() -> dict[str, dict[str, Any]]:

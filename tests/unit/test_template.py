@@ -12,6 +12,7 @@ from functions.webhook.wiring import SETTLING_ENVIRONMENTS
 from local.aws.intrinsics import Intrinsics, TemplateLoader
 from shared.access import AccessPolicy
 from shared.pausing.policy import PausePolicy
+from tests.kept_resources import RESOURCES_FILE, TEMPLATE_FILE, as_text, import_template, resources_to_import
 from tests.permissions import CALLS, DEPLOY, permission, with_table
 
 TEMPLATE: dict[str, Any] = yaml.load((Path(__file__).parents[2] / "template.yaml").read_text(), TemplateLoader)
@@ -186,6 +187,15 @@ def test_what_is_kept_is_kept_except_by_a_first_deployment_that_fails() -> None:
     assert {each["Type"] for each in kept.values()} == {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
     policies = {(each["DeletionPolicy"], each["UpdateReplacePolicy"]) for each in kept.values()}
     assert policies == {("RetainExceptOnCreate", "Retain")}
+
+
+def test_the_files_to_take_over_kept_tables_are_those_of_the_template() -> None:
+    assert TEMPLATE_FILE.read_text() == as_text(import_template()), "run `make reference`"
+    assert RESOURCES_FILE.read_text() == as_text(resources_to_import()), "run `make reference`"
+    kept = {name for name, each in RESOURCES.items() if "DeletionPolicy" in each}
+    assert (
+        import_template()["Resources"].keys() == kept == {each["LogicalResourceId"] for each in resources_to_import()}
+    )
 
 
 def test_the_apis_log_needs_no_line_of_its_own_in_the_accounts_policy() -> None:
