@@ -79,17 +79,20 @@ def _failure(check: HealthCheck, error: Exception) -> Result:
 
 
 def as_table(results: Sequence[Named]) -> Table:
-    """Return the table for people: check, state, what was found, what to do."""
+    """Return the table for people: check, state, what was found, and below it what to do.
+
+    Below, because ids and addresses would not fit into two columns of a usual terminal, and could not be copied.
+    """
     table = Table(box=None, padding=(0, 1))
     table.add_column("check", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("found", overflow="fold", ratio=3)
-    table.add_column("what to do", overflow="fold", ratio=2)
+    table.add_column("found, and what to do", overflow="fold")
     before = None
     for name, each in results:
         colour = _COLOURS[each.state]
         state = f"[{colour}]{each.state.value}[/{colour}]"
-        table.add_row("" if name == before else name, state, literal(each.text), literal(each.to_do))
+        to_do = f"\n[bold]To do:[/bold] {literal(each.to_do)}" if each.to_do else ""
+        table.add_row("" if name == before else name, state, literal(each.text) + to_do)
         before = name
     return table
 

@@ -258,7 +258,7 @@ def rotate(
     else:
         rotation, length = WebhookRotation(deployment, dialog), duration(overlap) if overlap else WEBHOOK_OVERLAP
         do = rotation.finish if finish else lambda client: rotation.rotate(client, length)
-        Operator(deployment, dialog).write("Webhook Endpoints: write", do)
+        Operator(deployment, dialog).write("Webhook Endpoints: write and Events: read", do)
     if dialog.left:
         raise typer.Exit(ExitCode.FOUND)
 

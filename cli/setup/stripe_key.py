@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 # Of an object that nobody has: Stripe's ids have letters and digits only behind the first underscore.
 _NOBODY = "portal_bundle_probe"
-# So many subscriptions of the mirror are looked for in the account of a key.
-_SAMPLE = 5
+# So many subscriptions of the mirror are looked for in the account of a key, among so many items of a large mirror.
+_SAMPLE, _LOOKED_AT = 5, 1000
 _UNRESTRICTED = "sk_"
 _LINK_SECRET_BYTES = 32
 
@@ -206,7 +206,7 @@ def check_same_account(client: StripeClient, key: str, mirror: MirrorTable) -> i
     Looks for a few of them, and returns how many it found: 0 while the mirror is empty. A mirror of which only
     deleted test clocks are left cannot be told from another account's.
     """
-    sample = list(islice((each for each in mirror.all() if not each.subscription.ended), _SAMPLE))
+    sample = list(islice((each for each in islice(mirror.all(), _LOOKED_AT) if not each.subscription.ended), _SAMPLE))
     if any(each.subscription.livemode not in {None, is_live(key)} for each in sample):
         raise InvalidRequest(
             "key_of_other_mode",
