@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from functions.access_changes.access_table import DecidedAccess
+from functions.access_changes.access_table import AT_ONCE, DecidedAccess
 from shared.audit.findings import Finding, PausedFindings
 from shared.audit.report import Report
 from shared.errors import Unavailable
@@ -153,12 +153,12 @@ class FakeAccessTable:
     def get(self, customer_id: str) -> DecidedAccess | None:
         return self.items.get(customer_id)
 
-    def decide(self, answer: Mapping[str, Any], since: DecidedAccess | None, *, now: int) -> DecidedAccess | None:
+    def decide(self, answer: Mapping[str, Any], since: DecidedAccess | None) -> DecidedAccess | None:
         old = self.items.get(answer["customer_id"])
         if (old and old.version) != (since and since.version):
             return None
         version, published = (since.version + 1, since.published) if since else (1, 0)
-        decided = DecidedAccess(answer, version, published, now)
+        decided = DecidedAccess(answer, version, published, AT_ONCE)
         self.items[answer["customer_id"]] = decided
         return decided
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 DUE_INDEX = "due"
+# Due by every clock, also where the one that decided was ahead.
+AT_ONCE = 0
 # The index is divided, because one partition of DynamoDB takes 1,000 writes a second.
 DUE_SHARDS = tuple(map(str, range(8)))
 
@@ -71,18 +73,18 @@ class AccessTable:
             raise _unavailable(error) from error
         return _read(item) if item else None
 
-    def decide(self, answer: Mapping[str, Any], since: DecidedAccess | None, *, now: int) -> DecidedAccess | None:
+    def decide(self, answer: Mapping[str, Any], since: DecidedAccess | None) -> DecidedAccess | None:
         """Write a new answer, which is due at once: it has to be published. `None`: somebody else decided meanwhile.
 
         Raises `Unavailable`.
         """
-        decided = DecidedAccess(answer, since.version + 1 if since else 1, since.published if since else 0, now)
+        decided = DecidedAccess(answer, since.version + 1 if since else 1, since.published if since else 0, AT_ONCE)
         written_names = [name for name in (*_ANSWER[1:], _FEATURES) if name in answer]
         names = {f"#{name}": name for name in written_names}
         values = {f":{name}": answer[name] for name in written_names} | {
             ":version": decided.version,
             ":published": decided.published,
-            ":due_at": now,
+            ":due_at": AT_ONCE,
             ":shard": _shard(answer["customer_id"]),
         }
         condition = "attribute_not_exists(version)"

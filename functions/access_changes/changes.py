@@ -95,7 +95,7 @@ class AccessChanges:
                 if last.due_at != access.until:
                     self.table.settle(customer_id, last.version, access.until)
                 return published
-            decided = self.table.decide(answer, last, now=int(now))
+            decided = self.table.decide(answer, last)
             if decided:
                 self.events.publish(customer_id, decided)
                 self.table.settle(customer_id, decided.version, access.until)

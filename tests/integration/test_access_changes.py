@@ -16,6 +16,7 @@ from shared.access import AccessPolicy
 from shared.errors import Unavailable
 from shared.mirror.table import Beginnings, MirroredCustomer, MirrorTable, Write
 from shared.stripe.subscription import PauseCollection, Subscription, read_subscription
+from tests.fakes import FakeAccessTable
 from tests.integration.conftest import Aws
 from tests.raw_subscription import raw_subscription
 
@@ -237,6 +238,90 @@ def test_of_two_at_a_time_the_one_with_the_older_mirror_starts_again(world: Worl
     slow = replace(world.changes, mirror=Interrupted(world.aws.clients.dynamodb, "Subscriptions"))
     slow.look_at("cus_1")
     assert told(world.bus.received()) == [(1, True, "active"), (2, False, "unpaid")]
+
+
+@pytest.fixture(params=["fake", "real"])
+def answers(request: pytest.FixtureRequest) -> Any:
+    return FakeAccessTable() if request.param == "fake" else request.getfixturevalue("world").changes.table
+
+
+def test_the_fake_table_of_answers_and_the_real_one_keep_the_same_contract(answers: Any) -> None:
+    first = {"customer_id": "cus_1", "granted": True, "reason": "active", "until": None, "subscriptions": []}
+    second = first | {"granted": False, "features": ["sso"]}
+    assert answers.get("cus_1") is None
+    one = answers.decide(first, None)
+    assert (one.version, one.published, one.is_pending) == (1, 0, True)
+    assert answers.get("cus_1") == one
+    assert answers.decide(second, None) is None
+    assert list(answers.due(now=1)) == ["cus_1"]
+    two = answers.decide(second, one)
+    assert (two.version, two.published, two.answer) == (2, 0, second)
+    assert answers.decide(first, one) is None
+    answers.settle("cus_1", 1, None)
+    assert answers.get("cus_1") == two
+    answers.settle("cus_1", 2, 500)
+    assert (answers.get("cus_1").published, answers.get("cus_1").due_at) == (2, 500)
+    assert (list(answers.due(now=499)), list(answers.due(now=500))) == ([], ["cus_1"])
+    three = answers.decide(first, answers.get("cus_1"))
+    answers.settle("cus_1", 3, None)
+    assert (answers.get("cus_1").answer, three.version) == (first, 3)
+    assert list(answers.due(now=10**10)) == []
+    assert list(answers.customers(None)) == ["cus_1"]
+
+
+def test_what_a_clock_that_was_ahead_left_unpublished_is_found_by_the_next_sweep(world: World) -> None:
+    world.write(subscription(), MARCH - DAY)
+    world.now = MARCH + DAY
+    ahead = replace(world.made(), events=NO_EVENTS)
+    with suppress(Unavailable):
+        ahead.look_at("cus_1")
+    world.now = MARCH
+    assert world.sweep() == ["cus_1"]
+    assert told(world.bus.received()) == [(1, True, "active")]
+
+
+def test_a_clock_that_is_behind_publishes_nothing_that_was_not_so(world: World) -> None:
+    """The pause and the end of the paid period are in the item: a clock before them is taken to say its `as_of`."""
+    paused = replace(subscription(), pause_collection=PauseCollection("void", None))
+    world.write(paused, APRIL + DAY, Beginnings(MARCH, True, None, False, APRIL))
+    world.now = MARCH - DAY
+    world.changes.look_at("cus_1")
+    assert told(world.bus.received()) == [(1, False, "collection_paused")]
+
+
+def test_another_accounts_item_is_not_published_as_service(world: World) -> None:
+    write = Write(subscription(), MARCH - DAY, "evt_1", account="acct_2")
+    assert world.mirror.put_if_older(write, than=MARCH) is None
+    replace(world.changes, account="acct_1").look_at("cus_1")
+    assert told(world.bus.received()) == [(1, False, "no_subscription")]
+
+
+@pytest.mark.usefixtures("invoke")
+def test_what_an_earlier_version_wrote_goes_on_with_the_next_version(world: World) -> None:
+    """An item of the mirror with the fewest attributes, and an answer from before there were features."""
+    clients = world.aws.clients
+    old: Any = {
+        "customer_id": {"S": "cus_1"},
+        "subscription_id": {"S": "sub_1"},
+        "status": {"S": "past_due"},
+        "livemode": {"BOOL": False},
+        "as_of": {"N": str(MARCH)},
+        "revision": {"N": "1"},
+    }
+    answer: Any = {
+        "customer_id": {"S": "cus_1"},
+        "granted": {"BOOL": True},
+        "reason": {"S": "active"},
+        "until": {"NULL": True},
+        "subscriptions": {"L": []},
+        "version": {"N": "41"},
+        "published": {"N": "41"},
+        "novelty": {"S": "of a version that was rolled back"},
+    }
+    clients.dynamodb.put_item(TableName="Subscriptions", Item=old)
+    clients.dynamodb.put_item(TableName="Access", Item=answer)
+    world.changes.look_at("cus_1")
+    assert told(world.bus.received()) == [(42, True, "past_due")]
 
 
 @pytest.mark.parametrize("failure", ["exception", "entry"])

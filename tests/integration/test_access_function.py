@@ -233,6 +233,21 @@ def test_an_item_of_another_account_gives_nothing(access: Access, monkeypatch: p
     assert said(access.get()) == (200, False, "no_subscription")
 
 
+def test_a_customer_of_another_account_is_nobody_here_in_any_way_of_asking(
+    access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mirror has an item of the other account, and this account's Stripe does not know the customer."""
+    monkeypatch.setenv("STRIPE_ACCOUNT_ID", "acct_1")
+    access_app._wire.cache_clear()
+    access.mirror("cus_other", account="acct_2")
+    token = access.token("cus_other")
+    assert said(access.get(token)) == (200, False, "no_subscription")
+    assert said(access.get(token, path="/cus_other")) == (200, False, "no_subscription")
+    assert said(access.get(token, product="prod_1")) == (200, False, "no_subscription")
+    answer = json.loads(access.batch(access.token(None, aud="access-batch"), customers=["cus_other"]).body)
+    assert [one["granted"] for one in answer["customers"]] == [False]
+
+
 def test_an_item_that_an_earlier_version_wrote_is_answered(access: Access) -> None:
     item: Any = {
         "customer_id": {"S": "cus_1"},

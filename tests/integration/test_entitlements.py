@@ -21,7 +21,7 @@ from tests.integration.conftest import LINK_SECRET, Api, Aws
 from tests.integration.simulator_fixtures import RunningSimulator
 from tests.integration.test_access_changes import Bus, Context, record
 from tests.integration.test_strangers import aws_calls
-from tests.integration.test_webhook import ROUTE, signed
+from tests.integration.test_webhook import ROUTE, event, signed
 
 shop, subscribe, client = given.shop, given.subscribe, given.client
 Subscribe = Callable[..., stripe.Subscription]
@@ -54,7 +54,7 @@ class World:
         """Post a summary; return the status and the outcome."""
         listed = {"object": "list", "data": [{"lookup_key": key} for key in features], "has_more": False}
         subject = {"object": "entitlements.active_entitlement_summary", "customer": self.customer, "livemode": False}
-        event = {
+        summary = {
             "id": f"evt_{time.time_ns()}",
             "object": "event",
             "type": "entitlements.active_entitlement_summary.updated",
@@ -62,7 +62,7 @@ class World:
             "livemode": False,
             "data": {"object": subject | {"entitlements": listed}},
         } | changes
-        body = json.dumps(event).encode()
+        body = json.dumps(summary).encode()
         answer = self.api.send(ROUTE, headers=signed(body), body=body)
         return answer.status, json.loads(answer.body).get("outcome")
 
@@ -164,6 +164,22 @@ def test_a_signal_costs_a_message_and_a_write_and_a_burst_of_them_one_read(
     assert (world.features(), world.requests()) == (("sso",), before)
     assert world.settle() == []
     assert world.requests() == before + 1
+
+
+def test_the_usual_event_of_a_subscription_costs_one_request_with_entitlements_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def post(number: int) -> tuple[int, Any]:
+        body = json.dumps(event(id=f"evt_{number}", created=int(time.time()) - 1000 + number * 100)).encode()
+        answer = world.api.send(ROUTE, headers=signed(body), body=body)
+        return answer.status, json.loads(answer.body)["outcome"]
+
+    post(1)
+    before = sum(world.simulator.admin("GET", "requests").values())
+    with aws_calls(monkeypatch) as calls:
+        assert post(2) == (200, "applied")
+    assert dict(calls) == {"UpdateItem": 1}
+    assert sum(world.simulator.admin("GET", "requests").values()) == before
 
 
 def test_with_a_fresh_signal_the_read_waits_until_it_is_certain(world: World, subscribe: Subscribe) -> None:

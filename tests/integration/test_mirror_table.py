@@ -431,6 +431,17 @@ def test_no_reader_of_subscriptions_takes_entitlements_for_one(real: MirrorTable
     assert ([one.subscription.id for one in whole.subscriptions], held_by(real).features) == (["sub_1"], ("sso",))
 
 
+def test_entitlements_that_another_version_wrote_are_read(real: MirrorTable, subscriptions: Subscriptions) -> None:
+    item: Any = item_key("cus_1", "#entitlements") | {
+        "features": {"L": [{"S": "sso"}]},
+        "as_of": {"N": "10"},
+        "revision": {"N": "3"},
+        "novelty": {"M": {"x": {"L": []}}},
+    }
+    subscriptions.dynamodb.client().put_item(TableName=subscriptions.name, Item=item)
+    assert held_by(real) == MirroredEntitlements("cus_1", ("sso",), 10, 3)
+
+
 def test_that_a_customer_has_no_entitlements_is_forgotten_in_time(
     real: MirrorTable, subscriptions: Subscriptions
 ) -> None:

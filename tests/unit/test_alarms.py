@@ -154,3 +154,16 @@ def test_alarms_can_be_left_out() -> None:
     kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::SNS::Topic", "AWS::Logs::MetricFilter")
     assert [kind for kind in kinds if without.resources(kind)] == []
     assert all(template().resources(kind) for kind in kinds)
+
+
+def test_records_of_the_stream_that_are_given_up_are_kept_and_alarmed() -> None:
+    """One that cannot be read comes again some times, then its place goes to a queue that an alarm watches."""
+    mapping = RESOURCES["AccessChangesMapping"]["Properties"]
+    assert "ReportBatchItemFailures" in mapping["FunctionResponseTypes"]
+    assert mapping["MaximumRetryAttempts"] > 0
+    kept = mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"]
+    queue = (kept if isinstance(kept, str) else kept[0]).partition(".")[0]
+    assert RESOURCES[queue]["Type"] == "AWS::SQS::Queue"
+    raw = RESOURCES["AccessChangesGivenUpAlarm"]["Properties"]
+    assert queue in json.dumps(raw["Dimensions"])
+    assert ALARMS["AccessChangesGivenUpAlarm"]["AlarmActions"]
