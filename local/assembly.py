@@ -221,6 +221,7 @@ class Assembly:
             seed.make_history()
             self._clock.return_to_present()
             seed.wait_until_idle()
+            backend.settle_now()
             self._clock.be_followed_at(f"{addresses.site_url}{FOLLOW_PATH}")
         self._gate.open()
 

@@ -75,6 +75,14 @@ PEOPLE = (
         group="legacy",
     ),
     Person(
+        "Rosa Keller",
+        "rosa.keller@example.com",
+        "Active; her portal had the old pause button until 29 March 2024",
+        prices=("team_eur_month",),
+        terms=_CLASSIC,
+        group="legacy",
+    ),
+    Person(
         "Sofia Rossi",
         "sofia.rossi@example.com",
         "Collection paused, invoices voided, until 2029",

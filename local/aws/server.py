@@ -55,7 +55,9 @@ _REFUSAL = json.dumps(
 
 
 class LocalControl:
-    """WSGI middleware at `/_local`: counts the mails sent, and has DynamoDB refuse writes for as long as asked.
+    """WSGI middleware at `/_local`: counts the mails sent; on request DynamoDB refuses writes, and SQS ends all delays.
+
+    SQS does not know the stack's clock, so somebody who moves it says so.
 
     moto's own data (`/moto-api/data.json`) has the mails too, but building all of it stops every service meanwhile.
     """
@@ -69,7 +71,9 @@ class LocalControl:
         if environ["PATH_INFO"] == "/_local":
             if environ["REQUEST_METHOD"] == "POST":
                 body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or "{}")
-                self._refuses_writes = bool(body.get("refuse_writes"))
+                self._refuses_writes = bool(body.get("refuse_writes", self._refuses_writes))
+                if body.get("queues_due"):
+                    _end_delays()
             mails = sum(
                 len(backend.sent_messages) for regions in get_backend("ses").values() for backend in regions.values()
             )
@@ -78,6 +82,14 @@ class LocalControl:
         if self._refuses_writes and environ.get("HTTP_X_AMZ_TARGET") in _WRITES:
             return _respond(start_response, "400 Bad Request", _REFUSAL)
         return self._application(environ, start_response)
+
+
+def _end_delays() -> None:
+    for regions in get_backend("sqs").values():
+        for backend in regions.values():
+            for queue in backend.queues.values():
+                for message in list(queue._messages):  # noqa: SLF001 - there is no public way
+                    message.delayed_until = 0
 
 
 def _respond(start_response: "StartResponse", status: str, body: bytes) -> list[bytes]:

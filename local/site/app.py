@@ -25,9 +25,12 @@ from local.site.clock import SiteClock
 from local.site.explain import SiteExplain
 from local.site.mails import SiteMails
 from local.site.pages import TEMPLATES, page
-from local.site.room import Room, SiteRoom
+from local.site.room import Room
+from local.site.room_page import SiteRoom
 from local.site.session import SiteSession
 from local.site.shop import SiteShop
+from local.site.story import SiteStory
+from local.site.switches import Switches
 
 _HEADERS = {
     # `same-origin` and not `no-referrer`: with the latter browsers send `Origin: null` with our own forms.
@@ -177,7 +180,9 @@ def make_site(backend: Backend, session: SiteSession) -> Starlette:
     """Return the application; synchronous pages run in worker threads."""
     site, mails, actions = Site(backend), SiteMails(backend), SiteActions(backend)
     explain, shop = SiteExplain(backend), SiteShop(backend)
-    room = SiteRoom(Room(backend, session), session)
+    clock = SiteClock(backend, session)
+    story = SiteStory(backend, session, clock)
+    room = SiteRoom(state := Room(backend, session), session, Switches(backend, session, state))
 
     def get(path: str, endpoint: Callable[[Request], Response]) -> Route:
         return Route(path, endpoint, methods=["GET"])
@@ -185,8 +190,11 @@ def make_site(backend: Backend, session: SiteSession) -> Starlette:
     return Starlette(
         routes=[
             get("/", site.home),
+            get("/story", story.story),
+            Route("/story", story.go_on, methods=["POST"]),
             get("/room", room.room),
             Route("/room/changes", room.changes, methods=["GET"]),
+            Route("/room", room.act, methods=["POST"]),
             get("/room.js", lambda _: FileResponse(TEMPLATES / "room.js")),
             get("/customers/{id}", site.customer),
             get("/deliveries", site.deliveries),
@@ -201,7 +209,7 @@ def make_site(backend: Backend, session: SiteSession) -> Starlette:
             get("/customers/{id}/shop", shop.shop),
             get("/customers/{id}/shop/live", shop.live),
             Route("/customers/{id}/portal-token", shop.token, methods=["POST"]),
-            Route("/clock", SiteClock(backend, session).move, methods=["POST"]),
+            Route("/clock", clock.move, methods=["POST"]),
             Route("/audit", actions.audit, methods=["POST"]),
             Route("/customers/{id}/clock", actions.let_a_month_pass, methods=["POST"]),
             Route("/customers/{id}/subscriptions/{subscription}", actions.change_pause, methods=["POST"]),

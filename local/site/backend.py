@@ -22,6 +22,9 @@ from shared.stripe.subscription import Subscription
 
 _LINK_AGE = timedelta(hours=1)
 _SHOWN_CUSTOMERS = 50
+# Longer than an event waits in the settle queue.
+_SETTLED_SECONDS = 20
+_LONGEST_SETTLING_SECONDS = 5
 _SHOWN_SUBSCRIPTIONS = 100
 
 
@@ -115,10 +118,28 @@ class Backend:
         `until` is later than now; `None` is real time.
         """
         self.wait_for_webhooks()
-        now = until.timestamp() if until else None
+        soon = time.time() + _SETTLED_SECONDS
+        if until is None or until.timestamp() > soon:
+            # What waits to be settled is settled before anything else happens, as it would have been.
+            self._set_clock(soon)
+            self.settle_now()
+        self._set_clock(until.timestamp() if until else None)
+        self.wait_for_webhooks()
+
+    def settle_now(self) -> None:
+        """End the delays of the queues, because the clock has moved on, and wait until the settle queue is empty."""
+        requests.post(f"{self.addresses.aws_url}/_local", json={"queues_due": True}, timeout=10).raise_for_status()
+        counts: Any = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")]
+        until = time.monotonic() + _LONGEST_SETTLING_SECONDS
+        while time.monotonic() < until:
+            found = self.aws.sqs.get_queue_attributes(QueueUrl=self.template.ref("SettleQueue"), AttributeNames=counts)
+            if not any(int(count) for count in found["Attributes"].values()):
+                return
+            time.sleep(0.05)
+
+    def _set_clock(self, now: float | None) -> None:
         body = {"receiver_now": now, "now": now}
         requests.post(f"{self.addresses.stripe_url}/_simulator/clock", json=body, timeout=60).raise_for_status()
-        self.wait_for_webhooks()
 
     def subscriptions_at_stripe(self) -> "StripeSubscriptions":
         """Return every subscription as Stripe has it now, canceled ones too, and the names of their customers."""

@@ -1,24 +1,17 @@
 """The control room: Stripe's side and the mirror's side by side, compared and kept up to date while one looks."""
 
-import asyncio
-import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
 
 from functions.access.settings import AccessSettings
 from local.site.backend import Backend
-from local.site.clock import clock_moves
 from local.site.delivery_feed import DeliveryFeed, ShownDelivery, WebhookLog
-from local.site.pages import page, rendered
 from local.site.session import SiteSession
 from shared.access import CustomerAccess, customer_access
 from shared.mirror.drift import Difference, differences, is_expired
@@ -29,12 +22,6 @@ _SHOWN_DELIVERIES = 40
 # A look reads every subscription: Stripe's own API is asked less often than the simulator.
 _SIMULATOR_SECONDS = 0.4
 _STRIPE_SECONDS = 5.0
-_TICK_SECONDS = 0.3
-_HEARTBEAT_SECONDS = 10.0
-_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +100,12 @@ class Room:
                 self._looked_at = time.monotonic()
             return self._state
 
+    def look_again(self) -> RoomState:
+        """Return the state of now, and none that is some tenths of a second old."""
+        with self._lock:
+            self._looked_at = 0.0
+        return self.look()
+
     def _look(self) -> RoomState:
         try:
             if self.is_simulated:
@@ -162,53 +155,3 @@ class Room:
 
     def _mails(self) -> int:
         return int(requests.get(f"{self._backend.addresses.aws_url}/_local", timeout=10).json()["mails"])
-
-
-class SiteRoom:
-    """The page, and the stream of its changes."""
-
-    def __init__(self, room: Room, session: SiteSession) -> None:
-        self._room, self._session = room, session
-
-    def room(self, _: Request) -> Response:
-        """The whole page, which is complete without any script."""
-        parts = self._parts(self._room.look())
-        response = page("room", parts=parts, rows=[one for one in parts if one.startswith("sub-")], **self._values())
-        response.headers["Content-Security-Policy"] = _POLICY
-        return response
-
-    async def changes(self, request: Request) -> Response:
-        """Server-sent events: each has the HTML of the parts that have changed, by their ids."""
-        del request
-        return StreamingResponse(
-            self._stream(self._session.beginning), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-        )
-
-    async def _stream(self, beginning: int) -> AsyncIterator[str]:
-        """Send changes until the reader leaves, everything begins again, or the stack stops."""
-        sent: dict[str, str] = {}
-        last = time.monotonic()
-        while not self._session.closed.is_set() and self._session.beginning == beginning:
-            parts = await run_in_threadpool(lambda: self._parts(self._room.look()))
-            changed = {name: html for name, html in parts.items() if sent.get(name) != html}
-            gone = [name for name in sent if name not in parts]
-            if changed or gone:
-                yield f"data: {json.dumps({'parts': changed, 'gone': gone})}\n\n"
-                sent, last = parts, time.monotonic()
-            elif time.monotonic() - last > _HEARTBEAT_SECONDS:
-                yield ": still here\n\n"
-                last = time.monotonic()
-            await asyncio.sleep(_TICK_SECONDS)
-
-    def _values(self) -> dict[str, Any]:
-        return {"is_simulated": self._room.is_simulated, "moves": clock_moves() if self._room.is_simulated else []}
-
-    def _parts(self, state: RoomState) -> dict[str, str]:
-        """Return the HTML of each part that can change, by the id of its element."""
-        parts = {
-            name: rendered(f"room_{name}", state=state, **self._values())
-            for name in ("counter", "beside", "deliveries", "time")
-        }
-        return {f"room-{name}": html for name, html in parts.items()} | {
-            f"sub-{row.id}": rendered("room_row", row=row) for row in state.rows
-        }

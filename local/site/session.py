@@ -12,12 +12,14 @@ class SiteSession:
 
     `restart` forgets all data and begins at a time, or at real time, and returns at once. `closed` is set when the
     stack stops. `stalled` stops the queues from being read while it is set. `beginning` counts the restarts.
+    `story_step` is where the visitor is in the story.
     """
 
     restart: Callable[[datetime | None], None]
     closed: threading.Event = field(default_factory=threading.Event)
     stalled: threading.Event = field(default_factory=threading.Event)
     beginning: int = 0
+    story_step: int = 0
     _at_end: list[Callable[[], None]] = field(default_factory=list)
 
     def on_end(self, act: Callable[[], None]) -> None:

@@ -1,9 +1,12 @@
 """The control room and the one clock of a running stack."""
 
+import html
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -48,6 +51,12 @@ def counter(stack: RunningStack) -> str:
     return get(f"{stack.url}/room").text.partition('id="room-counter"')[2].partition("</strong>")[0].rpartition(">")[2]
 
 
+def in_sync(stack: RunningStack, but: int = 0) -> str:
+    """What the counter says when all subscriptions are in sync, or all but some."""
+    count = len(simulator(stack, "subscriptions")["data"])
+    return f"{count - but} of {count} in sync"
+
+
 def wait_for_counter(stack: RunningStack, words: str) -> None:
     deadline = time.monotonic() + 60
     while counter(stack) != words:
@@ -60,25 +69,87 @@ def first_subscription(stack: RunningStack) -> str:
 
 
 def test_the_counter_compares_both_sides_and_a_dropped_event_shows(stack: RunningStack) -> None:
-    wait_for_counter(stack, "20 of 20 in sync")
+    wait_for_counter(stack, in_sync(stack))
     simulator(stack, "faults", {"drop": 1})
     change(stack, first_subscription(stack), **{"pause_collection[behavior]": "void"})
-    wait_for_counter(stack, "19 of 20 in sync")
+    wait_for_counter(stack, in_sync(stack, but=1))
     text = get(f"{stack.url}/room").text
     assert "Stripe did not send it" in text
     assert "<code>pause_collection.behavior</code>" in text
     change(stack, first_subscription(stack), **{"metadata[touched]": "1"})
-    wait_for_counter(stack, "20 of 20 in sync")
+    wait_for_counter(stack, in_sync(stack))
+
+
+def press(stack: RunningStack, **form: str) -> None:
+    answer = requests.post(f"{stack.url}/room", data=form, timeout=60, allow_redirects=False)
+    assert answer.status_code == 303, answer.text
+
+
+def result(stack: RunningStack) -> str:
+    """What the page says about the trial, once it has ended."""
+    deadline = time.monotonic() + 120
+    while True:
+        text = get(f"{stack.url}/room").text.partition('id="room-trial"')[2].partition('id="room-link"')[0]
+        if text and ", running" not in text and "<strong>" in text:
+            return html.unescape(re.sub(r"<[^>]+>", "", text))
+        assert time.monotonic() < deadline, text
+        time.sleep(0.3)
+
+
+def test_what_was_dropped_is_healed_by_a_command(stack: RunningStack) -> None:
+    wait_for_counter(stack, in_sync(stack))
+    press(stack, **{"try": "drop"})
+    said = result(stack)
+    assert f"{in_sync(stack, but=3).replace(' in', ' are in')}. Deliveries: 3 dropped." in said
+    assert "What heals it: Reconcile" in said
+    press(stack, run="reconcile")
+    assert "portal reconcile --repair ended with 0." in result(stack)
+    assert counter(stack) == in_sync(stack)
+    press(stack, **{"try": "drop"})
+    result(stack)
+    press(stack, run="replay")
+    assert re.search(r"Undelivered events: \d+ read, \d+ applied", result(stack))
+    assert counter(stack) == in_sync(stack)
+
+
+def test_a_database_that_refuses_is_healed_by_stripes_retries(stack: RunningStack) -> None:
+    press(stack, **{"try": "database"})
+    said = result(stack)
+    assert re.search(r"All \d+ are in sync\. Deliveries: .*\d failed", said), said
+    assert "What healed it: Stripe sent the events again" in said
+
+
+def test_everything_at_once_heals_when_it_is_off_again(stack: RunningStack) -> None:
+    """With seven switches left on, a trial of the eighth changes subscriptions."""
+    names = ["duplicate", "delay", "slow", "429", "500", "database", "queue"]
+    for name in names:
+        press(stack, on=name)
+    press(stack, **{"try": "ties"})
+    time.sleep(8)
+    assert counter(stack) != in_sync(stack)
+    for name in names:
+        press(stack, off=name)
+    assert "What healed it: Ties wait" in result(stack)
+    assert simulator(stack, "faults")["fail"] == []
+
+
+def test_what_does_not_exist_is_refused_and_foreign_pages_press_nothing(stack: RunningStack) -> None:
+    for form in ({"on": "nothing"}, {"try": "nothing"}, {"run": "rm"}, {}, {"left": "drop"}):
+        assert requests.post(f"{stack.url}/room", data=form, timeout=30).status_code == 400
+    foreign = {"Origin": "https://evil.example"}
+    assert requests.post(f"{stack.url}/room", data={"on": "drop"}, headers=foreign, timeout=30).status_code == 403
+    assert simulator(stack, "faults")["drop"] == 0
 
 
 def test_the_stream_tells_what_changed_and_ends_when_everything_begins_again(stack: RunningStack) -> None:
     with requests.get(f"{stack.url}/room/changes", stream=True, timeout=60) as stream:
         lines = stream.iter_lines(decode_unicode=True)
         first = json.loads(next(lines).removeprefix("data: "))
-        assert sum(name.startswith("sub-") for name in first["parts"]) == 20
+        assert sum(name.startswith("sub-") for name in first["parts"]) == len(simulator(stack, "subscriptions")["data"])
         name = first_subscription(stack)
-        change(stack, name, cancel_at_period_end="true")
-        line = next(each for each in lines if f"sub-{name}" in each)
+        (target,) = [one for one in simulator(stack, "subscriptions")["data"] if one["id"] == name]
+        change(stack, name, cancel_at_period_end="false" if target["cancel_at"] else "true")
+        line = next(each for each in islice(lines, 20) if f"sub-{name}" in each)
         assert sum(one.startswith("sub-") for one in json.loads(line.removeprefix("data: "))["parts"]) == 1
         move(stack, "march")
         assert not [each for each in lines if "20 March" in each]
@@ -94,7 +165,7 @@ def test_to_begin_again_empties_everything(stack: RunningStack) -> None:
     text = get(f"{stack.url}/room").text
     assert name not in text
     assert "<strong>0</strong> mails" in text
-    wait_for_counter(stack, "20 of 20 in sync")
+    wait_for_counter(stack, in_sync(stack))
 
 
 def test_forward_moves_never_make_a_signature_stale(stack: RunningStack) -> None:
@@ -107,12 +178,12 @@ def test_forward_moves_never_make_a_signature_stale(stack: RunningStack) -> None
         while not stop.is_set():
             number += 1
             change(stack, name, **{"metadata[touched]": str(number)})
-            time.sleep(0.05)
+            time.sleep(0.3)
 
     thread = threading.Thread(target=go_on)
     thread.start()
     try:
-        for to in ("day", "period", "month", "cutoff", "month", "now"):
+        for to in ("day", "period", "cutoff", "now"):
             before = clock(stack)
             move(stack, to)
             assert clock(stack) > before + 86_000
@@ -122,7 +193,7 @@ def test_forward_moves_never_make_a_signature_stale(stack: RunningStack) -> None
         thread.join(30)
     assert abs(clock(stack) - time.time()) < 5
     assert {one["status_code"] for one in simulator(stack, "deliveries")["data"]} == {200}
-    wait_for_counter(stack, "20 of 20 in sync")
+    wait_for_counter(stack, in_sync(stack))
 
 
 def test_a_place_that_the_clock_cannot_go_to_moves_nothing(stack: RunningStack) -> None:
@@ -133,3 +204,45 @@ def test_a_place_that_the_clock_cannot_go_to_moves_nothing(stack: RunningStack) 
     )
     assert abs(clock(stack) - before) < 5
     assert "Traceback" not in stack.said
+
+
+def test_the_story_keeps_its_step_and_a_button_counts_once(stack: RunningStack) -> None:
+    """Two clicks, an old tab or a step that is not there yet never skip one."""
+
+    def present() -> str:
+        found = re.search(r'aria-current="step">\s*<h2>([^<]+)', get(f"{stack.url}/story").text)
+        assert found
+        return html.unescape(found[1]).strip()
+
+    def go_on(step: int) -> None:
+        requests.post(f"{stack.url}/story", data={"step": step}, timeout=120, allow_redirects=False)
+
+    go_on(3)
+    assert present() == "20 March 2024"
+    go_on(0)
+    while get(f"{stack.url}/local.json").status_code != 200:
+        time.sleep(0.1)
+    go_on(0)
+    go_on(1)
+    assert present() == "Rosa presses the old button"
+    (rosa,) = [key for key, name in simulator(stack, "subscriptions")["customers"].items() if name == "Rosa Keller"]
+    (owned,) = [one["id"] for one in simulator(stack, "subscriptions")["data"] if one["customer"] == rosa]
+    change(stack, owned, **{"pause_collection[behavior]": "void"})
+    deadline = time.monotonic() + 30
+    while present() != "Nothing looks wrong":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    go_on(2)
+    go_on(2)
+    assert present() == "The audit finds the money"
+    assert 0 <= clock(stack) - 1722502800 < 60  # 2024-08-01 09:00
+    go_on(3)
+    assert present() == "The team resumes her"
+    (mail,) = re.findall(r'<a href="(/outbox/\d+)">', get(f"{stack.url}/story").text)
+    assert re.search(
+        r"Rosa Keller.*?89\.00 EUR a month.{1,5}356\.00 EUR voided so far", get(stack.url + mail).text, re.DOTALL
+    )
+    go_on(4)
+    assert present() == "Today"
+    go_on(5)
+    assert present() == "Amélie presses today's button"
