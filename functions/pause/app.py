@@ -175,6 +175,7 @@ def _report(record: PauseRecord | None) -> bool:
     if record is None:
         return False
     is_stuck = record.state is PauseState.FAILED or record.waiting == "stripe" or record.step == "no_return"
+    is_stuck = is_stuck or record.failure == "subscription_missing"
     if is_stuck:
         fields = {"subscription": record.subscription_id, "state": record.state.value, "failure": record.failure}
         logger.error("Stripe does not carry out a pause", extra=fields | {"detail": record.failure_detail})

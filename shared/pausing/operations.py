@@ -15,7 +15,7 @@ from shared.deadline import seconds_left
 from shared.errors import Forbidden, Unavailable
 from shared.i18n import _
 from shared.pausing.at_stripe import AtStripe, StripePauses, StripeRefusalError
-from shared.pausing.course import LEASE, Call, Settle, after_refusal, next_step
+from shared.pausing.course import DAILY, LEASE, Call, Settle, after_refusal, next_step
 from shared.pausing.history import Actor, PauseAction, PauseRecord, PauseState, PauseTable
 from shared.pausing.plan import (
     LEAD,
@@ -155,7 +155,14 @@ class Pausing:
             return record
         claimed = replace(record, attempt=record.attempt + 1, retry_at=int(now + LEASE.total_seconds()))
         taken = self.table.write(claimed, record)
-        return self._drive(taken, None) if taken else self.table.get(subscription_id)
+        if taken is None:
+            return self.table.get(subscription_id)
+        try:
+            return self._drive(taken, None)
+        except Forbidden:
+            # It may be deleted, with its test clock; or the key may be another account's, and then nothing is known.
+            lost = replace(taken, failure="subscription_missing", retry_at=int(now + DAILY.total_seconds()))
+            return self.table.write(lost, taken) or self.table.get(subscription_id)
 
     def record_notice(self, record: PauseRecord) -> bool:
         """Claim the notice for this date of return; `False` if it was sent, or the pause has changed meanwhile."""

@@ -1,19 +1,27 @@
 """A simulator with its clock, the table `Pauses`, and the operations on them, one crash at any request if asked for."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any, Literal
 
 import pytest
 import stripe
 
 from local.aws.template import Template
+from shared.access import AccessPolicy, SubscriptionAccess, subscription_access
+from shared.errors import Unavailable
+from shared.mirror.rule import Mirror
+from shared.mirror.table import MirrorTable
 from shared.pausing.at_stripe import StripePauses
 from shared.pausing.history import CUSTOMER, Actor, HistoryEntry, PauseRecord, PauseTable
 from shared.pausing.operations import Outcome, PauseResult, Pausing
 from shared.pausing.plan import Begin, PauseRequest
 from shared.pausing.policy import PausePolicy
+from shared.stripe.events import SnapshotEvent, read_event, subscription_event
+from shared.stripe.gateway import read_from_stripe
 from tests.integration.dynamodb_fixtures import DynamoDb, create_table
 from tests.integration.simulator_fixtures import RunningSimulator, Server
 
@@ -167,3 +175,37 @@ def pauses(dynamodb: DynamoDb) -> Iterator[PauseTable]:
 def world(server: Server, pauses: PauseTable) -> Iterator[World]:
     with server.simulator() as simulator:
         yield World(simulator, pauses)
+
+
+class Watcher:
+    """The mirror, fed by the simulator's events as the webhook would, and the access that follows from it."""
+
+    def __init__(self, world: World, table: MirrorTable) -> None:
+        self._world, self._table, self._seen = world, table, set[str]()
+        read = partial(read_from_stripe, world.stripe)
+        self._mirror = Mirror(table, read, uncertainty=timedelta(seconds=3), retention=timedelta(days=60))
+
+    def catch_up(self) -> None:
+        """Apply all events that have not been applied, oldest first."""
+        listed = self._world.stripe.v1.events.list({"limit": 100}).data
+        for event in reversed(listed):
+            if event.id not in self._seen and event.type.startswith("customer.subscription."):
+                self._seen.add(event.id)
+                read = read_event(json.dumps(event.to_dict(for_json=True)).encode())
+                assert isinstance(read, SnapshotEvent)
+                self._apply(read)
+
+    def _apply(self, event: SnapshotEvent) -> None:
+        """Several in one second are settled some seconds later, as from the webhook's queue."""
+        try:
+            self._mirror.apply(subscription_event(event), now=self._world.now)
+        except Unavailable:
+            self._world.go_to(self._world.now + 10)
+            self._mirror.apply(subscription_event(event), now=self._world.now, received=self._world.now - 10)
+
+    def access(self, subscription: str) -> SubscriptionAccess:
+        """Whether the subscription gives service now."""
+        self.catch_up()
+        items = self._table.of_customer(self._world.customer)
+        (item,) = [item for item in items if item.subscription.id == subscription]
+        return subscription_access(item, now=self._world.now, policy=AccessPolicy())

@@ -1,8 +1,11 @@
 """Pauses from their request to the return, against the simulator and the table `Pauses`."""
 
+import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +15,8 @@ from shared.errors import Forbidden, Unavailable
 from shared.pausing.history import PauseState
 from shared.pausing.operations import PauseResult
 from shared.pausing.plan import MARGIN, Begin
-from tests.integration.pausing_world import DAY, OPEN, TEAM, Crashed, Outcome, World, pauses, world
+from tests.integration.dynamodb_fixtures import Subscriptions
+from tests.integration.pausing_world import DAY, OPEN, TEAM, Crashed, Outcome, Watcher, World, pauses, world
 from tests.integration.simulator_fixtures import server
 
 __all__ = ["pauses", "server", "world"]
@@ -62,22 +66,24 @@ def test_a_pause_of_collection_ends_right_before_a_renewal(world: World) -> None
     assert [moment for moment in world.charges(subscription) if moment > record.created] == [april]
 
 
-def test_the_day_that_was_asked_for_would_give_away_the_time_to_the_next_renewal(world: World) -> None:
-    """Why the date of return of a pause of collection is moved: with the day itself service is free until then."""
-    subscription = world.subscribe(mode="classic")
+def test_the_day_that_was_asked_for_would_give_away_the_time_to_the_next_renewal(
+    world: World, subscriptions: Subscriptions
+) -> None:
+    """Why the return from a pause of collection is moved: on the day itself service would begin, and no charge."""
+    watcher, naive, ours = Watcher(world, subscriptions.table()), *(world.subscribe(mode="classic") for _ in range(2))
     asked = midnight(world.day(45))
-    world.stripe.v1.subscriptions.update(subscription, {"pause_collection": {"behavior": "void", "resumes_at": asked}})
+    world.go_to(world.now + DAY)
+    world.stripe.v1.subscriptions.update(naive, {"pause_collection": {"behavior": "void", "resumes_at": asked}})
+    world.pause(ours, world.day(44))
     april = int(datetime(2027, 4, 1, 10, tzinfo=UTC).timestamp())
-    world.pass_time(april - 3600)
-    # It counts as collected since the day asked for, so there is service, and nothing was charged since February.
-    assert world.now > asked
-    assert len(world.charges(subscription)) == 1
-    # Our own form of the same pause is not over before the renewal that is charged.
-    other = World(world.simulator, world.table, now=world.now)
-    again = other.subscribe(mode="classic")
-    record = other.pause(again, other.day(45)).record
-    assert record
-    assert record.next_charge - record.resumes == MARGIN_SECONDS
+    world.pass_time(world.period_end(ours) + DAY)
+    assert [watcher.access(each).granted for each in (naive, ours)] == [False, False]
+    world.pass_time(asked + DAY)
+    assert [watcher.access(each).granted for each in (naive, ours)] == [True, False]
+    assert [len(world.charges(each)) for each in (naive, ours)] == [1, 1]
+    world.pass_time(april + DAY)
+    assert [watcher.access(each).granted for each in (naive, ours)] == [True, True]
+    assert [len(world.charges(each)) for each in (naive, ours)] == [2, 2]
 
 
 @pytest.mark.parametrize("mode", ["flexible", "classic"])
@@ -332,6 +338,18 @@ def test_a_subscription_that_is_canceled_ends_its_pause(world: World) -> None:
     assert world.actions(subscription) == ["set", "canceled"]
 
 
+def test_a_subscription_that_stripe_does_not_know_any_more_is_looked_at_once_a_day(world: World) -> None:
+    """It may be deleted with its test clock, or the key be another account's: then no pause may be given up."""
+    subscription = world.subscribe()
+    record = replace(
+        world.pause(subscription, world.day(60)).record or world.record(subscription), subscription_id="sub_gone"
+    )
+    world.table.write(replace(record, retry_at=world.now), None)
+    (lost,) = world.tick("sub_gone")
+    assert lost
+    assert (lost.state, lost.failure, lost.retry_at) == (PauseState.SCHEDULED, "subscription_missing", world.now + DAY)
+
+
 def test_somebody_elses_subscription_is_like_one_that_does_not_exist(world: World) -> None:
     subscription, other = world.subscribe(), world.stripe.v1.customers.create({"email": "eve@example.com"}).id
     world.pause(subscription, world.day(60))
@@ -390,3 +408,71 @@ def test_the_return_is_at_the_beginning_of_the_day_where_the_shop_is(world: Worl
     assert record
     # The clocks change on that day: its beginning is still winter.
     assert record.resumes == int(datetime(2027, 3, 27, 23, tzinfo=UTC).timestamp())
+
+
+def test_a_cancellation_that_comes_before_the_request_to_stripe_wins(world: World) -> None:
+    subscription = world.subscribe()
+    world.crash_at = 2
+    with pytest.raises(Crashed):
+        world.pause(subscription, world.day(60))
+    world.stripe.v1.subscriptions.update(subscription, {"cancel_at_period_end": True})
+    world.go_to(world.now + 300)
+    world.tick()
+    assert (world.record(subscription).failure, world.read(subscription)["schedule"]) == ("canceling", None)
+    assert [each.code for each in world.pause(subscription, world.day(60)).refusals] == ["canceling"]
+
+
+@pytest.mark.parametrize("mode", ["flexible", "classic"])
+def test_a_webhook_that_arrives_before_the_answer_leaves_mirror_and_access_right(
+    world: World, subscriptions: Subscriptions, mode: str
+) -> None:
+    watcher, subscription = Watcher(world, subscriptions.table()), world.subscribe(mode=mode)
+    end = world.period_end(subscription)
+    world.go_to(world.now + DAY)
+    watcher.catch_up()
+    world.crash_at = 3
+    with pytest.raises(Crashed):
+        world.pause(subscription, world.day(60))
+    # Stripe has it, its events have arrived, and we have no answer.
+    assert watcher.access(subscription).granted
+    world.go_to(world.now + 300)
+    world.tick()
+    world.go_to(end - 600)
+    assert watcher.access(subscription).granted
+    world.go_to(end + 1)
+    # Nobody has looked at the pause yet: access follows from Stripe's state alone.
+    assert world.record(subscription).state is PauseState.SCHEDULED
+    assert not watcher.access(subscription).granted
+    world.tick()
+    assert world.record(subscription).state is PauseState.PAUSED
+
+
+REQUESTS: dict[str, Callable[[World, str], object]] = {
+    "pause": lambda world, subscription: world.pause(subscription, world.day(60)),
+    "the same request again": lambda world, subscription: world.pause(subscription, world.day(60)),
+    "another date": lambda world, subscription: world.pause(subscription, world.day(100)),
+    "one daily look at a pause that waits": lambda world, _: world.tick(),
+    "undo": lambda world, subscription: world.undo(subscription),
+}
+COSTS = re.findall(
+    r"^\| (.+?) \| (\d+) \| (\d+) \|$",
+    (Path(__file__).parents[2] / "docs" / "reference" / "pause.md").read_text(),
+    re.MULTILINE,
+)
+
+
+def test_each_operation_costs_the_requests_that_the_docs_say(world: World) -> None:
+    asked: list[str] = []
+    world.table._client.meta.events.register("before-call.dynamodb", lambda **_: asked.append(""))
+    counted = []
+    for mode, kind in (("flexible", "subscription"), ("classic", "collection")):
+        subscription = world.subscribe(mode=mode)
+        for name, act in REQUESTS.items():
+            if "daily" in name:
+                world.go_to(world.now + DAY)
+            world.requests.clear()
+            asked.clear()
+            act(world, subscription)
+            counted.append((f"{name} (`{kind}`)", str(len(world.requests)), str(len(asked))))
+        world.go_to(world.now + 300)
+    assert counted == COSTS
