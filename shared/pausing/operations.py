@@ -107,9 +107,10 @@ class Pausing:
 
         The same request again, such as a double click, has the result of the first one.
         """
-        at = self._own(subscription_id, customer)
         for _attempt in range(_ATTEMPTS):
-            record, now = self.table.get(subscription_id), self.clock()
+            # In this order: what Stripe has is never older than the record, and a write fails if that has changed.
+            record = self.table.get(subscription_id)
+            at, now = self._own(subscription_id, customer), self.clock()
             if record and not record.state.is_settled:
                 return self._result_of_same(record, request)
             if record and record.state.is_open:
@@ -276,7 +277,8 @@ class Pausing:
         decide: "Callable[[PauseRecord | None, AtStripe, Actor], PauseRecord | PausePlan | PauseResult]",
     ) -> PauseResult:
         for _attempt in range(_ATTEMPTS):
-            at, record = self._own(subscription_id, customer), self.table.get(subscription_id)
+            record = self.table.get(subscription_id)
+            at = self._own(subscription_id, customer)
             decided = decide(record, at, actor)
             if isinstance(decided, PauseResult):
                 return decided

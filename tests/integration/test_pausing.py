@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.errors import Forbidden, Unavailable
-from shared.pausing.history import PauseState
+from shared.pausing.history import PauseState, PauseTable
 from shared.pausing.operations import PauseResult
-from shared.pausing.plan import MARGIN, Begin
+from shared.pausing.plan import MARGIN, Begin, PauseRequest
 from tests.integration.dynamodb_fixtures import Subscriptions
 from tests.integration.pausing_world import DAY, OPEN, TEAM, Crashed, Outcome, Watcher, World, pauses, world
 from tests.integration.simulator_fixtures import server
@@ -179,6 +179,25 @@ def test_two_tabs_with_two_dates_leave_one_pause_that_one_of_them_asked_for(worl
     (schedule,) = world.stripe.v1.subscription_schedules.list().data
     assert schedule.pause_schedules[0].resume.resume_at == record.resumes  # type: ignore[union-attr]
     assert all(result.outcome in {Outcome.DONE, Outcome.BUSY, Outcome.UNDERWAY} for result in results)
+
+
+def test_what_is_decided_from_is_never_older_than_the_record_that_it_is_written_on(world: World) -> None:
+    """A second tab that has read Stripe before the first one's pause must not take its schedule for a stranger's."""
+    subscription, pausing = world.subscribe(), world.pausing
+    calls: list[str] = []
+    get = world.table.get
+
+    def get_late(subscription_id: str) -> Any:
+        if not calls:
+            calls.append(subscription_id)
+            world.pause(subscription, world.day(60))
+        return get(subscription_id)
+
+    object.__setattr__(pausing, "table", PauseTable(world.table._client, world.table._table_name))
+    pausing.table.get = get_late  # type: ignore[method-assign]
+    request = PauseRequest(world.day(75))
+    result = pausing.pause(subscription, request, customer=world.customer, actor=TEAM, policy=OPEN)
+    assert (result.outcome, world.record(subscription).resumes) == (Outcome.DONE, midnight(world.day(75)))
 
 
 def test_while_something_is_under_way_everything_else_has_to_wait(world: World) -> None:
