@@ -22,6 +22,8 @@ from shared.stripe import gateway
 from tests.integration.conftest import Api
 from tests.integration.test_webhook import event, signed
 
+pytestmark = pytest.mark.real_timeouts
+
 # Half a second of each is for a busy machine.
 VISITOR_SECONDS, WEBHOOK_SECONDS = 1.5, 1.3
 SECRETS_MANAGER, DYNAMODB, STRIPE = "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_DYNAMODB", "STRIPE_API_BASE"

@@ -34,6 +34,8 @@ from tests.integration.simulator_fixtures import RunningSimulator
 from tests.integration.test_webhook import event, signed
 from tests.slow_services import Fault, Service, SlowServices
 
+pytestmark = pytest.mark.real_timeouts
+
 # What each may take in the function. The rest of a visitor's 10 seconds and of Stripe's 8 is for a cold start.
 VISITOR_SECONDS, WEBHOOK_SECONDS, LAMBDA_SECONDS = 8.5, 7.0, 24.0
 # Lambda gives an invocation of the audit 900 seconds, which the mail may share with other steps.

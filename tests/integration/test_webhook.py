@@ -15,7 +15,6 @@ from unittest.mock import Mock
 import pytest
 import stripe
 import uvicorn
-from botocore.config import Config
 
 from functions.webhook import app as webhook_app
 from functions.webhook import wiring
@@ -23,7 +22,6 @@ from functions.webhook.app import MOST_BODY_BYTES
 from local.aws.lambda_function import LambdaFunction
 from local.aws.queue_poller import queue_pollers
 from local.gateway.api import Gateway
-from shared.aws import REQUEST_CONFIG
 from shared.errors import OperatorError, Unavailable
 from shared.mirror.dead_letters import unpacked
 from shared.mirror.table import MirroredSubscription, MirrorTable
@@ -89,12 +87,7 @@ class World:
 
 @pytest.fixture
 def world(api: Api, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> World:
-    """On a busy machine a request may take longer than the function waits for one; it is as patient here as it needs.
-
-    Else a failure that a test asks for is met by another request than the one that it is meant for.
-    """
-    patient = Config(read_timeout=60, connect_timeout=60)
-    monkeypatch.setattr(wiring, "REQUEST_CONFIG", REQUEST_CONFIG.merge(patient))
+    """Stripe may take its time as well."""
     monkeypatch.setattr(gateway, "stripe_client", partial(stripe_client, timeout=60))
     return World(api, aws)
 
