@@ -19,11 +19,13 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # All tests run in a process for each core (tests/conftest.py says which in which); some run in one process.
 PARALLEL = $(if $(ARGS),,--numprocesses auto)
+# What is named runs, whatever it is.
+QUICK = $(if $(ARGS),,-m "not exhaustive")
 
 CONTRACT := build/contract/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-dynoxide contract check format lint types validate lock lock-check reference messages catalogues build sbom sbom-of vulnerabilities bench mutants
+.PHONY: help dev test test-all test-dynoxide contract check format lint types validate lock lock-check reference messages catalogues build sbom sbom-of vulnerabilities bench mutants
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +33,11 @@ help: ## show this list
 dev: $(BIN)/portal catalogues ## start everything on this machine (ARGS="--as-of 2024-07-15" moves the clock)
 	$(BIN)/python -m local $(ARGS)
 
-test: $(BIN)/portal catalogues ## run all tests (ARGS="tests/unit -k mirror" runs some)
-	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+test: $(BIN)/portal catalogues ## run the tests, but for the exhaustive ones (ARGS="tests/unit -k mirror" runs some)
+	$(BIN)/python -m pytest $(PARALLEL) $(QUICK) $(ARGS)
+
+test-all: $(BIN)/portal catalogues ## run all tests
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # Dynoxide is a second DynamoDB engine, from npm (docs/decisions/0007-second-database-engine.md).
 DYNOXIDE := build/dynoxide/node_modules/@dynoxide/linux-x64/dynoxide
@@ -57,7 +62,7 @@ $(DYNOXIDE): tests/dynoxide/package.json tests/dynoxide/package-lock.json
 HAS_NPM := $(shell command -v npm 2>/dev/null)
 
 check: lint types validate lock-check build $(if $(HAS_NPM),$(CONTRACT)) ## what CI runs
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-all
 	@$(MAKE) --no-print-directory test-dynoxide
 
 contract: $(CONTRACT) ## check what the Stripe simulator sends against Stripe's own types (needs Node)

@@ -36,6 +36,33 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
+# What `make test` leaves to `make test-all`, which CI runs: browsers, artifacts, whole stacks beside that of the walk,
+# and tests that try everything.
+EXHAUSTIVE = (
+    "tests/browser/",
+    "tests/contract/",
+    "tests/package/",
+    "tests/end_to_end/test_control_room.py",
+    "tests/end_to_end/test_docs_commands.py",
+    "tests/end_to_end/test_sign_in.py",
+    "tests/end_to_end/test_start_and_stop.py",
+    "tests/integration/test_alarm_drill.py",
+    "tests/integration/test_audit_killed.py",
+    "tests/integration/test_concurrency.py",
+    "tests/integration/test_openapi.py",
+    "tests/unit/test_simulator_fuzz.py",
+    "tests/unit/test_simulator_probes.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is exhaustive, before pytest selects by marks."""
+    for item in items:
+        if item.nodeid.startswith(EXHAUSTIVE):
+            item.add_marker(pytest.mark.exhaustive)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """A module's tests run in one process, and so do all that share the browser; the slow folders come first."""
     config.option.loadscopereorder = False

@@ -1,9 +1,12 @@
 """Who may import whom."""
 
 import ast
+import os
 import subprocess
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+from tests.conftest import EXHAUSTIVE
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,6 +148,14 @@ def test_a_cold_start_loads_no_more_than_its_table_says() -> None:
             and not any(f"{module}.".startswith(f"{each}.") for each in allowed)
         ]
     assert offenders == []
+
+
+def test_ci_runs_what_make_test_leaves_out() -> None:
+    assert [path for path in EXHAUSTIVE if not (ROOT / path).exists()] == []
+    # Not what a make that runs the tests hands on to others.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "ARGS"))}
+    plan = subprocess.check_output(["make", "--dry-run", "check"], cwd=ROOT, env=environment, text=True)
+    assert "-m pytest --numprocesses auto\n" in plan
 
 
 def test_every_module_says_why_it_exists() -> None:
