@@ -201,6 +201,7 @@ STRIPE_PERMISSIONS = {
     "coupon": "Coupons",
     "customer": "Customers",
     "products": "Customer portal",
+    "product": "Products",
     "schedule": "Subscriptions",
     "subscription": "Subscriptions",
     "/v1/account": "Account",

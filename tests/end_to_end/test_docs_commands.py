@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from tests.end_to_end.stack_fixture import RunningStack, customer_page, eventually, get
+from tests.permissions import CallRecorder, permission
 from tests.shown_commands import Example, examples
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -101,3 +102,52 @@ def pause_collection(stack: RunningStack, name: str) -> None:
     values = {"action": "pause_collection", "behavior": "void"}
     requests.post(f"{stack.url}{form[1]}", values, headers={"Origin": stack.url}, timeout=10).raise_for_status()
     eventually(stack, name, "collection paused")
+
+
+class CommandRecorder(CallRecorder):
+    """Records the calls of the command that runs, in whichever thread it makes them."""
+
+    def _function(self) -> str | None:
+        return self.driven
+
+
+def documented_permissions(command: str) -> set[str]:
+    """The permissions of a Stripe key that docs/reference/commands.md gives a command."""
+    text = (DOCS / "reference" / "commands.md").read_text()
+    rows = re.findall(r"^\| (`.*?`) \| (?:none|your own|the deployment's) \|(.*)\|$", text, re.MULTILINE)
+    (cell,) = (permissions for names, permissions in rows if f"`{command}`" in names)
+    return set(re.findall(r"\*([A-Z][\w ]+)\*", cell))
+
+
+@pytest.mark.parametrize(
+    ("documented", "command"),
+    [
+        ("link", "link cus_JONAS"),
+        ("show", "show cus_JONAS"),
+        ("access", "access cus_JONAS"),
+        ("audit", "audit"),
+        ("explain", "explain sub_JONAS"),
+        ("backfill", "backfill"),
+        ("reconcile", "reconcile --repair"),
+        ("replay", "replay --apply"),
+        ("import", "import"),
+    ],
+)
+def test_a_command_calls_nothing_that_its_documented_permissions_do_not_allow(
+    documented: str, command: str, stack: RunningStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = requests.get(f"{stack.url}/local.json", timeout=10).json()
+    recorder = CommandRecorder()
+    recorder.install(monkeypatch, lambda: str(local["stripe_api_base"]))
+    recorder.driven = documented
+    run(Example(f"portal {command}", ()), stack)
+    calls = recorder.stripe[documented]
+    assert calls or not documented_permissions(documented)
+    # The row of `explain` names the account in words.
+    called = {permission(route).split("*")[1] for route in calls} - {"Account"}
+    assert called <= documented_permissions(documented)
+    if documented in {"backfill", "reconcile", "replay"}:
+        allowed = (DOCS / "how-to" / "recovery.md").read_text().split("## Permissions")[1]
+        actions = {each.split()[0].partition(":")[2] for each in recorder.aws[documented]}
+        assert [action for action in actions if not re.search(rf"\b{action}`", allowed)] == []
+        assert actions
