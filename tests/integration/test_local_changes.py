@@ -71,14 +71,15 @@ def test_the_queue_of_events_and_the_stream_each_have_their_poller(aws: Aws) -> 
 
 
 def test_only_what_runs_every_few_minutes_is_polled(aws: Aws) -> None:
-    (poller,) = schedule_pollers(aws.template, functions(aws))
+    pollers = schedule_pollers(aws.template, functions(aws))
     events = [
         event["Properties"]["ScheduleExpression"]
         for each in aws.template.resources("AWS::Serverless::Function").values()
         for event in each.get("Events", {}).values()
     ]
-    assert json.dumps(sorted(events)) == '["cron(0 6 * * ? *)", "rate(5 minutes)"]'
-    assert poller.function is not None
+    assert json.dumps(sorted(events)) == '["cron(0 6 * * ? *)", "rate(5 minutes)", "rate(5 minutes)"]'
+    assert len(pollers) == 2
+    assert all(poller.function is not None for poller in pollers)
 
 
 def test_a_schedule_invokes_its_function_no_oftener_than_it_should() -> None:
