@@ -58,6 +58,8 @@ class Addresses:
             "AuditEmailTo": AUDIT_TO,
             "PortalEmailFrom": PORTAL_FROM,
             "PauseAllowed": "everybody",
+            "PauseEmailFrom": PORTAL_FROM,
+            "BrandName": "Northwind",
             "PauseReasons": "holiday,too_expensive,not_used",
         }
 

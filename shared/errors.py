@@ -84,7 +84,7 @@ class UnreadableEvent(PortalError):
 
 
 class VisitorPage(StrEnum):
-    """The page that a person sees who followed a portal link; `create_session/visitor_page.py` has the texts."""
+    """The page that a person sees who followed a portal link; `shared/visitor_page.py` has the texts."""
 
     LINK_BROKEN = "link_broken"
     LINK_EXPIRED = "link_expired"

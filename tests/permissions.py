@@ -108,10 +108,13 @@ CALLS: Mapping[str, Calls] = {
                 "dynamodb:Query Pauses",
                 "secretsmanager:GetSecretValue LinkSecrets",
                 "secretsmanager:GetSecretValue Secret",
+                "ses:SendEmail",
+                "ses:SendRawEmail",
             }
         ),
         stripe=frozenset(
             {
+                "GET /v1/customers/{id}",
                 "GET /v1/invoices/{id}",
                 "GET /v1/subscription_schedules/{id}",
                 "GET /v1/subscriptions",

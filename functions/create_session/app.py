@@ -18,7 +18,6 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.shared.cookies import Cookie, SameSite
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.create_session.visitor_page import Visitor, visitor_page
 from functions.create_session.wiring import wire
 from shared.deadline import deadline
 from shared.errors import ErrorEntry, OperatorError, PortalError, Unavailable
@@ -33,6 +32,7 @@ from shared.http import (
     problem_response,
     verified_claims,
 )
+from shared.visitor_page import Visitor, visitor_page
 
 logger = Logger(service="create_session")
 metrics = Metrics(service="create_session")

@@ -44,6 +44,14 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Who opened the page with a pause token, and the language that the token asks for."""
+
+    caller: Caller
+    locale: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PauseAnswers:
     """Answers the requests; made once per execution environment."""
 
@@ -65,6 +73,12 @@ class PauseAnswers:
         except ValidationError:
             raise InvalidRequest("bad_request", "These fields are wrong: customer") from None
         return Caller(customer, self.settings.policy_of(identity.group), identity.limits.subscription)
+
+    def holder(self, token: str) -> Holder:
+        """Return who opened the page. Raises `Unauthenticated` unless the token is a pause token, and not expired."""
+        identity = self._of_token(token)
+        caller = Caller(identity.pick(None), self.settings.policy_of(identity.group), identity.limits.subscription)
+        return Holder(caller, identity.locale)
 
     def list(self, caller: Caller) -> list[PauseView]:
         """Return the caller's subscriptions that have not ended."""
@@ -104,7 +118,10 @@ class PauseAnswers:
             find = partial(customer_of_user, self.client(), create_missing=False)
             identity = identity_of_user(claims, self.settings, find)
             return replace(identity, group=text_claim(claims, self.settings.group_claim))
-        token, now = bearer_token(authorization), self.clock()
+        return self._of_token(bearer_token(authorization))
+
+    def _of_token(self, token: str) -> Identity:
+        now = self.clock()
 
         def read(tokens: Any) -> LinkClaims:
             found: LinkClaims = tokens.read(token, now=now)

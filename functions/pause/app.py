@@ -5,6 +5,7 @@ from enum import StrEnum
 from functools import cache
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qs
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -12,13 +13,15 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.pause.answers import Caller, result_json, view_json
+from functions.pause.page import PageAnswer, Visit
 from functions.pause.wiring import wire
 from shared.deadline import deadline
-from shared.errors import Conflict, OperatorError, PortalError, Unavailable
+from shared.errors import Conflict, InvalidRequest, OperatorError, PortalError, Unavailable
 from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of, verified_claims
 from shared.i18n import best_language
 from shared.pausing.history import PauseRecord, PauseState
 from shared.pausing.operations import Outcome, PauseResult
+from shared.visitor_page import Visitor, visitor_page
 
 logger = Logger(service="pause")
 metrics = Metrics(service="pause")
@@ -34,6 +37,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept-Language, Authorization",
 }
+_PAGE_PATH = "/pause"
+_ERROR_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 # A pause takes up to five requests to Stripe; API Gateway waits 29 s. Whatever is not done then, the schedule finishes.
 REQUEST_SECONDS = 15
 # One look at one pause, of the schedule's.
@@ -43,7 +48,7 @@ _MOST_BODY_BYTES = 4_096
 
 
 class PauseMetric(StrEnum):
-    """Each request counts as one of the first eight; the others count what the schedule finds."""
+    """Each request counts as one of the first eight or `PAGE`; the rest are the mails and what the schedule finds."""
 
     DONE = "PauseDone"
     UNDERWAY = "PauseUnderway"
@@ -56,6 +61,9 @@ class PauseMetric(StrEnum):
     FOLLOWED = "PauseFollowed"
     FOLLOW_FAILED = "PauseFollowFailed"
     NOT_CARRIED_OUT = "PauseNotCarriedOut"
+    PAGE = "PausePageShown"
+    NOTICE = "PauseNoticeSent"
+    NOTICE_FAILED = "PauseNoticeFailed"
 
 
 _COUNTED = {
@@ -85,7 +93,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def get_subscriptions() -> Response[str]:
     """Return the caller's subscriptions, their pauses, and what a pause would be."""
     caller, language = _caller(), _language()
-    views = [view_json(view, caller.policy, language) for view in _wire().list(caller)]
+    views = [view_json(view, caller.policy, language) for view in _wire().answers.list(caller)]
     metrics.add_metric(PauseMetric.LISTED, MetricUnit.Count, 1)
     return _json(HTTPStatus.OK, {"subscriptions": views})
 
@@ -94,25 +102,48 @@ def get_subscriptions() -> Response[str]:
 def post_pause(subscription: str) -> Response[str]:
     """Pause a subscription, or change its date of return."""
     body = body_of(app.current_event.raw_event, _MOST_BODY_BYTES)
-    return _respond(_wire().pause(_caller(), subscription, body))
+    return _respond(_wire().answers.pause(_caller(), subscription, body))
 
 
 @app.post("/subscriptions/<subscription>/resume")
 def post_resume(subscription: str) -> Response[str]:
     """Resume a subscription."""
-    return _respond(_wire().end(_caller(), subscription, "resume"))
+    return _respond(_wire().answers.end(_caller(), subscription, "resume"))
 
 
 @app.post("/subscriptions/<subscription>/undo")
 def post_undo(subscription: str) -> Response[str]:
     """Undo a pause that has not begun."""
-    return _respond(_wire().end(_caller(), subscription, "undo"))
+    return _respond(_wire().answers.end(_caller(), subscription, "undo"))
 
 
 @app.post("/subscriptions/<subscription>/release")
 def post_release(subscription: str) -> Response[str]:
     """Give up the date of return, so that the portal can cancel the subscription."""
-    return _respond(_wire().end(_caller(), subscription, "release"))
+    return _respond(_wire().answers.end(_caller(), subscription, "release"))
+
+
+@app.get(_PAGE_PATH, include_in_schema=False)
+def get_page() -> Response[str]:
+    """Show the customer's page for pauses."""
+    query = app.current_event.query_string_parameters
+    visit = _visit(query.get("token", ""))
+    metrics.add_metric(PauseMetric.PAGE, MetricUnit.Count, 1)
+    return _page(visit, _wire().pages.show(visit, done=query.get("done")))
+
+
+@app.post(_PAGE_PATH, include_in_schema=False)
+def post_page() -> Response[str]:
+    """Carry out what the customer asks for on the page, or show what it means."""
+    form = _form(body_of(app.current_event.raw_event, _MOST_BODY_BYTES))
+    visit = _visit(form.get("token", ""))
+    answer = _wire().pages.act(visit, form)
+    if answer.result is not None:
+        metrics.add_metric(_COUNTED[answer.result.outcome], MetricUnit.Count, 1)
+        _send_notice(answer.result.record)
+    else:
+        metrics.add_metric(PauseMetric.PAGE, MetricUnit.Count, 1)
+    return _page(visit, answer)
 
 
 @app.exception_handler(PortalError)  # type: ignore[untyped-decorator]  # Powertools leaves this one untyped
@@ -157,6 +188,7 @@ def follow_due(context: LambdaContext) -> dict[str, Any]:
         else:
             counts["followed"] += 1
             counts["not_carried_out"] += _report(record)
+            _send_notice(record)
     for metric, name in (
         (PauseMetric.FOLLOWED, "followed"),
         (PauseMetric.FOLLOW_FAILED, "failed"),
@@ -182,10 +214,52 @@ def _report(record: PauseRecord | None) -> bool:
     return is_stuck
 
 
+def _send_notice(record: PauseRecord | None) -> None:
+    """Send the mail that is due about a pause; what goes wrong is left to the next look at it."""
+    if record is None:
+        return
+    parts = _wire()
+    try:
+        with deadline(FOLLOW_SECONDS):
+            sent = parts.notices.send_due(record, now=parts.pausing.clock())
+    except PortalError as error:
+        log_problem(logger, error)
+        metrics.add_metric(PauseMetric.NOTICE_FAILED, MetricUnit.Count, 1)
+    except Exception as error:  # noqa: BLE001 - what was done about the pause is done
+        log_failure(logger, error)
+        metrics.add_metric(PauseMetric.NOTICE_FAILED, MetricUnit.Count, 1)
+    else:
+        if sent:
+            metrics.add_metric(PauseMetric.NOTICE, MetricUnit.Count, 1)
+
+
+def _visit(token: str) -> Visit:
+    holder = _wire().answers.holder(token)
+    caller = holder.caller
+    language = best_language(holder.locale, app.current_event.headers.get("accept-language"))
+    return Visit(token, caller.customer, caller.policy, language, caller.only)
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """Read a form; of a field that comes twice the first one counts."""
+    try:
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
+    except ValueError:
+        raise InvalidRequest("bad_request", "The body is no form") from None
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _page(visit: Visit, answer: PageAnswer) -> Response[str]:
+    if answer.location:
+        return Response(answer.status.value, headers=_HEADERS | {"Location": answer.location}, body="")
+    headers = _HEADERS | {"Content-Language": visit.language, "Content-Security-Policy": answer.policy}
+    return Response(answer.status.value, "text/html; charset=utf-8", answer.html, headers=headers)
+
+
 def _caller() -> Caller:
     event = app.current_event
     claims = verified_claims(event.raw_event)
-    return _wire().caller(claims, event.headers.get("authorization"), event.query_string_parameters)
+    return _wire().answers.caller(claims, event.headers.get("authorization"), event.query_string_parameters)
 
 
 def _language() -> str:
@@ -194,6 +268,7 @@ def _language() -> str:
 
 def _respond(result: PauseResult) -> Response[str]:
     metrics.add_metric(_COUNTED[result.outcome], MetricUnit.Count, 1)
+    _send_notice(result.record)
     body = result_json(result, _language())
     match result.outcome:
         case Outcome.DONE:
@@ -217,4 +292,18 @@ def _error_response(error: PortalError) -> Response[str]:
     headers = dict(_HEADERS)
     if isinstance(error, Unavailable):
         headers |= {"Retry-After": str(max(1, int(error.retry_after)))}
+    event = app.current_event
+    if event.path == _PAGE_PATH:
+        reference = str(event.raw_event["requestContext"].get("requestId", ""))
+        # Without a token there is no page to go to instead.
+        visitor = Visitor(
+            event.headers.get("accept-language"),
+            has_token=False,
+            reference=reference,
+            followed_link=event.http_method == "GET",
+        )
+        headers |= {"Content-Language": visitor.language, "Content-Security-Policy": _ERROR_POLICY}
+        return Response(
+            status_of(type(error)).value, "text/html; charset=utf-8", visitor_page(error, visitor), headers=headers
+        )
     return Response(status_of(type(error)).value, CONTENT_TYPE, problem(error), headers=headers)

@@ -21,16 +21,29 @@ def _groups(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
+# Stands in a Content-Security-Policy, where a space, a comma or a semicolon would end the address.
+BRAND_URL = r"^https://[^\s,;'\"<>]{1,500}$"
+
+
 class PauseSettings(FunctionSettings, IdentitySettings, PausePolicy):
     """Who may pause and how, where the pauses are, and in which time zone a day begins.
 
-    `pause_groups`: the rules that are different for a group of customers, by the group that a token names.
+    `pause_page_url` and `portal_url`: where links lead. `pause_email_from`: the sender of the mails; without one none
+    is sent. `brand_...`: how the page and the mails look. `pause_groups`: the rules that are different for a group of
+    customers, by the group that a token names.
     """
 
     link_secrets_id: Annotated[str, Field(min_length=1)]
     pauses_table_name: Annotated[str, Field(min_length=1)]
     audit_timezone: Annotated[ZoneInfo, BeforeValidator(_zone)]
     group_claim: Annotated[str, Field(min_length=1)]
+    pause_page_url: Annotated[str, Field(pattern=r"^https?://")]
+    portal_url: Annotated[str, Field(pattern=r"^https?://")]
+    pause_email_from: str | None = None
+    brand_name: Annotated[str, Field(max_length=100)] = ""
+    brand_color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+    brand_logo_url: Annotated[str | None, Field(pattern=BRAND_URL)] = None
+    brand_url: Annotated[str | None, Field(pattern=BRAND_URL)] = None
     pause_groups: Annotated[dict[str, dict[str, Any]], BeforeValidator(_groups), Field(default_factory=dict)]
 
     @model_validator(mode="after")

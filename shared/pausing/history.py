@@ -86,7 +86,8 @@ class PauseRecord:
     that is under way, or was last. `attempt` counts the tries of that request; Stripe's idempotency keys have it.
     `resumes` is when Stripe resumes; `wanted_resumes` the one that a change under way wants. `asked_resume`: the day
     (ISO 8601) that was asked for. `waiting` says what a resume waits for: `payment`, `payment_method` or `stripe`.
-    `failure` is a code, `failure_detail` Stripe's words. `notified_for`: the `resumes` that a notice was sent for.
+    `failure` is a code, `failure_detail` Stripe's words. `notified_for`: the `resumes` that a notice was sent for;
+    `told`: the mail about the pause that was sent last.
     """
 
     subscription_id: str
@@ -121,6 +122,7 @@ class PauseRecord:
     failure: str | None = None
     failure_detail: str | None = None
     notified_for: int | None = None
+    told: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

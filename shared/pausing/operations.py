@@ -78,6 +78,14 @@ class PauseView:
 
 
 @dataclass(frozen=True, slots=True)
+class PausePreview:
+    """A subscription, and what a request would make of it."""
+
+    view: PauseView
+    planned: Planned
+
+
+@dataclass(frozen=True, slots=True)
 class Pausing:
     """The operations; made once per execution environment. `stripe` returns the requests with the present key.
 
@@ -99,6 +107,17 @@ class Pausing:
     def view(self, subscription_id: str, *, customer: str | None, policy: PausePolicy) -> PauseView:
         """Return one subscription."""
         return self._view(self._own(subscription_id, customer), policy)
+
+    def preview(
+        self, subscription_id: str, request: PauseRequest, *, customer: str | None, policy: PausePolicy
+    ) -> PausePreview:
+        """Return a subscription, and what `pause` would make of the request now."""
+        at = self._own(subscription_id, customer)
+        view, now = self._view(at, policy), self.clock()
+        if view.record and view.record.state.is_open:
+            facts = self._facts(at, policy, now, past=False)
+            return PausePreview(view, plan_new_return(facts, request, _plan_of(view.record)))
+        return PausePreview(view, plan_pause(self._facts(at, policy, now), request))
 
     def pause(
         self, subscription_id: str, request: PauseRequest, *, customer: str | None, actor: Actor, policy: PausePolicy
@@ -164,12 +183,6 @@ class Pausing:
             # It may be deleted, with its test clock; or the key may be another account's, and then nothing is known.
             lost = replace(taken, failure="subscription_missing", retry_at=int(now + DAILY.total_seconds()))
             return self.table.write(lost, taken) or self.table.get(subscription_id)
-
-    def record_notice(self, record: PauseRecord) -> bool:
-        """Claim the notice for this date of return; `False` if it was sent, or the pause has changed meanwhile."""
-        if record.notified_for == record.resumes:
-            return False
-        return self.table.write(replace(record, notified_for=record.resumes), record) is not None
 
     # One request.
 
@@ -368,14 +381,15 @@ class Pausing:
 
     def _result(self, record: PauseRecord) -> PauseResult:
         if record.waiting:
-            return PauseResult(Outcome.UNDERWAY, record, payment_page=self._payment_page(record))
+            return PauseResult(Outcome.UNDERWAY, record, payment_page=self.payment_page(record))
         if record.state is PauseState.FAILED:
             return PauseResult(Outcome.REFUSED, record, (_failed(record),))
         if record.state.is_settled and record.failure:
             return PauseResult(Outcome.REFUSED, record, (_failed(record),))
         return PauseResult(Outcome.DONE if record.state.is_settled else Outcome.UNDERWAY, record)
 
-    def _payment_page(self, record: PauseRecord) -> str | None:
+    def payment_page(self, record: PauseRecord) -> str | None:
+        """Return where the invoice that a resume waits for can be paid; `None` if there is none, or it is not known."""
         if record.waiting != "payment":
             return None
         try:

@@ -13,6 +13,7 @@ import pytest
 from functions.pause import app as pause_app
 from functions.pause.openapi import document
 from local.gateway.event import HttpResponse
+from local.site.mails import read_outbox
 from tests.integration.conftest import LINK_SECRET, Api, Aws
 from tests.integration.simulator_fixtures import RunningSimulator
 from tests.integration.test_access_changes import Context
@@ -165,7 +166,7 @@ def test_a_signed_in_user_pauses_the_own_subscription_only(pauses: Pauses) -> No
         "stripe_customer": pauses.customer,
         "customer_id": pauses.customer,
     }
-    claim = pause_app._wire().settings.customer_claim
+    claim = pause_app._wire().answers.settings.customer_claim
     claims = ada | {claim: pauses.customer}
     assert pauses.ask("pause", claims=claims, resume_on=day(60)).status == 200
     assert pauses.ask("pause", pauses.others, claims=claims, resume_on=day(60)).status == 403
@@ -197,6 +198,61 @@ def test_the_document_that_is_kept_is_the_handlers_own() -> None:
 
 
 def test_every_route_of_the_function_is_in_the_document(aws: Aws) -> None:
-    mine = {route.key for route in aws.template.routes() if route.function_id == "PauseFunction"}
+    # The page is for people.
+    page = {"GET /pause", "POST /pause"}
+    mine = {route.key for route in aws.template.routes() if route.function_id == "PauseFunction"} - page
     paths = DOCUMENT["paths"]
     assert {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods} == mine
+
+
+def page(pauses: Pauses, form: dict[str, str] | None = None, **query: str) -> HttpResponse:
+    headers = {"accept": "text/html", "content-type": "application/x-www-form-urlencoded"}
+    route, sent = ("GET /pause", b"") if form is None else ("POST /pause", urlencode(form).encode())
+    return pauses.api.send(route, headers=headers, body=sent, query=urlencode(query))
+
+
+def header(answer: HttpResponse, wanted: str) -> str:
+    return {name.lower(): value for name, value in answer.headers}[wanted]
+
+
+def test_the_page_pauses_and_mails_the_customer(pauses: Pauses, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAUSE_EMAIL_FROM", "Shop <hello@shop.example>")
+    monkeypatch.setenv("BRAND_NAME", "Shop")
+    pause_app._wire.cache_clear()
+    aws.clients.sesv2.create_email_identity(EmailIdentity="hello@shop.example")
+    token = pauses.token(locale="fr")
+    shown = page(pauses, token=token)
+    assert (shown.status, header(shown, "content-language")) == (200, "fr")
+    assert "script-src" not in header(shown, "content-security-policy")
+    assert header(shown, "cache-control") == "no-store"
+    asked = {"token": token, "subscription": pauses.subscription, "resume_on": day(60)}
+    preview = page(pauses, asked | {"action": "preview"})
+    assert preview.status == 200
+    expected = preview.body.decode().partition('name="expected" value="')[2].partition('"')[0]
+    done = page(pauses, asked | {"action": "pause", "begin": "period_end", "expected": expected})
+    assert (done.status, header(done, "location")) == (303, f"?token={token}&done=pause")
+    assert body(pauses.ask())["subscriptions"][0]["pause"]["state"] == "scheduled"
+    mail = read_outbox(aws.url)[-1]
+    assert (mail.recipients, mail.sender) == ("ida@example.com", "Shop <hello@shop.example>")
+    assert "/pause?token=" in mail.text
+
+
+@pytest.mark.parametrize("claims", [{"aud": "portal"}, {"aud": "access"}, {"exp": 1}])
+def test_the_page_opens_for_pause_tokens_only(pauses: Pauses, claims: dict[str, Any]) -> None:
+    answer = page(pauses, token=pauses.token(**claims))
+    assert (answer.status, header(answer, "content-type")) == (401, "text/html; charset=utf-8")
+    assert pauses.subscription not in answer.body.decode()
+    posted = page(pauses, {"action": "resume", "subscription": pauses.subscription, "token": pauses.token(**claims)})
+    assert posted.status == 401
+
+
+@pytest.mark.parametrize("sent", [b"\xff\xfe", b"a=1&" * 100, b"{}"])
+def test_the_page_takes_no_nonsense(pauses: Pauses, sent: bytes) -> None:
+    headers = {"accept": "text/html", "content-type": "application/x-www-form-urlencoded"}
+    assert pauses.api.send("POST /pause", headers=headers, body=sent).status in {400, 401}
+
+
+def test_what_ses_refuses_costs_no_pause(pauses: Pauses, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAUSE_EMAIL_FROM", "nobody@unverified.example")
+    pause_app._wire.cache_clear()
+    assert pauses.ask("pause", resume_on=day(60)).status == 200

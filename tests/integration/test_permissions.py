@@ -150,6 +150,7 @@ def use_audit(at: Deployment, _: pytest.MonkeyPatch) -> None:
 def use_pause(at: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAUSE_ALLOWED", "everybody")
     monkeypatch.setenv("PAUSE_NOW", "forfeit")
+    monkeypatch.setenv("PAUSE_EMAIL_FROM", "hello@shop.example")
     pause_app._wire.cache_clear()
     pauses = Pauses(at.world.api, at.world.simulator)
     pauses.ask()

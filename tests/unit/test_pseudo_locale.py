@@ -22,7 +22,6 @@ import cli.link
 from cli.audit import report_as_text
 from cli.explain import explained_as_text
 from cli.link import MailedLink
-from functions.create_session.visitor_page import Visitor, visitor_page
 from functions.nightly_audit.mail import compose
 from shared import i18n
 from shared.audit.rendering.as_html import to_html
@@ -34,6 +33,7 @@ from shared.portal.explain import ExplainedSubscription, Explanation
 from shared.portal.pause import pause_day
 from shared.portal.payment_methods import SUPPORTED
 from shared.portal.rules import find_problems
+from shared.visitor_page import Visitor, visitor_page
 from tests.mail_samples import PEOPLE, samples
 from tests.unit.test_portal_rules import facts, features, plain
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from functions.create_session.visitor_page import Visitor, visitor_page
 from shared.errors import Forbidden, InvalidRequest, OperatorError, PortalError, Unauthenticated, Unavailable
 from shared.i18n import languages
+from shared.visitor_page import Visitor, visitor_page
 
 ERRORS = [
     Unauthenticated("expired_token", "m"),

@@ -1,0 +1,234 @@
+"""The mails about a pause: that it is set, that collection is about to start again, and that a return was not paid.
+
+A mail is recorded after it was sent: a crash between the two repeats it, and loses none. No charge comes unannounced.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta, tzinfo
+from email.message import EmailMessage
+from email.utils import formataddr, parseaddr
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import stripe
+
+from functions.pause.look import Brand, pages, shown
+from shared.i18n import Message, _, best_language
+from shared.pausing.history import PauseRecord, PauseState, PauseTable
+from shared.ses import SEVEN_BITS, send
+from shared.stripe.gateway import stripe_errors
+
+if TYPE_CHECKING:
+    from stripe import StripeClient
+    from types_boto3_sesv2 import SESV2Client
+
+_ATTEMPTS = 3
+_DAY = timedelta(days=1)
+_FIX = "Verify PAUSE_EMAIL_FROM in SES in this region, and ask AWS to take the account out of the SES sandbox."
+
+
+class NoticeKind(StrEnum):
+    """What a mail is about."""
+
+    SET = "set"
+    RETURN = "return"
+    UNPAID = "unpaid"
+    NO_PAYMENT_METHOD = "no_payment_method"
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    subject: Message
+    lines: tuple[Message, ...]
+    button: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A customer who gets mails, and in which language."""
+
+    address: str
+    language: str
+
+
+def due_notice(record: PauseRecord, *, now: float, notice_days: int) -> NoticeKind | None:
+    """Return the mail that is due about a pause; 0 `notice_days`: none before its end.
+
+    The notice of the return is due a day early, because a pause is looked at once a day.
+    """
+    if record.state is PauseState.RESUMING and record.waiting in {"payment", "payment_method"}:
+        kind = NoticeKind.UNPAID if record.waiting == "payment" else NoticeKind.NO_PAYMENT_METHOD
+        return kind if record.told != _mark(kind, record) else None
+    if record.state not in {PauseState.SCHEDULED, PauseState.PAUSED}:
+        return None
+    # Of a date that is set the mail says so itself: another one on the same day would only repeat it.
+    if record.told != _mark(NoticeKind.SET, record):
+        return NoticeKind.SET
+    days = timedelta(days=notice_days) + _DAY
+    is_near = now >= record.next_charge - days.total_seconds()
+    return NoticeKind.RETURN if notice_days and is_near and record.notified_for != record.resumes else None
+
+
+def _mark(kind: NoticeKind, record: PauseRecord) -> str:
+    return f"{kind}:{record.resumes if kind is NoticeKind.SET else record.intent}"
+
+
+class Notices:
+    """Sends the mails; `page_link` makes the link that opens the customer's page.
+
+    Without a sender none is sent. Raises `Unavailable` where a dependency does not answer, `OperatorError` where SES
+    refuses: the pause stays due for its mail, and the next look at it tries again.
+    """
+
+    def __init__(  # noqa: PLR0913 - the dependencies
+        self,
+        ses: "Callable[[], SESV2Client]",
+        client: "Callable[[], StripeClient]",
+        table: PauseTable,
+        *,
+        sender: str | None,
+        brand: Brand,
+        timezone: tzinfo,
+        notice_days: int,
+        page_link: Callable[[str], str],
+    ) -> None:
+        self._ses = ses
+        self._client = client
+        self._table = table
+        self._sender = sender
+        self._brand = brand
+        self._timezone = timezone
+        self._notice_days = notice_days
+        self._page_link = page_link
+
+    def send_due(self, record: PauseRecord, *, now: float) -> NoticeKind | None:
+        """Send the mail that is due, and return which; a customer without an address gets none, and is recorded too."""
+        kind = due_notice(record, now=now, notice_days=self._notice_days)
+        if kind is None or self._sender is None:
+            return None
+        recipient = self._recipient(record.customer_id)
+        if recipient is not None:
+            message = self.compose(kind, record, recipient)
+            send(self._ses(), message, self._sender, [recipient.address], fix=_FIX)
+        self._record(kind, record, now)
+        return kind if recipient else None
+
+    def compose(self, kind: NoticeKind, record: PauseRecord, recipient: Recipient) -> EmailMessage:
+        """Write the mail, as text and as HTML."""
+        language = recipient.language
+        said = self._text(kind, record)
+        link = self._page_link(record.customer_id)
+        lines = [line.say(language) for line in said.lines]
+        message = EmailMessage(policy=SEVEN_BITS)
+        message["Subject"] = said.subject.say(language)
+        message["From"] = formataddr(parseaddr(self._sender or ""))
+        message["To"] = recipient.address
+        message["Auto-Submitted"] = "auto-generated"
+        text = "\n\n".join([*lines, f"{said.button.say(language)}:\n{link}", self._brand.name]).strip()
+        message.set_content(text + "\n")
+        html = (
+            pages()
+            .get_template("notice.html.j2")
+            .render(
+                brand=self._brand,
+                language=language,
+                subject=said.subject.say(language),
+                lines=lines,
+                button=said.button.say(language),
+                link=link,
+                say=partial(shown, language),
+            )
+        )
+        message.add_alternative(html, subtype="html")
+        # Last: what begins with Content- moves into the first part when a second one is added.
+        message["Content-Language"] = language
+        return message
+
+    def _text(self, kind: NoticeKind, record: PauseRecord) -> _Text:
+        begins, back = self._day(record.begins), self._day(record.next_charge)
+        match kind:
+            case NoticeKind.SET if record.state is PauseState.PAUSED:
+                return _Text(
+                    _("Your subscription is paused until {day}", day=back),
+                    (
+                        _("Your subscription is paused: nothing is charged, and there is no service."),
+                        _("It returns on {day}, and is charged again then.", day=back),
+                        _UNWANTED,
+                    ),
+                    _MANAGE,
+                )
+            case NoticeKind.SET:
+                return _Text(
+                    _("Your pause begins on {day}", day=begins),
+                    (
+                        _("You keep your service until {day}. From then on nothing is charged.", day=begins),
+                        _("Your subscription returns on {day}, and is charged again then.", day=back),
+                        _UNWANTED,
+                    ),
+                    _MANAGE,
+                )
+            case NoticeKind.RETURN:
+                return _Text(
+                    _("Your subscription returns on {day}", day=back),
+                    (
+                        _("Your pause is about to end. On {day} your subscription returns, and is charged.", day=back),
+                        _("You can choose a later date, or cancel, before that day."),
+                    ),
+                    _MANAGE,
+                )
+            case NoticeKind.UNPAID:
+                return _Text(
+                    _("Your subscription could not be charged"),
+                    (
+                        _("Your pause is over, but your subscription could not be charged."),
+                        _("There is no service until it is paid. You can pay, or change the payment method."),
+                    ),
+                    _("Pay, or change the payment method"),
+                )
+            case NoticeKind.NO_PAYMENT_METHOD:
+                return _Text(
+                    _("Your subscription has no payment method"),
+                    (
+                        _("Your pause is over, but your subscription has no payment method that can be charged."),
+                        _("There is no service until you add one."),
+                    ),
+                    _("Add a payment method"),
+                )
+
+    def _recipient(self, customer_id: str) -> Recipient | None:
+        with stripe_errors():
+            try:
+                customer = self._client().v1.customers.retrieve(customer_id)
+            except stripe.InvalidRequestError:
+                return None
+        address = getattr(customer, "email", None)
+        if not address or getattr(customer, "deleted", False):
+            return None
+        return Recipient(address, best_language(*(getattr(customer, "preferred_locales", None) or ())))
+
+    def _record(self, kind: NoticeKind, record: PauseRecord, now: float) -> None:
+        """Record that it was sent; a pause that has changed meanwhile keeps what changed."""
+        told = _mark(kind, record)
+        for _attempt in range(_ATTEMPTS):
+            changes: dict[str, Any] = {"notified_for": record.resumes} if kind is NoticeKind.RETURN else {"told": told}
+            if kind is NoticeKind.SET and self._is_near(record, now):
+                changes["notified_for"] = record.resumes
+            if self._table.write(replace(record, **changes), record):
+                return
+            found = self._table.get(record.subscription_id)
+            if found is None or found.resumes != record.resumes:
+                return
+            record = found
+
+    def _is_near(self, record: PauseRecord, now: float) -> bool:
+        days = timedelta(days=self._notice_days) + _DAY
+        return now >= record.next_charge - days.total_seconds()
+
+    def _day(self, moment: int) -> date:
+        return datetime.fromtimestamp(moment, self._timezone).date()
+
+
+_MANAGE = _("Look at your pause, change it, or cancel")
+_UNWANTED = _("If you did not want this, you can undo it on the page below.")

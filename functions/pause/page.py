@@ -1,0 +1,427 @@
+"""The page on which customers pause, look at, change and end their pauses; it works without JavaScript.
+
+A pause is confirmed on a page of its own, which says what it means. What was confirmed is carried out only if it is
+still what was shown: a subscription that renewed meanwhile is shown again.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, tzinfo
+from functools import partial
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Literal
+
+from functions.pause.look import Brand, pages, shown
+from shared.errors import Forbidden
+from shared.i18n import NOTHING, Message, _, sentences, verbatim
+from shared.pausing.history import CUSTOMER, PauseRecord, PauseState
+from shared.pausing.operations import Outcome, PauseResult, PauseView, Pausing
+from shared.pausing.plan import Begin, PausePlan, PauseRequest
+from shared.pausing.policy import PausePolicy, PauseRefusal
+from shared.stripe.money import monthly_amount, written_amounts
+
+PortalFlow = Literal["payment_method_update", "subscription_cancel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Who looks at the page: the token's customer, the rules, and the one subscription that it may be limited to."""
+
+    token: str
+    customer: str
+    policy: PausePolicy
+    language: str
+    only: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageAnswer:
+    """A page, or where to go next. `policy` is its Content-Security-Policy, `result` that of what was carried out."""
+
+    status: HTTPStatus
+    html: str = ""
+    location: str | None = None
+    policy: str = ""
+    result: PauseResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    name: Message
+    value: Message | date
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """A subscription as the page shows it; `can` names the forms that it offers."""
+
+    id: str
+    title: Message
+    state: Message
+    facts: tuple[_Fact, ...] = ()
+    notes: tuple[Message, ...] = ()
+    can: frozenset[str] = frozenset()
+    first_day: date | None = None
+    last_day: date | None = None
+    resume_on: str = ""
+    pay: str | None = None
+    payment_method: str | None = None
+    cancel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Confirmation:
+    """What is about to be done, in facts; `expected` is what the plan has to be still."""
+
+    subscription: str
+    title: Message
+    facts: tuple[_Fact, ...]
+    notes: tuple[Message, ...]
+    button: Message
+    fields: Mapping[str, str]
+
+
+_DONE = {
+    "pause": _("Your pause is set."),
+    "change": _("The date of return has been changed."),
+    "undo": _("Your pause has been undone. Nothing has changed in your subscription."),
+    "resume": _("Your subscription runs again."),
+    "renewal": _("Your subscription runs again from its next renewal on."),
+    "underway": _("Your request is being carried out. It can take a few minutes; you need not do anything."),
+    "release": _("Your subscription does not return by itself any more. You can cancel it now."),
+}
+_REASONS = {
+    "holiday": _("I am away for a while"),
+    "too_expensive": _("It is too expensive for me just now"),
+    "not_used": _("I do not use it enough just now"),
+    "technical": _("I have a problem with it"),
+    "other": _("Another reason"),
+}
+_WORDS = {
+    "title": _("Pause your subscription"),
+    "meaning": _(
+        "You keep your service to the end of the time that you have paid for. From then to your return nothing is "
+        "charged, and there is no service."
+    ),
+    "day": _("Return on"),
+    "latest": _("At the latest:"),
+    "begin": _("The pause begins"),
+    "period_end": _("at the end of the time that you have paid for"),
+    "now": _("at once"),
+    "reason": _("Why do you pause? (optional)"),
+    "next": _("Continue"),
+    "back": _("Back, without a change"),
+    "undo": _("Undo the pause"),
+    "resume": _("Resume"),
+    "change": _("Change the date of return"),
+    "cancel_instead": _("Cancel instead"),
+    "release": _(
+        "To cancel, give up your date of return first: the subscription then stays paused, and you can cancel it."
+    ),
+    "release_button": _("Give up the date of return"),
+    "cancel": _("Cancel the subscription"),
+    "pay": _("Pay now"),
+    "payment_method": _("Change the payment method"),
+    "none": _("You have no subscription that can be paused."),
+}
+_BUSY = PauseRefusal(
+    "busy", _("Something else is being done with this subscription."), _("Try again in a few minutes.")
+)
+_CHANGED = PauseRefusal(
+    "plan_changed", _("This has changed since it was shown to you. Please read it again before you confirm.")
+)
+_BAD_DATE = PauseRefusal("bad_date", _("Enter the date of return as year, month and day, such as 2027-03-31."))
+_NOT_OFFERED = PauseRefusal("not_offered", _("This is not possible for your subscription at the moment."))
+
+
+class PausePages:
+    """Answers the page's requests; `portal_link` makes a link that opens one page of the portal for a customer."""
+
+    def __init__(
+        self, pausing: Pausing, brand: Brand, portal_link: Callable[[str, PortalFlow, str | None], str]
+    ) -> None:
+        self._pausing = pausing
+        self._brand = brand
+        self._portal_link = portal_link
+
+    def show(self, visit: Visit, *, done: str | None = None) -> PageAnswer:
+        """Show every subscription of the customer; `done` names what was just done."""
+        return self._overview(visit, said=_DONE.get(done or "", NOTHING))
+
+    def act(self, visit: Visit, form: Mapping[str, str]) -> PageAnswer:
+        """Carry out what a form asks for, or show what it means first.
+
+        Raises as the operations do; a refusal is a page that gives the reason.
+        """
+        subscription, action = form.get("subscription", ""), form.get("action", "")
+        if visit.only not in {None, subscription}:
+            raise Forbidden("other_subscription", "The link is for another subscription")
+        match action:
+            case "preview" | "pause":
+                return self._pause(visit, subscription, form, confirmed=action == "pause")
+            case "confirm_resume":
+                return self._confirm_resume(visit, subscription)
+            case "resume":
+                result = self._pausing.resume(subscription, customer=visit.customer, actor=CUSTOMER)
+                at_renewal = result.record is not None and result.record.state is PauseState.PAUSED
+                return self._after(visit, "renewal" if at_renewal else action, result)
+            case "undo":
+                result = self._pausing.undo(subscription, customer=visit.customer, actor=CUSTOMER)
+            case "release":
+                result = self._pausing.release(subscription, customer=visit.customer, actor=CUSTOMER)
+            case _:
+                return self._overview(visit, (_NOT_OFFERED,), HTTPStatus.BAD_REQUEST)
+        return self._after(visit, action, result)
+
+    # What is asked for.
+
+    def _pause(self, visit: Visit, subscription: str, form: Mapping[str, str], *, confirmed: bool) -> PageAnswer:
+        try:
+            request = _request_of(form)
+        except ValueError:
+            return self._overview(visit, (_BAD_DATE,), HTTPStatus.BAD_REQUEST)
+        policy = visit.policy
+        preview = self._pausing.preview(subscription, request, customer=visit.customer, policy=policy)
+        view, planned = preview.view, preview.planned
+        if planned.plan is None:
+            return self._overview(visit, planned.refusals, HTTPStatus.CONFLICT)
+        is_change = view.record is not None and view.record.state.is_open
+        expected = self._identity_of(planned.plan)
+        if confirmed and form.get("expected") == expected:
+            result = self._pausing.pause(subscription, request, customer=visit.customer, actor=CUSTOMER, policy=policy)
+            return self._after(visit, "change" if is_change else "pause", result)
+        fields = {
+            "action": "pause",
+            "subscription": subscription,
+            "resume_on": request.resume_on.isoformat(),
+            "begin": request.begin.value,
+            "reason": request.reason or "",
+            "expected": expected,
+        }
+        confirmation = _Confirmation(
+            subscription,
+            _("Change the date of return?") if is_change else _("Pause this subscription?"),
+            (_Fact(_("Subscription"), _title(view)), *self._facts_of(planned.plan)),
+            tuple(self._notes_of(planned.plan)),
+            _("Change the date") if is_change else _("Pause my subscription"),
+            fields,
+        )
+        return self._page(visit, "confirm", errors=(_CHANGED,) if confirmed else (), confirmation=confirmation)
+
+    def _confirm_resume(self, visit: Visit, subscription: str) -> PageAnswer:
+        view = self._pausing.view(subscription, customer=visit.customer, policy=visit.policy)
+        if view.record is None or not view.record.state.is_open:
+            return self._overview(visit, (_NOT_OFFERED,), HTTPStatus.CONFLICT)
+        if view.record.kind == "collection":
+            note = _("Your subscription runs again from its next renewal on, and is charged then.")
+        else:
+            note = _("Your subscription runs again at once. A new period begins, and it is charged today.")
+        confirmation = _Confirmation(
+            subscription,
+            _("Resume this subscription?"),
+            (_Fact(_("Subscription"), _title(view)),),
+            (note,),
+            _("Resume my subscription"),
+            {"action": "resume", "subscription": subscription},
+        )
+        return self._page(visit, "confirm", errors=(), confirmation=confirmation)
+
+    def _after(self, visit: Visit, action: str, result: PauseResult) -> PageAnswer:
+        match result.outcome:
+            case Outcome.REFUSED:
+                return replace(self._overview(visit, result.refusals, HTTPStatus.CONFLICT), result=result)
+            case Outcome.BUSY:
+                return replace(self._overview(visit, (_BUSY,), HTTPStatus.CONFLICT), result=result)
+            case Outcome.UNDERWAY if result.record is None or not result.record.waiting:
+                action = "underway"
+            case Outcome.UNDERWAY:
+                action = ""
+            case Outcome.DONE:
+                pass
+        return PageAnswer(HTTPStatus.SEE_OTHER, location=f"?token={visit.token}&done={action}", result=result)
+
+    # What is shown.
+
+    def _overview(
+        self,
+        visit: Visit,
+        errors: tuple[PauseRefusal, ...] = (),
+        status: HTTPStatus = HTTPStatus.OK,
+        said: Message = NOTHING,
+    ) -> PageAnswer:
+        views = [
+            view
+            for view in self._pausing.views(visit.customer, visit.policy)
+            if visit.only in {None, view.at.subscription.id}
+        ]
+        cards = [self._card(view, visit) for view in views]
+        return self._page(visit, "overview", status=status, errors=errors, said=said, cards=cards)
+
+    def _card(self, view: PauseView, visit: Visit) -> _Card:
+        record, subscription = view.record, view.at.subscription
+        if record and record.state.is_open:
+            return self._open_card(view, record, visit)
+        card = _Card(subscription.id, _title(view), NOTHING)
+        if record and record.outcome == "released" and subscription.status == "paused":
+            card = replace(
+                card,
+                state=_("This subscription is paused, and does not return by itself."),
+                can=frozenset({"resume", "cancel"}),
+                cancel=self._portal_link(visit.customer, "subscription_cancel", subscription.id),
+            )
+        if view.offer is None:
+            said = card.state or _("This subscription cannot be paused just now.")
+            return replace(card, state=said, notes=tuple(self._told(each) for each in view.refusals))
+        end = self._day(subscription.current_period_end or view.offer.begins)
+        return replace(
+            card,
+            state=_("This subscription is running. It is paid until {day}.", day=end),
+            can=frozenset({"pause"} | ({"now"} if visit.policy.pause_now != "never" and _is_real(view) else set())),
+            first_day=view.first_day,
+            last_day=view.last_day,
+        )
+
+    def _open_card(self, view: PauseView, record: PauseRecord, visit: Visit) -> _Card:
+        begins, back = self._day(record.begins), self._day(record.next_charge)
+        card = _Card(
+            record.subscription_id,
+            _title(view),
+            NOTHING,
+            (_Fact(_("Service until"), begins), _Fact(_("Return and next charge"), back)),
+            last_day=view.last_day,
+            resume_on=record.asked_resume,
+        )
+        has_begun = record.has_begun or self._pausing.clock() >= record.begins
+        match record.state:
+            case PauseState.SCHEDULED if not has_begun:
+                said = _("This subscription is going to be paused.")
+                return replace(card, state=said, can=frozenset({"undo", "change"}))
+            case PauseState.SCHEDULED | PauseState.PAUSED:
+                return replace(
+                    card,
+                    state=_("This subscription is paused. Nothing is charged, and there is no service."),
+                    facts=(_Fact(_("Paused since"), begins), card.facts[1]),
+                    can=frozenset({"resume", "change", "release"}),
+                )
+            case PauseState.RESUMING if record.waiting == "payment":
+                return replace(
+                    card,
+                    state=_("This subscription could not be charged. There is no service until it is paid."),
+                    facts=(),
+                    pay=self._pausing.payment_page(record),
+                    payment_method=self._portal_link(visit.customer, "payment_method_update", None),
+                )
+            case PauseState.RESUMING if record.waiting == "payment_method":
+                return replace(
+                    card,
+                    state=_("This subscription has no payment method that can be charged. Add one, then resume."),
+                    facts=(),
+                    can=frozenset({"resume"}),
+                    payment_method=self._portal_link(visit.customer, "payment_method_update", None),
+                )
+            case _:
+                return replace(card, state=_DONE["underway"], facts=())
+
+    def _facts_of(self, plan: PausePlan) -> tuple[_Fact, ...]:
+        return (
+            _Fact(_("Service until"), self._day(plan.begins)),
+            _Fact(_("Return and next charge"), self._day(plan.next_charge)),
+        )
+
+    def _notes_of(self, plan: PausePlan) -> list[Message]:
+        notes = [_("From the end of your service to your return nothing is charged.")]
+        if plan.is_moved:
+            notes.append(
+                _(
+                    "You asked for {asked}. This subscription can only return on the day of a renewal, so it returns "
+                    "on {day}.",
+                    asked=plan.asked_resume,
+                    day=self._day(plan.next_charge),
+                )
+            )
+        if plan.unused_time == "credit":
+            notes.append(_("The time that you have paid for and do not use is credited to your next invoice."))
+        if plan.unused_time == "forfeit":
+            notes.append(_("The time that you have paid for and do not use is not paid back."))
+        notes.append(_("You can undo the pause, change its date or cancel at any time."))
+        return notes
+
+    def _identity_of(self, plan: PausePlan) -> str:
+        return ".".join((plan.kind, self._day(plan.begins).isoformat(), str(plan.next_charge), plan.unused_time))
+
+    def _told(self, refusal: PauseRefusal) -> Message:
+        return refusal_text(refusal, self._pausing.timezone)
+
+    def _day(self, moment: int) -> date:
+        return datetime.fromtimestamp(moment, self._pausing.timezone).date()
+
+    def _page(
+        self,
+        visit: Visit,
+        name: str,
+        *,
+        status: HTTPStatus = HTTPStatus.OK,
+        errors: tuple[PauseRefusal, ...],
+        **content: Any,
+    ) -> PageAnswer:
+        style = _style(self._brand.colour, self._brand.on_colour)
+        html = (
+            pages()
+            .get_template("page.html.j2")
+            .render(
+                brand=self._brand,
+                language=visit.language,
+                say=partial(shown, visit.language),
+                style=style,
+                token=visit.token,
+                view=name,
+                errors=[self._told(each) for each in errors],
+                reasons={code: _REASONS.get(code, verbatim(code)) for code in visit.policy.pause_reasons},
+                words=_WORDS,
+                **content,
+            )
+        )
+        return PageAnswer(status, html, policy=_content_security_policy(style, self._brand.logo_url))
+
+
+def refusal_text(refusal: PauseRefusal, timezone: tzinfo) -> Message:
+    """Return a refusal as one message: why, what helps, and from when on it is possible."""
+    from_day = NOTHING
+    if refusal.allowed_from is not None:
+        moment = datetime.fromtimestamp(refusal.allowed_from, timezone)
+        from_day = _("It will be possible from {day} on.", day=moment.date())
+    return sentences(refusal.why, refusal.lifted_by or NOTHING, from_day)
+
+
+def _title(view: PauseView) -> Message:
+    amounts = monthly_amount(view.at.subscription).amounts
+    if not amounts:
+        return _("Your subscription")
+    return _("Your subscription, {amounts} a month", amounts=written_amounts(amounts))
+
+
+def _is_real(view: PauseView) -> bool:
+    return view.offer is not None and view.offer.kind == "subscription"
+
+
+def _request_of(form: Mapping[str, str]) -> PauseRequest:
+    """Read the form. Raises `ValueError` for a date or a beginning that is none."""
+    begin = Begin(form.get("begin") or Begin.PERIOD_END)
+    return PauseRequest(date.fromisoformat(form.get("resume_on", "").strip()), begin, form.get("reason") or None)
+
+
+def _style(colour: str, on_colour: str) -> str:
+    css = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+    return f":root {{ --brand: {colour}; --on-brand: {on_colour} }}\n{css}"
+
+
+def _content_security_policy(style: str, logo_url: str | None) -> str:
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    images = f" img-src {logo_url};" if logo_url else ""
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}';{images} form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    )

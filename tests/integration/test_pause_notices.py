@@ -1,0 +1,216 @@
+"""The mails about a pause: which, when, to whom and in which language; none is lost, and none comes twice by rule."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.pause.look import Brand
+from functions.pause.notices import NoticeKind, Notices
+from shared.errors import Unavailable
+from shared.pausing.history import PauseState
+from tests.integration.pausing_world import DAY, World, pauses, world
+from tests.integration.simulator_fixtures import server
+
+__all__ = ["pauses", "server", "world"]
+
+BRAND = Brand("Northwind & Co", "#0b6e6e")
+SENDER = "Northwind <hello@shop.example>"
+
+
+@dataclass
+class Outbox:
+    """SES as far as it is asked: keeps the mails, or fails as often as it is told to."""
+
+    mails: list[EmailMessage] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)
+    failures: int = 0
+
+    def send_email(self, *, Destination: dict[str, list[str]], Content: dict[str, Any], **_: Any) -> None:  # noqa: N803 - AWS's names
+        if self.failures:
+            self.failures -= 1
+            raise ClientError({"Error": {"Code": "TooManyRequestsException", "Message": "slow down"}}, "SendEmail")
+        self.recipients += Destination["ToAddresses"]
+        raw = Content["Raw"]["Data"]
+        self.mails.append(message_from_bytes(raw, policy=policy.default))
+
+
+@dataclass
+class Post:
+    """The notices of a world, sent as the function does it: after each look at a pause."""
+
+    world: World
+    outbox: Outbox = field(default_factory=Outbox)
+    sender: str | None = SENDER
+    days: int = 3
+
+    def __post_init__(self) -> None:
+        self.world.stripe.v1.customers.update(
+            self.world.customer, {"email": "ada@example.com", "preferred_locales": ["en-GB"]}
+        )
+
+    @property
+    def notices(self) -> Notices:
+        return Notices(
+            lambda: self.outbox,  # type: ignore[arg-type,return-value]  # as far as it is asked
+            lambda: self.world.stripe,
+            self.world.table,
+            sender=self.sender,
+            brand=BRAND,
+            timezone=self.world.timezone,
+            notice_days=self.days,
+            page_link=lambda customer: f"https://api.example/pause?token={customer}",
+        )
+
+    def send(self, subscription: str) -> NoticeKind | None:
+        return self.notices.send_due(self.world.record(subscription), now=self.world.now)
+
+    def pass_days(self, subscription: str, until: float) -> None:
+        """Let days pass, each with the schedule's looks."""
+        while self.world.now < until:
+            self.world.pass_time(min(until, self.world.now + DAY))
+            self.send(subscription)
+
+    @property
+    def subjects(self) -> list[str]:
+        return [str(mail["Subject"]) for mail in self.outbox.mails]
+
+
+@pytest.fixture
+def post(world: World) -> Post:
+    return Post(world)
+
+
+def test_each_mail_of_a_pause_comes_once_and_in_time(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    assert [post.send(subscription), post.send(subscription)] == [NoticeKind.SET, None]
+    back = world.record(subscription).next_charge
+    post.pass_days(subscription, back - 5 * DAY)
+    assert post.subjects == ["Your pause begins on 1 March 2027"]
+    post.pass_days(subscription, back - 3 * DAY)
+    assert post.subjects == ["Your pause begins on 1 March 2027", "Your subscription returns on 2 April 2027"]
+    post.pass_days(subscription, back + 2 * DAY)
+    assert len(post.subjects) == 2
+    assert post.outbox.recipients == ["ada@example.com"] * 2
+    assert world.read(subscription)["status"] == "active"
+
+
+def test_another_date_of_return_is_announced_again(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.send(subscription)
+    post.pass_days(subscription, world.record(subscription).next_charge - 3 * DAY)
+    world.pause(subscription, world.day(40))
+    post.pass_days(subscription, world.record(subscription).next_charge - 3 * DAY)
+    assert post.subjects[2:] == [
+        "Your subscription is paused until 9 May 2027",
+        "Your subscription returns on 9 May 2027",
+    ]
+
+
+def test_a_pause_that_ends_within_days_is_announced_by_one_mail(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.go_to(world.period_end(subscription) - 3600)
+    world.pause(subscription, world.day(3))
+    post.send(subscription)
+    post.pass_days(subscription, world.record(subscription).next_charge - 3600)
+    assert len(post.subjects) == 1
+    assert "returns on 4 March 2027, and is charged again then" in _text(post.outbox.mails[0])
+
+
+def test_a_return_that_is_not_paid_is_told_once(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.send(subscription)
+    world.pass_time(world.period_end(subscription) + DAY)
+    card = world.stripe.v1.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": world.customer}).id
+    world.stripe.v1.customers.update(world.customer, {"invoice_settings": {"default_payment_method": card}})
+    world.stripe.v1.subscriptions.update(subscription, {"default_payment_method": card})
+    post.pass_days(subscription, world.record(subscription).next_charge + 3 * DAY)
+    assert world.record(subscription).state is PauseState.RESUMING
+    assert post.subjects[-1] == "Your subscription could not be charged"
+    assert post.subjects.count("Your subscription could not be charged") == 1
+    assert "There is no service until it is paid." in _text(post.outbox.mails[-1])
+
+
+def test_a_mail_that_ses_does_not_take_is_sent_later(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.outbox.failures = 1
+    with pytest.raises(Unavailable):
+        post.send(subscription)
+    assert post.send(subscription) is NoticeKind.SET
+    assert len(post.subjects) == 1
+
+
+def test_a_pause_that_changes_while_its_mail_is_sent_keeps_the_change(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    before = world.record(subscription)
+    world.pause(subscription, world.day(90))
+    post.notices.send_due(before, now=world.now)
+    assert world.record(subscription).asked_resume == world.day(90).isoformat()
+    assert post.send(subscription) is NoticeKind.SET
+
+
+def test_an_undone_pause_sends_nothing(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    world.undo(subscription)
+    assert post.send(subscription) is None
+    assert not post.outbox.mails
+
+
+@pytest.mark.parametrize("address", ["", None])
+def test_a_customer_without_an_address_is_left_alone(world: World, post: Post, address: str | None) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    world.stripe.v1.customers.update(world.customer, {"email": address or ""})
+    assert post.send(subscription) is None
+    assert not post.outbox.mails
+    assert world.record(subscription).told is not None
+
+
+def test_without_a_sender_nothing_is_sent_and_nothing_is_recorded(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    silent = replace(post, sender=None)
+    assert silent.send(subscription) is None
+    assert world.record(subscription).told is None
+
+
+def test_the_mail_is_in_the_customers_language_and_its_link_is_the_customers(world: World, post: Post) -> None:
+    world.stripe.v1.customers.update(world.customer, {"preferred_locales": ["fr-FR", "en"]})
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.send(subscription)
+    mail = post.outbox.mails[0]
+    assert mail["Subject"] == "Votre pause commence le 1er mars 2027"
+    assert mail["From"] == SENDER
+    link = f"https://api.example/pause?token={world.customer}"
+    html = mail.get_body(("html",))
+    assert html is not None
+    for body in (_text(mail), html.get_content()):
+        assert link in body
+        assert "Northwind" in body
+    assert "Northwind &amp; Co" in html.get_content()
+
+
+def test_no_notice_days_means_no_notice_of_the_return(world: World, post: Post) -> None:
+    quiet = replace(post, days=0)
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    quiet.send(subscription)
+    quiet.pass_days(subscription, world.record(subscription).next_charge - timedelta(hours=1).total_seconds())
+    assert len(quiet.subjects) == 1
+
+
+def _text(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content()).replace("\r\n", "\n")
