@@ -138,6 +138,9 @@ class Pausing:
                     return changed
                 continue
             facts = self._facts(at, policy, now)
+            if at.planned:
+                # The company's own schedule will pause it; its collection would then be paused too.
+                return PauseResult(Outcome.REFUSED, record, (_PAUSED_ELSEWHERE,))
             planned = plan_pause(facts, request)
             if planned.plan is None:
                 return PauseResult(Outcome.REFUSED, record, planned.refusals)

@@ -349,6 +349,14 @@ def test_a_pause_that_ends_elsewhere_is_seen(world: World) -> None:
     assert world.history(subscription)[-1].actor == "stripe"
 
 
+def test_a_pause_that_the_company_has_planned_is_not_doubled(world: World) -> None:
+    subscription = world.subscribe()
+    entry: Any = {"pause": {"pause_at": {"type": "timestamp", "timestamp": world.now + DAY}}}
+    world.stripe.v1.subscription_schedules.create({"from_subscription": subscription, "pause_schedules": [entry]})
+    assert [each.code for each in world.pause(subscription, world.day(60)).refusals] == ["paused_elsewhere"]
+    assert world.read(subscription)["pause_collection"] is None
+
+
 def test_a_subscription_that_is_canceled_ends_its_pause(world: World) -> None:
     subscription = world.subscribe()
     world.pause(subscription, world.day(90))

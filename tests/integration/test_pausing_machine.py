@@ -165,7 +165,8 @@ class PauseMachine(RuleBasedStateMachine):
             return
         is_promised = record.state in {PauseState.SCHEDULED, PauseState.PAUSED, PauseState.CHANGING}
         if is_promised and record.operation_id not in self.ended_at:
-            self.windows[record.operation_id] = (record.begins, record.resumes)
+            # No service before the money comes again, but for the margin.
+            self.windows[record.operation_id] = (record.begins, record.next_charge - MARGIN_SECONDS)
         for operation, (begins, resumes) in self.windows.items():
             ends = min(resumes, self.ended_at.get(operation, resumes))
             charged = [each for each in self.world.charges(self.subscription) if begins < each < ends]

@@ -67,7 +67,7 @@ NOBODY = {
 
 
 def event(function: str) -> dict[str, Any]:
-    path = "/access" if function == "access" else "/portal"
+    path = {"access": "/access", "pause": "/subscriptions"}.get(function, "/portal")
     return EVENT | {"rawPath": path, "requestContext": {"http": {"method": "GET", "path": path}, "stage": "$default"}}
 
 
