@@ -17,8 +17,11 @@ from functions.access_changes import app as access_changes_app
 from functions.create_session import app as create_session_app
 from functions.nightly_audit import app as audit_app
 from functions.nightly_audit import wiring
+from functions.pause import app as pause_app
 from functions.webhook import app as webhook_app
 from local.aws.lambda_function import ExecutionFailed, run_durably
+from shared.errors import Unavailable
+from shared.pausing.at_stripe import StripePauses
 from shared.stripe.gateway import stripe_client
 from tests.integration.audit_account import Account, serve, subscription
 from tests.integration.conftest import Api, Aws
@@ -28,8 +31,14 @@ from tests.integration.test_access_changes import MARCH, NO_EVENTS, Context, rec
 from tests.integration.test_access_changes import World as AccessWorld
 from tests.integration.test_access_changes import subscription as subscription_of
 from tests.integration.test_access_function import Access
+from tests.integration.test_pause_function import Pauses, day, tick
 from tests.integration.test_webhook import ROUTE, event, signed, two_events
 from tests.integration.test_webhook import World as WebhookWorld
+
+
+def never_answered(*_: Any, **__: Any) -> str:
+    raise Unavailable("stripe_unavailable", "The answer was lost")
+
 
 STATISTICS: dict[str, Callable[[list[float]], float]] = {"Sum": sum, "Maximum": max, "Average": fmean}
 
@@ -212,6 +221,62 @@ class TestAccess:
         monkeypatch.setattr(access_changes_app, "_wire", lambda: replace(world.changes, events=NO_EVENTS))
         assert access_changes_app.handler({"Records": [record("cus_1", 1)]}, Context())["batchItemFailures"]  # type: ignore[arg-type]
         assert ring("access_changes") == {"AccessChangesFailing"}
+
+
+class TestPause:
+    @pytest.fixture
+    def pauses(self, api: Api, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Pauses:
+        monkeypatch.setenv("PAUSE_ALLOWED", "everybody")
+        pause_app._wire.cache_clear()
+        return Pauses(api, simulator)
+
+    def due(self, pauses: Pauses) -> None:
+        """Make the pause due for the schedule's next look."""
+        table = pause_app._wire().pausing.table
+        record = table.get(pauses.subscription)
+        assert record
+        assert table.write(replace(record, retry_at=0), record)
+
+    def test_an_ordinary_pause_rings_nothing(self, pauses: Pauses, ring: Callable[[str], set[str]]) -> None:
+        assert pauses.ask("pause", resume_on=day(60)).status == 200
+        self.due(pauses)
+        assert tick()["followed"] == 1
+        assert ring("pause") == set()
+
+    def test_a_setting_that_is_wrong(
+        self, pauses: Pauses, ring: Callable[[str], set[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PAUSE_NOW", "maybe")
+        pause_app._wire.cache_clear()
+        assert pauses.ask().status == 500
+        assert ring("pause") == {"PauseBroken"}
+
+    def test_stripe_is_down_when_the_schedule_looks(self, pauses: Pauses, ring: Callable[[str], set[str]]) -> None:
+        pauses.ask("pause", resume_on=day(60))
+        self.due(pauses)
+        pauses.simulator.admin("POST", "faults", {"fail": [{"status": 500, "times": 100}]})
+        assert tick()["failed"] == 1
+        assert ring("pause") == {"PauseFollowFailing"}
+
+    def test_stripe_refuses_what_a_customer_was_promised(
+        self, pauses: Pauses, ring: Callable[[str], set[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as lost:
+            lost.setattr(StripePauses, "schedule_pause", never_answered)
+            assert pauses.ask("pause", resume_on=day(60)).status == 202
+        invoiced: Any = {"collection_method": "send_invoice", "days_until_due": 30}
+        pauses.stripe.v1.subscriptions.update(pauses.subscription, invoiced)
+        self.due(pauses)
+        assert tick()["not_carried_out"] == 1
+        assert ring("pause") == {"PauseNotCarriedOut"}
+
+    def test_a_sender_that_ses_refuses(
+        self, pauses: Pauses, ring: Callable[[str], set[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PAUSE_EMAIL_FROM", "nobody@unverified.example")
+        pause_app._wire.cache_clear()
+        assert pauses.ask("pause", resume_on=day(60)).status == 200
+        assert ring("pause") == {"PauseNoticesFailing"}
 
 
 class TestAudit:
