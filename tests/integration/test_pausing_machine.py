@@ -171,7 +171,8 @@ class PauseMachine(RuleBasedStateMachine):
             ends = min(resumes, self.ended_at.get(operation, resumes))
             charged = [each for each in self.world.charges(self.subscription) if begins < each < ends]
             assert charged == [], "charged in a pause"
-            if operation == record.operation_id and begins < now < ends and record.state.is_open:
+            is_this = operation == record.operation_id and (record.state.is_open or record.outcome == "resumed")
+            if is_this and begins < now < ends:
                 assert not access.granted, f"served in a pause: {access.reason}"
         before = now < record.begins and record.begin == Begin.PERIOD_END
         if before and raw["status"] == "active" and record.state.is_open:
