@@ -153,6 +153,9 @@ bench: $(BIN)/portal catalogues ## run the benchmarks (results are in bench/READ
 	$(BIN)/python -m bench.audit_scale
 	$(BIN)/python -m bench.audit_scale --memory 10000 100000 1000000
 
+screenshots: $(BIN)/portal catalogues ## make the pictures of README.md from the demo's story (needs Chromium)
+	$(BIN)/python -m tests.browser.screenshots
+
 mutants: $(BIN)/mutmut catalogues ## list changes of the core modules that no test notices
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results

@@ -13,7 +13,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 # A busy machine is no failure of the code.
 PATIENCE_MILLISECONDS = 60_000
 expect.set_options(PATIENCE_MILLISECONDS)
-_ARGUMENTS = [
+ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-gpu",
@@ -24,14 +24,18 @@ _ARGUMENTS = [
 ]
 
 
+def chromium_path() -> str | None:
+    """The Chromium of this machine; `CHROMIUM` names another."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+
+
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Chromium of this machine; `CHROMIUM` names another."""
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    path = chromium_path()
     if path is None:
         pytest.skip("no Chromium on this machine: install it, or name one in CHROMIUM")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield chromium
         chromium.close()
 
