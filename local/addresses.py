@@ -12,6 +12,8 @@ from local.processes import NotRunning
 HOST = "127.0.0.1"
 SENDING_DOMAIN = "northwind.example"
 AUDIT_FROM = "billing-audit@northwind.example"
+# Where `portal --local` looks for the stack, too.
+SITE_PORT = 8787
 PORTAL_FROM = "Northwind <billing@northwind.example>"
 OIDC_PATH = "/oidc"
 OIDC_AUDIENCE = "northwind"
@@ -24,7 +26,7 @@ STARTING = "The demo is starting. This page reloads by itself.\n"
 class Addresses:
     """The ports of the stack; `stripe_port` is `None` when it runs against Stripe itself."""
 
-    port: int = 8787
+    port: int = SITE_PORT
     stripe_port: int | None = 12111
     aws_port: int = 5555
 
@@ -47,6 +49,12 @@ class Addresses:
     def names(self) -> PhysicalNames:
         """The physical names of the template's resources."""
         return PhysicalNames(self.aws_url, self.site_url)
+
+    @property
+    def portal_command(self) -> str:
+        """The command for this stack, as it is typed in the project's folder."""
+        elsewhere = "" if self.port == SITE_PORT else f" --local-url {self.site_url}"
+        return f".venv/bin/portal --local{elsewhere}"
 
     @property
     def parameters(self) -> dict[str, str]:

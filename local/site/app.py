@@ -130,8 +130,11 @@ class Site:
             {
                 "customer": customer,
                 "subscriptions": (mirrored := list(mirror.of_customer(customer.id))),
-                "portal": self._backend.portal_link(customer),
-                "deep_links": self._backend.deep_links(customer, mirrored),
+                "portal": self._backend.home_link(self._backend.portal_link(customer), customer),
+                "deep_links": {
+                    name: self._backend.home_link(link, customer)
+                    for name, link in self._backend.deep_links(customer, mirrored).items()
+                },
             }
             for customer in self._backend.customers()
         ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 import requests
 from stripe import StripeClient
@@ -87,6 +88,17 @@ class Backend:
         claims = LinkClaims(sub=customer.id, group=customer.group, flow=flow, subscription=subscription)
         token = LinkTokens(self.link_secrets).mint(claims, expires_in=_LINK_AGE, now=time.time())
         return f"/portal?token={token}"
+
+    def home_link(self, link: str, customer: Customer) -> str:
+        """Let a portal link lead back to the customer's row of the home page."""
+        return f"{link}&{urlencode({'return_url': f'{self.addresses.site_url}/#{customer.id}'})}"
+
+    def login_codes(self) -> list[dict[str, Any]]:
+        """Return the codes that Stripe's simulator would have mailed, the newest first."""
+        if self.addresses.stripe_port is None:
+            return []
+        found = requests.get(f"{self.addresses.stripe_url}/_simulator/login_codes", timeout=10).json()
+        return list(reversed(found["data"]))
 
     def deep_links(self, customer: Customer, mirrored: Sequence[MirroredSubscription]) -> dict[str, str]:
         """Return links to single pages of the portal, as far as the mirror says that they are available."""

@@ -60,6 +60,7 @@ class SiteExplain:
             "explain",
             found=found,
             explanation=found.explanation,
+            portal=self._backend.addresses.portal_command,
             customer=self._backend.customer(facts.subscription.customer_id),
             ages=[_age(facts, day) for day in _DAYS],
             is_simulated=self._backend.addresses.stripe_port is not None,

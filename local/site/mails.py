@@ -91,12 +91,17 @@ class SiteMails:
     """The pages about mails, which are numbered from 1 as they were sent."""
 
     def __init__(self, backend: Backend) -> None:
-        self._aws_url = backend.addresses.aws_url
+        self._backend, self._aws_url = backend, backend.addresses.aws_url
 
     def outbox(self, _: Request) -> Response:
-        """All mails, newest first."""
+        """All mails, newest first, and the codes of Stripe's login page that are not used yet."""
         mails = [_Numbered(number, mail) for number, mail in enumerate(read_outbox(self._aws_url), start=1)]
-        return page("outbox", mails=mails[::-1])
+        return page(
+            "outbox",
+            mails=mails[::-1],
+            codes=self._backend.login_codes(),
+            portal=self._backend.addresses.portal_command,
+        )
 
     def mail(self, request: Request) -> Response:
         """One mail: text, HTML and attachments."""

@@ -87,7 +87,7 @@ def test_the_no_code_link_leads_everybody_to_the_login_page(stack: RunningStack)
 
 
 def test_a_tampered_token_is_refused(stack: RunningStack) -> None:
-    link = stack.url + links_of(row_of(stack, "Amélie Laurent"))[0]
+    link = stack.url + links_of(row_of(stack, "Amélie Laurent"))[0].partition("&")[0]
     changed = link[:-2] + ("AA" if not link.endswith("AA") else "BB")
     assert get(changed).status_code == 401
 
@@ -183,7 +183,7 @@ def test_who_has_no_subscription_gets_one_in_checkout_and_comes_back(stack: Runn
     paid = requests.post(answer.headers["location"], data=form, timeout=10, allow_redirects=False)
     back = paid.headers["location"]
     assert back.startswith(f"{stack.url}/portal/return?customer=cus_")
-    assert get(back).headers["location"] == f"{stack.url}/"
+    assert get(back).headers["location"].partition("#")[0] == f"{stack.url}/"
     cookie = answer.headers["set-cookie"].partition(";")[0]
     assert "Northwind Starter" in requests.get(get(back, Cookie=cookie).headers["location"], timeout=10).text
     eventually(stack, "Ingrid Berg", ">active</span>")
