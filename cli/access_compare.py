@@ -170,7 +170,7 @@ def _why(difference: AccessDifference) -> Message:
     if difference.line is not None:
         parts.append(_("Line {line}.", line=str(difference.line)))
     if difference.kind is not DifferenceKind.UNKNOWN_TO_STRIPE:
-        parts.append(_("{reason} ({code}).", reason=REASONS[difference.reason], code=difference.reason.value))
+        parts.append(_("Reason: {reason} ({code}).", reason=REASONS[difference.reason], code=difference.reason.value))
     if difference.product:
         parts.append(_("Product {product}.", product=difference.product))
     if difference.since is not None:
