@@ -1,0 +1,137 @@
+"""The story, the control room and its switches, in a real browser: also by keyboard, on a phone, in the dark."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.end_to_end.stack_fixture import RunningStack, get
+
+ALL_IN_SYNC = re.compile(r"^(\d+) of \1 in sync$")
+
+
+@pytest.fixture(scope="module")
+def stack(browser: Browser) -> Iterator[RunningStack]:
+    """A stack of its own: these tests move its clock and disturb it."""
+    assert browser.is_connected()
+    running = RunningStack.start().wait_until_ready()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def stays_here(page: Page) -> Iterator[None]:
+    """No request of the page leaves this machine."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    yield
+    assert asked
+    assert not [url for url in asked if not url.startswith(("http://127.0.0.1:", "data:"))]
+
+
+def room(page: Page, stack: RunningStack) -> Page:
+    page.goto(f"{stack.url}/room")
+    expect(page.get_by_text("Live: rows light up")).to_be_visible()
+    return page
+
+
+def is_green(page: Page) -> None:
+    expect(page.locator("#room-counter strong")).to_have_text(ALL_IN_SYNC)
+
+
+def violations(page: Page) -> list[str]:
+    return [f"{one['id']}: {one['nodes'][0]['html'][:100]}" for one in Axe().run(page).response["violations"]]
+
+
+@pytest.mark.parametrize("switch", ["Duplicate", "Reorder", "Delay", "Ties", "Database refuses"])
+@pytest.mark.usefixtures("stays_here")
+def test_each_switch_says_what_healed_it_and_all_is_in_sync_again(page: Page, stack: RunningStack, switch: str) -> None:
+    room(page, stack).get_by_role("button", name=f"Try it {switch}").click()
+    expect(page.locator("#room-trial")).to_contain_text(f"{switch}. All ")
+    expect(page.locator("#room-trial")).to_contain_text("What healed it:")
+    is_green(page)
+
+
+def test_a_lost_event_turns_its_row_red_and_the_keyboard_repairs_it(page: Page, stack: RunningStack) -> None:
+    """From the first key to the repair without a mouse; the row lights up while one looks, without a reload."""
+    room(page, stack)
+    page.get_by_role("button", name="Leave on Drop").press("Enter")
+    expect(page.get_by_role("button", name="Turn off Drop")).to_be_visible()
+    name = page.locator("#room-rows th code").first.inner_text()
+    customer = page.locator(f"#sub-{name} th a").get_attribute("href")
+    other = page.context.new_page()
+    other.goto(f"{stack.url}{customer}")
+    other.get_by_role("button", name=re.compile("(Pause|Resume) collection")).first.press("Enter")
+    other.close()
+    expect(page.locator(f"#sub-{name}")).to_contain_text("no")
+    expect(page.locator(f"#sub-{name}")).to_have_class("changed")
+    page.get_by_role("button", name="Turn off Drop").press("Enter")
+    page.get_by_role("button", name="Reconcile").press("Enter")
+    expect(page.locator("#room-trial")).to_contain_text("portal reconcile --repair ended with 0")
+    is_green(page)
+
+
+def test_the_first_tab_skips_to_the_content_and_focus_stays_where_it_is(page: Page, stack: RunningStack) -> None:
+    room(page, stack)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    row = page.locator("#room-rows tr").first
+    link = row.get_by_role("link").first
+    link.focus()
+    name = str(row.get_attribute("id")).removeprefix("sub-")
+    page.request.post(
+        f"http://127.0.0.1:{stack.ports[1]}/_simulator/subscriptions/{name}", data={"canceled_at": int(time.time())}
+    )
+    expect(row).to_have_class("changed")
+    expect(link).to_be_focused()
+
+
+@pytest.mark.parametrize("path", ["/room", "/story"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.usefixtures("stays_here")
+def test_on_a_phone_nothing_is_cut_off_and_axe_finds_nothing(
+    page: Page, stack: RunningStack, path: str, scheme: str
+) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    for width in (320, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(f"{stack.url}{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert not violations(page)
+
+
+def test_without_a_script_the_page_shows_the_same(browser: Browser, stack: RunningStack) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{stack.url}/room")
+    expect(page.locator("#room-rows tr").first).to_be_visible()
+    is_green(page)
+    expect(page.get_by_text("reload it for the next")).to_be_visible()
+    context.close()
+
+
+# The last: it travels.
+@pytest.mark.usefixtures("stays_here")
+def test_the_story_ends_with_a_closed_door(page: Page, stack: RunningStack) -> None:
+    page.goto(f"{stack.url}/story")
+    page.get_by_role("button", name="Begin in March 2024").click()
+    page.get_by_role("link", name="Open Rosa's portal").click()
+    page.get_by_role("button", name="Pause plan").click()
+    page.get_by_role("link", name=re.compile("^Return to")).click()
+    page.get_by_role("button", name="Jump to 1 August 2024").click()
+    page.get_by_role("button", name="Run the nightly audit", exact=True).click()
+    expect(page.locator(".present a")).to_have_attribute("href", "/outbox/1")
+    assert "Rosa Keller" in get(f"{stack.url}/outbox/1").text
+    assert not violations(page)
+    page.get_by_role("button", name="Resume Rosa's payments").click()
+    page.get_by_role("button", name="Jump to today").click()
+    page.get_by_role("link", name="Open Amélie's portal").click()
+    page.get_by_role("button", name="Pause subscription").click()
+    page.get_by_role("link", name=re.compile("^Return to")).click()
+    page.get_by_role("link", name="See the shop as Amélie does").click()
+    expect(page.locator("#members")).to_contain_text("Locked.")
+    room(page, stack)
+    is_green(page)
