@@ -252,7 +252,12 @@ def _form(body: bytes) -> dict[str, str]:
 def _page(visit: Visit, answer: PageAnswer) -> Response[str]:
     if answer.location:
         return Response(answer.status.value, headers=_HEADERS | {"Location": answer.location}, body="")
-    headers = _HEADERS | {"Content-Language": visit.language, "Content-Security-Policy": answer.policy}
+    headers = _HEADERS | {
+        # `no-referrer` would have browsers send `Origin: null` with our own forms. No other site gets the address.
+        "Referrer-Policy": "same-origin",
+        "Content-Language": visit.language,
+        "Content-Security-Policy": answer.policy,
+    }
     return Response(answer.status.value, "text/html; charset=utf-8", answer.html, headers=headers)
 
 
