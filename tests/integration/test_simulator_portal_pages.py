@@ -65,7 +65,7 @@ def test_features_that_are_off_are_absent_and_refused(portal: Open, subscribe: S
     assert page.actions() == set()
     assert "Ada ada@example.com" in text
     assert "12.00 EUR / month" in text
-    assert 'href="https://example.com/account">Return to Example Business' in text
+    assert 'href="https://example.com/account">Return to Northwind' in text
     assert 'id="invoice-history"' in text
     for action in ("cancel", "pause", "update", "add_payment_method", "update_customer", "wish"):
         assert page.press(action, subscription=subscription.id).status_code == 403

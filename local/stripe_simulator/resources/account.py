@@ -4,7 +4,7 @@ from local.stripe_simulator.simulator import Call
 from local.stripe_simulator.store import StripeObject
 
 ACCOUNT_ID = "acct_1SimulatedStripe"
-BUSINESS_NAME = "Example Business"
+BUSINESS_NAME = "Northwind"
 
 _PROFILE = (
     *("mcc", "minority_owned_business_designation", "name", "specified_commercial_transactions_act_url"),
