@@ -1,6 +1,7 @@
 """What template.yaml promises: bounds for every parameter, the least of rights, no log kept for ever."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -301,3 +302,21 @@ def test_the_probes_are_those_permissions_that_the_functions_need() -> None:
     probed = {f"*{each.permission}*: {'write' if each.writes else 'read'}" for each in PROBES}
     written = {each.replace("write", "read") for each in probed if each.endswith("write")}
     assert set.union(*needed.values()) - probed - written == set()
+
+
+def test_no_key_stands_twice() -> None:
+    """YAML's readers here take the last of two; CloudFormation's refuses the template."""
+
+    def twice(node: yaml.Node) -> Iterator[str]:
+        if isinstance(node, yaml.MappingNode):
+            names = [key.value for key, _ in node.value]
+            yield from (f"{name}, line {node.start_mark.line}" for name in set(names) if names.count(name) > 1)
+            for _, value in node.value:
+                yield from twice(value)
+        elif isinstance(node, yaml.SequenceNode):
+            for value in node.value:
+                yield from twice(value)
+
+    root = yaml.compose((Path(__file__).parents[2] / "template.yaml").read_text(), Loader=yaml.SafeLoader)
+    assert root is not None
+    assert list(twice(root)) == []
