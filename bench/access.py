@@ -25,7 +25,7 @@ import jwt
 from bench.aws_answers import answered_here, target_of
 from bench.bursts import percentile
 from shared.aws import REQUEST_CONFIG, serialize
-from shared.mirror.table import ENTITLEMENTS_KEY, Beginnings, Write, item_key, update_expression
+from shared.mirror.items import ENTITLEMENTS_KEY, Beginnings, Write, item_key, update_expression
 from shared.stripe.subscription import Subscription, SubscriptionItem
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from functions.access_changes import app
 from functions.access_changes.access_table import DecidedAccess, plain
 from functions.access_changes.changes import AccessChanges
 from shared.access import AccessPolicy, customer_access
-from shared.mirror.table import MirroredCustomer, Write
+from shared.mirror.items import MirroredCustomer, Write
 from shared.stripe.subscription import read_subscription
 from tests.fakes import FakeAccessTable, FakeTable
 

@@ -28,7 +28,8 @@ from local.aws.intrinsics import REGION, PhysicalNames
 from local.aws.resources import AwsClients, create_resources
 from local.aws.template import Template
 from local.processes import responds
-from shared.mirror.table import MirroredSubscription, MirrorTable, TablePage, Write, item_key, read_item
+from shared.mirror.items import MirroredSubscription, Write, item_key, read_item
+from shared.mirror.table import MirrorTable, TablePage
 from shared.stripe.gateway import StripeJson
 from shared.stripe.subscription import read_subscription
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from shared.mirror.items import MirroredSubscription, Write
 from shared.mirror.rule import Defer, Mirror, Outcome
-from shared.mirror.table import MirroredSubscription, Write
 from shared.stripe.events import SubscriptionEvent
 from shared.stripe.subscription import Subscription
 from shared.stripe.subscription_read import READ_LAG, SubscriptionRead

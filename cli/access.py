@@ -17,7 +17,7 @@ from shared.access import AccessPolicy, CustomerAccess, Reason, customer_access
 from shared.access_comparison import REASONS
 from shared.errors import InvalidRequest
 from shared.i18n import ENGLISH, Message, _
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.items import MirroredSubscription
 from shared.served_list import ColumnNames
 
 if TYPE_CHECKING:

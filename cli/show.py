@@ -13,7 +13,7 @@ from rich.table import Table
 
 from cli.terminal import Format, check_customer_id, literal
 from shared.errors import InvalidRequest
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.items import MirroredSubscription
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment

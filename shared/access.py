@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.mirror.table import MirroredEntitlements, MirroredSubscription
+from shared.mirror.items import MirroredEntitlements, MirroredSubscription
 from shared.stripe.periods import PaidUntil, period_paid_before
 from shared.stripe.subscription import Subscription, is_collected
 

@@ -30,7 +30,7 @@ from shared.access import (
 )
 from shared.errors import OperatorError, PortalError, Unavailable
 from shared.i18n import Message, _
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.items import MirroredSubscription
 from shared.served_list import BadLine, ListedCustomer
 from shared.stripe.gateway import refused_request
 from shared.stripe.lists import pages, read_page

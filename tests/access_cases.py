@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.access import AccessPolicy, CustomerAccess, Reason, customer_access
-from shared.mirror.table import Beginnings, MirroredSubscription
+from shared.mirror.items import Beginnings, MirroredSubscription
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "access.md"

@@ -16,7 +16,7 @@ from local.stripe_simulator.simulator import Simulator
 from local.stripe_simulator.testing import RunningSimulator
 from shared.audit.check import WaitingMessages
 from shared.audit.checks.mirror import NEEDED, UNREADABLE_EVENTS
-from shared.mirror.table import Beginnings
+from shared.mirror.items import Beginnings
 from tests.unit.test_configuration_rules import (
     BROKEN,
     LINKS,

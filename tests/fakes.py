@@ -10,17 +10,17 @@ from functions.access_changes.access_table import AT_ONCE, DecidedAccess
 from shared.audit.findings import Finding, PausedFindings
 from shared.audit.report import Report
 from shared.errors import Unavailable
-from shared.mirror.table import (
+from shared.mirror.items import (
     Beginnings,
     EntitlementsWrite,
     MirroredCustomer,
     MirroredEntitlements,
     MirroredSubscription,
-    TablePage,
     Write,
     blocks_write,
     item_key,
 )
+from shared.mirror.table import TablePage
 from shared.portal.pause import Phase
 from shared.stripe.subscription import Subscription, is_collected
 from shared.stripe.subscription_read import SubscriptionRead

@@ -20,9 +20,10 @@ from functions.webhook.receive import Receiver
 from functions.webhook.settle import Settler
 from shared.errors import PortalError, Unavailable
 from shared.mirror.intake import EventMirror, Intake
+from shared.mirror.items import Beginnings, MirroredSubscription, Write
 from shared.mirror.rule import Mirror, Outcome
 from shared.mirror.settle_queue import QueuedEvent, SettleQueue
-from shared.mirror.table import Beginnings, MirroredSubscription, WritableTable, Write
+from shared.mirror.table import WritableTable
 from shared.stripe.subscription import Subscription, read_subscription
 from shared.stripe.subscription_read import LIST_LAG, READ_LAG, SubscriptionRead
 from tests.histories import ENVIRONMENTS, Call, Delivery, History, begun_at

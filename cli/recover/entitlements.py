@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from shared.mirror.comparison import attempt
 from shared.mirror.drift import ComparisonCounts, ComparisonResult, Difference, Drift, DriftKind, Failure
 from shared.mirror.entitlements import EntitlementsMirror, products_of
+from shared.mirror.items import ENTITLEMENTS_KEY, MirroredCustomer
 from shared.mirror.rule import Outcome
-from shared.mirror.table import ENTITLEMENTS_KEY, MirroredCustomer
 from shared.stripe.entitlements import EntitlementsRead, EntitlementsReader
 from shared.stripe.pacing import RateLimit, Retries
 

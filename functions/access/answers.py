@@ -29,8 +29,9 @@ from shared.link_token import (
     with_link_secrets,
 )
 from shared.mirror.entitlements import EntitlementsMirror
+from shared.mirror.items import MirroredCustomer
 from shared.mirror.rule import Mirror
-from shared.mirror.table import MirroredCustomer, MirrorTable
+from shared.mirror.table import MirrorTable
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 from shared.stripe.entitlements import EntitlementsReader
 from shared.stripe.gateway import read_from_stripe, refused_request, stripe_client, stripe_errors, with_all_items

@@ -29,7 +29,8 @@ from shared.audit.scan import Scan, Sources
 from shared.errors import OperatorError, PortalError, Unavailable
 from shared.i18n import _, _n, listed
 from shared.mirror.comparison import SeenSubscriptions
-from shared.mirror.table import MirroredSubscription, MirrorTable
+from shared.mirror.items import MirroredSubscription
+from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore, StripeSecret
 from shared.served_list import BadLine, ServedList
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, stripe_client

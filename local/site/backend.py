@@ -16,7 +16,8 @@ from local.aws.lambda_function import LambdaFunction
 from local.aws.resources import AwsClients
 from local.aws.template import Template
 from shared.link_token import ACCESS_AUDIENCE, PAUSE_AUDIENCE, Flow, LinkClaims, LinkTokens
-from shared.mirror.table import MirroredSubscription, MirrorTable
+from shared.mirror.items import MirroredSubscription
+from shared.mirror.table import MirrorTable
 from shared.portal.changes import limits_of
 from shared.portal.pause import pause_refusals
 from shared.stripe.subscription import Subscription

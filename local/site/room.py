@@ -15,7 +15,7 @@ from local.site.delivery_feed import DeliveryFeed, ShownDelivery, WebhookLog
 from local.site.session import SiteSession
 from shared.access import CustomerAccess, customer_access
 from shared.mirror.drift import Difference, differences, is_expired
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.items import MirroredSubscription
 from shared.stripe.subscription import Subscription, read_subscription
 
 _SHOWN_DELIVERIES = 40

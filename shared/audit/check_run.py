@@ -25,7 +25,7 @@ from shared.audit.options import OPTIONAL_LISTS
 from shared.errors import PortalError
 from shared.i18n import NOTHING, _, listed, sentences, verbatim
 from shared.mirror.drift import Failure
-from shared.mirror.table import Beginnings
+from shared.mirror.items import Beginnings
 from shared.stripe.gateway import StripeJson
 from shared.stripe.subscription_read import SubscriptionRead
 

@@ -32,9 +32,10 @@ from shared.audit.report import Report
 from shared.errors import PortalError, Unavailable
 from shared.i18n import _, sentences
 from shared.mirror.comparison import Comparison, SeenSubscriptions, key_of, read_subscriptions
+from shared.mirror.items import item_key
 from shared.mirror.lag import EventLags
 from shared.mirror.rule import Mirror
-from shared.mirror.table import SubscriptionTable, item_key
+from shared.mirror.table import SubscriptionTable
 from shared.stripe.gateway import StripeJson
 from shared.stripe.lists import (
     EVENT_TYPES,

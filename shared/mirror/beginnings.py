@@ -6,7 +6,7 @@ lasts for as long as Stripe does not collect, whether by one of its two kinds of
 
 from dataclasses import replace
 
-from shared.mirror.table import Beginnings
+from shared.mirror.items import Beginnings
 from shared.stripe.events import SubscriptionEvent
 from shared.stripe.subscription import Subscription
 

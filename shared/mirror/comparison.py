@@ -12,8 +12,9 @@ from typing import Any, Protocol, TypeVar
 
 from shared.errors import Unavailable, UnreadableEvent
 from shared.mirror.drift import ComparisonCounts, Difference, Drift, DriftKind, Failure, differences, is_expired
+from shared.mirror.items import MirroredSubscription
 from shared.mirror.rule import Outcome
-from shared.mirror.table import MirroredSubscription, SubscriptionTable
+from shared.mirror.table import SubscriptionTable
 from shared.stripe.lists import ListPage
 from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.subscription import read_subscription

@@ -13,8 +13,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import Unavailable
+from shared.mirror.items import EntitlementsWrite, MirroredCustomer, MirroredSubscription
 from shared.mirror.rule import LONGEST_DELAY_SECONDS, Defer, Outcome
-from shared.mirror.table import EntitlementsTable, EntitlementsWrite, MirroredCustomer, MirroredSubscription
+from shared.mirror.table import EntitlementsTable
 from shared.stripe.events import EntitlementsSignal
 from shared.stripe.subscription_read import LIST_LAG
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.items import MirroredSubscription
 from shared.stripe.events import REPEATED_FOR
 
 # Above this, lags are rounded up to two digits, so that the counts stay few however long a lag is.

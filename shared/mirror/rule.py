@@ -13,7 +13,8 @@ from enum import StrEnum
 
 from shared.errors import Unavailable
 from shared.mirror.beginnings import beginnings_of
-from shared.mirror.table import Beginnings, MirroredSubscription, WritableTable, Write
+from shared.mirror.items import Beginnings, MirroredSubscription, Write
+from shared.mirror.table import WritableTable
 from shared.stripe.events import SubscriptionEvent
 from shared.stripe.subscription import Subscription
 from shared.stripe.subscription_read import READ_LAG, SubscriptionRead

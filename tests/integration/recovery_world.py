@@ -9,8 +9,9 @@ from typer.testing import CliRunner, Result
 
 from cli.deployment import Deployment
 from cli.main import app
+from shared.mirror.items import MirroredSubscription
 from shared.mirror.rule import Mirror
-from shared.mirror.table import MirroredSubscription, MirrorTable
+from shared.mirror.table import MirrorTable
 from shared.stripe.pacing import RateLimit, limited_reads
 from shared.stripe.subscription_read import SubscriptionRead
 from tests.clock import Clock

@@ -14,7 +14,8 @@ from functions.access_changes.access_table import DUE_SHARDS, AccessTable
 from functions.access_changes.changes import DETAIL_TYPE, SOURCE, AccessChanges, AccessEvents
 from shared.access import AccessPolicy
 from shared.errors import Unavailable
-from shared.mirror.table import Beginnings, MirroredCustomer, MirrorTable, Write
+from shared.mirror.items import Beginnings, MirroredCustomer, Write
+from shared.mirror.table import MirrorTable
 from shared.stripe.subscription import PauseCollection, Subscription, read_subscription
 from tests.fakes import FakeAccessTable
 from tests.integration.conftest import Aws

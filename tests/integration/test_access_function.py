@@ -13,7 +13,8 @@ import pytest
 from functions.access import app as access_app
 from functions.access.lookups import CLAIM_SECONDS, REMEMBERED_SECONDS, Lookups
 from shared.errors import Unavailable
-from shared.mirror.table import MirrorTable, Write
+from shared.mirror.items import Write
+from shared.mirror.table import MirrorTable
 from shared.stripe.subscription import Subscription, SubscriptionItem
 from tests.integration.conftest import LINK_SECRET, Api, Aws
 from tests.integration.portal_world import World

@@ -11,7 +11,7 @@ from shared.audit.check import AuditDay
 from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import Finding
 from shared.audit.scan import Sources, run_audit
-from shared.mirror.table import Beginnings, MirroredSubscription
+from shared.mirror.items import Beginnings, MirroredSubscription
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
 from shared.stripe.lists import PAGE
 from shared.stripe.pacing import RateLimit

@@ -26,7 +26,8 @@ from local.aws.lambda_function import ExecutionFailed, run_durably
 from local.aws.resources import put_parameters
 from local.aws.template import Template
 from shared.errors import OperatorError, Unavailable
-from shared.mirror.table import Beginnings, MirrorTable, Write
+from shared.mirror.items import Beginnings, Write
+from shared.mirror.table import MirrorTable
 from shared.stripe.gateway import TIMEOUT_SECONDS, stripe_client
 from shared.stripe.pacing import RateLimit
 from shared.stripe.subscription import read_subscription

@@ -13,8 +13,9 @@ import stripe
 from functions.access import app as access_app
 from functions.access_changes import app as changes_app
 from functions.webhook import app as webhook_app
+from shared.mirror.items import EntitlementsWrite, Write
 from shared.mirror.settle_queue import SettleQueue
-from shared.mirror.table import EntitlementsWrite, MirrorTable, Write
+from shared.mirror.table import MirrorTable
 from shared.stripe.subscription import PauseCollection, read_subscription
 from tests.integration import simulator_fixtures as given
 from tests.integration.conftest import LINK_SECRET, Api, Aws

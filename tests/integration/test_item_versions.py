@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from shared.mirror.drift import differences
+from shared.mirror.items import Beginnings, Write
 from shared.mirror.rule import Mirror, Outcome
-from shared.mirror.table import Beginnings, Write
 from shared.stripe.events import SubscriptionEvent
 from shared.stripe.subscription import Subscription, read_subscription
 from shared.stripe.subscription_read import SubscriptionRead

@@ -9,19 +9,16 @@ import pytest
 from botocore.httpsession import URLLib3Session
 
 from shared.errors import Unavailable
-from shared.mirror.table import (
+from shared.mirror.items import (
     Beginnings,
-    EntitlementsTable,
     EntitlementsWrite,
     MirroredCustomer,
     MirroredEntitlements,
     MirroredSubscription,
-    MirrorTable,
-    TablePage,
-    WritableTable,
     Write,
     item_key,
 )
+from shared.mirror.table import EntitlementsTable, MirrorTable, TablePage, WritableTable
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import FakeTable, subscription
 from tests.integration.dynamodb_fixtures import Subscriptions

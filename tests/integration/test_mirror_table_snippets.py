@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typedd
 import boto3
 import pytest
 
-from shared.mirror.table import Beginnings, EntitlementsWrite, Write
+from shared.mirror.items import Beginnings, EntitlementsWrite, Write
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.integration.dynamodb_fixtures import Subscriptions
 from tests.integration.test_mirror_table import WHOLE

@@ -14,7 +14,7 @@ from cli.deployment import Deployment
 from cli.main import app
 from cli.pauses import PauseOutcome, convert_plan, resume_plan
 from shared.errors import InvalidRequest, OperatorError
-from shared.mirror.table import MirroredSubscription, Write
+from shared.mirror.items import MirroredSubscription, Write
 from shared.portal.pause import midnight_of
 from shared.stripe.gateway import read_from_stripe
 from shared.stripe.pacing import RateLimit

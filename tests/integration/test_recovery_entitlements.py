@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from cli.deployment import Deployment
-from shared.mirror.table import MirroredEntitlements
+from shared.mirror.items import MirroredEntitlements
 from tests.integration.conftest import Aws
 from tests.integration.recovery_world import FAST, HOUR, World, make_world
 from tests.integration.simulator_fixtures import RunningSimulator

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from cli.recover.commands import progress_line
 from shared.mirror.drift import ComparisonResult, DriftKind
-from shared.mirror.table import Write
+from shared.mirror.items import Write
 from shared.stripe import lists
 from shared.stripe.lists import ListPage
 from tests.integration.conftest import Aws

@@ -24,7 +24,8 @@ from local.aws.queue_poller import queue_pollers
 from local.gateway.api import Gateway
 from shared.errors import OperatorError, Unavailable
 from shared.mirror.dead_letters import unpacked
-from shared.mirror.table import MirroredSubscription, MirrorTable
+from shared.mirror.items import MirroredSubscription
+from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore
 from shared.stripe import gateway, pacing
 from shared.stripe.gateway import stripe_client

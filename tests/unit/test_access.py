@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.access import AccessPolicy, CustomerAccess, Reason, customer_access, subscription_access
+from shared.mirror.items import Beginnings, MirroredEntitlements, MirroredSubscription
 from shared.mirror.rule import Mirror, Outcome
-from shared.mirror.table import Beginnings, MirroredEntitlements, MirroredSubscription
 from shared.stripe.events import SnapshotEvent, SubscriptionEvent, read_event, subscription_event
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from shared.stripe.subscription_read import SubscriptionRead

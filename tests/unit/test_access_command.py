@@ -12,7 +12,7 @@ from cli.deployment import Deployment
 from cli.main import main
 from shared.access import AccessPolicy, Reason
 from shared.access_comparison import REASONS
-from shared.mirror.table import MirroredCustomer, MirroredEntitlements, MirroredSubscription
+from shared.mirror.items import MirroredCustomer, MirroredEntitlements, MirroredSubscription
 from tests.access_cases import MONTHLY, PAID, SEEN_PAUSE, VOID, day
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from shared.access import AccessPolicy, Reason, customer_access
 from shared.access_comparison import AccessComparison, AccessDifference, DifferenceKind
-from shared.mirror.table import Beginnings, MirroredSubscription
+from shared.mirror.items import Beginnings, MirroredSubscription
 from shared.served_list import BadLine, ListedCustomer, ServedList
 from shared.stripe.subscription import SubscriptionItem
 from tests.access_cases import DEFAULTS, MONTHLY, PAID, SEEN_PAUSE, VOID, day

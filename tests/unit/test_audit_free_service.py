@@ -15,7 +15,7 @@ from shared.audit.findings import Finding, PausedFindings, PausedSubscription, S
 from shared.audit.rendering.page import Medium, page_of
 from shared.audit.rendering.summary import is_all_clear
 from shared.audit.report import ReportView
-from shared.mirror.table import Beginnings
+from shared.mirror.items import Beginnings
 from shared.portal.pause import Phase
 from shared.stripe.money import MissedAmount
 from shared.stripe.subscription import PauseCollection

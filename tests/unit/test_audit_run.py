@@ -19,7 +19,7 @@ from shared.audit.report import Report
 from shared.audit.scan import Sources, run_audit
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.i18n import verbatim
-from shared.mirror.table import Beginnings, MirroredSubscription
+from shared.mirror.items import Beginnings, MirroredSubscription
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON, Phase
 from shared.stripe.gateway import StripeJson
 from shared.stripe.pacing import RateLimit

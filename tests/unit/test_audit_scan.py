@@ -12,7 +12,7 @@ from shared.audit.findings import PausedFindings, Severity
 from shared.audit.report import Report
 from shared.audit.scan import Scan
 from shared.mirror.comparison import SeenSubscriptions
-from shared.mirror.table import MirroredSubscription
+from shared.mirror.items import MirroredSubscription
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PAUSE_CUTOFF_ON
 from shared.stripe.lists import Window
 from tests.fakes import FakeTable

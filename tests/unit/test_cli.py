@@ -26,7 +26,7 @@ from shared.audit.findings import CustomerName, Finding, Severity
 from shared.audit.report import Report, ReportView
 from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.i18n import verbatim
-from shared.mirror.table import Beginnings, MirroredSubscription
+from shared.mirror.items import Beginnings, MirroredSubscription
 from shared.portal.explain import ExplainedSubscription, Explanation
 from shared.stripe.money import MissedAmount, MonthlyAmount
 from shared.stripe.subscription import PauseCollection

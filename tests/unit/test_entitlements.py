@@ -13,8 +13,9 @@ import pytest
 from shared.errors import Unavailable, UnreadableEvent
 from shared.mirror.entitlements import EntitlementsMirror
 from shared.mirror.intake import Ignored, Intake
+from shared.mirror.items import EntitlementsWrite
 from shared.mirror.rule import Outcome
-from shared.mirror.table import EntitlementsTable, EntitlementsWrite
+from shared.mirror.table import EntitlementsTable
 from shared.stripe.entitlements import EntitlementsRead
 from shared.stripe.events import EntitlementsSignal, entitlements_signal, read_event
 from shared.stripe.subscription_read import LIST_LAG

@@ -17,9 +17,9 @@ from shared.audit.report import ReportView
 from shared.errors import UnreadableEvent
 from shared.i18n import duration
 from shared.mirror.intake import Intake
+from shared.mirror.items import MirroredSubscription
 from shared.mirror.lag import EventLags, LagCounts
 from shared.mirror.rule import Mirror
-from shared.mirror.table import MirroredSubscription
 from shared.stripe.subscription import read_subscription
 from shared.stripe.subscription_read import SubscriptionRead
 from tests.fakes import FakeTable, audit_report, subscription

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench.guards import GUARDS, AnyTable
 from bench.histories import COLUMNS
-from shared.mirror.table import MirroredSubscription, Write
+from shared.mirror.items import MirroredSubscription, Write
 from tests.fakes import FakeTable
 from tests.histories import NOTHING_FAR_AHEAD, Conditions, History, make_history, true_beginnings
 from tests.history_world import World, the_rule

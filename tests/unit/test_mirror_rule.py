@@ -8,8 +8,8 @@ from itertools import permutations
 import pytest
 
 from shared.errors import Unavailable
+from shared.mirror.items import Beginnings
 from shared.mirror.rule import ATTEMPTS, Mirror, Outcome
-from shared.mirror.table import Beginnings
 from shared.stripe.events import SubscriptionEvent
 from shared.stripe.subscription import PauseCollection
 from shared.stripe.subscription_read import READ_LAG, SubscriptionRead

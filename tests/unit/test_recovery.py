@@ -15,8 +15,9 @@ from cli.recover.replay import event_in
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
 from shared.mirror.comparison import CHUNK, WORKERS, Comparison, SeenSubscriptions, attempt
 from shared.mirror.drift import MOST_RECORDS, ComparisonCounts, Difference, Drift, DriftKind, Failure, differences
+from shared.mirror.items import Write
 from shared.mirror.rule import Mirror, Outcome
-from shared.mirror.table import DryRunTable, Write
+from shared.mirror.table import DryRunTable
 from shared.stripe.pacing import LONGEST_PAUSE_SECONDS, TRIES, RateLimit, Retries
 from shared.stripe.subscription import PauseCollection, SubscriptionItem
 from shared.stripe.subscription_read import SubscriptionRead
