@@ -11,6 +11,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import boto3
 import requests
@@ -27,6 +28,7 @@ from shared.mirror.dead_letters import DeadLetterReader
 from shared.mirror.entitlements import EntitlementsMirror
 from shared.mirror.rule import Mirror
 from shared.mirror.table import DryRunEntitlements, DryRunTable, MirrorTable
+from shared.pausing.history import PauseTable
 from shared.return_url import origin_of
 from shared.secret_store import LinkSecrets, SecretStore, SigningSecrets, StripeSecret
 from shared.stripe.entitlements import EntitlementsReader
@@ -41,7 +43,7 @@ _LOCAL_AWS_SETTINGS = frozenset(
     {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
 )
 # The template's defaults, for a stack that does not list the parameter.
-DEFAULTS = {"EventClockUncertaintySeconds": "10", "EndedRetentionDays": "400"}
+DEFAULTS = {"AuditTimezone": "UTC", "EventClockUncertaintySeconds": "10", "EndedRetentionDays": "400"}
 
 
 # boto3's default session is not made for several threads; its clients are.
@@ -180,6 +182,16 @@ class Deployment:
     def mirror(self) -> MirrorTable:
         """The table of subscriptions."""
         return MirrorTable(aws_client("dynamodb"), self.output("TableName"))
+
+    @property
+    def pauses(self) -> PauseTable:
+        """The table of the pauses and their history."""
+        return PauseTable(aws_client("dynamodb"), self.output("PausesTableName"))
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        """The time zone in which the deployment's days begin."""
+        return ZoneInfo(self._parameter("AuditTimezone"))
 
     @property
     def uncertainty(self) -> timedelta:
