@@ -28,7 +28,10 @@ from shared.mirror.dead_letters import DeadLetterReader
 from shared.mirror.entitlements import EntitlementsMirror
 from shared.mirror.rule import Mirror
 from shared.mirror.table import DryRunEntitlements, DryRunTable, MirrorTable
+from shared.pausing.at_stripe import StripePauses
 from shared.pausing.history import PauseTable
+from shared.pausing.operations import Pausing
+from shared.pausing.policy import PausePolicy
 from shared.return_url import origin_of
 from shared.secret_store import LinkSecrets, SecretStore, SigningSecrets, StripeSecret
 from shared.stripe.entitlements import EntitlementsReader
@@ -189,6 +192,16 @@ class Deployment:
         return PauseTable(aws_client("dynamodb"), self.output("PausesTableName"))
 
     @property
+    def pausing(self) -> Pausing:
+        """The operations on pauses, with the operator's key."""
+        return Pausing(lambda: StripePauses(self.operator_stripe), self.pauses, self.timezone, self.ticking_clock())
+
+    @property
+    def pause_policy(self) -> PausePolicy:
+        """The company's rules for pauses, without those of the groups; the defaults where the stack lists none."""
+        return PausePolicy.model_validate(self._listed(PausePolicy))
+
+    @property
     def timezone(self) -> ZoneInfo:
         """The time zone in which the deployment's days begin."""
         return ZoneInfo(self._parameter("AuditTimezone"))
@@ -216,9 +229,7 @@ class Deployment:
     @property
     def access_policy(self) -> AccessPolicy:
         """What each state means for service; the template's defaults where the stack does not list them."""
-        names = {name: name.title().replace("_", "") for name in AccessPolicy.model_fields}
-        found = {name: self.parameters[key] for name, key in names.items() if key in self.parameters}
-        return AccessPolicy.model_validate(found)
+        return AccessPolicy.model_validate(self._listed(AccessPolicy))
 
     def mirror_rule(self, read: Callable[[str], SubscriptionRead], *, dry_run: bool = False) -> Mirror:
         """Return the mirror with its rule; `read` reads one subscription from Stripe. A dry run writes nothing."""
@@ -332,6 +343,11 @@ class Deployment:
         if name not in self.outputs:
             raise OperatorError("no_output", f"The stack has no output {name}: is it a stack of this template?")
         return self.outputs[name]
+
+    def _listed(self, policy: type[BaseModel]) -> dict[str, str]:
+        """Return the fields of a policy that the stack has parameters for."""
+        names = {name: name.title().replace("_", "") for name in policy.model_fields}
+        return {name: self.parameters[key] for name, key in names.items() if key in self.parameters}
 
     def _parameter(self, name: str) -> str:
         return self.parameters.get(name, DEFAULTS[name])

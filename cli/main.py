@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from cli import access, audit, explain, link, pause_history, pauses, show
+from cli import access, audit, explain, link, pause, pause_history, pauses, show
 from cli.configuration import commands as configuration_commands
 from cli.deployment import Deployment
 from cli.recover import commands as recover_commands
@@ -23,6 +23,7 @@ app.add_typer(show.app)
 app.add_typer(access.app)
 app.add_typer(explain.app)
 app.add_typer(pauses.app)
+app.add_typer(pause.app)
 app.add_typer(pause_history.app)
 app.add_typer(connect.app)
 app.add_typer(doctor.app)

@@ -16,6 +16,7 @@ import typer
 from stripe import StripeClient
 
 from cli.deployment import KEY_VARIABLE
+from cli.pause import By, resume_one
 from cli.terminal import Language, Rate, day, is_subscription_id, printable, zone
 from shared.audit.acknowledgement import AUDIT_OK, PAUSE_OK, acknowledgement_of, metadata_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent
@@ -328,7 +329,7 @@ def resume(  # noqa: PLR0913 - each an option of the command
     *,
     stranded: Annotated[
         bool,
-        typer.Option("--stranded", help="The customers who have been unable to resume since the cutoff (required)."),
+        typer.Option("--stranded", help="The customers who have been unable to resume since the cutoff."),
     ] = False,
     every: Annotated[
         bool, typer.Option("--all", help="With --apply: all whose pause began in the button's time.")
@@ -341,15 +342,21 @@ def resume(  # noqa: PLR0913 - each an option of the command
     button_removed_on: Annotated[str, typer.Option(help="PAUSE_BUTTON_REMOVED_ON.")] = str(PAUSE_BUTTON_REMOVED_ON),
     cutoff_on: Annotated[str, typer.Option(help="PAUSE_CUTOFF_ON.")] = str(PAUSE_CUTOFF_ON),
     timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
+    by: By = None,
     apply: Apply = False,
     language: Language = ENGLISH,
 ) -> None:
-    """Resume customers whom the old portal's button paused and who can no longer resume by themselves.
+    """Resume a pause of this deployment; or customers whom the old portal's button paused and left stranded.
 
-    A dry run unless --apply is given, with the subscriptions or --all; it asks before anybody is charged.
+    A dry run unless --apply is given. --stranded takes subscriptions or --all with it, and asks before it
+    charges anybody.
     """
     if not stranded:
-        raise InvalidRequest("resume_whom", "Add --stranded to choose the customers to resume")
+        if not named or len(named) != 1 or every or customer is not None or confirm is not None:
+            raise InvalidRequest(
+                "resume_whom", "Name one subscription whose pause is the deployment's, or add --stranded for the others"
+            )
+        raise typer.Exit(resume_one(named[0], context.obj(), by=by, apply=apply, language=language))
     if apply and every == bool(named):
         raise InvalidRequest(
             "apply_to_whom",

@@ -117,6 +117,8 @@ class Pausing:
         if view.record and view.record.state.is_open:
             facts = self._facts(at, policy, now, past=False)
             return PausePreview(view, plan_new_return(facts, request, _plan_of(view.record)))
+        if at.planned:
+            return PausePreview(view, Planned(None, (_PAUSED_ELSEWHERE,)))
         return PausePreview(view, plan_pause(self._facts(at, policy, now), request))
 
     def pause(

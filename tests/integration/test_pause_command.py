@@ -1,0 +1,170 @@
+"""`portal pause`, and `portal resume` of one subscription, by the team."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from cli.pauses import Beginning, Calendar, convert_plan, resume_plan
+from shared.errors import InvalidRequest
+from shared.i18n import say
+from shared.pausing.policy import PausePolicy
+from shared.stripe.gateway import read_from_stripe
+from tests.integration.pausing_world import DAY, World, pauses, world
+
+__all__ = ["pauses", "world"]
+
+RULES = PausePolicy(max_pause_days=60, pause_reasons=("holiday",))
+
+
+def run(world: World, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+    deployment = SimpleNamespace(pausing=world.pausing, pause_policy=RULES, is_local=True)
+    monkeypatch.setattr("cli.main.Deployment.of_stack", lambda _name: deployment)
+    monkeypatch.setenv("USER", "ada")
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_a_dry_run_prints_the_plan_and_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    subscription = world.subscribe()
+    before = world.read(subscription)
+    world.requests.clear()
+    result = run(world, monkeypatch, "pause", subscription, "--until", str(world.day(60)))
+    assert result.exit_code == 0
+    end = datetime.fromtimestamp(world.period_end(subscription), UTC)
+    for words in (f"service until {say(end.date(), 'en')}", f"returns {say(world.day(60), 'en')}", "--apply"):
+        assert words in result.stdout
+    assert world.read(subscription) == before
+    assert world.table.get(subscription) is None
+    assert [each for each in world.requests if not each.startswith("get ")] == []
+
+
+def test_the_history_names_the_operator_and_the_mirror_image_of_the_dry_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscription = world.subscribe()
+    arguments = ("pause", subscription, "--until", str(world.day(60)), "--reason", "holiday")
+    dry = run(world, monkeypatch, *arguments).stdout
+    result = run(world, monkeypatch, *arguments, "--by", "grace", "--apply")
+    assert result.exit_code == 0
+    (entry,) = world.history(subscription)
+    assert (entry.actor, entry.actor_name, entry.reason, entry.overridden) == ("team", "grace", "holiday", False)
+    planned = {line for line in dry.splitlines() if line.startswith(("  returns", "  service", "  next"))}
+    assert len(planned) == 3
+    assert planned <= set(result.stdout.splitlines())
+
+
+def test_the_companys_rules_hold_for_the_team_unless_it_overrides_them_which_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscription = world.subscribe()
+    for extra in ((), ("--apply",)):
+        result = run(world, monkeypatch, "pause", subscription, "--until", str(world.day(200)), *extra)
+        assert result.exit_code == 1
+        assert "pause_too_long" in result.stdout
+    assert world.table.get(subscription) is None
+    result = run(world, monkeypatch, "pause", subscription, "--until", str(world.day(200)), "--override", "--apply")
+    assert result.exit_code == 0
+    assert [entry.overridden for entry in world.history(subscription)] == [True]
+
+
+def test_no_override_pauses_what_stripe_or_the_companys_schedule_decides(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscription = world.subscribe()
+    world.stripe.v1.subscriptions.update(subscription, {"cancel_at_period_end": True})
+    for extra in ((), ("--apply",)):
+        until = str(world.day(60))
+        result = run(world, monkeypatch, "pause", subscription, "--until", until, "--override", *extra)
+        assert (result.exit_code, "canceling" in result.stdout) == (1, True)
+
+
+def test_a_dry_run_refuses_what_the_companys_own_schedule_will_pause(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscription = world.subscribe()
+    entry: Any = {"pause": {"pause_at": {"type": "timestamp", "timestamp": world.now + DAY}}}
+    world.stripe.v1.subscription_schedules.create({"from_subscription": subscription, "pause_schedules": [entry]})
+    for extra in ((), ("--apply",)):
+        result = run(world, monkeypatch, "pause", subscription, "--until", str(world.day(60)), *extra)
+        assert (result.exit_code, "paused_elsewhere" in result.stdout) == (1, True)
+
+
+def test_a_pause_is_undone_by_resume_or_undo_before_it_begins(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for command in (("pause", "--undo"), ("resume",)):
+        subscription = world.subscribe()
+        world.pause(subscription, world.day(60))
+        dry = run(world, monkeypatch, command[0], subscription, *command[1:])
+        assert (dry.exit_code, "undone" in dry.stdout) == (0, True)
+        assert world.record(subscription).state == "scheduled"
+        assert run(world, monkeypatch, command[0], subscription, *command[1:], "--apply").exit_code == 0
+        assert world.actions(subscription) == ["set", "undone"]
+        assert world.history(subscription)[-1].actor_name == "ada"
+
+
+def test_resume_charges_a_running_pause_and_undo_does_not(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    world.pass_time(world.period_end(subscription) + DAY)
+    paid = world.charges(subscription)
+    for extra in ((), ("--apply",)):
+        assert run(world, monkeypatch, "pause", subscription, "--undo", *extra).exit_code == 1
+    assert "charged, at once" in run(world, monkeypatch, "resume", subscription).stdout
+    assert world.charges(subscription) == paid
+    assert run(world, monkeypatch, "resume", subscription, "--apply").exit_code == 0
+    assert world.read(subscription)["status"] == "active"
+    assert len(world.charges(subscription)) == len(paid) + 1
+
+
+def test_a_pause_of_somebody_else_is_left_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    subscription = world.subscribe()
+    world.stripe.v1.subscriptions.update(subscription, {"pause_collection": {"behavior": "void"}})
+    before = world.read(subscription)
+    for command in (("pause", "--undo"), ("pause", "--until", str(world.day(60)), "--override"), ("resume",)):
+        for extra in ((), ("--apply",)):
+            result = run(world, monkeypatch, command[0], subscription, *command[1:], *extra)
+            assert result.exit_code == 1
+    assert world.read(subscription) == before
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_the_commands_about_paused_collection_leave_our_pauses_alone(world: World, *, has_begun: bool) -> None:
+    subscription = world.subscribe(mode="classic")
+    world.pause(subscription, world.day(60))
+    if has_begun:
+        world.pass_time(world.period_end(subscription) + DAY)
+    found, now = read_from_stripe(world.stripe, subscription).subscription, datetime.fromtimestamp(world.now, UTC)
+    assert found.pause_collection
+    calendar = Calendar(now, world.now + DAY, world.day(1))
+    assert resume_plan(found, calendar, Beginning(world.now, exact=True), named=True) is None
+    plan = convert_plan(found, now)
+    assert plan is None or plan.refusal
+
+
+def test_the_words_are_french_too_and_fit_80_columns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    subscription = world.subscribe()
+    result = run(world, monkeypatch, "pause", subscription, "--until", str(world.day(60)), "--language", "fr")
+    assert f"{subscription} serait mis en pause" in result.stdout
+    assert "would" not in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_wrong_arguments_are_refused_before_stripe_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    until = str(world.day(60))
+    for arguments in (
+        ("pause", "sub_1"),
+        ("pause", "cus_1", "--until", until),
+        ("pause", "sub_1", "--until", "tomorrow"),
+        ("pause", "sub_1", "--until", until, "--undo"),
+        ("pause", "sub_1", "--undo", "--override"),
+        ("pause", "sub_1", "--until", until, "--reason", "Holiday!"),
+        ("resume", "sub_1", "sub_2"),
+        ("resume",),
+    ):
+        with pytest.raises(InvalidRequest):
+            run(world, monkeypatch, *arguments)
+    assert world.requests == []
+    with pytest.raises(InvalidRequest, match="sub_unknown"):
+        run(world, monkeypatch, "pause", "sub_unknown", "--until", until)
