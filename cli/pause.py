@@ -158,7 +158,7 @@ def _set(subscription: str, request: PauseRequest, at: Operator, *, apply: bool)
 
 
 def _end(subscription: str, end: "_End", at: Operator, *, apply: bool) -> int:
-    if apply:
+    if apply and end is not _RELEASE:
         return _conclude(end.operation(at.pausing, subscription, customer=None, actor=at.actor), end.done, at)
     record = at.pausing.view(subscription, customer=None, policy=at.deployment.pause_policy).record
     can_resume = end is _RESUME and record is not None and record.outcome == PauseAction.RELEASED
@@ -168,6 +168,13 @@ def _end(subscription: str, end: "_End", at: Operator, *, apply: bool) -> int:
     if end is _UNDO and at.pausing.clock() >= record.begins:
         at.write(_("the pause of {subscription} has begun: resume it instead", subscription=subscription))
         return ExitCode.FOUND
+    if end is _RELEASE and record.kind == "collection":
+        at.write(_("nothing to do: paused collection keeps nobody from canceling"))
+        return 0
+    if apply:
+        result = end.operation(at.pausing, subscription, customer=None, actor=at.actor)
+        is_undone = result.record is not None and result.record.outcome == PauseAction.UNDONE
+        return _conclude(result, _UNDO.done if is_undone else end.done, at)
     at.write(end.would(record))
     _write_lines(_record_lines(record, at), at)
     return _dry(at)
@@ -179,6 +186,12 @@ def _would_resume(record: PauseRecord) -> Message:
     if record.kind == "collection":
         return _("would return at the next renewal, which is charged: the period that runs is void")
     return _("would be resumed, and charged, at once")
+
+
+def _would_release(record: PauseRecord) -> Message:
+    if record.has_begun or record.state is PauseState.PAUSED:
+        return _("its date of return would be given up, so that the portal can cancel it")
+    return _("would be undone, because it has not begun; nothing is charged for that")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +207,7 @@ _RESUME = _End(Pausing.resume, _would_resume, _("done"))
 _UNDO = _End(Pausing.undo, lambda _record: _("would be undone; nothing is charged for that"), _("the pause is undone"))
 _RELEASE = _End(
     Pausing.release,
-    lambda _record: _("its date of return would be given up, so that the portal can cancel it"),
+    _would_release,
     _("the date of return is given up"),
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from cli.deployment import Deployment
 from cli.main import app
 from cli.pauses import Beginning, Calendar, convert_plan, resume_plan
 from shared.errors import InvalidRequest
@@ -20,8 +21,8 @@ __all__ = ["pauses", "world"]
 RULES = PausePolicy(max_pause_days=60, pause_reasons=("holiday",))
 
 
-def run(world: World, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
-    deployment = SimpleNamespace(pausing=world.pausing, pause_policy=RULES, is_local=True)
+def run(world: World, monkeypatch: pytest.MonkeyPatch, *arguments: str, local: bool = True) -> Result:
+    deployment = SimpleNamespace(pausing=world.pausing, pause_policy=RULES, is_local=local)
     monkeypatch.setattr("cli.main.Deployment.of_stack", lambda _name: deployment)
     monkeypatch.setenv("USER", "ada")
     return CliRunner().invoke(app, arguments, catch_exceptions=False)
@@ -118,6 +119,43 @@ def test_resume_charges_a_running_pause_and_undo_does_not(world: World, monkeypa
     assert len(world.charges(subscription)) == len(paid) + 1
 
 
+def test_release_says_what_it_has_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    none, set_, begun = world.subscribe(), world.subscribe(), world.subscribe()
+    collection = world.subscribe(mode="classic")
+    world.pause(begun, world.day(60))
+    world.pause(collection, world.day(60))
+    world.pass_time(world.period_end(begun) + DAY)
+    world.pause(set_, world.day(60))
+    said = {none: "no pause", set_: "undone", begun: "date of return", collection: "nothing to do"}
+    for extra in ((), ("--apply",)):
+        for subscription, words in said.items():
+            result = run(world, monkeypatch, "pause", subscription, "--release", *extra)
+            assert (words in result.stdout, result.exit_code) == (True, int(subscription == none))
+    assert [world.actions(each)[-1] for each in (set_, begun, collection)] == ["undone", "released", "begun"]
+    assert world.read(begun)["status"] == "paused"
+    assert "charged, at once" in run(world, monkeypatch, "resume", begun).stdout
+
+
+def test_a_resume_that_cannot_be_charged_is_no_success(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    world.pass_time(world.period_end(subscription) + DAY)
+    declined = world.stripe.v1.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": world.customer})
+    world.stripe.v1.customers.update(world.customer, {"invoice_settings": {"default_payment_method": declined.id}})
+    result = run(world, monkeypatch, "resume", subscription, "--apply")
+    assert (result.exit_code, "waits for payment" in result.stdout) == (1, True)
+
+
+def test_without_by_the_history_has_the_caller_of_aws(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = "arn:aws:sts::123456789012:assumed-role/Support/ada"
+    client = SimpleNamespace(get_caller_identity=lambda: {"Arn": arn})
+    monkeypatch.setattr("cli.pause.aws_client", lambda service: {"sts": client}[service])
+    subscription = world.subscribe()
+    until = str(world.day(60))
+    assert run(world, monkeypatch, "pause", subscription, "--until", until, "--apply", local=False).exit_code == 0
+    assert world.history(subscription)[0].actor_name == "assumed-role/Support/ada"
+
+
 def test_a_pause_of_somebody_else_is_left_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     subscription = world.subscribe()
     world.stripe.v1.subscriptions.update(subscription, {"pause_collection": {"behavior": "void"}})
@@ -149,6 +187,27 @@ def test_the_words_are_french_too_and_fit_80_columns(world: World, monkeypatch: 
     assert f"{subscription} serait mis en pause" in result.stdout
     assert "would" not in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_the_rules_are_those_of_the_stacks_parameters() -> None:
+    given = {
+        "PauseAllowed": "nobody",
+        "PauseNow": "forfeit",
+        "MaxPauseDays": "61",
+        "PauseMinDaysBetween": "7",
+        "PauseMaxIn365Days": "2",
+        "PauseReasons": "holiday,too_expensive",
+        "PauseNoticeDays": "5",
+    }
+    assert Deployment({}, parameters=given).pause_policy == PausePolicy(
+        pause_now="forfeit",
+        max_pause_days=61,
+        pause_min_days_between=7,
+        pause_max_in_365_days=2,
+        pause_reasons=("holiday", "too_expensive"),
+        pause_notice_days=5,
+    )
+    assert Deployment({}, parameters=given | {"PauseReasons": ""}).pause_policy.pause_reasons == ()
 
 
 def test_wrong_arguments_are_refused_before_stripe_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
