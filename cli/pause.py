@@ -113,8 +113,8 @@ def _refuse(refusals: Sequence[PauseRefusal], record: PauseRecord | None, at: Op
     return ExitCode.FOUND
 
 
-def _conclude(result: PauseResult, done: Message, at: Operator) -> int:
-    """Write what became of a request, and return the exit code."""
+def _conclude(result: PauseResult, done: Message, at: Operator, *, before: PauseRecord | None) -> int:
+    """Write what became of a request, and return the exit code; `before` is the record that it found."""
     match result.outcome:
         case Outcome.DONE:
             at.write(done)
@@ -122,7 +122,8 @@ def _conclude(result: PauseResult, done: Message, at: Operator) -> int:
                 _write_lines(_record_lines(result.record, at), at)
             return 0
         case Outcome.REFUSED:
-            return _refuse(result.refusals, result.record, at)
+            # A record that has not changed may have the failure of an earlier pause.
+            return _refuse(result.refusals, None if result.record == before else result.record, at)
         case Outcome.BUSY:
             at.write(_("another change of this pause is under way: try again in a minute"))
         case Outcome.UNDERWAY if result.record and result.record.waiting:
@@ -143,8 +144,9 @@ def _set(subscription: str, request: PauseRequest, at: Operator, *, apply: bool)
     # `PauseAllowed` is about customers; the other rules are the company's, and hold for the team as well.
     policy = at.deployment.pause_policy.model_copy(update={"pause_allowed": "everybody"})
     if apply:
+        before = at.pausing.table.get(subscription)
         result = at.pausing.pause(subscription, request, customer=None, actor=at.actor, policy=policy)
-        return _conclude(result, _("{subscription}: the pause is set", subscription=subscription), at)
+        return _conclude(result, _("{subscription}: the pause is set", subscription=subscription), at, before=before)
     preview = at.pausing.preview(subscription, request, customer=None, policy=policy)
     if preview.planned.plan is None:
         return _refuse(preview.planned.refusals, None, at)
@@ -159,7 +161,9 @@ def _set(subscription: str, request: PauseRequest, at: Operator, *, apply: bool)
 
 def _end(subscription: str, end: "_End", at: Operator, *, apply: bool) -> int:
     if apply and end is not _RELEASE:
-        return _conclude(end.operation(at.pausing, subscription, customer=None, actor=at.actor), end.done, at)
+        before = at.pausing.table.get(subscription)
+        result = end.operation(at.pausing, subscription, customer=None, actor=at.actor)
+        return _conclude(result, end.done, at, before=before)
     record = at.pausing.view(subscription, customer=None, policy=at.deployment.pause_policy).record
     can_resume = end is _RESUME and record is not None and record.outcome == PauseAction.RELEASED
     if record is None or not (record.state.is_open or can_resume):
@@ -174,7 +178,7 @@ def _end(subscription: str, end: "_End", at: Operator, *, apply: bool) -> int:
     if apply:
         result = end.operation(at.pausing, subscription, customer=None, actor=at.actor)
         is_undone = result.record is not None and result.record.outcome == PauseAction.UNDONE
-        return _conclude(result, _UNDO.done if is_undone else end.done, at)
+        return _conclude(result, _UNDO.done if is_undone else end.done, at, before=record)
     at.write(end.would(record))
     _write_lines(_record_lines(record, at), at)
     return _dry(at)

@@ -171,13 +171,17 @@ def _line(message: Message, language: str, *, indent: int = 0) -> None:
     sys.stdout.write(f"{' ' * indent}{printable(message.say(language))}\n")
 
 
-def _write_rows(rows: Sequence[ListedPause] | Sequence[HistoryEntry], form: Form, timezone: tzinfo) -> None:
+def _write_rows(
+    kind: type[ListedPause | HistoryEntry],
+    rows: Sequence[ListedPause] | Sequence[HistoryEntry],
+    form: Form,
+    timezone: tzinfo,
+) -> None:
     """Write JSON with times as Unix seconds, or CSV with times as ISO 8601 in the time zone."""
     every = [asdict(each) for each in rows]
     if form == "json":
         sys.stdout.write(json.dumps(every, indent=2) + "\n")
         return
-    kind = HistoryEntry if rows and isinstance(rows[0], HistoryEntry) else ListedPause
     writer = csv.DictWriter(sys.stdout, [field.name for field in fields(kind)], lineterminator="\n")
     writer.writeheader()
     for row in every:
@@ -214,7 +218,7 @@ def pauses(  # noqa: PLR0913 - each an option of the command
     if subscription is not None:
         entries = table.history(subscription)
         if format != "text":
-            _write_rows(entries, format, timezone)
+            _write_rows(HistoryEntry, entries, format, timezone)
             return
         now = table.get(subscription)
         _write_text(listed_pauses([*([now] if now else []), *entries]), timezone, language)
@@ -225,4 +229,4 @@ def pauses(  # noqa: PLR0913 - each an option of the command
     if format == "text":
         _write_text(found, timezone, language)
     else:
-        _write_rows(found, format, timezone)
+        _write_rows(ListedPause, found, format, timezone)

@@ -146,6 +146,19 @@ def test_a_resume_that_cannot_be_charged_is_no_success(world: World, monkeypatch
     assert (result.exit_code, "waits for payment" in result.stdout) == (1, True)
 
 
+def test_stripes_own_words_are_shown_for_the_pause_that_it_refused_and_for_no_later_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscription = world.subscribe()
+    fault = {"method": "POST", "path": "/v1/subscription_schedules", "status": 400, "message": "No schedules today."}
+    world.simulator.admin("POST", "faults", {"fail": [fault]})
+    first = run(world, monkeypatch, "pause", subscription, "--until", str(world.day(60)), "--apply")
+    assert (first.exit_code, "No schedules today." in first.stdout) == (1, True)
+    later = run(world, monkeypatch, "pause", subscription, "--until", str(world.day(200)), "--apply")
+    assert "pause_too_long" in later.stdout
+    assert "No schedules today." not in later.stdout
+
+
 def test_without_by_the_history_has_the_caller_of_aws(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     arn = "arn:aws:sts::123456789012:assumed-role/Support/ada"
     client = SimpleNamespace(get_caller_identity=lambda: {"Arn": arn})

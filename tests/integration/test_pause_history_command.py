@@ -96,6 +96,10 @@ def test_a_history_shows_every_step_oldest_first(world: World, monkeypatch: pyte
     text = run(world, monkeypatch, subscription).stdout
     assert text.index(": set") < text.index(": changed") < text.index(": undone")
     assert run(world, monkeypatch, "sub_unknown").stdout == "0 pauses.\n"
+    headers = [
+        run(world, monkeypatch, each, "--format", "csv").stdout.split("\n")[0] for each in (subscription, "sub_0")
+    ]
+    assert headers[0] == headers[1]
 
 
 def test_text_from_the_table_steers_neither_the_terminal_nor_a_spreadsheet(
