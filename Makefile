@@ -236,5 +236,7 @@ build-%Function: $(BIN)/portal catalogues
 	@# Half of the archive would be botocore's models of the other 430 services, and Stripe's parameter types for type checkers.
 	find "$(ARTIFACTS_DIR)/botocore/data" -mindepth 1 -maxdepth 1 -type d $(AWS_SERVICES:%=! -name %) -exec rm -rf {} +
 	rm -rf "$(ARTIFACTS_DIR)/stripe/params"
+	@# A browser's library of 1.7 MB, for pages of an API's document that no function serves.
+	rm -f "$(ARTIFACTS_DIR)"/aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.*
 	$(UV) run --quiet --no-project --python $(BUILD_PYTHON) python -m compileall -q -j 0 \
 		--invalidation-mode unchecked-hash -s "$(ARTIFACTS_DIR)" -p /var/task "$(ARTIFACTS_DIR)"

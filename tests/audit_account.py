@@ -7,14 +7,14 @@ Dashboard would make them; where the simulator refuses what an old account may h
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import stripe
 
 from local.stripe_simulator.simulator import Simulator
 from local.stripe_simulator.testing import RunningSimulator
-from shared.audit.check import WaitingMessages
+from shared.audit.check import AccessListFacts, WaitingMessages
 from shared.audit.checks.mirror import NEEDED, UNREADABLE_EVENTS
 from shared.mirror.items import Beginnings
 from tests.unit.test_configuration_rules import (
@@ -48,6 +48,7 @@ class World:
     missing: set[str] = field(default_factory=set)
     dead_letters: dict[str, WaitingMessages] = field(default_factory=dict)
     stamp_lag: int | None = None
+    access_list: AccessListFacts | None = None
 
     @property
     def client(self) -> stripe.StripeClient:
@@ -279,6 +280,11 @@ def dated_late(world: World, seconds: int) -> None:
     world.stamp_lag = seconds
 
 
+def listed(world: World, age: timedelta) -> None:
+    """The company's own list of who is served was uploaded so long ago."""
+    world.access_list = AccessListFacts(written_at=NOW - age, lines=1, customers=1)
+
+
 CASES: dict[str, Case] = {
     "paused_collection": Case(paused_collection, lambda world: paused_collection(world, resumes_at=SECOND - 1)),
     "paused_status": Case(lambda world: really_paused(world, 1), resumed),
@@ -315,6 +321,9 @@ CASES: dict[str, Case] = {
     ),
     "event_destinations": Case(lambda world: destination(world, "deleted"), lambda world: destination(world, "active")),
     "undelivered_events": Case(lambda world: undelivered(world, 3660), lambda world: undelivered(world, 3540)),
+    "access_list": Case(
+        lambda world: listed(world, timedelta(hours=48, seconds=1)), lambda world: listed(world, timedelta(hours=48))
+    ),
     "dead_letters": Case(lambda world: waiting(world, 1), lambda world: waiting(world, 0)),
     "drift": Case(
         lambda world: unknown_to_the_mirror(world, missing=True),

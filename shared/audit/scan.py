@@ -469,17 +469,19 @@ class Scan:
             return None
 
 
-def run_audit(
+def run_audit(  # noqa: PLR0913 - what an audit of an account depends on
     sources: Sources,
     day: AuditDay,
     *,
     checks: tuple[Check, ...] = CHECKS,
     webhook_url: str | None = None,
+    access_list: AccessListFacts | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Audit the account that the client's key belongs to.
 
-    `webhook_url` is the deployment's own endpoint, if known. `progress` is called with the number of subscriptions
+    `webhook_url` is the deployment's own endpoint, if known, and `access_list` the comparison with the company's own
+    list, if there is one. `progress` is called with the number of subscriptions
     read.
     Reads all subscriptions that are not canceled, what the mirror has of them, and the few other lists that the checks
     need. Raises `OperatorError` when Stripe refuses the key or its reading of subscriptions, and `Unavailable` when it
@@ -491,5 +493,5 @@ def run_audit(
     progress(0)
     scan.read_subscriptions((Window(),), progress=progress)
     scan.compare_mirror(None)
-    scan.check_account(webhook_url)
+    scan.check_account(webhook_url, access_list)
     return scan.report(paused)

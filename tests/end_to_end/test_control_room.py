@@ -142,6 +142,7 @@ def test_what_does_not_exist_is_refused_and_foreign_pages_press_nothing(stack: R
 
 
 def test_the_stream_tells_what_changed_and_ends_when_everything_begins_again(stack: RunningStack) -> None:
+    wait_for_counter(stack, in_sync(stack))
     with requests.get(f"{stack.url}/room/changes", stream=True, timeout=60) as stream:
         lines = stream.iter_lines(decode_unicode=True)
         first = json.loads(next(lines).removeprefix("data: "))
@@ -149,7 +150,7 @@ def test_the_stream_tells_what_changed_and_ends_when_everything_begins_again(sta
         name = first_subscription(stack)
         (target,) = [one for one in simulator(stack, "subscriptions")["data"] if one["id"] == name]
         change(stack, name, cancel_at_period_end="false" if target["cancel_at"] else "true")
-        line = next(each for each in islice(lines, 20) if f"sub-{name}" in each)
+        line = next(each for each in islice(lines, 60) if f"sub-{name}" in each)
         assert sum(one.startswith("sub-") for one in json.loads(line.removeprefix("data: "))["parts"]) == 1
         move(stack, "march")
         assert not [each for each in lines if "20 March" in each]

@@ -59,7 +59,7 @@ def audited(server: Server, *, positive: bool) -> Audited:
         )
         day = AuditDay.at(NOW, ZoneInfo("UTC"), button_removed_on=PAUSE_BUTTON_REMOVED_ON, cutoff_on=PAUSE_CUTOFF_ON)
         findings: dict[str, list[Finding]] = {}
-        for finding in run_audit(sources, day, webhook_url=ENDPOINT).every_finding():
+        for finding in run_audit(sources, day, webhook_url=ENDPOINT, access_list=world.access_list).every_finding():
             findings.setdefault(finding.check, []).append(finding)
         return Audited(findings, subjects)
 
