@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.faults import violations
 from tests.end_to_end.stack_fixture import RunningStack, get
 
 ALL_IN_SYNC = re.compile(r"^(\d+) of \1 in sync$")
@@ -40,10 +40,6 @@ def room(page: Page, stack: RunningStack) -> Page:
 
 def is_green(page: Page) -> None:
     expect(page.locator("#room-counter strong")).to_have_text(ALL_IN_SYNC)
-
-
-def violations(page: Page) -> list[str]:
-    return [f"{one['id']}: {one['nodes'][0]['html'][:100]}" for one in Axe().run(page).response["violations"]]
 
 
 @pytest.mark.parametrize("switch", ["Duplicate", "Reorder", "Delay", "Ties", "Database refuses"])

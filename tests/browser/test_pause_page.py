@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.faults import violations
 from tests.end_to_end.stack_fixture import RunningStack, customer_page
 
 IN_TWO_MONTHS = (datetime.now(UTC) + timedelta(days=75)).date().isoformat()
@@ -75,3 +76,21 @@ def test_nothing_of_the_page_is_blocked_by_its_own_policy(page: Page, shop: str)
     )
     assert colour == "rgb(11, 110, 110)"
     assert problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_each_of_the_pages(page: Page, shop: str, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto(shop)
+    page.get_by_role("link", name="Pause your subscription").click()
+    page.wait_for_url(re.compile(r"/pause\?token="))
+    found = violations(page)
+    page.get_by_label("Return on").fill(IN_TWO_MONTHS)
+    page.get_by_role("button", name="Continue").click()
+    found += violations(page)
+    page.get_by_role("button", name="Pause my subscription").click()
+    expect(page.get_by_role("status")).to_have_text("Your pause is set.")
+    found += violations(page)
+    page.get_by_role("button", name="Undo the pause").click()
+    expect(page.get_by_role("status")).to_contain_text("Your pause has been undone.")
+    assert found == []
