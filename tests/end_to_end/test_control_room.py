@@ -141,7 +141,16 @@ def test_what_does_not_exist_is_refused_and_foreign_pages_press_nothing(stack: R
     assert simulator(stack, "faults")["drop"] == 0
 
 
-def test_the_stream_tells_what_changed_and_ends_when_everything_begins_again(stack: RunningStack) -> None:
+@pytest.fixture
+def fresh() -> Iterator[RunningStack]:
+    """A stack that no other test has changed."""
+    running = RunningStack.start().wait_until_ready()
+    yield running
+    running.stop()
+
+
+def test_the_stream_tells_what_changed_and_ends_when_everything_begins_again(fresh: RunningStack) -> None:
+    stack = fresh
     wait_for_counter(stack, in_sync(stack))
     with requests.get(f"{stack.url}/room/changes", stream=True, timeout=60) as stream:
         lines = stream.iter_lines(decode_unicode=True)
@@ -149,7 +158,8 @@ def test_the_stream_tells_what_changed_and_ends_when_everything_begins_again(sta
         assert sum(name.startswith("sub-") for name in first["parts"]) == len(simulator(stack, "subscriptions")["data"])
         name = first_subscription(stack)
         (target,) = [one for one in simulator(stack, "subscriptions")["data"] if one["id"] == name]
-        change(stack, name, cancel_at_period_end="false" if target["cancel_at"] else "true")
+        paused = target["pause_collection"] is not None
+        change(stack, name, **({"pause_collection": ""} if paused else {"pause_collection[behavior]": "void"}))
         line = next(each for each in islice(lines, 60) if f"sub-{name}" in each)
         assert sum(one.startswith("sub-") for one in json.loads(line.removeprefix("data: "))["parts"]) == 1
         move(stack, "march")
