@@ -465,7 +465,7 @@ def test_no_result_quotes_a_secret(world: SetupWorld) -> None:
 
 def test_a_check_that_finds_stripe_gone_halfway_keeps_what_it_found() -> None:
     def half(_deployment: Deployment) -> Results:
-        yield health.failed("the first half", "mend it")
+        yield health.failed("the first half", "repair it")
         raise Unavailable("stripe_unavailable", "Stripe is gone")
 
     results = doctor.examine(Deployment({}), [HealthCheck("half", half)], 5)
