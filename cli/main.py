@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from cli import access, audit, explain, link, pause, pause_history, pauses, show
+from cli import access, acknowledge, audit, convert, explain, link, pause, pause_history, resume, show
 from cli.configuration import commands as configuration_commands
 from cli.deployment import Deployment
 from cli.recover import commands as recover_commands
@@ -22,7 +22,9 @@ app.add_typer(audit.app)
 app.add_typer(show.app)
 app.add_typer(access.app)
 app.add_typer(explain.app)
-app.add_typer(pauses.app)
+app.add_typer(resume.app)
+app.add_typer(acknowledge.app)
+app.add_typer(convert.app)
 app.add_typer(pause.app)
 app.add_typer(pause_history.app)
 app.add_typer(connect.app)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from cli.convert import convert_plan
 from cli.deployment import Deployment
 from cli.main import app
-from cli.pauses import Beginning, Calendar, convert_plan, resume_plan
+from cli.resume import Beginning, Calendar, resume_plan
 from shared.errors import InvalidRequest
 from shared.i18n import say
 from shared.pausing.policy import PausePolicy

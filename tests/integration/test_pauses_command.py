@@ -9,10 +9,12 @@ import pytest
 import stripe
 from typer.testing import CliRunner, Result
 
-from cli import pauses
+from cli import convert
+from cli.convert import convert_plan
 from cli.deployment import Deployment
 from cli.main import app
-from cli.pauses import PauseOutcome, convert_plan, resume_plan
+from cli.paused_collection import PauseOutcome, PausePlan, PauseResult, end_pause, subscriptions, writing
+from cli.resume import Beginning, Calendar, resume_plan
 from shared.errors import InvalidRequest, OperatorError
 from shared.mirror.items import MirroredSubscription, Write
 from shared.portal.pause import midnight_of
@@ -31,13 +33,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def stranded_plan(subscription: Subscription, at: datetime) -> pauses.PausePlan | None:
+def stranded_plan(subscription: Subscription, at: datetime) -> PausePlan | None:
     """The plan for a pause that the button can have made: its day of removal is still to come."""
     removed = at.date() + timedelta(days=2)
     return resume_plan(
         subscription,
-        pauses.Calendar(at, midnight_of(removed, UTC), removed),
-        pauses.Beginning(int(at.timestamp())),
+        Calendar(at, midnight_of(removed, UTC), removed),
+        Beginning(int(at.timestamp())),
     )
 
 
@@ -55,12 +57,10 @@ def pause_collection(client: stripe.StripeClient, subscription: stripe.Subscript
     return state(client, subscription)
 
 
-def carry_out(
-    client: stripe.StripeClient, paused: Subscription, plan: Any, *, apply: bool = True
-) -> pauses.PauseResult:
+def carry_out(client: stripe.StripeClient, paused: Subscription, plan: Any, *, apply: bool = True) -> PauseResult:
     found = plan(paused, now())
     assert found
-    return pauses.end_pause(client, limit(), paused, found, apply=apply)
+    return end_pause(client, limit(), paused, found, apply=apply)
 
 
 def test_a_dry_run_changes_nothing(client: stripe.StripeClient, subscribe: Subscribe) -> None:
@@ -115,8 +115,8 @@ def test_a_conversion_that_stops_halfway_collects_nothing_and_is_finished_later(
         raise stripe.InvalidRequestError("no", None)  # type: ignore[no-untyped-call]  # the library's own
 
     with monkeypatch.context() as patched:
-        patched.setattr(pauses, "_unset", refuse)
-        result = pauses.end_pause(client, limit(), paused, plan, apply=True)
+        patched.setattr(convert, "unset", refuse)
+        result = end_pause(client, limit(), paused, plan, apply=True)
     assert result.outcome is PauseOutcome.FAILED
     assert "run this again" in result.what.say("en")
     half = state(client, made)
@@ -169,12 +169,12 @@ def test_an_acknowledged_pause_is_not_converted(
 
 def test_the_list_has_every_page_or_one_customer_only(client: stripe.StripeClient, subscribe: Subscribe) -> None:
     ids = {subscribe().id for _ in range(101)}
-    assert {each.id for each in pauses.subscriptions(client, limit())} == ids
-    assert list(pauses.subscriptions(client, limit(), client.v1.customers.create({}).id)) == []
+    assert {each.id for each in subscriptions(client, limit())} == ids
+    assert list(subscriptions(client, limit(), client.v1.customers.create({}).id)) == []
 
 
 def test_a_key_that_may_not_write_is_told_which_permission_it_lacks() -> None:
-    with pytest.raises(OperatorError, match="Subscriptions: Write"), pauses._writing():
+    with pytest.raises(OperatorError, match="Subscriptions: Write"), writing():
         raise stripe.PermissionError("no", http_status=403)
 
 
