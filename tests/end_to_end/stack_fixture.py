@@ -11,11 +11,13 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import requests
 
 ROOT = Path(__file__).parents[2]
+# How long something may take that takes a second or ten: a busy machine is no failure of the code.
+PATIENCE_SECONDS = 120
 HAS_PROC = Path("/proc/self/task").exists()
 
 
@@ -70,12 +72,17 @@ class RunningStack:
         return "".join(self.lines)
 
     def wait_until_ready(self, seconds: float = 180) -> Self:
+        """Wait until it says that it is, and until the mirror has everything that the seed has done at Stripe."""
         deadline = time.monotonic() + seconds
-        while "Clock" not in self.said:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise AssertionError(f"The stack is not ready; it said: {self.said}")
-            time.sleep(0.05)
+        try:
+            while "Clock" not in self.said:
+                assert self.process.poll() is None, "it has ended"
+                assert time.monotonic() < deadline, "it takes too long"
+                time.sleep(0.05)
+            wait_for_counter(self, in_sync(self))
+        except Exception as error:
+            self.stop()
+            raise AssertionError(f"The stack is not ready: {error}. It said: {self.said}") from error
         return self
 
     def wait_for_end(self, seconds: float = 60) -> int:
@@ -96,6 +103,31 @@ class RunningStack:
 
 def get(url: str, **headers: str) -> requests.Response:
     return requests.get(url, headers=headers, timeout=60, allow_redirects=False)
+
+
+def simulator(stack: RunningStack, path: str, body: object | None = None) -> Any:
+    url = f"http://127.0.0.1:{stack.ports[1]}/_simulator/{path}"
+    answer = requests.get(url, timeout=60) if body is None else requests.post(url, json=body, timeout=60)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def counter(stack: RunningStack) -> str:
+    """How many subscriptions the control room finds in the mirror as they are at Stripe."""
+    return get(f"{stack.url}/room").text.partition('id="room-counter"')[2].partition("</strong>")[0].rpartition(">")[2]
+
+
+def in_sync(stack: RunningStack, but: int = 0) -> str:
+    """What the counter says when all subscriptions are in sync, or all but some."""
+    count = len(simulator(stack, "subscriptions")["data"])
+    return f"{count - but} of {count} in sync"
+
+
+def wait_for_counter(stack: RunningStack, words: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (said := counter(stack)) != words:
+        assert time.monotonic() < deadline, f"{said}, not {words}"
+        time.sleep(0.2)
 
 
 def row_of(stack: RunningStack, name: str) -> str:
@@ -125,7 +157,7 @@ def submit_portal_form(page_url: str, action: str, **values: str) -> None:
 
 
 def eventually(stack: RunningStack, name: str, words: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while words not in row_of(stack, name):
         assert time.monotonic() < deadline, row_of(stack, name)
         time.sleep(0.1)

@@ -7,12 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 import pytest
 import requests
 
-from tests.end_to_end.stack_fixture import RunningStack, get
+from tests.end_to_end.stack_fixture import RunningStack, counter, get, in_sync, simulator, wait_for_counter
 
 
 @pytest.fixture(scope="module")
@@ -20,13 +19,6 @@ def stack() -> Iterator[RunningStack]:
     running = RunningStack.start().wait_until_ready()
     yield running
     running.stop()
-
-
-def simulator(stack: RunningStack, path: str, body: object | None = None) -> Any:
-    url = f"http://127.0.0.1:{stack.ports[1]}/_simulator/{path}"
-    answer = requests.get(url, timeout=30) if body is None else requests.post(url, json=body, timeout=30)
-    answer.raise_for_status()
-    return answer.json()
 
 
 def change(stack: RunningStack, subscription: str, **values: str) -> None:
@@ -45,23 +37,6 @@ def move(stack: RunningStack, to: str) -> None:
     while get(f"{stack.url}/local.json").status_code != 200:
         assert time.monotonic() < deadline, get(f"{stack.url}/local.json").text
         time.sleep(0.1)
-
-
-def counter(stack: RunningStack) -> str:
-    return get(f"{stack.url}/room").text.partition('id="room-counter"')[2].partition("</strong>")[0].rpartition(">")[2]
-
-
-def in_sync(stack: RunningStack, but: int = 0) -> str:
-    """What the counter says when all subscriptions are in sync, or all but some."""
-    count = len(simulator(stack, "subscriptions")["data"])
-    return f"{count - but} of {count} in sync"
-
-
-def wait_for_counter(stack: RunningStack, words: str) -> None:
-    deadline = time.monotonic() + 60
-    while counter(stack) != words:
-        assert time.monotonic() < deadline, counter(stack)
-        time.sleep(0.2)
 
 
 def first_subscription(stack: RunningStack) -> str:
