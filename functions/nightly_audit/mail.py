@@ -12,9 +12,9 @@ from shared.audit.rendering.page import Medium
 from shared.audit.rendering.summary import bounded, groups_of, is_all_clear, urgent
 from shared.audit.rendering.trend import what_changed
 from shared.audit.report import Report, ReportView
-from shared.i18n import NOTHING, Message, _, _n, signed
+from shared.i18n import Message, _, _n, signed
 from shared.ses import SEVEN_BITS, send
-from shared.stripe.money import in_major_units, written_amounts
+from shared.stripe.money import written_amounts
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 # About what a phone shows of a subject on two lines, the mark of test mode included.
 LONGEST = 62
-MOST_AMOUNTS = 2
 # SES takes 40 MB, but readers' servers take less: many 10 MB, counted after base64, which makes 4 bytes (and line ends)
 # of 3.
 LARGEST_CSV = 5_000_000
@@ -77,7 +76,7 @@ def _incomplete(report: Report) -> Iterator[Message]:
 
 
 def _served_free(edition: ReportView) -> Iterator[Message]:
-    """Return the money, then the customers and the change since then."""
+    """Return the money, in every currency, then the customers and the change since then; without room, no money."""
     report, changed = edition.report, what_changed(edition)
     number, high = report.customers_served_free, not report.free_is_certain
     customers = bounded(_n("{n} customer", "{n} customers", number), low=False, high=high)
@@ -88,30 +87,17 @@ def _served_free(edition: ReportView) -> Iterator[Message]:
         since = _("{subject} ({change} since {when})", subject=served, change=change, when=changed.since)
         whole = [since, _("{subject} ({change})", subject=served, change=change), served]
         short = [_("{subject} ({change})", subject=customers, change=change), customers]
-    for who in (whole, short):
-        for amount in _amounts(report):
-            for words in who:
-                yield _("{amounts} a month, {customers}", amounts=amount, customers=words) if amount else words
-    yield from (_("{amounts} a month", amounts=amount) for amount in _amounts(report) if amount)
-
-
-def _amounts(report: Report) -> Iterator[Message]:
-    """Return the sums, the largest first, then the largest alone; amounts of currencies are compared as numbers."""
-    totals = dict(sorted(report.totals.items(), key=lambda each: in_major_units(each[1], each[0]), reverse=True))
-    if not totals:
-        yield NOTHING
-        return
-    low, high = bool(report.unknown_amounts), report.totals_are_highest
-    first = written_amounts(dict(list(totals.items())[:1]))
-    if len(totals) <= MOST_AMOUNTS:
-        yield bounded(written_amounts(totals), low=low, high=high)
-    if len(totals) > 1:
-        others = _n(
-            "{amount} and {n} other currency", "{amount} and {n} other currencies", len(totals) - 1, amount=first
+    amounts = bounded(written_amounts(report.totals), low=bool(report.unknown_amounts), high=report.totals_are_highest)
+    if report.totals:
+        yield from (_("{amounts} a month, {customers}", amounts=amounts, customers=who) for who in (*whole, *short))
+        yield _("{amounts} a month", amounts=amounts)
+    if len(report.totals) > 1:
+        # All or none: without exchange rates nobody can say which of the sums is the largest.
+        yield from (
+            _("{customers}, in {number} currencies", customers=who, number=len(report.totals))
+            for who in (*whole, *short)
         )
-        yield bounded(others, low=low, high=high)
-        # Without a word of the others it is a lower bound.
-        yield bounded(first, low=True, high=high)
+    yield from (*whole, *short)
 
 
 class Mailer:

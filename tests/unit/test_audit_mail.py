@@ -399,13 +399,18 @@ def test_an_earlier_night_that_was_incomplete_is_compared_with_nothing() -> None
     assert subject(edition) == "12.50 EUR a month, 1 customer served for free"
 
 
-def test_of_many_currencies_the_largest_sum_is_first() -> None:
-    amounts = {"aud": Decimal(123456), "jpy": Decimal(9000), "usd": Decimal(999)}
-    assert of(finding(1, monthly=MonthlyAmount(amounts))) == ("at least 9,000 JPY a month, 1 customer served for free")
-    assert (
-        of(finding(1, monthly=MonthlyAmount({"aud": Decimal(100), "usd": Decimal(990)})))
-        == "9.90 USD and 1.00 AUD a month, 1 customer served for free"
-    )
+def test_a_subject_names_the_sums_of_all_currencies_or_of_none() -> None:
+    """4,500 yen are less than 171.17 euros: without exchange rates no sum can stand for the others."""
+    amounts = {"eur": Decimal(17117), "jpy": Decimal(4500), "usd": Decimal(19800)}
+    free = [
+        finding(number, monthly=MonthlyAmount({code: amount})) for number, (code, amount) in enumerate(amounts.items())
+    ]
+    assert of(*free) == "171.17 EUR, 4,500 JPY and 198.00 USD a month, 3 customers"
+    assert of(*free, livemode=False) == "[test] 171.17 EUR, 4,500 JPY and 198.00 USD a month"
+    free += [finding(9, monthly=MonthlyAmount({"aud": Decimal(123456), "nok": Decimal(99900)}))]
+    assert of(*free) == "4 customers served for free, in 5 currencies"
+    assert of(*free, before=1) == "4 customers served for free (+3), in 5 currencies"
+    assert of(*free, language="fr") == "4 clients servis gratuitement, en 5 devises"
 
 
 @given(
