@@ -52,6 +52,10 @@ class _MailText:
     button: Message
 
 
+_PAUSE = _MailText(
+    _("This link opens the page where you can pause your subscription."),
+    _("Pause my subscription"),
+)
 _PAGES: dict[Flow | None, _MailText] = {
     None: _MailText(
         _("This link opens your billing page: your subscription, payment methods and invoices."),
@@ -61,6 +65,7 @@ _PAGES: dict[Flow | None, _MailText] = {
         _("This link opens the page where you change your billing details."),
         _("Update my details"),
     ),
+    "pause": _PAUSE,
     "payment_method_update": _MailText(
         _("This link opens the page where you change your payment method."),
         _("Update my payment method"),
@@ -69,10 +74,7 @@ _PAGES: dict[Flow | None, _MailText] = {
         _("This link opens the page where you can cancel your subscription. Nothing ends until you confirm it there."),
         _("Go to the cancellation"),
     ),
-    "subscription_pause": _MailText(
-        _("This link opens the page where you can pause your subscription."),
-        _("Pause my subscription"),
-    ),
+    "subscription_pause": _PAUSE,
     "subscription_update": _MailText(
         _("This link opens the page where you can change your plan."),
         _("Change my plan"),

@@ -201,6 +201,11 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
             "not_your_subscription", "somebody else's, or nobody's: the answer is the same", VisitorPage.NOT_OFFERED
         ),
         _ownership("not_your_item", "the item is not of that subscription", VisitorPage.NOT_OFFERED),
+        _ownership(
+            "flow_not_in_token",
+            "the flow `pause` needs a token that names it, or a signed-in user",
+            VisitorPage.NOT_OFFERED,
+        ),
         _ownership("other_flow", _LINK_FIXES_ANOTHER),
         _ownership("other_subscription", _LINK_FIXES_ANOTHER),
         _ownership("other_item", _LINK_FIXES_ANOTHER),

@@ -52,13 +52,17 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The customers that the caller may act for, and what the token limits the caller to."""
+    """The customers that the caller may act for, and what the token limits the caller to.
+
+    `is_user`: a signed-in user, not the bearer of a link.
+    """
 
     customers: tuple[str, ...]
     group: str | None = None
     locale: str | None = None
     limits: FlowClaims = NO_LIMITS
     checkout: bool = True
+    is_user: bool = False
 
     def pick(self, customer: str | None) -> str:
         """Return the customer to act for; the caller may only pick one of their own. Raises `Forbidden`."""
@@ -84,14 +88,14 @@ def identity_of_user(
     come from there. Raises `Forbidden` when the user has no customer.
     """
     if customers := _customers_in(claims.get(settings.customer_claim)):
-        return Identity(customers)
+        return Identity(customers, is_user=True)
     email = _verified_email(claims) if settings.allow_verified_email else None
     if email is None:
         raise Forbidden("no_customer", "No customer belongs to your sign-in")
     customer = find(_user(claims, email))
     if customer is None:
         raise Forbidden("no_customer", "No customer belongs to your sign-in")
-    return Identity((customer,))
+    return Identity((customer,), is_user=True)
 
 
 def _customers_in(claim: Any) -> tuple[str, ...]:

@@ -24,9 +24,11 @@ OwnId = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
 PromotionCodeId = Annotated[str, Field(pattern=r"^promo_[A-Za-z0-9_]{1,250}$")]
 Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
 
-# Every `flow_data.type` of API 2026-10-28.endive.
+# `pause` is the bundle's own page for pauses, or where those are off `subscription_pause`; the others are every
+# `flow_data.type` of API 2026-10-28.endive.
 Flow = Literal[
     "customer_update",
+    "pause",
     "payment_method_update",
     "subscription_cancel",
     "subscription_pause",

@@ -1,11 +1,12 @@
 """The settings that functions share, read from the environment; an error names each setting that is wrong."""
 
+import json
 import os
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared.errors import OperatorError
 
@@ -34,6 +35,22 @@ class IdentitySettings(BaseModel):
 
     customer_claim: Annotated[str, Field(min_length=1)]
     allow_verified_email: bool
+
+
+def _parsed(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+class PauseOffer(BaseModel):
+    """Which customers are offered pauses; `pause_groups` has the rules that differ for a group, by its name."""
+
+    pause_allowed: Literal["nobody", "everybody"] = "nobody"
+    pause_groups: Annotated[dict[str, dict[str, Any]], BeforeValidator(_parsed), Field(default_factory=dict)]
+
+    def offers_pauses(self, group: str | None) -> bool:
+        """Whether a customer of the group can pause on the bundle's own page."""
+        rules = {"pause_allowed": self.pause_allowed} | self.pause_groups.get(group or "", {})
+        return bool(rules["pause_allowed"] == "everybody")
 
 
 class MirrorSettings(BaseModel):

@@ -1,4 +1,4 @@
-"""The requests that open the portal: a followed link, the return from Checkout, and a call for a session."""
+"""The requests that open the portal or the page for pauses: a followed link, the return from Checkout, and a call."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -23,12 +23,15 @@ from functions.create_session.portal_session import (
 from functions.create_session.settings import CreateSessionSettings
 from shared.errors import InvalidRequest, Unauthenticated
 from shared.identity import Identity, User, customer_of_user, identity_of_token, identity_of_user, text_claim
-from shared.link_token import AUDIENCE, LinkClaims, LinkTokens, bearer_token, with_link_secrets
+from shared.link_token import AUDIENCE, PAUSE_AUDIENCE, LinkClaims, LinkTokens, bearer_token, with_link_secrets
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 from shared.stripe.gateway import stripe_client
 
 # How long a visitor may take for Checkout and still come back to the portal.
 RETURN_AGE = timedelta(hours=1)
+# How long a visitor who followed a link may use the page for pauses: an hour, like a portal session
+# in use (docs.stripe.com/customer-management).
+PAUSE_PAGE_AGE = timedelta(hours=1)
 # The audience of return tokens: neither kind of token is accepted as the other.
 _RETURN_AUDIENCE = "portal-return"
 _KEPT_OVER_CHECKOUT = ("return_url", "locale")
@@ -92,10 +95,7 @@ class PortalLink:
         if not session.is_checkout:
             return FollowedLink(session.url)
         returning = LinkClaims(sub=session.customer, group=claims.group, locale=claims.locale, checkout=False)
-        now = self.clock()
-        tokens = LinkTokens(self.link_secrets.get().valid_at(now), _RETURN_AUDIENCE)
-        token = tokens.mint(returning, expires_in=RETURN_AGE, now=now)
-        return FollowedLink(session.url, token)
+        return FollowedLink(session.url, self._mint(_RETURN_AUDIENCE, returning, RETURN_AGE))
 
     def return_from_checkout(
         self, query: Mapping[str, str], return_token: str | None, accept_language: str | None = None
@@ -144,7 +144,14 @@ class PortalLink:
         return self._session(IdentifiedRequest(identity, request, accept_language))
 
     def _session(self, request: IdentifiedRequest) -> CreatedSession:
-        return create_session(self._client, request, self.settings)
+        return create_session(self._client, request, self.settings, self._pause_page)
+
+    def _pause_page(self, claims: LinkClaims) -> str:
+        return f"{self.settings.pause_page_url}?token={self._mint(PAUSE_AUDIENCE, claims, PAUSE_PAGE_AGE)}"
+
+    def _mint(self, audience: str, claims: LinkClaims, age: timedelta) -> str:
+        now = self.clock()
+        return LinkTokens(self.link_secrets.get().valid_at(now), audience).mint(claims, expires_in=age, now=now)
 
     @property
     def _client(self) -> StripeClient:

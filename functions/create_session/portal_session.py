@@ -1,10 +1,11 @@
-"""Creates a portal session, or a Checkout session, for a request whose caller is identified.
+"""Creates a portal session, a Checkout session or a link to the page for pauses, for a caller who is identified.
 
 A session's parameters come from three sources: what the caller asks for, what the caller's token fixes, and the
 deployment's settings. A token can limit a request to one page of the portal (a flow); the request can narrow it further
 and never widen it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,7 @@ from shared.link_token import (
     Flow,
     FlowClaims,
     ItemId,
+    LinkClaims,
     Locale,
     OwnId,
     Quantity,
@@ -85,7 +87,7 @@ class AlreadyOpened(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CreatedSession:
-    """A session of Stripe's. Its address is a credential: it is never logged or stored."""
+    """A session of Stripe's, or a link to the page for pauses. Its address is a credential: never logged or stored."""
 
     url: str
     customer: str
@@ -93,9 +95,15 @@ class CreatedSession:
 
 
 def create_session(
-    client: StripeClient, identified: IdentifiedRequest, settings: CreateSessionSettings
+    client: StripeClient,
+    identified: IdentifiedRequest,
+    settings: CreateSessionSettings,
+    pause_page: Callable[[LinkClaims], str],
 ) -> CreatedSession:
     """Create a session of the portal, or of Checkout for a customer who has no live subscription to manage.
+
+    The flow `pause` opens the bundle's own page where the customer is offered pauses, else Stripe's. `pause_page` mints
+    a link to the former.
 
     Raises `InvalidRequest`, `Forbidden`, `Unavailable`, and `OperatorError` for what only the operator can fix;
     `AlreadyOpened` where the request's key was used before.
@@ -104,6 +112,10 @@ def create_session(
     return_url = allowed_return_url(request.return_url, settings)
     customer = identity.pick(request.customer)
     flow = permitted_flow(identity.limits, request)
+    if flow.flow == "pause":
+        if settings.offers_pauses(identity.group):
+            return CreatedSession(pause_page(_pause_claims(client, customer, flow, identified, settings)), customer)
+        flow = flow.model_copy(update={"flow": "subscription_pause"})
     locales = (identity.locale, request.locale, settings.portal_locale, identified.accept_language)
     if settings.checkout_price and identity.checkout and flow.flow is None and not is_subscribed(client, customer):
         success_url = identified.back_from_checkout or return_url
@@ -149,6 +161,31 @@ def permitted_flow(limits: FlowClaims, request: SessionRequest) -> FlowClaims:
         return FlowClaims.model_validate(fields)
     except ValidationError as error:
         raise InvalidRequest("bad_request", "; ".join(each["msg"] for each in error.errors())) from None
+
+
+def _pause_claims(
+    client: StripeClient,
+    customer: str,
+    flow: FlowClaims,
+    identified: IdentifiedRequest,
+    settings: CreateSessionSettings,
+) -> LinkClaims:
+    """Return the claims of a pause token for a caller who may have one (docs/decisions/0013-pause-links.md).
+
+    Whoever minted the link has to have meant pauses: a link to the portal alone does not become one that pauses.
+    """
+    identity = identified.identity
+    if not identity.is_user and identity.limits.flow != "pause":
+        raise Forbidden("flow_not_in_token", "This link does not open the page for pauses: its token has no such flow")
+    if flow.subscription is not None:
+        _own_subscription(client, customer, flow.subscription)
+    return LinkClaims(
+        sub=customer,
+        # One that no setting knows has no rules of its own.
+        group=identity.group if identity.group in {*settings.pause_groups, *settings.portal_configurations} else None,
+        locale=identity.locale or identified.request.locale,
+        subscription=flow.subscription,
+    )
 
 
 def _flow_data(

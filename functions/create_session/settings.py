@@ -9,7 +9,7 @@ from shared.errors import InvalidRequest
 from shared.i18n import PORTAL_LOCALES
 from shared.link_token import OwnId
 from shared.return_url import is_allowed, origin_of
-from shared.settings import FunctionSettings, IdentitySettings
+from shared.settings import FunctionSettings, IdentitySettings, PauseOffer
 
 _CONFIGURATION = re.compile(r"^bpc_\w+$")
 
@@ -41,8 +41,11 @@ def _portal_locale(value: str) -> str:
     return value
 
 
-class CreateSessionSettings(FunctionSettings, IdentitySettings):
-    """Where a visitor may return to, and how identities map to customers and configurations."""
+class CreateSessionSettings(FunctionSettings, IdentitySettings, PauseOffer):
+    """Where a visitor may return to, how identities map to customers and configurations, and who is offered pauses.
+
+    `pause_page_url` is the page of the pause function.
+    """
 
     allowed_return_origins: Annotated[
         tuple[Annotated[str, AfterValidator(_origin)], ...],
@@ -59,6 +62,7 @@ class CreateSessionSettings(FunctionSettings, IdentitySettings):
     expired_session_login: bool
     retention_coupon: OwnId | None = None
     checkout_price: OwnId | None = None
+    pause_page_url: Annotated[str, Field(pattern=r"^https?://")]
 
     @model_validator(mode="after")
     def _creating_needs_an_address(self) -> "CreateSessionSettings":

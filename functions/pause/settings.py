@@ -1,13 +1,12 @@
 """The pause function's settings."""
 
-import json
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from shared.pausing.policy import PausePolicy
-from shared.settings import FunctionSettings, IdentitySettings
+from shared.settings import FunctionSettings, IdentitySettings, PauseOffer
 
 
 def _zone(name: Any) -> Any:
@@ -17,15 +16,11 @@ def _zone(name: Any) -> Any:
         raise ValueError("not the IANA name of a time zone") from None
 
 
-def _groups(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
-
-
 # Stands in a Content-Security-Policy, where a space, a comma or a semicolon would end the address.
 BRAND_URL = r"^https://[^\s,;'\"<>]{1,500}$"
 
 
-class PauseSettings(FunctionSettings, IdentitySettings, PausePolicy):
+class PauseSettings(FunctionSettings, IdentitySettings, PauseOffer, PausePolicy):
     """Who may pause and how, where the pauses are, and in which time zone a day begins.
 
     `pause_page_url` and `portal_url`: where links lead. `pause_email_from`: the sender of the mails; without one none
@@ -44,7 +39,6 @@ class PauseSettings(FunctionSettings, IdentitySettings, PausePolicy):
     brand_color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
     brand_logo_url: Annotated[str | None, Field(pattern=BRAND_URL)] = None
     brand_url: Annotated[str | None, Field(pattern=BRAND_URL)] = None
-    pause_groups: Annotated[dict[str, dict[str, Any]], BeforeValidator(_groups), Field(default_factory=dict)]
 
     @model_validator(mode="after")
     def _has_groups_that_can_be_read(self) -> Self:

@@ -15,7 +15,7 @@ from local.addresses import Addresses
 from local.aws.lambda_function import LambdaFunction
 from local.aws.resources import AwsClients
 from local.aws.template import Template
-from shared.link_token import ACCESS_AUDIENCE, PAUSE_AUDIENCE, Flow, LinkClaims, LinkTokens
+from shared.link_token import ACCESS_AUDIENCE, Flow, LinkClaims, LinkTokens
 from shared.mirror.items import MirroredSubscription
 from shared.mirror.table import MirrorTable
 from shared.portal.changes import limits_of
@@ -100,12 +100,6 @@ class Backend:
             return []
         found = requests.get(f"{self.addresses.stripe_url}/_simulator/login_codes", timeout=10).json()
         return list(reversed(found["data"]))
-
-    def pause_link(self, customer: Customer) -> str:
-        """Mint a link to the page on which a customer pauses, as any site's backend does."""
-        tokens = LinkTokens(self.link_secrets, PAUSE_AUDIENCE)
-        claims = LinkClaims(sub=customer.id, group=customer.group)
-        return f"/pause?token={tokens.mint(claims, expires_in=_LINK_AGE, now=time.time())}"
 
     def deep_links(self, customer: Customer, mirrored: Sequence[MirroredSubscription]) -> dict[str, str]:
         """Return links to single pages of the portal, as far as the mirror says that they are available."""

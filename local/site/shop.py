@@ -50,7 +50,7 @@ class SiteShop:
             live=self._live(customer),
             script=do_mark_safe(_LIVE),
             portal=self._backend.portal_link(customer),
-            pause=self._backend.pause_link(customer),
+            pause=self._backend.portal_link(customer, flow="pause"),
             snippets={name: do_mark_safe(html) for name, html in snippets.items()},
             api=api,
         )

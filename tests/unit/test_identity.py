@@ -318,6 +318,7 @@ SETTINGS = {
     "PORTAL_URL": "https://api.example/portal",
     "EXPIRED_SESSION_LOGIN": "true",
     "CREATE_MISSING_CUSTOMERS": "true",
+    "PAUSE_PAGE_URL": "https://api.example/pause",
 }
 SIGNED_IN = {"iss": USER.issuer, "sub": USER.subject, "email": USER.email, "email_verified": "true"}
 
@@ -338,15 +339,15 @@ def identity_of(claims: Mapping[str, Any], transport: ScriptedStripe | None = No
 )
 def test_the_customer_claim_names_one_customer_or_several(claim: str, customers: tuple[str, ...]) -> None:
     transport = ScriptedStripe()
-    assert identity_of(SIGNED_IN | {"stripe_customer_id": claim}, transport) == Identity(customers)
+    assert identity_of(SIGNED_IN | {"stripe_customer_id": claim}, transport) == Identity(customers, is_user=True)
     assert transport.requests == []
 
 
 def test_the_group_claim_goes_with_the_customers_however_they_are_found() -> None:
     group = {"portal_group": "business"}
-    assert identity_of({"stripe_customer_id": "cus_1"} | group) == Identity(("cus_1",), "business")
+    assert identity_of({"stripe_customer_id": "cus_1"} | group) == Identity(("cus_1",), "business", is_user=True)
     transport = ScriptedStripe(list=[found(customer())])
-    assert identity_of(SIGNED_IN | group, transport) == Identity(("cus_1",), "business")
+    assert identity_of(SIGNED_IN | group, transport) == Identity(("cus_1",), "business", is_user=True)
     assert identity_of({"stripe_customer_id": "cus_1", "portal_group": True}).group is None
     assert identity_of({"stripe_customer_id": "cus_1", "team": "x"}, GROUP_CLAIM="team").group == "x"
 
@@ -362,7 +363,7 @@ def test_a_customer_claim_of_another_form_is_never_replaced_by_the_address(claim
 @pytest.mark.parametrize("claim", [None, "", "[]"])
 def test_an_empty_customer_claim_leaves_the_verified_address(claim: str | None) -> None:
     transport = ScriptedStripe(list=[found(customer())])
-    assert identity_of(SIGNED_IN | {"stripe_customer_id": claim}, transport) == Identity(("cus_1",))
+    assert identity_of(SIGNED_IN | {"stripe_customer_id": claim}, transport) == Identity(("cus_1",), is_user=True)
     assert transport.requests[0][1]["email"] == [USER.email]
 
 
@@ -390,7 +391,7 @@ def test_only_one_plain_verified_address_is_looked_up(change: dict[str, Any]) ->
 def test_the_longest_address_and_the_longest_names_are_looked_up() -> None:
     longest = {"email": "a" * 242 + "@example.com", "iss": "i" * MAX_NAME_LENGTH, "sub": "s" * MAX_NAME_LENGTH}
     transport = ScriptedStripe(create=[made()])
-    assert identity_of(SIGNED_IN | longest, transport) == Identity(("cus_1",))
+    assert identity_of(SIGNED_IN | longest, transport) == Identity(("cus_1",), is_user=True)
 
 
 @pytest.mark.parametrize("name", ["iss", "sub"])

@@ -42,6 +42,7 @@ PORTAL = COMMON | {
     "PORTAL_URL": "https://api.example/portal",
     "EXPIRED_SESSION_LOGIN": "true",
     "CREATE_MISSING_CUSTOMERS": "false",
+    "PAUSE_PAGE_URL": "https://api.example/pause",
 }
 
 
