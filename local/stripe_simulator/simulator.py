@@ -101,6 +101,7 @@ class Simulator:
 
 AfterRetries = Literal["leave_past_due", "mark_unpaid", "cancel", "pause"]
 ResumeWhenPaid = Literal["no", "anchor_unchanged", "anchor_now"]
+PauseOfPausedCollection = Literal["keep", "clear", "refuse", "refuse_when_due"]
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,18 @@ class BillingSettings:
     after_retries: AfterRetries = "leave_past_due"
     pause_after_first_failure: bool = False
     resume_when_paid: ResumeWhenPaid = "anchor_unchanged"
+    pause_of_paused_collection: PauseOfPausedCollection = "keep"
 
     def changed(self, given: Any) -> "BillingSettings":
         """Return the settings with those of a JSON hash; raises `ValueError`, which says what is wrong."""
         names = [one.name for one in fields(self)]
         if not isinstance(given, dict) or not given.keys() <= set(names):
             raise ValueError(f"The settings are {', '.join(names)}.")
-        choices = {"after_retries": get_args(AfterRetries), "resume_when_paid": get_args(ResumeWhenPaid)}
+        choices = {
+            "after_retries": get_args(AfterRetries),
+            "resume_when_paid": get_args(ResumeWhenPaid),
+            "pause_of_paused_collection": get_args(PauseOfPausedCollection),
+        }
         for name, words in choices.items():
             if name in given and given[name] not in words:
                 raise ValueError(f"{name} is one of {', '.join(words)}.")

@@ -213,3 +213,37 @@ def test_the_end_of_a_scheduled_subscription_is_the_schedules(
     assert f"managed by the subscription schedule `{plan.id}`" in refusal(plan.client, "post", path, end)
     plan.client.v1.subscription_schedules.release(plan.id)
     assert plan.client.raw_request("post", f"/v1/{path}", **end).code == 200
+
+
+@pytest.mark.parametrize(
+    ("answer", "results", "after"),
+    [
+        ("keep", ("done", "succeeded"), ("paused", True)),
+        ("clear", ("done", "succeeded"), ("paused", False)),
+        ("refuse", ("refused", "refused"), ("active", True)),
+        ("refuse_when_due", ("refused", "error"), ("active", True)),
+    ],
+)
+def test_what_a_pause_does_to_paused_collection_is_chosen(
+    simulator: RunningSimulator, subscribe: Any, answer: str, results: tuple[str, str], after: tuple[str, bool]
+) -> None:
+    client = simulator.client()
+    simulator.admin("POST", "billing", {"pause_of_paused_collection": answer})
+
+    def by_schedule(subscription: str) -> str:
+        (entry,) = Plan(simulator, subscription, {"pause": {"pause_at": {"type": "now"}}}).read()["pause_schedules"]
+        return str(entry["pause"]["status"]["type"])
+
+    def by_request(subscription: str) -> str:
+        client.v1.subscriptions.pause(subscription)
+        return "done"
+
+    for pause, expected in zip((by_request, by_schedule), results, strict=True):
+        made = subscribe(billing_mode={"type": "flexible"}).id
+        client.v1.subscriptions.update(made, {"pause_collection": {"behavior": "void"}})
+        try:
+            result = pause(made)
+        except stripe.InvalidRequestError:
+            result = "refused"
+        found = client.v1.subscriptions.retrieve(made)
+        assert (result, (found.status, found.pause_collection is not None)) == (expected, after)

@@ -626,7 +626,14 @@ def test_a_card_that_was_lost_or_is_to_be_authenticated_is_not_retried(account: 
 
 def test_the_settings_are_checked() -> None:
     settings = BillingSettings()
-    cases: list[Any] = [[], {"retries": 1}, {"after_retries": "x"}, {"retry_after_days": [0]}, {"retry_after_days": 3}]
+    cases: list[Any] = [
+        [],
+        {"retries": 1},
+        {"after_retries": "x"},
+        {"pause_of_paused_collection": "x"},
+        {"retry_after_days": [0]},
+        {"retry_after_days": 3},
+    ]
     for wrong in cases:
         with pytest.raises(ValueError, match=r"is |are "):
             settings.changed(wrong)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from local.stripe_simulator.errors import ApiError, in_the_past, missing
-from local.stripe_simulator.resources import subscription_changes
+from local.stripe_simulator.resources import resumption, subscription_changes
 from local.stripe_simulator.resources.events import emit_update, snapshot
 from local.stripe_simulator.resources.periods import add_interval
 from local.stripe_simulator.simulator import Call
@@ -31,6 +31,9 @@ def planned(
         raise ApiError("You can provide at most one pause schedule.", param="pause_schedules")
     _check_eligible(subscription, schedule)
     entry = given[0]
+    is_refused = call.simulator.billing.pause_of_paused_collection == "refuse"
+    if "pause" in entry and is_refused and subscription.get("pause_collection"):
+        raise resumption.paused_collection()
     old = next((one for one in schedule["pause_schedules"] if one["key"] == entry.get("key")), None)
     result: StripeObject = (
         snapshot(old) if old else {"key": entry.get("key") or token(16), "pause": None, "resume": None}

@@ -20,6 +20,9 @@ _EXPIRES_SECONDS = {
 
 def pause(call: Call, subscription: StripeObject) -> StripeObject:
     """Pause a subscription, and credit what was paid and is not used, as `bill_for` and `invoicing_behavior` say."""
+    refuses = call.simulator.billing.pause_of_paused_collection in {"refuse", "refuse_when_due"}
+    if subscription["pause_collection"] and refuses:
+        raise paused_collection()
     unused = call.params.get("bill_for", {}).get("unused_time_from", {}).get("type", "now")
     lines = []
     if unused != "none":
@@ -32,6 +35,11 @@ def pause(call: Call, subscription: StripeObject) -> StripeObject:
         billing.add_pending(call, subscription, lines)
     call.simulator.waiting_updates.pop(subscription["id"], None)
     return status.pause(call, subscription, "pause_requested")
+
+
+def paused_collection() -> ApiError:
+    """Return the refusal to pause a subscription whose collection is paused; the words are the simulator's own."""
+    return ApiError("You cannot pause a subscription whose payment collection is paused.")
 
 
 def resume(call: Call, subscription: StripeObject) -> StripeObject:

@@ -41,6 +41,8 @@ def pause(call: Call, subscription: StripeObject, reason: str) -> StripeObject:
     before = snapshot(subscription)
     subscription |= {"status": "paused", "status_details": paused_details(call.now, reason)}
     subscription["pending_update"] = None
+    if call.simulator.billing.pause_of_paused_collection == "clear":
+        subscription["pause_collection"] = None
     for item in subscription["items"]["data"]:
         item["current_period_end"] = min(item["current_period_end"], call.now)
     emit(call, "customer.subscription.paused", subscription)
