@@ -139,16 +139,17 @@ class Backend:
         self._set_clock(until.timestamp() if until else None)
         self.wait_for_webhooks()
 
-    def settle_now(self) -> None:
-        """End the delays of the queues, because the clock has moved on, and wait until the settle queue is empty."""
+    def settle_now(self) -> bool:
+        """End the delays of the queues, because the clock has moved on; return whether the settle queue got empty."""
         requests.post(f"{self.addresses.aws_url}/_local", json={"queues_due": True}, timeout=10).raise_for_status()
         counts: Any = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")]
         until = time.monotonic() + _LONGEST_SETTLING_SECONDS
         while time.monotonic() < until:
             found = self.aws.sqs.get_queue_attributes(QueueUrl=self.template.ref("SettleQueue"), AttributeNames=counts)
             if not any(int(count) for count in found["Attributes"].values()):
-                return
+                return True
             time.sleep(0.05)
+        return False
 
     def _set_clock(self, now: float | None) -> None:
         body = {"receiver_now": now, "now": now}

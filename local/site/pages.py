@@ -66,15 +66,20 @@ def state(subscription: Subscription) -> str:
 
 
 def detail(subscription: Subscription) -> str:
-    """Return what else matters about the state: why, how and until when."""
+    """Return what else matters about the state: why, how and until when, and whether the subscription ends."""
+    if subscription.ended:
+        return ""
+    pause, ends = _pause_detail(subscription), f"ends {day(subscription.cancel_at)}" if subscription.cancel_at else ""
+    return f"{pause}; the subscription {ends}" if pause and ends else pause or ends
+
+
+def _pause_detail(subscription: Subscription) -> str:
     pause = subscription.pause_collection
     if subscription.status == "paused":
         return _REASONS.get(subscription.paused_reason or "", subscription.paused_reason or "no reason given")
-    if pause and not subscription.ended:
+    if pause:
         until = f"until {day(pause.resumes_at)}" if pause.resumes_at else "without an end"
         return f"{_BEHAVIORS.get(pause.behavior, pause.behavior)}, {until}"
-    if subscription.cancel_at and not subscription.ended:
-        return f"ends {day(subscription.cancel_at)}"
     return ""
 
 

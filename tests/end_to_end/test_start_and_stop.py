@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -131,10 +132,9 @@ def started() -> Iterator[Started]:
     try:
         while "Clock" not in stack.said:
             assert stack.process.poll() is None, stack.said
-            try:
+            with suppress(requests.ConnectionError):
                 statuses.add(requests.get(stack.url, timeout=60).status_code)
-            except requests.ConnectionError:
-                time.sleep(0.01)
+            time.sleep(0.1)
         yield Started(stack, frozenset(statuses))
     finally:
         stack.stop()

@@ -32,6 +32,16 @@ ITEM = SubscriptionItem("si_1", unit_amount_decimal="2900", currency="eur", inte
             {"pause_collection": PauseCollection("keep_as_draft", 1720000000)},
             ("active, collection paused", "invoices kept as drafts, until 2024-07-03", "wait"),
         ),
+        # What ends while it is paused says both, or the control room would show no sign of the later change.
+        (
+            {"pause_collection": PauseCollection("void"), "cancel_at": 1720000000},
+            ("active, collection paused", "invoices voided, without an end; the subscription ends 2024-07-03", "wait"),
+        ),
+        (
+            {"status": "paused", "paused_reason": "pause_requested", "cancel_at": 1720000000},
+            ("paused", "on request; the subscription ends 2024-07-03", "wait"),
+        ),
+        ({"status": "canceled", "pause_collection": PauseCollection("void"), "cancel_at": 1}, ("canceled", "", "over")),
     ],
 )
 def test_a_state_is_told_in_words_and_colour(changes: dict[str, Any], words: tuple[str, str, str]) -> None:
