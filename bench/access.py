@@ -22,15 +22,14 @@ from urllib.parse import parse_qsl
 import boto3
 import jwt
 
-from bench.aws_answers import answered_here, target_of
+from bench.aws_answers import answered_here
 from bench.bursts import percentile
-from shared.aws import REQUEST_CONFIG, serialize
+from shared.aws import REQUEST_SETTINGS, serialize
 from shared.mirror.items import ENTITLEMENTS_KEY, Beginnings, Write, item_key, update_expression
 from shared.stripe.subscription import Subscription, SubscriptionItem
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-    from botocore.awsrequest import AWSPreparedRequest
 
 LINK_SECRET = "l" * 64
 ENVIRONMENT = {
@@ -84,11 +83,11 @@ class Pause:
     seconds: float = 0.0
 
 
-def content_of(items: list[dict[str, Any]], pause: Pause, request: "AWSPreparedRequest") -> dict[str, Any]:
+def content_of(items: list[dict[str, Any]], pause: Pause, target: str, _: bytes) -> dict[str, Any]:
     """What AWS answers, before the request is sent."""
     if pause.seconds:
         time.sleep(pause.seconds)
-    if target_of(request).startswith("secretsmanager"):
+    if target.startswith("secretsmanager"):
         return {"SecretString": json.dumps({"1": LINK_SECRET})}
     return {"Items": items, "Count": len(items), "ScannedCount": len(items)}
 
@@ -127,7 +126,7 @@ def handler_of(query: str) -> Callable[[], object]:
 
 def floor_of() -> Callable[[], object]:
     """The query alone."""
-    client = boto3.client("dynamodb", config=REQUEST_CONFIG)
+    client = boto3.client("dynamodb", config=REQUEST_SETTINGS.config())
     return lambda: client.query(
         TableName="Subscriptions",
         KeyConditionExpression="customer_id = :id",

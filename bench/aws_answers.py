@@ -4,14 +4,16 @@ import io
 import json
 import multiprocessing
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import uvicorn
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
+
+from shared.lean_client import Connections, Response
 
 
 class _Body(io.BytesIO):
@@ -23,25 +25,29 @@ class _Body(io.BytesIO):
 
 
 @contextmanager
-def answered_here(content_of: Callable[[AWSPreparedRequest], dict[str, Any] | None]) -> Iterator[None]:
-    """Answer each request of AWS's clients, in whatever way it is sent, with this content; `None` lets it be sent."""
-    send = URLLib3Session.send
+def answered_here(content_of: Callable[[str, bytes], dict[str, Any] | None]) -> Iterator[None]:
+    """Answer each request of AWS's clients, in whatever way it is sent, with this content; `None` lets it be sent.
+
+    `content_of` is given the service and the operation (`DynamoDB_20120810.Query`), and the body.
+    """
+    send, post = URLLib3Session.send, Connections.post
 
     def answered(session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
-        content = content_of(request)
+        target, body = request.headers["X-Amz-Target"], cast("bytes", request.body)
+        content = content_of(target.decode() if isinstance(target, bytes) else str(target), body)
         if content is None:
             return send(session, request)
         headers: Any = {"Content-Type": "application/x-amz-json-1.0"}
         return AWSResponse(str(request.url), 200, headers, _Body(json.dumps(content).encode()))
 
-    with patch.object(URLLib3Session, "send", answered):
+    def answered_post(connections: Connections, headers: Mapping[str, str], body: bytes) -> Response | None:
+        content = content_of(headers["x-amz-target"], body)
+        if content is None:
+            return post(connections, headers, body)
+        return Response(200, None, json.dumps(content).encode())
+
+    with patch.object(URLLib3Session, "send", answered), patch.object(Connections, "post", answered_post):
         yield
-
-
-def target_of(request: AWSPreparedRequest) -> str:
-    """Return the service and the operation, as the request names them."""
-    target = request.headers["X-Amz-Target"]
-    return target.decode() if isinstance(target, bytes) else str(target)
 
 
 async def _empty_answers(

@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import stripe
 
-from bench.aws_answers import answered_here, empty_answers_from_beside, target_of
+from bench.aws_answers import answered_here, empty_answers_from_beside
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-    from botocore.awsrequest import AWSPreparedRequest
 
 
 SIGNING = "whsec_bench_0123456789"
@@ -134,12 +133,12 @@ def main() -> None:
     body = event_body(options.items)
     update: dict[str, Any] = {}
 
-    def content_of(request: "AWSPreparedRequest") -> dict[str, Any] | None:
-        if target_of(request).startswith("secretsmanager"):
+    def content_of(target: str, request: bytes) -> dict[str, Any] | None:
+        if target.startswith("secretsmanager"):
             return {"SecretString": json.dumps(SECRET)}
         # Of the first event only: what is kept for longer, the garbage collector walks in every later block.
         if not update:
-            update.update(json.loads(request.body))
+            update.update(json.loads(request))
         return None if options.send else {}
 
     with ExitStack() as stack:
@@ -161,13 +160,13 @@ def main() -> None:
 
 def _works(body: bytes, update: dict[str, Any]) -> tuple[Callable[[], object], ...]:
     """The handler, the floor with boto3's usual client, and the floor with the handler's client."""
-    from shared.aws import AWS_CONFIG, REQUEST_CONFIG  # noqa: PLC0415 - nothing of AWS before the environment
+    from shared.aws import AWS_SETTINGS, REQUEST_SETTINGS  # noqa: PLC0415 - nothing of AWS before the environment
     from shared.lean_client import lean_client  # noqa: PLC0415
 
     header = stripe.WebhookSignature.generate_signature_header(body.decode(), SIGNING, int(time.time()))
     handler = handler_of(body, header)
     handler()
-    clients = (boto3.client("dynamodb", config=AWS_CONFIG), lean_client("dynamodb", REQUEST_CONFIG))
+    clients = (boto3.client("dynamodb", config=AWS_SETTINGS.config()), lean_client("dynamodb", REQUEST_SETTINGS))
     return handler, *(floor_of(body, header, update, client) for client in clients)
 
 

@@ -21,7 +21,7 @@ from stripe import StripeClient
 
 from cli.setup.stored_secret import StoredSecret
 from shared.access import AccessPolicy
-from shared.aws import AWS_CONFIG, isolate_environment
+from shared.aws import AWS_SETTINGS, isolate_environment
 from shared.errors import InvalidRequest, OperatorError, Unavailable
 from shared.link_token import LinkTokens
 from shared.mirror.dead_letters import DeadLetterReader
@@ -56,7 +56,7 @@ _CREATING = threading.Lock()
 def aws_client(service: str) -> Any:
     """Return a client with the credentials of the environment, whichever thread asks; it gives up within seconds."""
     with _CREATING:
-        return boto3.client(service, config=AWS_CONFIG)
+        return boto3.client(service, config=AWS_SETTINGS.config())
 
 
 def is_api_key(text: str) -> bool:

@@ -4,26 +4,45 @@ import logging
 import os
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.deadline import seconds_left
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+    from botocore.config import Config
 
 # At DEBUG they log whole requests and responses, secrets and mails among them, and the root logger may be at DEBUG.
 for _library in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_library).setLevel(logging.WARNING)
 
-# botocore's own time-outs are 60 seconds each.
+
+class ClientSettings(NamedTuple):
+    """How patient a client is: time-outs in seconds (botocore's own are 60 each), and the attempts in all."""
+
+    connect_timeout: float
+    read_timeout: float
+    attempts: int
+
+    def config(self) -> "Config":
+        """Return them in botocore's form."""
+        # Most requests need none of botocore's clients (shared/lean_client.py), and importing this takes time.
+        from botocore.config import Config  # noqa: PLC0415
+
+        return Config(
+            connect_timeout=self.connect_timeout,
+            read_timeout=self.read_timeout,
+            retries={"mode": "standard", "total_max_attempts": self.attempts},
+        )
+
+
 # Of what nobody waits for.
-AWS_CONFIG = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
+AWS_SETTINGS = ClientSettings(connect_timeout=2, read_timeout=4, attempts=3)
 # While a visitor or Stripe waits. `within_deadline` bounds the sum of several requests.
-REQUEST_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
-# A connection and a response, each as late as the time-outs of `REQUEST_CONFIG` allow.
+REQUEST_SETTINGS = ClientSettings(connect_timeout=1, read_timeout=2, attempts=2)
+# A connection and a response, each as late as the time-outs of `REQUEST_SETTINGS` allow.
 REQUEST_SECONDS = 3
 # botocore's longest pauses before a second attempt: its own, and what it adds where a service asks for more by a header
 # (botocore/retries/standard.py, ExponentialBackoff).
@@ -43,16 +62,15 @@ class DeadlineReached(BotoCoreError):
     fmt = "Too little time is left for another request to AWS"
 
 
-def request_client(service: Any, config: Config) -> Any:
+def request_client(service: Any, settings: ClientSettings) -> Any:
     """Return boto3's client of a service, which keeps to the invocation's deadline."""
-    # Most requests need none of boto3's clients (shared/lean_client.py), and importing it takes time.
     import boto3  # noqa: PLC0415
 
-    return within_deadline(boto3.client(service, config=config))
+    return within_deadline(boto3.client(service, config=settings.config()))
 
 
 def within_deadline(client: _Client) -> _Client:
-    """Have a client with `REQUEST_CONFIG` send nothing, and wait for nothing, that could outlast the deadline.
+    """Have a client with `REQUEST_SETTINGS` send nothing, and wait for nothing, that could outlast the deadline.
 
     It raises `DeadlineReached` instead, or after a first attempt that attempt's error.
     """

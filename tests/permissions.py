@@ -263,9 +263,8 @@ class CallRecorder:
             return call(client, operation, parameters)
 
         def recorded_lean_call(client: LeanClient, method: str, operation: str, **parameters: Any) -> Any:
-            signer: Any = client._signer
             if function := self._function():
-                self.aws[function] |= self._actions(f"{signer._service_name}:{operation}", parameters)
+                self.aws[function] |= self._actions(f"{client.signer.service}:{operation}", parameters)
             return lean_call(client, method, operation, **parameters)
 
         def recorded_send(adapter: HTTPAdapter, request: Any, *args: Any, **options: Any) -> Any:

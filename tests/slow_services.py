@@ -19,10 +19,12 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, HTTPClientError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 from requests.adapters import HTTPAdapter
 from urllib3 import Timeout
+
+from shared.lean_client import Connections, Response
 
 
 class Service(StrEnum):
@@ -54,6 +56,8 @@ _BY_TARGET = {
     "DynamoDB_20120810": Service.DYNAMODB,
     "AmazonSQS": Service.SQS,
 }
+# Status, headers and content.
+_Answer = tuple[int, dict[str, str], bytes]
 
 
 class SlowServices:
@@ -68,7 +72,7 @@ class SlowServices:
         self._main = threading.get_ident()
         self._times = {self._main: 0.0}
         self._faults: Mapping[Service, Fault] = {}
-        self._answers: defaultdict[str, list[tuple[int, dict[str, str], bytes]]] = defaultdict(list)
+        self._answers: defaultdict[str, list[_Answer]] = defaultdict(list)
         self._asked: Counter[str] = Counter()
         self._records = False
 
@@ -101,11 +105,33 @@ class SlowServices:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Stand between the code and its services until the test ends."""
-        send_to_aws, send_to_stripe = URLLib3Session.send, HTTPAdapter.send
+        send_to_aws, post, send_to_stripe = URLLib3Session.send, Connections.post, HTTPAdapter.send
         sleep, monotonic = time.sleep, time.monotonic
 
         def to_aws(session: Any, request: Any) -> Any:
-            return self._to_aws(session, request, lambda: send_to_aws(session, request))
+            timeout = session._timeout
+            name = request.headers.get("X-Amz-Target", b"")
+            status, headers, body = self._to_aws(
+                name if isinstance(name, str) else name.decode(),
+                request.body,
+                (timeout.connect_timeout, timeout.read_timeout),
+                lambda: _of_aws(send_to_aws(session, request)),
+            )
+            any_headers: Any = headers
+            return AWSResponse(request.url, status, any_headers, _Raw(body))
+
+        def to_aws_at_once(connections: Connections, headers: Mapping[str, str], body: bytes) -> Response | None:
+            def send() -> _Answer:
+                response = post(connections, headers, body)
+                assert response is not None
+                return response.status, {}, response.content
+
+            timeouts = connections.settings.connect_timeout, connections.settings.read_timeout
+            try:
+                status, _, content = self._to_aws(headers["x-amz-target"], body, timeouts, send)
+            except (HTTPClientError, ConnectionError):
+                return None
+            return Response(status, None, content)
 
         def to_stripe(adapter: Any, request: Any, *args: Any, **options: Any) -> Any:
             def send() -> Any:
@@ -122,32 +148,28 @@ class SlowServices:
                 self._pass(seconds)
 
         monkeypatch.setattr(URLLib3Session, "send", to_aws)
+        monkeypatch.setattr(Connections, "post", to_aws_at_once)
         monkeypatch.setattr(HTTPAdapter, "send", to_stripe)
         monkeypatch.setattr(time, "sleep", pause)
         monkeypatch.setattr(
             time, "monotonic", lambda: monotonic() if threading.get_ident() in self._outsiders else self.now
         )
 
-    def _to_aws(self, session: Any, request: Any, send: Callable[[], Any]) -> Any:
-        target = request.headers.get("X-Amz-Target", b"")
-        name = target if isinstance(target, str) else target.decode()
-        service = _BY_TARGET.get(name.partition(".")[0], Service.SES)
-        timeout: Timeout = session._timeout
+    def _to_aws(self, target: str, body: Any, timeouts: tuple[Any, Any], send: Callable[[], _Answer]) -> _Answer:
+        service = _BY_TARGET.get(target.partition(".")[0], Service.SES)
+        connect_timeout, read_timeout = map(_seconds, timeouts)
         match self._faults.get(service):
             case Fault.DOWN:
-                raise EndpointConnectionError(endpoint_url=request.url)
+                raise EndpointConnectionError(endpoint_url=service)
             case Fault.UNREACHABLE:
-                self._pass(_seconds(timeout.connect_timeout))
-                raise ConnectTimeoutError(endpoint_url=request.url)
+                self._pass(connect_timeout)
+                raise ConnectTimeoutError(endpoint_url=service)
             case Fault.THROTTLED:
-                return _throttled(request)
-            case fault if self._is_late(fault, _seconds(timeout.read_timeout)):
-                raise ReadTimeoutError(endpoint_url=request.url)
+                return _throttled()
+            case fault if self._is_late(fault, read_timeout):
+                raise ReadTimeoutError(endpoint_url=service)
         # Of secrets it matters which one.
-        kind = f"{name} {request.body!r}" if service is Service.SECRETS_MANAGER else name
-        status, headers, body = self._answer(kind, lambda: _of_aws(send()))
-        answered: Any = headers
-        return AWSResponse(request.url, status, answered, _Raw(body))
+        return self._answer(f"{target} {json.loads(body)}" if service is Service.SECRETS_MANAGER else target, send)
 
     def _to_stripe(
         self, request: requests.PreparedRequest, timeout: float | Timeout, send: Callable[[], requests.Response]
@@ -174,9 +196,7 @@ class SlowServices:
         self._pass(min(seconds, most))
         return seconds >= most
 
-    def _answer(
-        self, kind: str, send: Callable[[], tuple[int, dict[str, str], bytes]]
-    ) -> tuple[int, dict[str, str], bytes]:
+    def _answer(self, kind: str, send: Callable[[], _Answer]) -> _Answer:
         known = self._answers[kind]
         if self._records or not known:
             known.append(send())
@@ -198,18 +218,17 @@ class _Raw(io.BytesIO):
         return [self.read()]
 
 
-def _of_aws(response: Any) -> tuple[int, dict[str, str], bytes]:
+def _of_aws(response: Any) -> _Answer:
     return response.status_code, dict(response.headers), response.content
 
 
-def _of_stripe(response: requests.Response) -> tuple[int, dict[str, str], bytes]:
+def _of_stripe(response: requests.Response) -> _Answer:
     return response.status_code, dict(response.headers), response.content
 
 
-def _throttled(request: Any) -> AWSResponse:
-    headers: Any = {"Content-Type": "application/x-amz-json-1.0", "x-amz-retry-after": RETRY_AFTER_MILLISECONDS}
-    body: Any = _Raw(json.dumps({"__type": "ThrottlingException", "message": "Rate exceeded"}).encode())
-    return AWSResponse(request.url, 400, headers, body)
+def _throttled() -> _Answer:
+    headers = {"Content-Type": "application/x-amz-json-1.0", "x-amz-retry-after": RETRY_AFTER_MILLISECONDS}
+    return 400, headers, json.dumps({"__type": "ThrottlingException", "message": "Rate exceeded"}).encode()
 
 
 def _response(

@@ -3,7 +3,7 @@
 from functions.access.answers import AccessAnswers
 from functions.access.lookups import Lookups
 from functions.access.settings import AccessSettings
-from shared.aws import REQUEST_CONFIG
+from shared.aws import REQUEST_SETTINGS
 from shared.lean_client import lean_client
 from shared.mirror.table import MirrorTable
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
@@ -14,8 +14,8 @@ from shared.stripe.gateway import stripe_client
 def wire() -> AccessAnswers:
     """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong."""
     settings = AccessSettings.from_environment()
-    secrets_manager = lean_client("secretsmanager", REQUEST_CONFIG)
-    dynamodb = lean_client("dynamodb", REQUEST_CONFIG)
+    secrets_manager = lean_client("secretsmanager", REQUEST_SETTINGS)
+    dynamodb = lean_client("dynamodb", REQUEST_SETTINGS)
     secrets = SecretStore("SECRET_ID", settings.secret_id, StripeSecret, secrets_manager)
     return AccessAnswers(
         settings,

@@ -2,7 +2,7 @@
 
 from functions.create_session.portal_link import PortalLink
 from functions.create_session.settings import CreateSessionSettings
-from shared.aws import REQUEST_CONFIG
+from shared.aws import REQUEST_SETTINGS
 from shared.lean_client import lean_client
 from shared.secret_store import LinkSecrets, SecretStore, StripeSecret
 
@@ -13,7 +13,7 @@ def wire() -> PortalLink:
     Stripe's client is made with each request, from the secret as it is then.
     """
     settings = CreateSessionSettings.from_environment()
-    client = lean_client("secretsmanager", REQUEST_CONFIG)
+    client = lean_client("secretsmanager", REQUEST_SETTINGS)
     return PortalLink(
         settings,
         SecretStore("SECRET_ID", settings.secret_id, StripeSecret, client),

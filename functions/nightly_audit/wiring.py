@@ -14,7 +14,7 @@ from functions.nightly_audit.night import NightlyAudit
 from functions.nightly_audit.settings import NightlyAuditSettings, read_settings
 from shared.audit.check import WaitingMessages, at
 from shared.audit.checks.mirror import LOST_AUDITS, UNREADABLE_EVENTS, UNSETTLED_EVENTS
-from shared.aws import AWS_CONFIG
+from shared.aws import AWS_SETTINGS
 from shared.mirror.dead_letters import queue_state
 from shared.mirror.table import MirrorTable
 from shared.secret_store import SecretStore, StripeSecret
@@ -53,11 +53,11 @@ class _Clients:
 def clients() -> _Clients:
     """Make the clients of AWS, once."""
     return _Clients(
-        boto3.client("ssm", config=AWS_CONFIG),
+        boto3.client("ssm", config=AWS_SETTINGS.config()),
         boto3.client("sesv2", config=MAIL_CONFIG),
         boto3.client("s3", config=BUCKET_CONFIG),
-        boto3.client("dynamodb", config=AWS_CONFIG),
-        boto3.client("secretsmanager", config=AWS_CONFIG),
+        boto3.client("dynamodb", config=AWS_SETTINGS.config()),
+        boto3.client("secretsmanager", config=AWS_SETTINGS.config()),
     )
 
 
@@ -70,7 +70,7 @@ def secrets(secret_id: str) -> SecretStore[StripeSecret]:
 @cache
 def _sqs() -> "SQSClient":
     """Make the client that one step alone needs, when it needs it."""
-    client: SQSClient = boto3.client("sqs", config=AWS_CONFIG)
+    client: SQSClient = boto3.client("sqs", config=AWS_SETTINGS.config())
     return client
 
 

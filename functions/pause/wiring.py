@@ -12,7 +12,7 @@ from functions.pause.look import Brand
 from functions.pause.notices import Notices
 from functions.pause.page import PausePages, PortalFlow
 from functions.pause.settings import PauseSettings
-from shared.aws import REQUEST_CONFIG, request_client
+from shared.aws import REQUEST_SETTINGS, request_client
 from shared.lean_client import lean_client
 from shared.link_token import AUDIENCE, MAX_AGE, PAUSE_AUDIENCE, LinkClaims, LinkTokens
 from shared.pausing.at_stripe import StripePauses
@@ -68,11 +68,11 @@ class Links:
 def wire() -> PauseParts:
     """Read the settings and make the clients. Raises `OperatorError` naming the settings that are wrong."""
     settings = PauseSettings.from_environment()
-    secrets_manager = lean_client("secretsmanager", REQUEST_CONFIG)
+    secrets_manager = lean_client("secretsmanager", REQUEST_SETTINGS)
     secrets = SecretStore("SECRET_ID", settings.secret_id, StripeSecret, secrets_manager)
     link_secrets = SecretStore("LINK_SECRETS_ID", settings.link_secrets_id, LinkSecrets, secrets_manager)
     # Transactions and pages are boto3's.
-    table = PauseTable(request_client("dynamodb", REQUEST_CONFIG), settings.pauses_table_name)
+    table = PauseTable(request_client("dynamodb", REQUEST_SETTINGS), settings.pauses_table_name)
 
     def client() -> "StripeClient":
         return stripe_client(secrets.get().api_key, settings.stripe_api_base)
@@ -81,7 +81,7 @@ def wire() -> PauseParts:
     links = Links(link_secrets, settings.pause_page_url, settings.portal_url)
     brand = Brand(settings.brand_name, settings.brand_color, settings.brand_logo_url, settings.brand_url)
     notices = Notices(
-        cache(partial(request_client, "sesv2", REQUEST_CONFIG)),
+        cache(partial(request_client, "sesv2", REQUEST_SETTINGS)),
         client,
         table,
         sender=settings.pause_email_from,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from functions.webhook.receive import Receiver
 from functions.webhook.settings import WebhookSettings
 from functions.webhook.settle import Settler
-from shared.aws import REQUEST_CONFIG, REQUEST_SECONDS, request_client
+from shared.aws import REQUEST_SECONDS, REQUEST_SETTINGS, request_client
 from shared.deadline import leaving
 from shared.lean_client import lean_client
 from shared.mirror.dead_letters import DeadLetterQueue
@@ -44,10 +44,10 @@ def wire() -> Webhook:
     What most events do not need is imported when one does: boto3's clients and Stripe's library.
     """
     settings = WebhookSettings.from_environment()
-    secrets_manager = lean_client("secretsmanager", REQUEST_CONFIG)
+    secrets_manager = lean_client("secretsmanager", REQUEST_SETTINGS)
     secrets = SecretStore("SECRET_ID", settings.secret_id, StripeSecret, secrets_manager)
     signing_secrets = SecretStore("SIGNING_SECRETS_ID", settings.signing_secrets_id, SigningSecrets, secrets_manager)
-    table = MirrorTable(lean_client("dynamodb", REQUEST_CONFIG), settings.table_name)
+    table = MirrorTable(lean_client("dynamodb", REQUEST_SETTINGS), settings.table_name)
 
     def read(subscription_id: str) -> "SubscriptionRead":
         from shared.stripe.gateway import read_from_stripe, stripe_client  # noqa: PLC0415
@@ -88,7 +88,7 @@ def wire() -> Webhook:
         entitlements = EntitlementsMirror(table, entitlements_read, **rule, account=account)
         return Intake(mirror, lambda: secrets.get().livemode, account, entitlements if settings.entitlements else None)
 
-    sqs = cache(partial(request_client, "sqs", REQUEST_CONFIG))
+    sqs = cache(partial(request_client, "sqs", REQUEST_SETTINGS))
     dead_letters = DeadLetterQueue(sqs, settings.dead_letter_queue_url)
     settle_queue = SettleQueue(sqs, settings.settle_queue_url)
     return Webhook(

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import requests
-from botocore.config import Config
 from moto.backends import get_backend
 
 from functions.access import app as access_app
@@ -28,7 +27,7 @@ from local.aws.resources import AwsClients, create_resources, put_parameters
 from local.aws.server import make_aws_server
 from local.aws.template import Template
 from local.gateway.event import HttpRequest, HttpResponse, event_of, response_of
-from shared.aws import REQUEST_CONFIG
+from shared.aws import REQUEST_SETTINGS
 from tests.integration.dynamodb_fixtures import DynamoDb, create_table
 from tests.integration.simulator_fixtures import RunningSimulator
 
@@ -188,9 +187,9 @@ def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """
     if request.node.get_closest_marker("real_timeouts"):
         return
-    patient = REQUEST_CONFIG.merge(Config(connect_timeout=60, read_timeout=60))
+    patient = REQUEST_SETTINGS._replace(connect_timeout=60, read_timeout=60)
     for wiring in (webhook_wiring, create_session_wiring, access_wiring, pause_wiring):
-        monkeypatch.setattr(wiring, "REQUEST_CONFIG", patient)
+        monkeypatch.setattr(wiring, "REQUEST_SETTINGS", patient)
     for app in (webhook_app, create_session_app, access_app, pause_app):
         monkeypatch.setattr(app, "REQUEST_SECONDS", 60)
 

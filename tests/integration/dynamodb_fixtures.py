@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.config import Config
 
 from local.aws.template import Template, at_creation
-from shared.aws import AWS_CONFIG
+from shared.aws import AWS_SETTINGS, ClientSettings
 from shared.lean_client import lean_client
 from shared.mirror.table import MirrorTable
 
@@ -41,8 +40,8 @@ class DynamoDb:
     secret_key: str
     token: str | None = None
 
-    def client(self, config: Config = AWS_CONFIG) -> "DynamoDBClient":
-        client: DynamoDBClient = _session(self).client("dynamodb", endpoint_url=self.url, config=config)
+    def client(self, settings: ClientSettings = AWS_SETTINGS) -> "DynamoDBClient":
+        client: DynamoDBClient = _session(self).client("dynamodb", endpoint_url=self.url, config=settings.config())
         return client
 
     def lean_client(self) -> "DynamoDBClient":
@@ -53,7 +52,7 @@ class DynamoDb:
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
         } | ({"AWS_SESSION_TOKEN": self.token} if self.token else {})
-        client: DynamoDBClient = lean_client("dynamodb", AWS_CONFIG, make=self.client, environment=environment)
+        client: DynamoDBClient = lean_client("dynamodb", AWS_SETTINGS, make=self.client, environment=environment)
         return client
 
     @classmethod

@@ -4,16 +4,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import pytest
 import stripe
-from botocore.httpsession import URLLib3Session
 
 from shared.mirror.rule import Defer, Mirror, Outcome
 from shared.stripe.events import SubscriptionEvent
 from shared.stripe.gateway import read_from_stripe, stripe_client
 from shared.stripe.subscription import Subscription, read_subscription
+from tests.aws_requests import watch_aws_requests
 from tests.history_world import RETENTION, UNCERTAINTY
 from tests.integration.dynamodb_fixtures import Subscriptions
 from tests.integration.simulator_fixtures import RunningSimulator
@@ -38,13 +37,7 @@ class Meter:
 
     def count(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Count every request to AWS, whoever sends it."""
-        send = URLLib3Session.send
-
-        def counted(session: URLLib3Session, request: Any) -> Any:
-            self.sent.append(str(request.headers["X-Amz-Target"]))
-            return send(session, request)
-
-        monkeypatch.setattr(URLLib3Session, "send", counted)
+        watch_aws_requests(monkeypatch, lambda target, _: self.sent.append(target))
 
     def cost(self, id_: str, seconds_ago: int, defer: Defer | None = None) -> tuple[Outcome, int, int]:
         """The outcome of an event, and its requests to DynamoDB and to Stripe."""

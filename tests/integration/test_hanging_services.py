@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from botocore.config import Config
 
 from functions.create_session import app as create_session_app
 from functions.create_session import wiring as create_session_wiring
 from functions.webhook import app as webhook_app
 from functions.webhook import wiring as webhook_wiring
 from shared import aws as shared_aws
+from shared.aws import ClientSettings
 from shared.stripe import gateway
 from tests.integration.conftest import Api
 from tests.integration.test_webhook import event, signed
@@ -55,9 +55,9 @@ def hanging(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _a_tenth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = Config(connect_timeout=0.1, read_timeout=0.2, retries={"mode": "standard", "total_max_attempts": 2})
+    settings = ClientSettings(connect_timeout=0.1, read_timeout=0.2, attempts=2)
     for wiring in (create_session_wiring, webhook_wiring):
-        monkeypatch.setattr(wiring, "REQUEST_CONFIG", config)
+        monkeypatch.setattr(wiring, "REQUEST_SETTINGS", settings)
     for module, name in (
         (create_session_app, "REQUEST_SECONDS"),
         (webhook_app, "REQUEST_SECONDS"),

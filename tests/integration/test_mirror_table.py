@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
-from botocore.httpsession import URLLib3Session
 
 from shared.errors import Unavailable
 from shared.mirror.items import (
@@ -20,6 +19,7 @@ from shared.mirror.items import (
 )
 from shared.mirror.table import EntitlementsTable, MirrorTable, TablePage, WritableTable
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
+from tests.aws_requests import watch_aws_requests
 from tests.fakes import FakeTable, subscription
 from tests.integration.dynamodb_fixtures import Subscriptions
 
@@ -505,13 +505,8 @@ def test_a_request_that_is_refused_is_unavailable_whoever_refuses_it(
 
 
 def test_what_decides_for_one_customer_is_read_consistently(real: MirrorTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    send, consistent = URLLib3Session.send, list[bool | None]()
-
-    def noted(session: URLLib3Session, request: Any) -> Any:
-        consistent.append(json.loads(request.body).get("ConsistentRead"))
-        return send(session, request)
-
-    monkeypatch.setattr(URLLib3Session, "send", noted)
+    consistent = list[bool | None]()
+    watch_aws_requests(monkeypatch, lambda _, body: consistent.append(json.loads(body).get("ConsistentRead")))
     real.get("cus_1", "sub_1")
     list(real.of_customer("cus_1"))
     list(real.all())

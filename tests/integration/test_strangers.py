@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import jwt
 import pytest
-from botocore.httpsession import URLLib3Session
 
+from tests.aws_requests import watch_aws_requests
 from tests.integration.conftest import Api
 from tests.integration.portal_world import FEATURES
 from tests.integration.simulator_fixtures import RunningSimulator
@@ -69,15 +69,8 @@ STRANGERS: dict[str, Callable[[Api], Any]] = {
 def aws_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     """Count the requests that are sent to AWS by their operation, or by the method where the request names none."""
     calls: Counter[str] = Counter()
-    send = URLLib3Session.send
-
-    def counted(session: URLLib3Session, request: Any) -> Any:
-        target = request.headers.get("X-Amz-Target", request.method)
-        calls[(target if isinstance(target, str) else target.decode()).rpartition(".")[2]] += 1
-        return send(session, request)
-
     with monkeypatch.context() as patch:
-        patch.setattr(URLLib3Session, "send", counted)
+        watch_aws_requests(patch, lambda target, _: calls.update([target.rpartition(".")[2]]))
         yield calls
 
 
