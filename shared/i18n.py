@@ -244,6 +244,20 @@ def duration(seconds: int) -> Message:
     return _n("{n} day", "{n} days", days)
 
 
+def interval_text(number: int, interval: str) -> Message:
+    """Write a length of time in Stripe's units: `3 months`, `3 mois`."""
+    match interval:
+        case "day":
+            return _n("{n} day", "{n} days", number)
+        case "week":
+            return _n("{n} week", "{n} weeks", number)
+        case "month":
+            return _n("{n} month", "{n} months", number)
+        case "year":
+            return _n("{n} year", "{n} years", number)
+    return sentences(listed([number]), verbatim(interval))
+
+
 def _time(at: time) -> Message:
     if at.minute == 0:
         return _("{hour:02d}:00", hour=at.hour)

@@ -1,14 +1,23 @@
 """The settings that functions share, read from the environment; an error names each setting that is wrong."""
 
-import json
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, ValidationError
 
 from shared.errors import OperatorError
+
+_CONFIGURATION = re.compile(r"^bpc_\w+$")
+
+
+def _configurations(value: dict[str, str]) -> dict[str, str]:
+    for group, configuration in value.items():
+        if not _CONFIGURATION.match(configuration):
+            raise ValueError(f"the configuration of group {group!r} has to be an id like bpc_123")
+    return value
 
 
 class FunctionSettings(BaseModel):
@@ -37,20 +46,21 @@ class IdentitySettings(BaseModel):
     allow_verified_email: bool
 
 
-def _parsed(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
+class GroupSettings(BaseModel):
+    """What depends on a customer's group: its portal configuration, and whether and how it can pause."""
 
-
-class PauseOffer(BaseModel):
-    """Which customers are offered pauses; `pause_groups` has the rules that differ for a group, by its name."""
-
+    portal_configurations: Annotated[Json[dict[str, str]], AfterValidator(_configurations)]
     pause_allowed: Literal["nobody", "everybody"] = "nobody"
-    pause_groups: Annotated[dict[str, dict[str, Any]], BeforeValidator(_parsed), Field(default_factory=dict)]
+    pause_groups: Json[dict[str, dict[str, Any]]] = Field(default_factory=dict)
 
     def offers_pauses(self, group: str | None) -> bool:
         """Whether a customer of the group can pause on the bundle's own page."""
         rules = {"pause_allowed": self.pause_allowed} | self.pause_groups.get(group or "", {})
         return bool(rules["pause_allowed"] == "everybody")
+
+    def known_group(self, group: str | None) -> str | None:
+        """Return the group if a setting names it: no other has rules or a configuration of its own."""
+        return group if group in {*self.pause_groups, *self.portal_configurations} else None
 
 
 class MirrorSettings(BaseModel):

@@ -114,6 +114,8 @@ CALLS: Mapping[str, Calls] = {
         ),
         stripe=frozenset(
             {
+                "GET /v1/billing_portal/configurations",
+                "GET /v1/billing_portal/configurations/{id}",
                 "GET /v1/customers/{id}",
                 "GET /v1/invoices/{id}",
                 "GET /v1/subscription_schedules/{id}",

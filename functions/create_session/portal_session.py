@@ -181,8 +181,7 @@ def _pause_claims(
         _own_subscription(client, customer, flow.subscription)
     return LinkClaims(
         sub=customer,
-        # One that no setting knows has no rules of its own.
-        group=identity.group if identity.group in {*settings.pause_groups, *settings.portal_configurations} else None,
+        group=settings.known_group(identity.group),
         locale=identity.locale or identified.request.locale,
         subscription=flow.subscription,
     )

@@ -1,17 +1,14 @@
 """The portal link's settings."""
 
-import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, Json, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from shared.errors import InvalidRequest
 from shared.i18n import PORTAL_LOCALES
 from shared.link_token import OwnId
 from shared.return_url import is_allowed, origin_of
-from shared.settings import FunctionSettings, IdentitySettings, PauseOffer
-
-_CONFIGURATION = re.compile(r"^bpc_\w+$")
+from shared.settings import FunctionSettings, GroupSettings, IdentitySettings
 
 
 def _listed(value: Any) -> Any:
@@ -28,20 +25,13 @@ def _origin(value: str) -> str:
     return origin
 
 
-def _configurations(value: dict[str, str]) -> dict[str, str]:
-    for group, configuration in value.items():
-        if not _CONFIGURATION.match(configuration):
-            raise ValueError(f"the configuration of group {group!r} has to be an id like bpc_123")
-    return value
-
-
 def _portal_locale(value: str) -> str:
     if value not in PORTAL_LOCALES:
         raise ValueError(f"Stripe's portal has these locales: {', '.join(PORTAL_LOCALES)}")
     return value
 
 
-class CreateSessionSettings(FunctionSettings, IdentitySettings, PauseOffer):
+class CreateSessionSettings(FunctionSettings, IdentitySettings, GroupSettings):
     """Where a visitor may return to, how identities map to customers and configurations, and who is offered pauses.
 
     `pause_page_url` is the page of the pause function.
@@ -54,7 +44,6 @@ class CreateSessionSettings(FunctionSettings, IdentitySettings, PauseOffer):
     ]
     default_return_url: str
     link_secrets_id: Annotated[str, Field(min_length=1)]
-    portal_configurations: Annotated[Json[dict[str, str]], AfterValidator(_configurations)]
     group_claim: Annotated[str, Field(min_length=1)]
     create_missing_customers: bool
     portal_url: Annotated[str, Field(pattern=r"^https?://")]

@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from stripe import StripeClient
 
+from functions.pause.links import Caller
+from functions.pause.portal_pause import PortalPause, PortalPauses
 from functions.pause.settings import PauseSettings
 from shared.errors import Forbidden, InvalidRequest
 from shared.identity import Identity, customer_of_user, identity_of_token, identity_of_user, text_claim
@@ -35,29 +37,13 @@ class PauseBody(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: the customer, the rules that hold for it, and the one subscription that a token may be limited to."""
-
-    customer: str
-    policy: PausePolicy
-    only: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who opened the page with a pause token, and the language that the token asks for."""
-
-    caller: Caller
-    locale: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class PauseAnswers:
     """Answers the requests; made once per execution environment."""
 
     settings: PauseSettings
     link_secrets: SecretStore[LinkSecrets]
     pausing: Pausing
+    portal_pauses: PortalPauses
     client: Callable[[], StripeClient]
     clock: Callable[[], float] = time.time
 
@@ -69,21 +55,19 @@ class PauseAnswers:
         identity = self._identity(claims, authorization)
         wanted = query.get("customer")
         try:
-            customer = identity.pick(wanted and _customer_id.validate_python(wanted))
+            return self._caller(identity, wanted and _customer_id.validate_python(wanted))
         except ValidationError:
             raise InvalidRequest("bad_request", "These fields are wrong: customer") from None
-        return Caller(customer, self.settings.policy_of(identity.group), identity.limits.subscription)
 
-    def holder(self, token: str) -> Holder:
+    def holder(self, token: str) -> Caller:
         """Return who opened the page. Raises `Unauthenticated` unless the token is a pause token, and not expired."""
-        identity = self._of_token(token)
-        caller = Caller(identity.pick(None), self.settings.policy_of(identity.group), identity.limits.subscription)
-        return Holder(caller, identity.locale)
+        return self._caller(self._of_token(token), None)
 
-    def list(self, caller: Caller) -> list[PauseView]:
-        """Return the caller's subscriptions that have not ended."""
-        views = self.pausing.views(caller.customer, caller.policy)
-        return [view for view in views if caller.only in {None, view.at.subscription.id}]
+    def list(self, caller: Caller, language: str) -> "list[dict[str, Any]]":
+        """Return the caller's subscriptions that have not ended, as the API shows them."""
+        views = caller.own(self.pausing.views(caller.customer, caller.policy))
+        offers = self.portal_pauses.offers(caller, views)
+        return [view_json(view, offers.get(view.at.subscription.id), caller.policy, language) for view in views]
 
     def pause(self, caller: Caller, subscription: str, body: bytes) -> PauseResult:
         """Pause, or change the date of return."""
@@ -94,7 +78,7 @@ class PauseAnswers:
             raise InvalidRequest("bad_request", f"These fields are wrong: {', '.join(names[:10])}") from None
         return self.pausing.pause(
             self._checked(caller, subscription),
-            PauseRequest(asked.resume_on, asked.begin, asked.reason),
+            PauseRequest(asked.resume_on, asked.begin, asked.reason, group=caller.group),
             customer=caller.customer,
             actor=CUSTOMER,
             policy=caller.policy,
@@ -104,6 +88,11 @@ class PauseAnswers:
         """Resume, undo or release."""
         act = {"resume": self.pausing.resume, "undo": self.pausing.undo, "release": self.pausing.release}[action]
         return act(self._checked(caller, subscription), customer=caller.customer, actor=CUSTOMER)
+
+    def _caller(self, identity: Identity, customer: str | None) -> Caller:
+        group = self.settings.known_group(identity.group)
+        only = identity.limits.subscription
+        return Caller(identity.pick(customer), self.settings.policy_of(group), only, group, identity.locale)
 
     def _checked(self, caller: Caller, subscription: str) -> str:
         if caller.only not in {None, subscription}:
@@ -174,8 +163,8 @@ def result_json(result: PauseResult, language: str) -> dict[str, Any]:
     }
 
 
-def view_json(view: PauseView, policy: PausePolicy, language: str) -> dict[str, Any]:
-    """Return a subscription with its pause, and what a pause of it would be."""
+def view_json(view: PauseView, portal_pause: PortalPause | None, policy: PausePolicy, language: str) -> dict[str, Any]:
+    """Return a subscription with its pause, and what a pause of it would be, here or in the portal."""
     subscription, offer = view.at.subscription, view.offer
     return {
         "id": subscription.id,
@@ -193,4 +182,6 @@ def view_json(view: PauseView, policy: PausePolicy, language: str) -> dict[str, 
             "reasons": list(policy.pause_reasons),
         },
         "refusals": refusals_json(view.refusals, language),
+        "portal_pause": portal_pause
+        and {"url": portal_pause.url, "lengths": [each.model_dump() for each in portal_pause.lengths]},
     }

@@ -12,7 +12,8 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.pause.answers import Caller, result_json, view_json
+from functions.pause.answers import result_json
+from functions.pause.links import Caller
 from functions.pause.page import PageAnswer, Visit
 from functions.pause.wiring import wire
 from shared.deadline import deadline
@@ -93,9 +94,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def get_subscriptions() -> Response[str]:
     """Return the caller's subscriptions, their pauses, and what a pause would be."""
     caller, language = _caller(), _language()
-    views = [view_json(view, caller.policy, language) for view in _wire().answers.list(caller)]
+    listed = _wire().answers.list(caller, language)
     metrics.add_metric(PauseMetric.LISTED, MetricUnit.Count, 1)
-    return _json(HTTPStatus.OK, {"subscriptions": views})
+    return _json(HTTPStatus.OK, {"subscriptions": listed})
 
 
 @app.post("/subscriptions/<subscription>/pause")
@@ -234,10 +235,8 @@ def _send_notice(record: PauseRecord | None) -> None:
 
 
 def _visit(token: str) -> Visit:
-    holder = _wire().answers.holder(token)
-    caller = holder.caller
-    language = best_language(holder.locale, app.current_event.headers.get("accept-language"))
-    return Visit(token, caller.customer, caller.policy, language, caller.only)
+    caller = _wire().answers.holder(token)
+    return Visit(token, caller, best_language(caller.locale, app.current_event.headers.get("accept-language")))
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -3,7 +3,6 @@
 A mail is recorded after it was sent: a crash between the two repeats it, and loses none. No charge comes unannounced.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from email.message import EmailMessage
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import stripe
 
+from functions.pause.links import Links
 from functions.pause.look import Brand, pages, shown
 from shared.i18n import Message, _, best_language
 from shared.pausing.history import PauseRecord, PauseState, PauseTable
@@ -21,6 +21,8 @@ from shared.ses import SEVEN_BITS, send
 from shared.stripe.gateway import stripe_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stripe import StripeClient
     from types_boto3_sesv2 import SESV2Client
 
@@ -76,7 +78,7 @@ def _mark(kind: NoticeKind, record: PauseRecord) -> str:
 
 
 class Notices:
-    """Sends the mails; `page_link` makes the link that opens the customer's page.
+    """Sends the mails.
 
     Without a sender none is sent. Raises `Unavailable` where a dependency does not answer, `OperatorError` where SES
     refuses: the pause stays due for its mail, and the next look at it tries again.
@@ -92,7 +94,7 @@ class Notices:
         brand: Brand,
         timezone: tzinfo,
         notice_days: int,
-        page_link: Callable[[str], str],
+        links: Links,
     ) -> None:
         self._ses = ses
         self._client = client
@@ -101,7 +103,7 @@ class Notices:
         self._brand = brand
         self._timezone = timezone
         self._notice_days = notice_days
-        self._page_link = page_link
+        self._links = links
 
     def send_due(self, record: PauseRecord, *, now: float) -> NoticeKind | None:
         """Send the mail that is due, and return which; a customer without an address gets none, and is recorded too."""
@@ -119,7 +121,7 @@ class Notices:
         """Write the mail, as text and as HTML."""
         language = recipient.language
         said = self._text(kind, record)
-        link = self._page_link(record.customer_id)
+        link = self._links.pause_page(record.customer_id, record.group)
         lines = [line.say(language) for line in said.lines]
         message = EmailMessage(policy=SEVEN_BITS)
         message["Subject"] = said.subject.say(language)

@@ -94,14 +94,22 @@ _OFFER = _object(
     now={"enum": ["never", "credit", "forfeit"]},
     reasons=_TEXTS,
 )
+_LENGTH = _object("A length of time", interval=_TEXT, interval_count={"type": "integer"})
+_PORTAL_PAUSE = _object(
+    "The pause that the customer portal offers in place of ours: `url`, a credential that expires after an hour, opens "
+    "it. Without `lengths` to choose from it lasts until the customer resumes",
+    url={"type": "string", "format": "uri"},
+    lengths={"type": "array", "items": _LENGTH},
+)
 _SUBSCRIPTION = _object(
-    "A subscription that has not ended, its present or last pause, and what a pause would be",
+    "A subscription that has not ended, its present or last pause, and what a pause would be, here or in the portal",
     id=_TEXT,
     status=_TEXT,
     current_period_end=_or_null(_TIME),
     pause=_PAUSE_OR_NULL,
     offer=_or_null({"$ref": "#/components/schemas/Offer"}),
     refusals=_REFUSALS,
+    portal_pause=_or_null({"$ref": "#/components/schemas/PortalPause"}),
 )
 _CUSTOMER: Schema = {
     "name": "customer",
@@ -139,6 +147,7 @@ def document() -> Schema:
                 "Offer": _OFFER,
                 "Pause": _PAUSE,
                 "PauseRequest": PauseBody.model_json_schema(),
+                "PortalPause": _PORTAL_PAUSE,
                 "Problem": _object("What is wrong (RFC 9457)", **_PROBLEM),
                 "Refused": _object("Not possible now: `reasons` has each reason", **_PROBLEM, **_RESULT),
                 "Refusal": _REFUSAL,

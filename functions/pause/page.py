@@ -5,36 +5,34 @@ still what was shown: a subscription that renewed meanwhile is shown again.
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, tzinfo
 from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from functions.pause.links import Caller, Links
 from functions.pause.look import Brand, pages, shown
+from functions.pause.portal_pause import PortalPause, PortalPauses
 from shared.errors import Forbidden
-from shared.i18n import NOTHING, Message, _, sentences, verbatim
+from shared.i18n import NOTHING, Message, _, interval_text, listed, sentences, verbatim
 from shared.pausing.history import CUSTOMER, PauseRecord, PauseState
 from shared.pausing.operations import Outcome, PauseResult, PauseView, Pausing
 from shared.pausing.plan import Begin, PausePlan, PauseRequest
 from shared.pausing.policy import PausePolicy, PauseRefusal
 from shared.stripe.money import monthly_amount, written_amounts
 
-PortalFlow = Literal["payment_method_update", "subscription_cancel"]
-
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Who looks at the page: the token's customer, the rules, and the one subscription that it may be limited to."""
+    """Who looks at the page, with which token, and in which language."""
 
     token: str
-    customer: str
-    policy: PausePolicy
+    caller: Caller
     language: str
-    only: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +68,7 @@ class _Card:
     pay: str | None = None
     payment_method: str | None = None
     cancel: str | None = None
+    portal_pause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +122,7 @@ _WORDS = {
     ),
     "release_button": _("Give up the date of return"),
     "cancel": _("Cancel the subscription"),
+    "portal_pause": _("Pause in the customer portal"),
     "pay": _("Pay now"),
     "payment_method": _("Change the payment method"),
     "none": _("You have no subscription that can be paused."),
@@ -138,14 +138,13 @@ _NOT_OFFERED = PauseRefusal("not_offered", _("This is not possible for your subs
 
 
 class PausePages:
-    """Answers the page's requests; `portal_link` makes a link that opens one page of the portal for a customer."""
+    """Answers the page's requests."""
 
-    def __init__(
-        self, pausing: Pausing, brand: Brand, portal_link: Callable[[str, PortalFlow, str | None], str]
-    ) -> None:
+    def __init__(self, pausing: Pausing, brand: Brand, links: Links, portal_pauses: PortalPauses) -> None:
         self._pausing = pausing
         self._brand = brand
-        self._portal_link = portal_link
+        self._links = links
+        self._portal_pauses = portal_pauses
 
     def show(self, visit: Visit, *, done: str | None = None) -> PageAnswer:
         """Show every subscription of the customer; `done` names what was just done."""
@@ -157,7 +156,7 @@ class PausePages:
         Raises as the operations do; a refusal is a page that gives the reason.
         """
         subscription, action = form.get("subscription", ""), form.get("action", "")
-        if visit.only not in {None, subscription}:
+        if visit.caller.only not in {None, subscription}:
             raise Forbidden("other_subscription", "The link is for another subscription")
         match action:
             case "preview" | "pause":
@@ -165,13 +164,13 @@ class PausePages:
             case "confirm_resume":
                 return self._confirm_resume(visit, subscription)
             case "resume":
-                result = self._pausing.resume(subscription, customer=visit.customer, actor=CUSTOMER)
+                result = self._pausing.resume(subscription, customer=visit.caller.customer, actor=CUSTOMER)
                 at_renewal = result.record is not None and result.record.state is PauseState.PAUSED
                 return self._after(visit, "renewal" if at_renewal else action, result)
             case "undo":
-                result = self._pausing.undo(subscription, customer=visit.customer, actor=CUSTOMER)
+                result = self._pausing.undo(subscription, customer=visit.caller.customer, actor=CUSTOMER)
             case "release":
-                result = self._pausing.release(subscription, customer=visit.customer, actor=CUSTOMER)
+                result = self._pausing.release(subscription, customer=visit.caller.customer, actor=CUSTOMER)
             case _:
                 return self._overview(visit, (_NOT_OFFERED,), HTTPStatus.BAD_REQUEST)
         return self._after(visit, action, result)
@@ -180,18 +179,20 @@ class PausePages:
 
     def _pause(self, visit: Visit, subscription: str, form: Mapping[str, str], *, confirmed: bool) -> PageAnswer:
         try:
-            request = _request_of(form)
+            request = _request_of(form, visit.caller.group)
         except ValueError:
             return self._overview(visit, (_BAD_DATE,), HTTPStatus.BAD_REQUEST)
-        policy = visit.policy
-        preview = self._pausing.preview(subscription, request, customer=visit.customer, policy=policy)
+        policy = visit.caller.policy
+        preview = self._pausing.preview(subscription, request, customer=visit.caller.customer, policy=policy)
         view, planned = preview.view, preview.planned
         if planned.plan is None:
             return self._overview(visit, planned.refusals, HTTPStatus.CONFLICT)
         is_change = view.record is not None and view.record.state.is_open
         expected = self._identity_of(planned.plan)
         if confirmed and form.get("expected") == expected:
-            result = self._pausing.pause(subscription, request, customer=visit.customer, actor=CUSTOMER, policy=policy)
+            result = self._pausing.pause(
+                subscription, request, customer=visit.caller.customer, actor=CUSTOMER, policy=policy
+            )
             return self._after(visit, "change" if is_change else "pause", result)
         fields = {
             "action": "pause",
@@ -212,7 +213,7 @@ class PausePages:
         return self._page(visit, "confirm", errors=(_CHANGED,) if confirmed else (), confirmation=confirmation)
 
     def _confirm_resume(self, visit: Visit, subscription: str) -> PageAnswer:
-        view = self._pausing.view(subscription, customer=visit.customer, policy=visit.policy)
+        view = self._pausing.view(subscription, customer=visit.caller.customer, policy=visit.caller.policy)
         if view.record is None or not view.record.state.is_open:
             return self._overview(visit, (_NOT_OFFERED,), HTTPStatus.CONFLICT)
         if view.record.kind == "collection":
@@ -252,15 +253,13 @@ class PausePages:
         status: HTTPStatus = HTTPStatus.OK,
         said: Message = NOTHING,
     ) -> PageAnswer:
-        views = [
-            view
-            for view in self._pausing.views(visit.customer, visit.policy)
-            if visit.only in {None, view.at.subscription.id}
-        ]
-        cards = [self._card(view, visit) for view in views]
+        caller = visit.caller
+        views = caller.own(self._pausing.views(caller.customer, caller.policy))
+        offers = self._portal_pauses.offers(caller, views)
+        cards = [self._card(view, visit, offers.get(view.at.subscription.id)) for view in views]
         return self._page(visit, "overview", status=status, errors=errors, said=said, cards=cards)
 
-    def _card(self, view: PauseView, visit: Visit) -> _Card:
+    def _card(self, view: PauseView, visit: Visit, portal_pause: PortalPause | None) -> _Card:
         record, subscription = view.record, view.at.subscription
         if record and record.state.is_open:
             return self._open_card(view, record, visit)
@@ -270,16 +269,19 @@ class PausePages:
                 card,
                 state=_("This subscription is paused, and does not return by itself."),
                 can=frozenset({"resume", "cancel"}),
-                cancel=self._portal_link(visit.customer, "subscription_cancel", subscription.id),
+                cancel=self._cancellation(visit, subscription.id),
             )
+        end = self._day(subscription.current_period_end or int(self._pausing.clock()))
+        running = _("This subscription is running. It is paid until {day}.", day=end)
+        if portal_pause is not None:
+            return replace(card, state=running, notes=(_portal_words(portal_pause),), portal_pause=portal_pause.url)
         if view.offer is None:
             said = card.state or _("This subscription cannot be paused just now.")
             return replace(card, state=said, notes=tuple(self._told(each) for each in view.refusals))
-        end = self._day(subscription.current_period_end or view.offer.begins)
         return replace(
             card,
-            state=_("This subscription is running. It is paid until {day}.", day=end),
-            can=frozenset({"pause"} | ({"now"} if visit.policy.pause_now != "never" and _is_real(view) else set())),
+            state=running,
+            can=frozenset({"pause"} | ({"now"} if _can_begin_now(view, visit.caller.policy) else set())),
             first_day=view.first_day,
             last_day=view.last_day,
         )
@@ -295,6 +297,10 @@ class PausePages:
             resume_on=record.asked_resume,
         )
         has_begun = record.has_begun or self._pausing.clock() >= record.begins
+        # Only a schedule, which a real pause has, can keep the portal from canceling.
+        is_real = record.kind == "subscription"
+        if not is_real:
+            card = replace(card, cancel=self._cancellation(visit, record.subscription_id))
         match record.state:
             case PauseState.SCHEDULED if not has_begun:
                 said = _("This subscription is going to be paused.")
@@ -304,7 +310,7 @@ class PausePages:
                     card,
                     state=_("This subscription is paused. Nothing is charged, and there is no service."),
                     facts=(_Fact(_("Paused since"), begins), card.facts[1]),
-                    can=frozenset({"resume", "change", "release"}),
+                    can=frozenset({"resume", "change"} | ({"release"} if is_real else set())),
                 )
             case PauseState.RESUMING if record.waiting == "payment":
                 return replace(
@@ -312,7 +318,7 @@ class PausePages:
                     state=_("This subscription could not be charged. There is no service until it is paid."),
                     facts=(),
                     pay=self._pausing.payment_page(record),
-                    payment_method=self._portal_link(visit.customer, "payment_method_update", None),
+                    payment_method=self._links.portal_page(visit.caller, "payment_method_update"),
                 )
             case PauseState.RESUMING if record.waiting == "payment_method":
                 return replace(
@@ -320,10 +326,13 @@ class PausePages:
                     state=_("This subscription has no payment method that can be charged. Add one, then resume."),
                     facts=(),
                     can=frozenset({"resume"}),
-                    payment_method=self._portal_link(visit.customer, "payment_method_update", None),
+                    payment_method=self._links.portal_page(visit.caller, "payment_method_update"),
                 )
             case _:
                 return replace(card, state=_DONE["underway"], facts=())
+
+    def _cancellation(self, visit: Visit, subscription: str) -> str:
+        return self._links.portal_page(visit.caller, "subscription_cancel", subscription)
 
     def _facts_of(self, plan: PausePlan) -> tuple[_Fact, ...]:
         return (
@@ -379,7 +388,7 @@ class PausePages:
                 token=visit.token,
                 view=name,
                 errors=[self._told(each) for each in errors],
-                reasons={code: _REASONS.get(code, verbatim(code)) for code in visit.policy.pause_reasons},
+                reasons={code: _REASONS.get(code, verbatim(code)) for code in visit.caller.policy.pause_reasons},
                 words=_WORDS,
                 **content,
             )
@@ -403,14 +412,23 @@ def _title(view: PauseView) -> Message:
     return _("Your subscription, {amounts} a month", amounts=written_amounts(amounts))
 
 
-def _is_real(view: PauseView) -> bool:
-    return view.offer is not None and view.offer.kind == "subscription"
+def _can_begin_now(view: PauseView, policy: PausePolicy) -> bool:
+    return policy.pause_now != "never" and view.offer is not None and view.offer.kind == "subscription"
 
 
-def _request_of(form: Mapping[str, str]) -> PauseRequest:
+def _portal_words(offer: PortalPause) -> Message:
+    if not offer.lengths:
+        return _("You can pause it in the customer portal, until you resume it there.")
+    lengths = listed(interval_text(each.interval_count, each.interval) for each in offer.lengths)
+    return _("You can pause it in the customer portal. Lengths to choose from: {lengths}.", lengths=lengths)
+
+
+def _request_of(form: Mapping[str, str], group: str | None) -> PauseRequest:
     """Read the form. Raises `ValueError` for a date or a beginning that is none."""
     begin = Begin(form.get("begin") or Begin.PERIOD_END)
-    return PauseRequest(date.fromisoformat(form.get("resume_on", "").strip()), begin, form.get("reason") or None)
+    return PauseRequest(
+        date.fromisoformat(form.get("resume_on", "").strip()), begin, form.get("reason") or None, group=group
+    )
 
 
 def _style(colour: str, on_colour: str) -> str:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BeforeValidator, Field, model_validator
 
 from shared.pausing.policy import PausePolicy
-from shared.settings import FunctionSettings, IdentitySettings, PauseOffer
+from shared.settings import FunctionSettings, GroupSettings, IdentitySettings
 
 
 def _zone(name: Any) -> Any:
@@ -20,7 +20,7 @@ def _zone(name: Any) -> Any:
 BRAND_URL = r"^https://[^\s,;'\"<>]{1,500}$"
 
 
-class PauseSettings(FunctionSettings, IdentitySettings, PauseOffer, PausePolicy):
+class PauseSettings(FunctionSettings, IdentitySettings, GroupSettings, PausePolicy):
     """Who may pause and how, where the pauses are, and in which time zone a day begins.
 
     `pause_page_url` and `portal_url`: where links lead. `pause_email_from`: the sender of the mails; without one none

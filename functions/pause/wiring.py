@@ -1,20 +1,18 @@
 """Makes what the pause function needs, once per execution environment."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from functions.pause.answers import PauseAnswers
+from functions.pause.links import Links
 from functions.pause.look import Brand
 from functions.pause.notices import Notices
-from functions.pause.page import PausePages, PortalFlow
+from functions.pause.page import PausePages
+from functions.pause.portal_pause import PortalPauses
 from functions.pause.settings import PauseSettings
 from shared.aws import REQUEST_SETTINGS, request_client
 from shared.lean_client import lean_client
-from shared.link_token import AUDIENCE, MAX_AGE, PAUSE_AUDIENCE, LinkClaims, LinkTokens
 from shared.pausing.at_stripe import StripePauses
 from shared.pausing.history import PauseTable
 from shared.pausing.operations import Pausing
@@ -23,9 +21,6 @@ from shared.stripe.gateway import stripe_client
 
 if TYPE_CHECKING:
     from stripe import StripeClient
-
-# The portal's page is opened right after ours.
-_PORTAL_LINK_AGE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +35,6 @@ class PauseParts:
     def pausing(self) -> Pausing:
         """The operations."""
         return self.answers.pausing
-
-
-@dataclass(frozen=True, slots=True)
-class Links:
-    """Makes links that need no sign-in: to the page for pauses, and to one page of the portal."""
-
-    secrets: SecretStore[LinkSecrets]
-    pause_page_url: str
-    portal_url: str
-    clock: Callable[[], float] = time.time
-
-    def pause_page(self, customer: str) -> str:
-        """Return a link that opens a customer's page for a week, the longest that a link may live."""
-        return f"{self.pause_page_url}?token={self._token(PAUSE_AUDIENCE, LinkClaims(sub=customer), MAX_AGE)}"
-
-    def portal(self, customer: str, flow: PortalFlow, subscription: str | None) -> str:
-        """Return a link that opens one page of the portal for an hour."""
-        claims = LinkClaims(sub=customer, flow=flow, subscription=subscription)
-        return f"{self.portal_url}?token={self._token(AUDIENCE, claims, _PORTAL_LINK_AGE)}"
-
-    def _token(self, audience: str, claims: LinkClaims, age: timedelta) -> str:
-        now = self.clock()
-        return LinkTokens(self.secrets.get().valid_at(now), audience).mint(claims, expires_in=age, now=now)
 
 
 def wire() -> PauseParts:
@@ -88,7 +60,8 @@ def wire() -> PauseParts:
         brand=brand,
         timezone=settings.audit_timezone,
         notice_days=settings.pause_notice_days,
-        page_link=links.pause_page,
+        links=links,
     )
-    answers = PauseAnswers(settings, link_secrets, pausing, client)
-    return PauseParts(answers, PausePages(pausing, brand, links.portal), notices)
+    portal_pauses = PortalPauses(client, settings.portal_configurations, links, pausing.clock)
+    answers = PauseAnswers(settings, link_secrets, pausing, portal_pauses, client)
+    return PauseParts(answers, PausePages(pausing, brand, links, portal_pauses), notices)

@@ -87,7 +87,7 @@ class PauseRecord:
     `resumes` is when Stripe resumes; `wanted_resumes` the one that a change under way wants. `asked_resume`: the day
     (ISO 8601) that was asked for. `waiting` says what a resume waits for: `payment`, `payment_method` or `stripe`.
     `failure` is a code, `failure_detail` Stripe's words. `notified_for`: the `resumes` that a notice was sent for;
-    `told`: the mail about the pause that was sent last.
+    `told`: the mail about the pause that was sent last. `group`: the customer's, whose rules hold for the mails' links.
     """
 
     subscription_id: str
@@ -123,6 +123,7 @@ class PauseRecord:
     failure_detail: str | None = None
     notified_for: int | None = None
     told: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,7 @@ class Pausing:
             actor_name=actor.name,
             reason=request.reason,
             overridden=request.override,
+            group=request.group,
             why_not_real=tuple(reason.code for reason in plan.why_not_real),
             retry_at=int(now + LEASE.total_seconds()),
         )
@@ -256,7 +257,8 @@ class Pausing:
         planned = plan_new_return(facts, request, _plan_of(record))
         if planned.plan is None:
             return PauseResult(Outcome.REFUSED, record, planned.refusals)
-        return self._write_change(record, at, planned.plan, actor, overridden=request.override)
+        asked = replace(record, group=request.group or record.group)
+        return self._write_change(asked, at, planned.plan, actor, overridden=request.override)
 
     def _write_change(
         self, record: PauseRecord, at: AtStripe | None, plan: PausePlan, actor: Actor, *, overridden: bool

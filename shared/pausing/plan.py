@@ -55,12 +55,16 @@ class PausePlan:
 
 @dataclass(frozen=True, slots=True)
 class PauseRequest:
-    """What somebody asks for; `override` is the team's: the company's rules do not count then."""
+    """What somebody asks for; `override` is the team's: the company's rules do not count then.
+
+    `group` is that of the customer, if it has one.
+    """
 
     resume_on: date
     begin: Begin = Begin.PERIOD_END
     reason: str | None = None
     override: bool = False
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

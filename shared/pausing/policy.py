@@ -12,6 +12,8 @@ from shared.i18n import Message, _, _n
 # The longest pause that Stripe's own portal offers (SDK text of `features.subscription_pause.duration`, 16.1.0).
 LONGEST_PAUSE_DAYS = 3 * 365
 _YEAR = timedelta(days=365)
+# The refusal where pauses are off for the customer.
+NOT_OFFERED = "pauses_not_offered"
 # The rules count days. A day may have 25 hours, and a pause begins some minutes before the paid time ends.
 _ROOM_SECONDS = 3600
 
@@ -80,7 +82,7 @@ class PausePolicy(BaseModel):
     def refusals(self, *, begins: int, resumes: int, past: PastPauses, reason: str | None) -> Iterator[PauseRefusal]:
         """Return the rules that a pause would break; times are Unix seconds."""
         if self.pause_allowed == "nobody":
-            yield PauseRefusal("pauses_not_offered", _("Pauses are not offered for your subscription."))
+            yield PauseRefusal(NOT_OFFERED, _("Pauses are not offered for your subscription."))
         if resumes - begins > self.longest.total_seconds() + _ROOM_SECONDS:
             yield PauseRefusal(
                 "pause_too_long",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.i18n import Message, _, _n, listed, sentences, verbatim
+from shared.i18n import Message, _, _n, interval_text, listed, sentences
 from shared.portal.configuration import Configuration, OfferedPrice, OfferedProduct, PauseOption
 from shared.portal.pause import PauseDay, Phase
 
@@ -159,20 +159,6 @@ def _old_pause_form(configuration: Configuration, day: PauseDay) -> Iterator[Fau
         severity = _OLD_PAUSE_SEVERITY[day.phase] if configuration.active else Severity.INFO
         message = sentences(_OLD_PAUSE, old_pause_meaning(day) if configuration.active else _NOBODY_SEES_IT)
         yield Fault(_PAUSE, message, sentences(_OLD_PAUSE_FIX[day.phase], _ADD_DURATION), severity)
-
-
-def interval_text(number: int, interval: str) -> Message:
-    """Write a length of time in Stripe's units: `3 months`, `3 mois`."""
-    match interval:
-        case "day":
-            return _n("{n} day", "{n} days", number)
-        case "week":
-            return _n("{n} week", "{n} weeks", number)
-        case "month":
-            return _n("{n} month", "{n} months", number)
-        case "year":
-            return _n("{n} year", "{n} years", number)
-    return sentences(listed([number]), verbatim(interval))
 
 
 def _no_pause_options(configuration: Configuration, _day: PauseDay) -> Iterator[Fault]:

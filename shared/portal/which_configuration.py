@@ -26,19 +26,26 @@ class ConfigurationChoice:
     country: str | None = None
 
 
-def read_configuration(client: StripeClient, choice: ConfigurationChoice, group: str | None) -> StripeJson:
-    """Read it as it is now. Raises `InvalidRequest` for one that does not exist, `OperatorError` without a default."""
+def read_configuration(
+    client: StripeClient, choice: ConfigurationChoice, group: str | None, *, with_products: bool = True
+) -> StripeJson:
+    """Read it as it is now; the products on offer need another permission.
+
+    Raises `InvalidRequest` for one that does not exist, `OperatorError` without a default.
+    """
     configuration_id = choice.configuration_id or configuration_of_group(group, choice.groups)
     configurations = client.v1.billing_portal.configurations
     with stripe_errors():
         if configuration_id is None:
-            found = configurations.list({"is_default": True, "limit": 1, "expand": [f"data.{_PRODUCTS}"]}).data
+            expand = [f"data.{_PRODUCTS}"] if with_products else []
+            found = configurations.list({"is_default": True, "limit": 1, "expand": expand}).data
             if not found:
                 raise no_default_configuration()
             default: StripeJson = found[0].to_dict(for_json=True)
             return default
         try:
-            raw: StripeJson = configurations.retrieve(configuration_id, {"expand": [_PRODUCTS]}).to_dict(for_json=True)
+            expand = [_PRODUCTS] if with_products else []
+            raw: StripeJson = configurations.retrieve(configuration_id, {"expand": expand}).to_dict(for_json=True)
         except stripe.InvalidRequestError as error:
             raise InvalidRequest(
                 "no_configuration", f"Stripe has no portal configuration {configuration_id}"

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 import stripe
 
+from functions.pause.links import Links
 from local.aws.template import Template
 from shared.access import AccessPolicy, SubscriptionAccess, subscription_access
 from shared.errors import Unavailable
+from shared.link_token import LinkClaims
 from shared.mirror.rule import Mirror
 from shared.mirror.table import MirrorTable
 from shared.pausing.at_stripe import StripePauses
@@ -30,6 +32,16 @@ OPEN = PausePolicy(pause_allowed="everybody", pause_reasons=("holiday", "too_exp
 TEAM = Actor("team", "ops@shop.example")
 INTERVALS: tuple[Literal["month", "year"], ...] = ("month", "year")
 _NEEDED = ("AllowedReturnOrigins", "DefaultReturnUrl", "AuditEmailFrom", "AuditEmailTo")
+
+
+class PlainLinks(Links):
+    """Links whose tokens say in plain words what they are for."""
+
+    def _token(self, audience: str, claims: LinkClaims, _age: timedelta) -> str:
+        return ".".join(filter(None, (audience, claims.sub, claims.group, claims.flow, claims.subscription)))
+
+
+LINKS = PlainLinks(cast("Any", None), "https://api.example/pause", "https://api.example/portal")
 
 
 class Crashed(BaseException):
@@ -159,7 +171,7 @@ def pauses_properties() -> Any:
     return Template.load(parameters=dict.fromkeys(_NEEDED, "any")).resources("AWS::DynamoDB::Table")["Pauses"]
 
 
-__all__ = ["DAY", "OPEN", "TEAM", "Crashed", "Outcome", "World", "stripe"]
+__all__ = ["DAY", "LINKS", "OPEN", "TEAM", "Crashed", "Outcome", "World", "stripe"]
 
 
 @pytest.fixture

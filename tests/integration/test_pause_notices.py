@@ -13,7 +13,7 @@ from functions.pause.look import Brand
 from functions.pause.notices import NoticeKind, Notices
 from shared.errors import Unavailable
 from shared.pausing.history import PauseState
-from tests.integration.pausing_world import DAY, World, pauses, world
+from tests.integration.pausing_world import DAY, LINKS, World, pauses, world
 from tests.integration.simulator_fixtures import server
 
 __all__ = ["pauses", "server", "world"]
@@ -63,7 +63,7 @@ class Post:
             brand=BRAND,
             timezone=self.world.timezone,
             notice_days=self.days,
-            page_link=lambda customer: f"https://api.example/pause?token={customer}",
+            links=LINKS,
         )
 
     def send(self, subscription: str) -> NoticeKind | None:
@@ -192,7 +192,7 @@ def test_the_mail_is_in_the_customers_language_and_its_link_is_the_customers(wor
     mail = post.outbox.mails[0]
     assert mail["Subject"] == "Votre pause commence le 1er mars 2027"
     assert mail["From"] == SENDER
-    link = f"https://api.example/pause?token={world.customer}"
+    link = f"https://api.example/pause?token=pause.{world.customer}"
     html = mail.get_body(("html",))
     assert html is not None
     for body in (_text(mail), html.get_content()):

@@ -10,11 +10,13 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from functions.pause.links import Caller
 from functions.pause.look import Brand
 from functions.pause.page import PageAnswer, PausePages, Visit
+from functions.pause.portal_pause import PortalPauses
 from shared.errors import Forbidden
 from shared.pausing.history import PauseState
-from tests.integration.pausing_world import DAY, OPEN, TEAM, Outcome, World, pauses, world
+from tests.integration.pausing_world import DAY, LINKS, OPEN, TEAM, Outcome, World, pauses, world
 from tests.integration.simulator_fixtures import server
 
 __all__ = ["pauses", "server", "world"]
@@ -68,9 +70,8 @@ class Browser:
 
     @property
     def pages(self) -> PausePages:
-        return PausePages(
-            self.world.pausing, BRAND, lambda _customer, flow, sub: f"https://api.example/portal?{flow}&{sub}"
-        )
+        portal_pauses = PortalPauses(lambda: self.world.stripe, {}, LINKS, lambda: self.world.now)
+        return PausePages(self.world.pausing, BRAND, LINKS, portal_pauses)
 
     def open(self, done: str | None = None) -> str:
         self.answer = self.pages.show(self.visit, done=done)
@@ -80,6 +81,11 @@ class Browser:
     def text(self) -> str:
         body = self.answer.html.partition("<main>")[2]
         return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+    def link(self, words: str) -> str:
+        found = re.search(rf'href="([^"]+)">{words}<', self.answer.html)
+        assert found, words
+        return unescape(found[1])
 
     def form(self, button: str) -> Form:
         return next(form for form in Forms(self.answer.html).forms if form.button == button)
@@ -95,7 +101,11 @@ class Browser:
 
 @pytest.fixture
 def browser(world: World) -> Browser:
-    return Browser(world, Visit("token-1", world.customer, world.policy, "en"))
+    return Browser(world, Visit("token-1", Caller(world.customer, world.policy), "en"))
+
+
+def cancellation(world: World, subscription: str) -> str:
+    return f"https://api.example/portal?token=portal.{world.customer}.subscription_cancel.{subscription}"
 
 
 def day(world: World, days: int) -> str:
@@ -172,8 +182,21 @@ def test_a_paused_customer_can_cancel(world: World, browser: Browser) -> None:
     browser.open()
     text = browser.press("Give up the date of return")
     assert "does not return by itself any more" in text
-    assert f"https://api.example/portal?subscription_cancel&amp;{subscription}" in browser.answer.html
+    assert browser.link("Cancel the subscription") == cancellation(world, subscription)
     assert world.read(subscription)["schedule"] is None
+
+
+def test_a_pause_of_collection_keeps_nobody_from_canceling(world: World, browser: Browser) -> None:
+    """There is no schedule in the way, so that nothing has to be given up first."""
+    subscription = world.subscribe(mode="classic")
+    world.pause(subscription, world.day(90))
+    browser.open()
+    assert browser.link("Cancel the subscription") == cancellation(world, subscription)
+    world.pass_time(world.period_end(subscription) + DAY)
+    text = browser.open()
+    assert "Nothing is charged, and there is no service." in text
+    assert "Give up the date of return" not in text
+    assert browser.link("Cancel the subscription") == cancellation(world, subscription)
 
 
 def test_a_return_that_is_not_paid_says_so_and_where_to_pay(world: World, browser: Browser) -> None:
@@ -205,7 +228,7 @@ def test_a_pause_at_once_says_what_becomes_of_the_paid_time(world: World) -> Non
     subscription = world.subscribe()
     for rule, words in (("credit", "is credited to your next invoice"), ("forfeit", "is not paid back")):
         policy = world.policy.model_copy(update={"pause_now": rule})
-        browser = Browser(world, Visit("token-1", world.customer, policy, "en"))
+        browser = Browser(world, Visit("token-1", Caller(world.customer, policy), "en"))
         assert words in browser.press("Continue", resume_on=day(world, 30), begin="now")
     browser.press("Pause my subscription")
     assert world.read(subscription)["status"] == "paused"
@@ -243,7 +266,7 @@ def test_nobody_reaches_somebody_elses_subscription(world: World, browser: Brows
     for action in ("preview", "pause", "confirm_resume", "resume", "undo", "release"):
         with pytest.raises(Forbidden):
             browser.pages.act(browser.visit, {"action": action, "subscription": other, "resume_on": day(world, 60)})
-    limited = replace(browser.visit, only=world.subscribe())
+    limited = replace(browser.visit, caller=replace(browser.visit.caller, only=world.subscribe()))
     assert own not in browser.pages.show(limited).html
     with pytest.raises(Forbidden):
         browser.pages.act(limited, {"action": "preview", "subscription": own, "resume_on": day(world, 60)})
@@ -262,7 +285,7 @@ def test_a_rule_names_the_day_from_which_a_pause_is_possible(world: World) -> No
     world.pause(subscription, world.day(40))
     world.pass_time(world.record(subscription).resumes + DAY)
     policy = OPEN.model_copy(update={"pause_min_days_between": 100})
-    browser = Browser(world, Visit("token-1", world.customer, policy, "en"))
+    browser = Browser(world, Visit("token-1", Caller(world.customer, policy), "en"))
     earliest = world.history(subscription)[-1].at + timedelta(days=100).total_seconds()
     assert world.table.past(subscription, now=world.now).last_ended is not None
     assert "There have to be at least 100 days between two pauses." in browser.text
@@ -296,7 +319,7 @@ def test_words_on_the_companys_colour_can_be_read(colour: str, on_colour: str) -
 def test_the_team_can_break_the_rules_and_the_page_shows_it_all_the_same(world: World) -> None:
     subscription = world.subscribe()
     closed = OPEN.model_copy(update={"pause_allowed": "nobody"})
-    browser = Browser(world, Visit("token-1", world.customer, closed, "en"))
+    browser = Browser(world, Visit("token-1", Caller(world.customer, closed), "en"))
     assert "Pauses are not offered for your subscription." in browser.text
     result = world.pause(subscription, world.day(60), customer=None, actor=TEAM, policy=closed, override=True)
     assert result.outcome is Outcome.DONE

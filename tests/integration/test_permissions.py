@@ -169,6 +169,12 @@ def use_pause(at: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     trial: Any = {"customer": pauses.customer, "items": [{"price": pauses.price}], "trial_period_days": 20}
     pauses.ask("pause", pauses.stripe.v1.subscriptions.create(trial).id, resume_on=day(60))
     tick()
+    # The portal's own pause: of the default configuration, and of a group's.
+    monkeypatch.setenv("PAUSE_ALLOWED", "nobody")
+    for groups in ("{}", '{"business": "bpc_0000000000missing"}'):
+        monkeypatch.setenv("PORTAL_CONFIGURATIONS", groups)
+        pause_app._wire.cache_clear()
+        pauses.ask(token=pauses.token(sub=pauses.other, group="business"))
 
 
 def plan_changes(at: Deployment) -> Any:

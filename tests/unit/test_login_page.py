@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 import stripe
 
-from functions.create_session.login_page import CACHE_SECONDS, FAILURE_SECONDS, LoginPage
+from functions.create_session.login_page import LoginPage
+from shared.cached_read import CACHE_SECONDS, FAILURE_SECONDS
 from shared.errors import PortalError
 
 URL = "https://billing.stripe.com/p/login/test_1"

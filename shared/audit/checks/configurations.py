@@ -5,10 +5,10 @@ from functools import partial
 
 from shared.audit.check import AccountFacts, AuditContext, Check
 from shared.audit.findings import Finding, Severity
-from shared.i18n import NOTHING, Message, _, listed, sentences
+from shared.i18n import NOTHING, Message, _, interval_text, listed, sentences
 from shared.portal import rules
 from shared.portal.configuration import Configuration, PauseDuration, PauseOption
-from shared.portal.rules import MOST_PRODUCTS, RULES, Rule, interval_text
+from shared.portal.rules import MOST_PRODUCTS, RULES, Rule
 from shared.stripe.gateway import StripeJson
 
 # The audit's word for the severity of a rule.
