@@ -96,6 +96,7 @@ def process_environment(template: Template, options: Options) -> dict[str, str]:
         "STRIPE_API_BASE": options.addresses.stripe_url,
         "POWERTOOLS_LOG_LEVEL": options.log_level,
         "POWERTOOLS_METRICS_DISABLED": "true",
+        "BRAND_URL": f"{options.addresses.site_url}/",
     }
     shared: dict[str, str] = {}
     for function_id in template.functions():
@@ -220,15 +221,18 @@ class Assembly:
         gateway = Gateway(backend.template.routes(), backend.functions, cors=cors, otherwise=site)
         self._gate.begin(gateway, backend.template.outputs()["WebhookUrl"])
         if seed:
-            seed.make_history()
+            seed.make_history(lambda: self._settle(backend), backend.promise_pause)
             self._clock.return_to_present()
             seed.wait_until_idle()
-            for _ in range(_SETTLING_TRIES):
-                signals.check()
-                if backend.settle_now():
-                    break
+            self._settle(backend)
             self._clock.be_followed_at(f"{addresses.site_url}{FOLLOW_PATH}")
         self._gate.open()
+
+    def _settle(self, backend: Backend) -> None:
+        for _ in range(_SETTLING_TRIES):
+            self._signals.check()
+            if backend.settle_now():
+                break
 
     def begin_again(self, as_of: datetime | None) -> None:
         """Close the site and begin at another time, or at real time, with everything forgotten. Returns at once."""
@@ -281,10 +285,10 @@ def assembled(options: Options, signals: StopSignals) -> Iterator[threading.Thre
 
 
 def _site(options: Options, backend: Backend, session: SiteSession) -> ASGIApp:
-    site = make_site(backend, session)
     if not options.oidc:
-        return site
+        return make_site(backend, session)
     # Imported and created only when needed, because making its keys takes a moment.
     from local.site.sign_in import OidcIssuer, with_sign_in  # noqa: PLC0415
 
-    return with_sign_in(backend, OidcIssuer(f"{options.addresses.site_url}{OIDC_PATH}", OIDC_AUDIENCE), site)
+    issuer = OidcIssuer(f"{options.addresses.site_url}{OIDC_PATH}", OIDC_AUDIENCE)
+    return with_sign_in(backend, issuer, make_site(backend, session, issuer.user_token))

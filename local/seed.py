@@ -1,9 +1,9 @@
 """The demo data: products, portal configurations, and customers with each state that a subscription can be in."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 import requests
@@ -11,8 +11,9 @@ from stripe import StripeClient
 
 from local.stack_clock import StackClock
 from local.stop_signals import StopSignals
+from shared.portal.pause import PORTAL_PAUSE_RETURNED_ON
 
-# Everybody signs up here. All steps of the history come later, and before Stripe's cutoff of 2024-08-01.
+# Everybody signs up here. All steps of the history with a date come later, and before Stripe's cutoff of 2024-08-01.
 SIGN_UP = datetime(2024, 2, 10, 9, 0, tzinfo=UTC)
 _BUTTON = datetime(2024, 2, 20, 18, 30, tzinfo=UTC)
 _SPRING = datetime(2024, 3, 12, 10, 15, tzinfo=UTC)
@@ -20,16 +21,23 @@ _MAY = datetime(2024, 5, 20, 8, 45, tzinfo=UTC)
 # In the future both as of 2024-07-15 and today, and within the five years that Stripe accepts from the history on.
 _FAR_AHEAD = int(datetime(2029, 1, 1, tzinfo=UTC).timestamp())
 
-_IDLE_SECONDS = 30
+_LATELY = timedelta(days=12)
+_AWAY = timedelta(days=75)
 
-HistoryAct = Literal["update", "pause", "schedule", "cancel", "fail_payment"]
+_IDLE_SECONDS = 30
+# Longer than an event waits in the settle queue.
+_SETTLED = timedelta(seconds=20)
+
+HistoryAct = Literal["update", "pause", "schedule", "cancel", "fail_payment", "promise"]
+# Asks the pause function for a pause of a subscription up to a day.
+PromisePause = Callable[[str, date], None]
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryStep:
-    """Something that happens to a person's first subscription."""
+    """Something that happens to a person's first subscription; `at` is a time, or how long before the present."""
 
-    at: datetime
+    at: datetime | timedelta
     act: HistoryAct
     params: Mapping[str, Any] = field(default_factory=dict)
 
@@ -51,6 +59,11 @@ class Person:
     group: str | None = None
     pays_with: str | None = "card"
     in_one: bool = False
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether something happens just before the present: a pause that Stripe has only since 2026."""
+        return any(isinstance(step.at, timedelta) for step in self.steps)
 
 
 def _collection_paused(at: datetime, behavior: str, *, resumes_at: int | None = None) -> tuple[HistoryStep, ...]:
@@ -122,6 +135,19 @@ PEOPLE = (
         "Subscription paused (status=paused), on request",
         prices=("team_usd_month",),
         steps=(HistoryStep(_MAY, "pause"),),
+    ),
+    Person(
+        "Nadia Haddad",
+        "nadia.haddad@example.com",
+        "Subscription paused (status=paused) twelve days ago, on request",
+        steps=(HistoryStep(_LATELY, "pause"),),
+    ),
+    Person(
+        "Tomás Silva",
+        "tomas.silva@example.com",
+        "Has set a pause on the page for pauses: it begins when the paid period ends, and ends in some weeks",
+        prices=("team_eur_month",),
+        steps=(HistoryStep(timedelta(), "promise"),),
     ),
     Person(
         "Priya Sharma",
@@ -262,17 +288,34 @@ class Seed:
         """The price that the site sells in Checkout; known once the configurations are made."""
         return self._price_ids["starter_eur_month"]
 
-    def make_history(self) -> None:
-        """Create the people and everything that happened to them; leaves the clock at the last step."""
+    def make_history(self, settle: Callable[[], None], promise: PromisePause) -> None:
+        """Create the people and everything that happened to them; leaves the clock at the last step.
+
+        `settle` waits until the events that could not be ordered at once are settled.
+        """
+        present = self._clock.present
+        has_pauses = present.date() >= PORTAL_PAUSE_RETURNED_ON
+        people = [person for person in PEOPLE if has_pauses or not person.is_recent]
         self._clock.go_to(SIGN_UP)
-        subscriptions = {person.email: self._sign_up(person) for person in PEOPLE}
-        steps = [(step, subscriptions[person.email]) for person in PEOPLE for step in person.steps]
-        for moment in sorted({step.at for step, _ in steps}):
+        subscriptions = {person.email: self._sign_up(person) for person in people}
+        steps: dict[datetime, list[tuple[HistoryStep, str]]] = {}
+        for person in people:
+            for step in person.steps:
+                moment = min(step.at if isinstance(step.at, datetime) else present - step.at, present)
+                steps.setdefault(moment, []).append((step, subscriptions[person.email]))
+        last = SIGN_UP
+        for moment in sorted(steps):
             self.wait_until_idle()
-            self._clock.go_to(moment)
-            for step, subscription in steps:
+            # What is settled years later would count as sent again by somebody.
+            self._clock.go_to(last + _SETTLED)
+            settle()
+            self._clock.go_to(last := moment)
+            for step, subscription in steps[moment]:
                 self._signals.check()
-                if step.at == moment:
+                if step.act == "promise":
+                    self.wait_until_idle()
+                    promise(subscription, (present + _AWAY).date())
+                else:
                     self._perform(step, subscription)
         self.wait_until_idle()
 

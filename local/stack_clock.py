@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 import requests
 import time_machine
@@ -12,6 +12,12 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 FOLLOW_PATH = "/_stack/clock"
+
+
+def real_time() -> float:
+    """Return the time outside the demo, in Unix seconds."""
+    hatch = time_machine.escape_hatch
+    return hatch.time.time() if hatch.is_travelling() else time.time()
 
 
 class StackClock:
@@ -34,6 +40,11 @@ class StackClock:
         self._began = as_of.timestamp() - time.monotonic() if as_of else self._real_began
         self._move_to(self._present())
         self._post({"follower": None})
+
+    @property
+    def present(self) -> datetime:
+        """The stack's present, which the history leads up to."""
+        return datetime.fromtimestamp(self._present(), UTC)
 
     def go_to(self, moment: datetime) -> None:
         """Move to a moment, but never beyond the stack's present."""

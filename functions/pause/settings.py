@@ -17,7 +17,8 @@ def _zone(name: Any) -> Any:
 
 
 # Stands in a Content-Security-Policy, where a space, a comma or a semicolon would end the address.
-BRAND_URL = r"^https://[^\s,;'\"<>]{1,500}$"
+# The template allows https alone; the local stack's pages are at 127.0.0.1.
+BRAND_URL = r"^(https://|http://127\.0\.0\.1[:/])[^\s,;'\"<>]{1,500}$"
 
 
 class PauseSettings(FunctionSettings, IdentitySettings, GroupSettings, PausePolicy):

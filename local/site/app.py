@@ -28,7 +28,7 @@ from local.site.pages import TEMPLATES, page
 from local.site.room import Room
 from local.site.room_page import SiteRoom
 from local.site.session import SiteSession
-from local.site.shop import SiteShop
+from local.site.shop import SiteShop, UserToken
 from local.site.story import SiteStory
 from local.site.switches import Switches
 
@@ -120,8 +120,8 @@ _RECENT_DELIVERIES = 12
 class Site:
     """The pages about customers, the mirror and webhook deliveries."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, user_token: UserToken | None) -> None:
+        self._backend, self._user_token = backend, user_token
 
     def home(self, _: Request) -> Response:
         """Every customer with its mirrored subscriptions and its portal links."""
@@ -131,6 +131,7 @@ class Site:
                 "customer": customer,
                 "subscriptions": (mirrored := list(mirror.of_customer(customer.id))),
                 "portal": self._backend.home_link(self._backend.portal_link(customer), customer),
+                "pause": self._backend.portal_link(customer, flow="pause"),
                 "deep_links": {
                     name: self._backend.home_link(link, customer)
                     for name, link in self._backend.deep_links(customer, mirrored).items()
@@ -138,7 +139,12 @@ class Site:
             }
             for customer in self._backend.customers()
         ]
-        return page("home", rows=rows, outputs=self._backend.template.outputs())
+        return page(
+            "home",
+            rows=rows,
+            outputs=self._backend.template.outputs(),
+            has_sign_in=self._user_token is not None,
+        )
 
     def customer(self, request: Request) -> Response:
         """One customer with the whole mirrored items and the team's actions."""
@@ -179,10 +185,10 @@ class Site:
         )
 
 
-def make_site(backend: Backend, session: SiteSession) -> Starlette:
-    """Return the application; synchronous pages run in worker threads."""
-    site, mails, actions = Site(backend), SiteMails(backend), SiteActions(backend)
-    explain, shop = SiteExplain(backend), SiteShop(backend)
+def make_site(backend: Backend, session: SiteSession, user_token: UserToken | None = None) -> Starlette:
+    """Return the application; synchronous pages run in worker threads. `user_token` is given where users sign in."""
+    site, mails, actions = Site(backend, user_token), SiteMails(backend), SiteActions(backend)
+    explain, shop = SiteExplain(backend), SiteShop(backend, user_token)
     clock = SiteClock(backend, session)
     story = SiteStory(backend, session, clock)
     room = SiteRoom(state := Room(backend, session), session, Switches(backend, session, state))

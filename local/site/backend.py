@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -11,13 +11,17 @@ from urllib.parse import urlencode
 import requests
 from stripe import StripeClient
 
+from functions.pause.wiring import wire
 from local.addresses import Addresses
 from local.aws.lambda_function import LambdaFunction
 from local.aws.resources import AwsClients
 from local.aws.template import Template
+from local.stack_clock import real_time
 from shared.link_token import ACCESS_AUDIENCE, Flow, LinkClaims, LinkTokens
 from shared.mirror.items import MirroredSubscription
 from shared.mirror.table import MirrorTable
+from shared.pausing.history import CUSTOMER, PauseRecord, PauseTable
+from shared.pausing.plan import PauseRequest
 from shared.portal.changes import limits_of
 from shared.portal.pause import pause_refusals
 from shared.stripe.subscription import Subscription
@@ -27,6 +31,8 @@ _SHOWN_CUSTOMERS = 50
 # Longer than an event waits in the settle queue.
 _SETTLED_SECONDS = 20
 _LONGEST_SETTLING_SECONDS = 5
+# A pause is looked at once a day, and the function sends its notice a day early for that.
+_NOTICE_LEAD = timedelta(days=1)
 _SHOWN_SUBSCRIPTIONS = 100
 
 
@@ -75,6 +81,11 @@ class Backend:
         """The table that the webhook writes."""
         return MirrorTable(self.aws.dynamodb, self.template.outputs()["TableName"])
 
+    @property
+    def pauses(self) -> PauseTable:
+        """The table that the pause function writes."""
+        return PauseTable(self.aws.dynamodb, self.template.outputs()["PausesTableName"])
+
     def customers(self) -> list[Customer]:
         """Return Stripe's customers, oldest first."""
         found = self.stripe.v1.customers.list({"limit": _SHOWN_CUSTOMERS}).data
@@ -102,12 +113,22 @@ class Backend:
         return list(reversed(found["data"]))
 
     def deep_links(self, customer: Customer, mirrored: Sequence[MirroredSubscription]) -> dict[str, str]:
-        """Return links to single pages of the portal, as far as the mirror says that they are available."""
+        """Return links to single pages of the portal: those that the mirror does not rule out.
+
+        About prices, payment methods and the portal's configuration the mirror knows nothing; there Stripe decides.
+        """
         links = {"payment method": self.portal_link(customer, flow="payment_method_update")}
         live = [one.subscription for one in mirrored if not one.subscription.ended]
-        for name, flow in _flows(live[0]) if live else ():
+        for name, flow in _flows(live[0], update_is_planned=self._update_is_planned(live[0])) if live else ():
             links[name] = self.portal_link(customer, flow=flow, subscription=live[0].id)
         return links
+
+    def _update_is_planned(self, subscription: Subscription) -> bool | None:
+        """A schedule that the pause function has made plans a pause and no update; of others nothing is known here."""
+        if subscription.schedule_id is None:
+            return None
+        pause = self.pauses.get(subscription.id)
+        return False if pause and pause.schedule_id == subscription.schedule_id else None
 
     def access(self, customer: Customer, product: str | None = None) -> dict[str, Any] | None:
         """Ask whether the customer has service, as any site's backend does; `None` while nothing is known."""
@@ -128,6 +149,7 @@ class Backend:
     def let_time_pass(self, until: datetime | None) -> None:
         """Move the clock of the stack and of the simulator, which then does what Stripe would have done meanwhile.
 
+        On the way it stops where the pause function's schedule has something to do, such as a mail before a return.
         `until` is later than now; `None` is real time.
         """
         self.wait_for_webhooks()
@@ -136,8 +158,36 @@ class Backend:
             # What waits to be settled is settled before anything else happens, as it would have been.
             self._set_clock(soon)
             self.settle_now()
+        while stop := self._next_stop(until.timestamp() if until else real_time()):
+            self._set_clock(stop)
+            self.follow_pauses()
         self._set_clock(until.timestamp() if until else None)
+        self.follow_pauses()
+
+    def promise_pause(self, subscription_id: str, resume_on: date) -> None:
+        """Pause a subscription when its paid period ends, as its customer does on the page for pauses.
+
+        The pause function refuses that in the last minutes of a period, and then there is no pause.
+        """
+        parts = wire()
+        policy = parts.answers.settings.policy_of(None)
+        request = PauseRequest(resume_on)
+        result = parts.pausing.pause(subscription_id, request, customer=None, actor=CUSTOMER, policy=policy)
+        if result.record:
+            parts.notices.send_due(result.record, now=time.time())
+
+    def follow_pauses(self) -> None:
+        """Run the schedule of the pause function now, when the events so far have reached the mirror."""
         self.wait_for_webhooks()
+        self.functions["PauseFunction"].invoke({})
+        self.wait_for_webhooks()
+
+    def _next_stop(self, until: float) -> float | None:
+        """Return the first time before `until` at which a pause begins, is announced to end, or ends."""
+        notice = timedelta(days=int(self.template.parameters()["PauseNoticeDays"])) + _NOTICE_LEAD
+        now = time.time()
+        moments = [moment for record in self.pauses.open_pauses() for moment in _moments(record, notice)]
+        return min((moment for moment in moments if now + 1 < moment < until), default=None)
 
     def settle_now(self) -> bool:
         """End the delays of the queues, because the clock has moved on; return whether the settle queue got empty."""
@@ -195,8 +245,12 @@ class Backend:
         ]
 
 
-def _flows(subscription: Subscription) -> Iterator[tuple[str, Flow]]:
-    limits = tuple(limits_of(subscription))
+def _moments(record: PauseRecord, notice: timedelta) -> tuple[float, float, float]:
+    return record.begins, record.next_charge - notice.total_seconds(), record.resumes
+
+
+def _flows(subscription: Subscription, *, update_is_planned: bool | None) -> Iterator[tuple[str, Flow]]:
+    limits = tuple(limits_of(subscription, update_is_planned=update_is_planned))
     if not limits and subscription.status in {"active", "past_due", "trialing"}:
         yield "change plan", "subscription_update"
     if not subscription.cancel_at and not any(limit.forbids_cancelling for limit in limits):

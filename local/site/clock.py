@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-import time_machine
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from local.site.backend import Backend
 from local.site.session import SiteSession
+from local.stack_clock import real_time
 
 # The old pause button is still there, for nine days.
 MARCH = datetime(2024, 3, 20, 9, 0, tzinfo=UTC)
@@ -30,12 +30,6 @@ class ClockMove:
     to: str
     label: str
     forgets: bool = False
-
-
-def real_time() -> float:
-    """Return the time outside the demo, in Unix seconds."""
-    hatch = time_machine.escape_hatch
-    return hatch.time.time() if hatch.is_travelling() else time.time()
 
 
 def clock_moves() -> list[ClockMove]:

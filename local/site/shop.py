@@ -3,6 +3,7 @@
 import hashlib
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -19,6 +20,9 @@ from local.site.pages import page, rendered
 
 EMBEDS = Path(__file__).parents[2] / "docs" / "how-to" / "embeds"
 _API, _TOKEN, _EMAIL = "https://api.example.com", '"/portal-token"', "jane%2Bshop%40example.com"
+_SIGN_IN = '"/sign-in"'
+# Makes the access token of the user with an address.
+UserToken = Callable[[str], str]
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 # Keeps the locked content and the events up to date; without it the page shows one moment.
 _LIVE = """
@@ -34,8 +38,8 @@ setInterval(async () => {
 class SiteShop:
     """The account page of a signed-in customer. It is a demo: the URL says who is signed in."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, user_token: UserToken | None) -> None:
+        self._backend, self._user_token = backend, user_token
         self._bus = backend.template.outputs()["AccessBusName"]
         self._events = AccessEventFeed(backend.aws, self._bus)
 
@@ -78,9 +82,14 @@ class SiteShop:
         )
 
     def token(self, request: Request) -> Response:
-        """The shop's own endpoint behind the button: a link token for the signed-in customer."""
-        link = self._backend.portal_link(self._customer(request))
-        return JSONResponse({"token": link.partition("token=")[2]})
+        """The shop's own endpoint behind the button: what `POST /portal/sessions` takes for the signed-in customer.
+
+        That is a link token; where users sign in, it is the token of the customer's user.
+        """
+        customer = self._customer(request)
+        if self._user_token:
+            return JSONResponse({"token": self._user_token(customer.email)})
+        return JSONResponse({"token": self._backend.portal_link(customer).partition("token=")[2]})
 
     def _customer(self, request: Request) -> Customer:
         try:
@@ -89,10 +98,17 @@ class SiteShop:
             raise HTTPException(404, str(error.user_message)) from error
 
     def _pasted(self, path: Path, api: str, customer: Customer) -> str:
-        token = f'"/customers/{escape(customer.id)}/portal-token"'
-        return (
-            path.read_text().replace(_API, api).replace(_TOKEN, token).replace(_EMAIL, quote(customer.email, safe=""))
-        )
+        pasted = {
+            _API: api,
+            _TOKEN: f'"/customers/{escape(customer.id)}/portal-token"',
+            # Without users, customers are chosen on the home page.
+            _SIGN_IN: _SIGN_IN if self._user_token else '"/"',
+            _EMAIL: quote(customer.email, safe=""),
+        }
+        text = path.read_text()
+        for old, new in pasted.items():
+            text = text.replace(old, new)
+        return text
 
 
 def _hash(script: str) -> str:

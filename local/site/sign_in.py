@@ -46,6 +46,10 @@ class OidcIssuer:
         who = {"iss": self.url, "aud": self.audience, "sub": subject}
         return jwt.encode({**who, **times, **claims}, self._key, algorithm="RS256", headers={"kid": _KEY_ID})
 
+    def user_token(self, email: str, *, verified: bool = True) -> str:
+        """Return the token of the user with an address, which the provider has verified or not."""
+        return self.token(sha256(email.encode()).hexdigest()[:16], email=email, email_verified=verified)
+
     def routes(self, path: str) -> list[Route]:
         """Return the routes of the two documents that an authorizer reads, below `path`."""
         return [
@@ -83,8 +87,7 @@ class SiteSignIn:
         return await run_in_threadpool(self._open_portal, email, verified)
 
     def _open_portal(self, email: str, verified: bool) -> Response:  # noqa: FBT001 - a ticked box
-        subject = sha256(email.encode()).hexdigest()[:16]
-        token = self._issuer.token(subject, email=email, email_verified=verified)
+        token = self._issuer.user_token(email, verified=verified)
         known = bool(self._backend.stripe.v1.customers.list({"email": email, "limit": 1}).data)
         response = requests.post(
             f"{self._backend.addresses.site_url}/portal/sessions",

@@ -1,6 +1,8 @@
-"""The first story: the leak of the old pause button in 2024, and the pause that replaces it, in eight short steps."""
+"""The first story: the leak of the old pause button in 2024, Stripe's pause of today, and the project's own pause."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -9,23 +11,31 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from local.addresses import AUDIT_TO
 from local.site.backend import Backend, Customer
 from local.site.clock import MARCH, SiteClock
 from local.site.mails import read_outbox
 from local.site.pages import page
 from local.site.session import SiteSession
+from shared.pausing.history import PauseRecord
 
-_OLD_BUTTON, _TODAY = "rosa.keller@example.com", "amelie.laurent@example.com"
+_OLD_BUTTON, _TODAY, _OWN_PAGE = "rosa.keller@example.com", "amelie.laurent@example.com", "grace.osei@example.com"
+_SOON = timedelta(minutes=1)
+_SHORTLY_BEFORE = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
 class StoryStep:
-    """One step: a button does something here, a link leads to where the visitor does it."""
+    """One step: a button does something here, a link leads to where the visitor does or sees something.
+
+    `mail_to`: the newest mail to this address is shown.
+    """
 
     title: str
     text: str
     button: str = ""
     link: str = ""
+    mail_to: str = ""
 
 
 STEPS = (
@@ -57,6 +67,7 @@ STEPS = (
         "The mail is in the outbox: who is served for free, what that costs a month, and what to do. Rosa wants to "
         "stay.",
         button="Resume Rosa's payments",
+        mail_to=AUDIT_TO,
     ),
     StoryStep(
         "Today",
@@ -72,8 +83,42 @@ STEPS = (
     StoryStep(
         "Money and service stop together",
         "Stripe's event reached the mirror, and the shop asked GET /access: the door is closed until she resumes. "
-        "Nobody is served for free.",
+        "Nobody is served for free. But Stripe's pause began at once, and no mail tells Amélie when she is charged "
+        "again.",
+        button="Go on to the other pause",
         link="See the shop as Amélie does",
+    ),
+    StoryStep(
+        "Grace pauses on Northwind's own page",
+        "Grace Osei pays 19.00 EUR a month, and goes away for a while. Open her page for pauses, choose a date of "
+        "return in about two months, and confirm. Then come back: “Northwind” at its top leads to this site.",
+        link="Open Grace's page for pauses",
+    ),
+    StoryStep(
+        "She keeps what she has paid for",
+        "The pause is set, and a mail says so. Until the paid period ends she has service; after that nothing is "
+        "charged. Go there.",
+        button="Jump to the end of Grace's paid period",
+        mail_to=_OWN_PAGE,
+    ),
+    StoryStep(
+        "The service ends with the money",
+        "Stripe has paused the subscription, and the shop asked GET /access: the door is closed. Go on to the days "
+        "before she returns.",
+        button="Jump to three days before Grace's return",
+        link="See the shop as Grace does",
+    ),
+    StoryStep(
+        "No silent charge",
+        "A mail has told Grace on which day she is charged again. Its link opens her page, where she can return later, "
+        "or cancel. She does nothing.",
+        button="Jump to Grace's return",
+        mail_to=_OWN_PAGE,
+    ),
+    StoryStep(
+        "Collection has started again",
+        "On the day that Grace chose, Stripe resumed her subscription and charged her. The door is open.",
+        link="See the shop as Grace does",
     ),
 )
 
@@ -89,15 +134,15 @@ class SiteStory:
         if self._backend.addresses.stripe_port is None:
             return page("story", steps=(), step=0, links={}, mail=None, is_settling=False)
         is_settling = self._notice_what_was_pressed()
+        self._notice_own_pause()
         step = self._session.story_step
-        mails = read_outbox(self._backend.addresses.aws_url) if step == _RESUME else []
         response = page(
             "story",
             is_settling=is_settling,
             steps=STEPS,
             step=step,
             links=self._links(step),
-            mail=(len(mails), mails[-1].subject) if mails else None,
+            mail=self._newest_mail(STEPS[step].mail_to),
         )
         if is_settling:
             response.headers["Refresh"] = "1"
@@ -119,6 +164,10 @@ class SiteStory:
             3: self._backend.run_audit,
             4: self._resume,
             5: lambda: self._clock.move_to("now"),
+            _CLOSED: lambda: None,
+            _PROMISED: lambda: self._jump(lambda pause: pause.begins, _SOON),
+            _PAUSED: lambda: self._jump(lambda pause: pause.resumes, -_SHORTLY_BEFORE),
+            _ANNOUNCED: lambda: self._jump(lambda pause: pause.resumes, _SOON),
         }
         if self._backend.addresses.stripe_port is None or step not in acts:
             raise HTTPException(400, "There is no such button.")
@@ -139,14 +188,47 @@ class SiteStory:
         self._session.story_step = step + 1
         return False
 
+    def _notice_own_pause(self) -> None:
+        """Go on when Grace has a pause, and back when she has undone it."""
+        step = self._session.story_step
+        if step == _PAUSE_PAGE and self._own_pause():
+            self._session.story_step = _PROMISED
+        elif step in {_PROMISED, _PAUSED, _ANNOUNCED} and not self._own_pause():
+            self._session.story_step = _PAUSE_PAGE
+
+    def _own_pause(self) -> PauseRecord | None:
+        """Return the pause that Grace has set on the page for pauses, if it is not over."""
+        for raw in self._subscriptions(self._customer(_OWN_PAGE)):
+            record = self._backend.pauses.get(raw["id"])
+            if record and record.state.is_open:
+                return record
+        return None
+
+    def _jump(self, moment_of: Callable[[PauseRecord], int], by: timedelta) -> None:
+        """Move to a time before or after a moment of Grace's pause, unless that is past."""
+        pause = self._own_pause()
+        if pause is None:
+            raise HTTPException(400, "Grace has no pause any more: go back to the story.")
+        target = datetime.fromtimestamp(moment_of(pause), UTC) + by
+        if target > datetime.now(UTC):
+            self._backend.let_time_pass(target)
+
+    def _newest_mail(self, address: str) -> tuple[int, str] | None:
+        """Return the number and the subject of the newest mail to an address."""
+        mails = read_outbox(self._backend.addresses.aws_url) if address else []
+        found = [(number, mail.subject) for number, mail in enumerate(mails, start=1) if address in mail.recipients]
+        return found[-1] if found else None
+
     def _links(self, step: int) -> dict[int, str]:
         """Return the address of the present step's link."""
         if step in {_PRESS_OLD, _PRESS_TODAY}:
             customer = self._customer(_OLD_BUTTON if step == _PRESS_OLD else _TODAY)
             back = quote(f"{self._backend.addresses.site_url}/story", safe="")
             return {step: f"{self._backend.portal_link(customer)}&return_url={back}"}
-        if step == len(STEPS) - 1:
-            return {step: f"/customers/{self._customer(_TODAY).id}/shop"}
+        if step == _PAUSE_PAGE:
+            return {step: self._backend.portal_link(self._customer(_OWN_PAGE), flow="pause")}
+        if STEPS[step].link:
+            return {step: f"/customers/{self._customer(_TODAY if step == _CLOSED else _OWN_PAGE).id}/shop"}
         return {}
 
     def _customer(self, email: str) -> Customer:
@@ -166,4 +248,4 @@ class SiteStory:
         self._backend.wait_for_webhooks()
 
 
-_PRESS_OLD, _RESUME, _PRESS_TODAY = 1, 4, 6
+_PRESS_OLD, _PRESS_TODAY, _CLOSED, _PAUSE_PAGE, _PROMISED, _PAUSED, _ANNOUNCED = 1, 6, 7, 8, 9, 10, 11

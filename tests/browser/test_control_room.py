@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -111,7 +112,7 @@ def test_without_a_script_the_page_shows_the_same(browser: Browser, stack: Runni
 
 # The last: it travels.
 @pytest.mark.usefixtures("stays_here")
-def test_the_story_ends_with_a_closed_door(page: Page, stack: RunningStack) -> None:
+def test_the_story_leads_through_the_leak_and_both_pauses(page: Page, stack: RunningStack) -> None:
     page.goto(f"{stack.url}/story")
     page.get_by_role("button", name="Begin in March 2024").click()
     page.get_by_role("link", name="Open Rosa's portal").click()
@@ -129,5 +130,24 @@ def test_the_story_ends_with_a_closed_door(page: Page, stack: RunningStack) -> N
     page.get_by_role("link", name=re.compile("^Return to")).click()
     page.get_by_role("link", name="See the shop as Amélie does").click()
     expect(page.locator("#members")).to_contain_text("Locked.")
+    page.goto(f"{stack.url}/story")
+    page.get_by_role("button", name="Go on to the other pause").click()
+    page.get_by_role("link", name="Open Grace's page for pauses").click()
+    page.get_by_label("Return on").fill((datetime.now(UTC) + timedelta(days=75)).date().isoformat())
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Pause my subscription").click()
+    page.get_by_role("link", name="Northwind").click()
+    page.get_by_role("link", name="Story").click()
+    expect(page.locator(".present")).to_contain_text("Your pause begins on ")
+    page.get_by_role("button", name="Jump to the end of Grace's paid period").click()
+    page.get_by_role("link", name="See the shop as Grace does").click()
+    expect(page.locator("#members")).to_contain_text("Locked.")
+    page.goto(f"{stack.url}/story")
+    page.get_by_role("button", name="Jump to three days before Grace's return").click()
+    expect(page.locator(".present")).to_contain_text("Your subscription returns on ")
+    assert not violations(page)
+    page.get_by_role("button", name="Jump to Grace's return").click()
+    page.get_by_role("link", name="See the shop as Grace does").click()
+    expect(page.locator("#members")).to_contain_text("Open.")
     room(page, stack)
     is_green(page)

@@ -92,6 +92,8 @@ def test_what_goes_wrong_is_said_and_can_be_tried_again(
     page.route(route, lambda each: each.fulfill(status=status, headers=headers, body="{}"))
     button(page)
     says(page, words)
+    link = page.locator("#open-portal [role=status] a")
+    expect(link).to_have_count(1 if "sign in" in words else 0)
     page.unroute(route)
     button(page).wait_for_url(PORTAL)
 

@@ -3,6 +3,8 @@
 import html
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -48,3 +50,68 @@ def test_a_command_on_a_page_is_the_one_for_this_stack(stack: RunningStack) -> N
 
 def test_what_a_customer_began_as_is_not_said_of_the_present(stack: RunningStack) -> None:
     assert "Began as: Active, nothing special" in row_of(stack, "Amélie Laurent")
+
+
+def test_the_home_page_offers_all_that_the_portal_allows_and_says_that_stripe_decides(stack: RunningStack) -> None:
+    """Grace's price and Aisha's payment method forbid a change of plan, which only Stripe knows."""
+    topics = {"Change the plan": "change plan", "Cancel": "cancel", "Pause": "pause"}
+    offered_too_much = set()
+    for row in html.unescape(get(stack.url).text).split("<tr>")[2:]:
+        offered = re.findall(r'<a href="/portal\?token=[^"]+">([^<]+)</a>', row)
+        explained = re.search(r'href="(/customers/[^"]+/subscriptions/[^"]+)"', row)
+        name = re.search(r">([^<]+)</a>", row)
+        assert name
+        assert "or, if Stripe allows it:" in row
+        if explained is None:
+            assert offered == ["payment method"]
+            continue
+        said = re.findall(
+            r'<span class="tag \w+">(yes|no)</span> ([^<]+)<', html.unescape(get(stack.url + explained[1]).text)
+        )
+        answers = {topics[title]: word for word, title in said if title in topics}
+        assert len(answers) == len(topics)
+        possible = {topic for topic, word in answers.items() if word == "yes"}
+        assert possible <= set(offered), name[1]
+        offered_too_much |= {(name[1], topic) for topic in set(offered) - possible - {"payment method"}}
+    assert offered_too_much == {("Aisha Khan", "change plan"), ("Grace Osei", "change plan")}
+
+
+def page_for_pauses(stack: RunningStack, name: str) -> str:
+    """The page that is one click away from the home page."""
+    link = re.search(r'href="(/portal\?token=[^"]+)">Northwind\'s own page for pauses', row_of(stack, name))
+    assert link
+    page = requests.get(stack.url + link[1], timeout=60)
+    assert urlsplit(page.url).path == "/pause"
+    return page.text
+
+
+def test_a_pause_of_this_year_has_been_made_by_stripe_and_one_is_set_on_the_page(stack: RunningStack) -> None:
+    twelve_days_ago = (datetime.now(UTC) - timedelta(days=12)).date().isoformat()
+    assert f'paused since <span class="nowrap">{twelve_days_ago}<' in row_of(stack, "Nadia Haddad")
+    row = row_of(stack, "Tomás Silva")
+    assert ">active</span>" in row
+    assert "This subscription is going to be paused." in page_for_pauses(stack, "Tomás Silva")
+    assert "to tomas.silva@example.com" in get(f"{stack.url}/outbox").text
+
+
+def test_the_page_for_pauses_leads_back(stack: RunningStack) -> None:
+    assert f'<a href="{stack.url}/">' in page_for_pauses(stack, "Amélie Laurent")
+
+
+def test_nothing_of_the_demo_counts_as_sent_again_by_hand(stack: RunningStack) -> None:
+    requests.post(f"{stack.url}/audit", headers={"Origin": stack.url}, timeout=60).raise_for_status()
+    mails = re.findall(r'href="(/outbox/\d+)">[^<]* a month<', get(f"{stack.url}/outbox").text)
+    text = html.unescape(get(stack.url + mails[0]).text)
+    assert "Events reached the mirror" in text
+    assert "sent again" not in text
+
+
+# The last: it moves the clock.
+def test_a_mail_before_the_return_arrives_however_far_the_clock_jumps(stack: RunningStack) -> None:
+    """In one jump over the whole pause, too: the clock stops where the schedule has something to do."""
+    page = customer_page(stack, "Tomás Silva")
+    for _ in range(4):
+        requests.post(f"{page}/clock", headers={"Origin": stack.url}, timeout=120).raise_for_status()
+    outbox = get(f"{stack.url}/outbox").text
+    assert len(re.findall(r"Your subscription returns on [^<]+</a>\s*<span class=\"small\">to tomas", outbox)) == 1
+    assert ">active</span>" in row_of(stack, "Tomás Silva")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.end_to_end.stack_fixture import RunningStack, get, links_of, row_of
+from tests.end_to_end.stack_fixture import RunningStack, customer_page, get, links_of, row_of
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,20 @@ def test_somebody_new_is_made_a_customer_once(stack: RunningStack) -> None:
 
 def test_an_address_that_is_not_verified_opens_nothing(stack: RunningStack) -> None:
     assert "403 no_customer" in sign_in(stack, "amelie.laurent@example.com", verified="no")
+
+
+def test_the_home_page_leads_to_the_sign_in_and_the_shops_button_opens_the_portal(stack: RunningStack) -> None:
+    assert '<a href="/sign-in">' in get(stack.url).text
+    shop = f"{customer_page(stack, 'Amélie Laurent')}/shop"
+    text = get(shop).text
+    assert 'data-sign-in="/sign-in"' in text
+    route = re.search(r'data-token="([^"]+)"', text)
+    assert route
+    token = requests.post(stack.url + route[1], headers={"Origin": stack.url}, timeout=20).json()["token"]
+    bearer = {"Authorization": f"Bearer {token}", "Origin": stack.url}
+    opened = requests.post(f"{stack.url}/portal/sessions", json={}, headers=bearer, timeout=20)
+    assert opened.status_code == 201
+    assert "Northwind Starter" in requests.get(opened.json()["url"], timeout=20).text
 
 
 def test_the_api_itself_wants_a_users_token_for_sessions_and_takes_links_as_before(stack: RunningStack) -> None:

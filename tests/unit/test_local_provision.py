@@ -22,9 +22,11 @@ def test_it_leads_to_the_local_services_and_changes_nothing_else() -> None:
     environment = process_environment(template, Options(Addresses()))
     assert environment["STRIPE_API_BASE"] == "http://127.0.0.1:12111"
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:5555"
+    assert environment["BRAND_URL"] == "http://127.0.0.1:8787/"
     for function_id in template.functions():
         for name, value in template.environment(function_id).items():
-            assert environment[name] == value or name == "STRIPE_API_BASE" or name.startswith("POWERTOOLS_")
+            changed = name in {"BRAND_URL", "STRIPE_API_BASE"} or name.startswith("POWERTOOLS_")
+            assert environment[name] == value or changed
 
 
 def test_two_values_for_one_variable_are_refused_by_name(tmp_path: Path) -> None:
