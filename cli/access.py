@@ -17,6 +17,7 @@ from shared.access import AccessPolicy, CustomerAccess, Reason, customer_access
 from shared.access_comparison import REASONS
 from shared.errors import InvalidRequest
 from shared.i18n import ENGLISH, Message, _
+from shared.mirror.entitlements import require_entitlements
 from shared.mirror.items import MirroredSubscription
 from shared.served_list import ColumnNames
 
@@ -178,8 +179,8 @@ class Narrowed:
 
 def _explain(deployment: "Deployment", customer: str, about: Narrowed, form: Form, language: str) -> None:
     check_customer_id(customer)
-    if about.feature is not None and not deployment.entitlements:
-        raise InvalidRequest("entitlements_off", "The mirror holds no entitlements: the parameter Entitlements is off")
+    if about.feature is not None:
+        require_entitlements(on=deployment.entitlements)
     held, policy = deployment.mirror.customer(customer), deployment.access_policy
     items = held.subscriptions
     moment: float | None = deployment.ticking_clock()()

@@ -91,7 +91,8 @@ class Signer(NamedTuple):
 
     def signed(self, headers: Mapping[str, str], body: bytes, now: datetime) -> dict[str, str]:
         """Return the headers of a POST to `/` with its signature; their names are in lower case."""
-        time, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
+        time = now.strftime("%Y%m%dT%H%M%SZ")
+        day = time[:8]
         dated = {**headers, "x-amz-date": time} | ({"x-amz-security-token": self.token} if self.token else {})
         names = sorted(dated)
         signed = ";".join(names)

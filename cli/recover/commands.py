@@ -22,6 +22,7 @@ from cli.recover.replay import Replay, ReplayProgress
 from cli.terminal import Format, Rate, count, duration, literal
 from shared.errors import InvalidRequest
 from shared.mirror.drift import ComparisonResult, Drift, DriftKind, Failure
+from shared.mirror.entitlements import require_entitlements
 from shared.mirror.intake import Intake
 from shared.mirror.rule import Outcome
 from shared.stripe.entitlements import EntitlementsReader
@@ -195,8 +196,8 @@ def reconcile(
 ) -> None:
     """Compare the mirror with Stripe both ways, field by field. Exits with 1 if they differ."""
     deployment: Deployment = context.obj()
-    if entitlements and not deployment.entitlements:
-        raise InvalidRequest("entitlements_off", "The mirror holds no entitlements: the parameter Entitlements is off")
+    if entitlements:
+        require_entitlements(on=deployment.entitlements)
     limit, stripe = RateLimit(requests_per_second), deployment.stripe
     with _line() as show:
         summary = compare(

@@ -28,7 +28,7 @@ from shared.link_token import (
     bearer_token,
     with_link_secrets,
 )
-from shared.mirror.entitlements import EntitlementsMirror
+from shared.mirror.entitlements import EntitlementsMirror, require_entitlements
 from shared.mirror.items import MirroredCustomer
 from shared.mirror.rule import Mirror
 from shared.mirror.table import MirrorTable
@@ -146,8 +146,8 @@ class AccessAnswers:
         return Answer(self._decide(customer, held, request, now), looked_up=asked)
 
     def _check(self, request: AccessRequest | BatchRequest) -> None:
-        if request.feature is not None and not self.settings.entitlements:
-            raise InvalidRequest("bad_request", "`feature` needs the stack's parameter Entitlements: ask for a product")
+        if request.feature is not None:
+            require_entitlements(on=self.settings.entitlements)
 
     def _decide(
         self, customer: str, held: MirroredCustomer, request: AccessRequest | BatchRequest, now: float

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.errors import Unavailable
+from shared.errors import InvalidRequest, Unavailable
 from shared.mirror.items import EntitlementsWrite, MirroredCustomer, MirroredSubscription
 from shared.mirror.rule import LONGEST_DELAY_SECONDS, Defer, Outcome
 from shared.mirror.table import EntitlementsTable
@@ -104,3 +104,13 @@ def products_of(subscriptions: Iterable[MirroredSubscription]) -> frozenset[str]
     """Return the products of the subscriptions that have not ended."""
     live = (one.subscription for one in subscriptions if not one.subscription.ended)
     return frozenset(item.product_id for each in live for item in each.items if item.product_id is not None)
+
+
+def require_entitlements(*, on: bool) -> None:
+    """Raise `InvalidRequest` unless the stack's parameter `Entitlements` is on: without it nobody knows any feature."""
+    if not on:
+        raise InvalidRequest(
+            "entitlements_off",
+            "Entitlements are off in this stack: set its parameter Entitlements to true, and then run "
+            "`portal reconcile --entitlements --repair`",
+        )

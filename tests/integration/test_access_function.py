@@ -150,7 +150,6 @@ def test_one_product_and_an_unknown_one(access: Access) -> None:
 @pytest.mark.parametrize(
     ("query", "named"),
     [
-        ({"feature": "exports"}, "feature"),
         ({"now": "1"}, "now"),
         ({"product": "é"}, "product"),
         ({"customer": "x"}, "customer"),
@@ -396,11 +395,25 @@ def test_a_server_asks_about_many_customers_at_once(access: Access) -> None:
     assert header(answer, "cache-control") == "no-store"
 
 
+@pytest.mark.parametrize("policy", ["grant", "deny"])
+def test_a_feature_is_neither_granted_nor_denied_while_entitlements_are_off(
+    access: Access, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    monkeypatch.setenv("ACCESS_IF_UNKNOWN", policy)
+    access.mirror()
+    for answer in (
+        access.get(feature="exports"),
+        access.batch(access.token(None, aud="access-batch"), customers=["cus_1"], feature="exports"),
+    ):
+        assert code(answer) == (400, "entitlements_off")
+        assert "granted" not in json.loads(answer.body)
+        assert "Entitlements" in json.loads(answer.body)["detail"]
+
+
 def test_a_batch_is_for_servers_and_has_a_limit(access: Access) -> None:
     for token in (access.token(), access.token(aud="portal"), "x"):
         assert code(access.batch(token, customers=["cus_1"])) == (401, "bad_token")
     server = access.token(None, aud="access-batch")
     for wrong in ([], ["cus_1"] * 101, ["sub_1"], "cus_1", None):
         assert code(access.batch(server, customers=wrong)) == (400, "bad_request")
-    assert code(access.batch(server, customers=["cus_1"], feature="x")) == (400, "bad_request")
     assert access.batch(server, customers=[f"cus_{number}" for number in range(100)]).status == 200

@@ -102,7 +102,7 @@ def test_customers_without_subscriptions_and_features_cost_no_request(world: Wor
 def test_it_is_refused_where_entitlements_are_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     off = replace(world.deployment, parameters={**world.deployment.parameters, "Entitlements": "false"})
     monkeypatch.setattr(Deployment, "of_stack", lambda _name: off)
-    with pytest.raises(Exception, match="Entitlements is off"):
+    with pytest.raises(Exception, match="Entitlements to true"):
         world.portal(*RECONCILE)
 
 

@@ -113,4 +113,16 @@ def test_one_feature_is_asked_about(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     code, text = run(monkeypatch, capsys, "cus_1", "--feature", "exports", **ON)
     assert code == 1
     assert "Stripe does not entitle the customer to the feature (feature_not_entitled)" in text
-    assert run(monkeypatch, capsys, "cus_1", "--feature", "sso")[0] == 2
+
+
+@pytest.mark.parametrize("policy", ["grant", "deny"])
+def test_a_feature_is_no_question_while_entitlements_are_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], policy: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["portal", "access", "cus_1", "--feature", "sso"])
+    monkeypatch.setattr(Deployment, "of_stack", lambda _: Deployment({}, parameters={"AccessIfUnknown": policy}))
+    with pytest.raises(SystemExit) as caught:
+        main()
+    told = capsys.readouterr()
+    assert (caught.value.code, told.out) == (2, "")
+    assert "set its parameter Entitlements to true" in told.err
