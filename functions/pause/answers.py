@@ -10,19 +10,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from stripe import StripeClient
 
-from functions.pause.links import Caller
+from functions.pause.caller import Caller
 from functions.pause.portal_pause import PortalPause, PortalPauses
 from functions.pause.settings import PauseSettings
-from shared.errors import Forbidden, InvalidRequest
+from shared.errors import InvalidRequest
 from shared.identity import Identity, customer_of_user, identity_of_token, identity_of_user, text_claim
-from shared.link_token import PAUSE_AUDIENCE, CustomerId, LinkClaims, SubscriptionId, bearer_token, with_link_secrets
+from shared.link_token import PAUSE_AUDIENCE, CustomerId, LinkClaims, bearer_token, with_link_secrets
 from shared.pausing.history import CUSTOMER, PauseRecord
 from shared.pausing.operations import PauseResult, PauseView, Pausing
 from shared.pausing.plan import Begin, PauseRequest
 from shared.pausing.policy import PausePolicy, PauseReasonCode, PauseRefusal
 from shared.secret_store import LinkSecrets, SecretStore
 
-_subscription_id = TypeAdapter(SubscriptionId)
 _customer_id = TypeAdapter(CustomerId)
 
 
@@ -77,7 +76,7 @@ class PauseAnswers:
             names = sorted({".".join(map(str, each["loc"]))[:40] or "the body" for each in error.errors()})
             raise InvalidRequest("bad_request", f"These fields are wrong: {', '.join(names[:10])}") from None
         return self.pausing.pause(
-            self._checked(caller, subscription),
+            caller.checked(subscription),
             PauseRequest(asked.resume_on, asked.begin, asked.reason, group=caller.group),
             customer=caller.customer,
             actor=CUSTOMER,
@@ -87,20 +86,12 @@ class PauseAnswers:
     def end(self, caller: Caller, subscription: str, action: str) -> PauseResult:
         """Resume, undo or release."""
         act = {"resume": self.pausing.resume, "undo": self.pausing.undo, "release": self.pausing.release}[action]
-        return act(self._checked(caller, subscription), customer=caller.customer, actor=CUSTOMER)
+        return act(caller.checked(subscription), customer=caller.customer, actor=CUSTOMER)
 
     def _caller(self, identity: Identity, customer: str | None) -> Caller:
         group = self.settings.known_group(identity.group)
         only = identity.limits.subscription
         return Caller(identity.pick(customer), self.settings.policy_of(group), only, group, identity.locale)
-
-    def _checked(self, caller: Caller, subscription: str) -> str:
-        if caller.only not in {None, subscription}:
-            raise Forbidden("other_subscription", "The token is for another subscription")
-        try:
-            return _subscription_id.validate_python(subscription)
-        except ValidationError:
-            raise Forbidden("not_your_subscription", "That subscription is not yours") from None
 
     def _identity(self, claims: Mapping[str, Any] | None, authorization: str | None) -> Identity:
         if claims is not None:

@@ -13,7 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.pause.answers import result_json
-from functions.pause.links import Caller
+from functions.pause.caller import Caller
 from functions.pause.page import PageAnswer, Visit
 from functions.pause.wiring import wire
 from shared.deadline import deadline
@@ -126,11 +126,17 @@ def post_release(subscription: str) -> Response[str]:
 
 @app.get(_PAGE_PATH, include_in_schema=False)
 def get_page() -> Response[str]:
-    """Show the customer's page for pauses."""
+    """Show the customer's page for pauses, or the step of it that a mail links to. Nothing is changed by a GET."""
     query = app.current_event.query_string_parameters
-    visit = _visit(query.get("token", ""))
+    visit, pages = _visit(query.get("token", "")), _wire().pages
+    if extend := query.get("extend"):
+        answer = pages.propose_extension(visit, extend)
+    elif cancel := query.get("cancel"):
+        answer = pages.lead_to_cancellation(visit, cancel)
+    else:
+        answer = pages.show(visit, done=query.get("done"))
     metrics.add_metric(PauseMetric.PAGE, MetricUnit.Count, 1)
-    return _page(visit, _wire().pages.show(visit, done=query.get("done")))
+    return _page(visit, answer)
 
 
 @app.post(_PAGE_PATH, include_in_schema=False)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import stripe
 
+from functions.pause.caller import Caller
 from functions.pause.links import Links
 from functions.pause.look import Brand, pages, shown
 from shared.i18n import Message, _, best_language
 from shared.pausing.history import PauseRecord, PauseState, PauseTable
+from shared.pausing.plan import longer_return
 from shared.ses import SEVEN_BITS, send
 from shared.stripe.gateway import stripe_errors
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from stripe import StripeClient
     from types_boto3_sesv2 import SESV2Client
+
+    from shared.pausing.policy import PausePolicy
 
 _ATTEMPTS = 3
 _DAY = timedelta(days=1)
@@ -42,9 +46,17 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Text:
+    """`links` are the words of each link with where it leads; the first is the mail's button."""
+
     subject: Message
     lines: tuple[Message, ...]
-    button: Message
+    links: "tuple[_Link, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    words: Message
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +80,13 @@ def due_notice(record: PauseRecord, *, now: float, notice_days: int) -> NoticeKi
     # Of a date that is set the mail says so itself: another one on the same day would only repeat it.
     if record.told != _mark(NoticeKind.SET, record):
         return NoticeKind.SET
+    is_due = notice_days and _is_near(record, now, notice_days) and record.notified_for != record.resumes
+    return NoticeKind.RETURN if is_due else None
+
+
+def _is_near(record: PauseRecord, now: float, notice_days: int) -> bool:
     days = timedelta(days=notice_days) + _DAY
-    is_near = now >= record.next_charge - days.total_seconds()
-    return NoticeKind.RETURN if notice_days and is_near and record.notified_for != record.resumes else None
+    return now >= record.next_charge - days.total_seconds()
 
 
 def _mark(kind: NoticeKind, record: PauseRecord) -> str:
@@ -93,7 +109,7 @@ class Notices:
         sender: str | None,
         brand: Brand,
         timezone: tzinfo,
-        notice_days: int,
+        policy_of: "Callable[[str | None], PausePolicy]",
         links: Links,
     ) -> None:
         self._ses = ses
@@ -102,33 +118,35 @@ class Notices:
         self._sender = sender
         self._brand = brand
         self._timezone = timezone
-        self._notice_days = notice_days
+        self._policy_of = policy_of
         self._links = links
 
     def send_due(self, record: PauseRecord, *, now: float) -> NoticeKind | None:
         """Send the mail that is due, and return which; a customer without an address gets none, and is recorded too."""
-        kind = due_notice(record, now=now, notice_days=self._notice_days)
+        notice_days = self._policy_of(record.group).pause_notice_days
+        kind = due_notice(record, now=now, notice_days=notice_days)
         if kind is None or self._sender is None:
             return None
         recipient = self._recipient(record.customer_id)
         if recipient is not None:
             message = self.compose(kind, record, recipient)
             send(self._ses(), message, self._sender, [recipient.address], fix=_FIX)
-        self._record(kind, record, now)
+        self._record(kind, record, is_near=_is_near(record, now, notice_days))
         return kind if recipient else None
 
     def compose(self, kind: NoticeKind, record: PauseRecord, recipient: Recipient) -> EmailMessage:
         """Write the mail, as text and as HTML."""
         language = recipient.language
-        said = self._text(kind, record)
-        link = self._links.pause_page(record.customer_id, record.group)
+        said = self._text(kind, record, language)
         lines = [line.say(language) for line in said.lines]
+        links = [(link.words.say(language), link.url) for link in said.links]
         message = EmailMessage(policy=SEVEN_BITS)
         message["Subject"] = said.subject.say(language)
         message["From"] = formataddr(parseaddr(self._sender or ""))
         message["To"] = recipient.address
         message["Auto-Submitted"] = "auto-generated"
-        text = "\n\n".join([*lines, f"{said.button.say(language)}:\n{link}", self._brand.name]).strip()
+        listed = [f"{words}\n{url}" for words, url in links]
+        text = "\n\n".join([*lines, *listed, self._brand.name]).strip()
         message.set_content(text + "\n")
         html = (
             pages()
@@ -138,8 +156,7 @@ class Notices:
                 language=language,
                 subject=said.subject.say(language),
                 lines=lines,
-                button=said.button.say(language),
-                link=link,
+                links=links,
                 say=partial(shown, language),
             )
         )
@@ -148,7 +165,10 @@ class Notices:
         message["Content-Language"] = language
         return message
 
-    def _text(self, kind: NoticeKind, record: PauseRecord) -> _Text:
+    def _text(self, kind: NoticeKind, record: PauseRecord, language: str) -> _Text:
+        caller = Caller(record.customer_id, self._policy_of(record.group), group=record.group, locale=language)
+        page = self._links.pause_page(caller)
+        manage = _Link(_("Look at your pause, change it, or cancel"), page)
         begins, back = self._day(record.begins), self._day(record.next_charge)
         match kind:
             case NoticeKind.SET if record.state is PauseState.PAUSED:
@@ -159,7 +179,7 @@ class Notices:
                         _("It returns on {day}, and is charged again then.", day=back),
                         _UNWANTED,
                     ),
-                    _MANAGE,
+                    (manage,),
                 )
             case NoticeKind.SET:
                 return _Text(
@@ -169,16 +189,25 @@ class Notices:
                         _("Your subscription returns on {day}, and is charged again then.", day=back),
                         _UNWANTED,
                     ),
-                    _MANAGE,
+                    (manage,),
                 )
             case NoticeKind.RETURN:
+                can_stay = longer_return(record.begins, record.next_charge, caller.policy, self._timezone) is not None
+                extend = _Link(_("Stay paused longer"), f"{page}&extend={record.subscription_id}")
                 return _Text(
                     _("Your subscription returns on {day}", day=back),
                     (
                         _("Your pause is about to end. On {day} your subscription returns, and is charged.", day=back),
-                        _("You can choose a later date, or cancel, before that day."),
+                        _("You can choose a later date, or cancel, before that day.")
+                        if can_stay
+                        else _("You can cancel before that day."),
+                        _("Nothing changes before you confirm it."),
                     ),
-                    _MANAGE,
+                    (
+                        extend if can_stay else manage,
+                        _Link(_("Cancel the subscription"), f"{page}&cancel={record.subscription_id}"),
+                        _Link(_("Open the customer portal"), self._links.portal(caller)),
+                    ),
                 )
             case NoticeKind.UNPAID:
                 return _Text(
@@ -187,7 +216,7 @@ class Notices:
                         _("Your pause is over, but your subscription could not be charged."),
                         _("There is no service until it is paid. You can pay, or change the payment method."),
                     ),
-                    _("Pay, or change the payment method"),
+                    (_Link(_("Pay, or change the payment method"), page),),
                 )
             case NoticeKind.NO_PAYMENT_METHOD:
                 return _Text(
@@ -196,7 +225,7 @@ class Notices:
                         _("Your pause is over, but your subscription has no payment method that can be charged."),
                         _("There is no service until you add one."),
                     ),
-                    _("Add a payment method"),
+                    (_Link(_("Add a payment method"), page),),
                 )
 
     def _recipient(self, customer_id: str) -> Recipient | None:
@@ -210,12 +239,12 @@ class Notices:
             return None
         return Recipient(address, best_language(*(getattr(customer, "preferred_locales", None) or ())))
 
-    def _record(self, kind: NoticeKind, record: PauseRecord, now: float) -> None:
+    def _record(self, kind: NoticeKind, record: PauseRecord, *, is_near: bool) -> None:
         """Record that it was sent; a pause that has changed meanwhile keeps what changed."""
         told = _mark(kind, record)
         for _attempt in range(_ATTEMPTS):
             changes: dict[str, Any] = {"notified_for": record.resumes} if kind is NoticeKind.RETURN else {"told": told}
-            if kind is NoticeKind.SET and self._is_near(record, now):
+            if kind is NoticeKind.SET and is_near:
                 changes["notified_for"] = record.resumes
             if self._table.write(replace(record, **changes), record):
                 return
@@ -224,13 +253,8 @@ class Notices:
                 return
             record = found
 
-    def _is_near(self, record: PauseRecord, now: float) -> bool:
-        days = timedelta(days=self._notice_days) + _DAY
-        return now >= record.next_charge - days.total_seconds()
-
     def _day(self, moment: int) -> date:
         return datetime.fromtimestamp(moment, self._timezone).date()
 
 
-_MANAGE = _("Look at your pause, change it, or cancel")
 _UNWANTED = _("If you did not want this, you can undo it on the page below.")

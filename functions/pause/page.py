@@ -14,14 +14,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from functions.pause.links import Caller, Links
+from functions.pause.caller import Caller
+from functions.pause.links import Links
 from functions.pause.look import Brand, pages, shown
 from functions.pause.portal_pause import PortalPause, PortalPauses
-from shared.errors import Forbidden
 from shared.i18n import NOTHING, Message, _, interval_text, listed, sentences, verbatim
 from shared.pausing.history import CUSTOMER, PauseRecord, PauseState
 from shared.pausing.operations import Outcome, PauseResult, PauseView, Pausing
-from shared.pausing.plan import Begin, PausePlan, PauseRequest
+from shared.pausing.plan import Begin, PausePlan, PauseRequest, longer_return
 from shared.pausing.policy import PausePolicy, PauseRefusal
 from shared.stripe.money import monthly_amount, written_amounts
 
@@ -120,6 +120,7 @@ _WORDS = {
     "release": _(
         "To cancel, give up your date of return first: the subscription then stays paused, and you can cancel it."
     ),
+    "undo_to_cancel": _("To cancel, undo the pause first: the subscription then runs on, and you can cancel it."),
     "release_button": _("Give up the date of return"),
     "cancel": _("Cancel the subscription"),
     "portal_pause": _("Pause in the customer portal"),
@@ -134,6 +135,7 @@ _CHANGED = PauseRefusal(
     "plan_changed", _("This has changed since it was shown to you. Please read it again before you confirm.")
 )
 _BAD_DATE = PauseRefusal("bad_date", _("Enter the date of return as year, month and day, such as 2027-03-31."))
+_NOT_LONGER = PauseRefusal("not_longer", _("Your pause is as long as a pause can be."))
 _NOT_OFFERED = PauseRefusal("not_offered", _("This is not possible for your subscription at the moment."))
 
 
@@ -150,14 +152,40 @@ class PausePages:
         """Show every subscription of the customer; `done` names what was just done."""
         return self._overview(visit, said=_DONE.get(done or "", NOTHING))
 
+    def propose_extension(self, visit: Visit, subscription: str) -> PageAnswer:
+        """Show a later date of return, to be confirmed: what the mail before the end links to."""
+        caller = visit.caller
+        view = self._pausing.view(caller.checked(subscription), customer=caller.customer, policy=caller.policy)
+        record = view.record
+        if record is None or record.state not in {PauseState.SCHEDULED, PauseState.PAUSED}:
+            return self._overview(visit, (_NOT_OFFERED,), HTTPStatus.CONFLICT)
+        longer = longer_return(record.begins, record.next_charge, caller.policy, self._pausing.timezone)
+        if longer is None:
+            return self._overview(visit, (_NOT_LONGER,), HTTPStatus.CONFLICT)
+        return self._pause(visit, subscription, {"resume_on": longer.isoformat()}, confirmed=False)
+
+    def lead_to_cancellation(self, visit: Visit, subscription: str) -> PageAnswer:
+        """Show the way to the portal's cancellation: what has to go first, to be confirmed, or the link."""
+        caller = visit.caller
+        view = self._pausing.view(caller.checked(subscription), customer=caller.customer, policy=caller.policy)
+        record = view.record
+        if record is None or not record.state.is_open or record.kind == "collection":
+            return self._overview(visit, canceling=subscription)
+        note, button = _WORDS["undo_to_cancel"], _WORDS["undo"]
+        fields = {"action": "undo", "subscription": subscription, "then": "cancel"}
+        if record.has_begun or self._pausing.clock() >= record.begins:
+            note, button = _WORDS["release"], _WORDS["release_button"]
+            fields = {"action": "release", "subscription": subscription}
+        facts = (_Fact(_("Subscription"), _title(view)),)
+        confirmation = _Confirmation(subscription, _("Cancel this subscription?"), facts, (note,), button, fields)
+        return self._page(visit, "confirm", errors=(), confirmation=confirmation)
+
     def act(self, visit: Visit, form: Mapping[str, str]) -> PageAnswer:
         """Carry out what a form asks for, or show what it means first.
 
         Raises as the operations do; a refusal is a page that gives the reason.
         """
-        subscription, action = form.get("subscription", ""), form.get("action", "")
-        if visit.caller.only not in {None, subscription}:
-            raise Forbidden("other_subscription", "The link is for another subscription")
+        subscription, action = visit.caller.checked(form.get("subscription", "")), form.get("action", "")
         match action:
             case "preview" | "pause":
                 return self._pause(visit, subscription, form, confirmed=action == "pause")
@@ -169,6 +197,10 @@ class PausePages:
                 return self._after(visit, "renewal" if at_renewal else action, result)
             case "undo":
                 result = self._pausing.undo(subscription, customer=visit.caller.customer, actor=CUSTOMER)
+                if result.outcome is Outcome.DONE and form.get("then") == "cancel":
+                    return PageAnswer(
+                        HTTPStatus.SEE_OTHER, location=f"?token={visit.token}&cancel={subscription}", result=result
+                    )
             case "release":
                 result = self._pausing.release(subscription, customer=visit.caller.customer, actor=CUSTOMER)
             case _:
@@ -252,11 +284,15 @@ class PausePages:
         errors: tuple[PauseRefusal, ...] = (),
         status: HTTPStatus = HTTPStatus.OK,
         said: Message = NOTHING,
+        canceling: str | None = None,
     ) -> PageAnswer:
         caller = visit.caller
         views = caller.own(self._pausing.views(caller.customer, caller.policy))
         offers = self._portal_pauses.offers(caller, views)
         cards = [self._card(view, visit, offers.get(view.at.subscription.id)) for view in views]
+        cards = [
+            replace(card, cancel=self._cancellation(visit, card.id)) if card.id == canceling else card for card in cards
+        ]
         return self._page(visit, "overview", status=status, errors=errors, said=said, cards=cards)
 
     def _card(self, view: PauseView, visit: Visit, portal_pause: PortalPause | None) -> _Card:

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 import stripe
 from stripe import StripeClient
 
-from functions.pause.links import Caller, Links
+from functions.pause.caller import Caller
+from functions.pause.links import Links
 from shared.cached_read import CachedRead
 from shared.deadline import deadline
 from shared.errors import PortalError

@@ -59,7 +59,7 @@ def wire() -> PauseParts:
         sender=settings.pause_email_from,
         brand=brand,
         timezone=settings.audit_timezone,
-        notice_days=settings.pause_notice_days,
+        policy_of=settings.policy_of,
         links=links,
     )
     portal_pauses = PortalPauses(client, settings.portal_configurations, links, pausing.clock)

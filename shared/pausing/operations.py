@@ -25,6 +25,7 @@ from shared.pausing.plan import (
     PauseRequest,
     PlanFacts,
     Planned,
+    last_return,
     next_renewal,
     plan_new_return,
     plan_pause,
@@ -482,14 +483,11 @@ class Pausing:
         record, now = self.table.get(at.subscription.id), self.clock()
         facts = self._facts(at, policy, now)
         if record and record.state.is_open:
-            return PauseView(at, record, last_day=self._last_day(record.begins, policy))
+            return PauseView(at, record, last_day=last_return(record.begins, policy, self.timezone))
         planned, first = _earliest(facts)
         if planned.plan is None or first is None:
             return PauseView(at, record, refusals=planned.refusals)
-        return PauseView(at, record, planned.plan, (), first, self._last_day(planned.plan.begins, policy))
-
-    def _last_day(self, begins: int, policy: PausePolicy) -> date:
-        return (datetime.fromtimestamp(begins, self.timezone) + policy.longest).date()
+        return PauseView(at, record, planned.plan, (), first, last_return(planned.plan.begins, policy, self.timezone))
 
 
 def _earliest(facts: PlanFacts) -> tuple[Planned, date | None]:

@@ -3,6 +3,7 @@
 Pure: it looks at what was read from Stripe and at the time, and changes nothing.
 """
 
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
@@ -108,6 +109,23 @@ def plan_new_return(facts: PlanFacts, request: PauseRequest, current: PausePlan)
     """Plan another date of return for a pause that is scheduled or running; all else of it stays."""
     plan = _with_return(facts, request, current.kind, current.begins, current.why_not_real)
     return _checked(facts, request, plan, is_new=False)
+
+
+def last_return(begins: int, policy: PausePolicy, timezone: tzinfo) -> date:
+    """Return the latest day of return that the rules allow a pause which begins then."""
+    return (datetime.fromtimestamp(begins, timezone) + policy.longest).date()
+
+
+def longer_return(begins: int, returns: int, policy: PausePolicy, timezone: tzinfo) -> date | None:
+    """Return the later day of return to propose for a pause: a month later, or the last day that the rules allow.
+
+    `begins` and `returns` are Unix seconds. `None` where the rules allow none that is later.
+    """
+    day = datetime.fromtimestamp(returns, timezone).date()
+    year, month = divmod(day.year * 12 + day.month, 12)
+    month_later = date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+    longer = min(month_later, last_return(begins, policy, timezone))
+    return longer if longer > day and policy.pause_allowed == "everybody" else None
 
 
 def next_renewal(subscription: Subscription, anchor: int | None, *, after: float) -> int | None:

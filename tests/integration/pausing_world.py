@@ -105,7 +105,8 @@ class World:
         return min(ahead) if is_quiet else record.retry_at or 0
 
     def pause(self, subscription: str, on: date, begin: Begin = Begin.PERIOD_END, **options: Any) -> PauseResult:
-        request = PauseRequest(on, begin, options.pop("reason", None), options.pop("override", False))
+        override, group = options.pop("override", False), options.pop("group", None)
+        request = PauseRequest(on, begin, options.pop("reason", None), override, group)
         given: Any = {"customer": self.customer, "actor": CUSTOMER, "policy": self.policy} | options
         return self.pausing.pause(subscription, request, **given)
 

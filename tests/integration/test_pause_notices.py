@@ -1,9 +1,11 @@
 """The mails about a pause: which, when, to whom and in which language; none is lost, and none comes twice by rule."""
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from html import unescape
 from typing import Any
 
 import pytest
@@ -46,7 +48,8 @@ class Post:
     world: World
     outbox: Outbox = field(default_factory=Outbox)
     sender: str | None = SENDER
-    days: int = 3
+    # By the customer's group.
+    rules: dict[str | None, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.world.stripe.v1.customers.update(
@@ -62,7 +65,7 @@ class Post:
             sender=self.sender,
             brand=BRAND,
             timezone=self.world.timezone,
-            notice_days=self.days,
+            policy_of=lambda group: self.world.policy.with_changes(self.rules.get(group, {"pause_notice_days": 3})),
             links=LINKS,
         )
 
@@ -98,6 +101,45 @@ def test_each_mail_of_a_pause_comes_once_and_in_time(world: World, post: Post) -
     assert len(post.subjects) == 2
     assert post.outbox.recipients == ["ada@example.com"] * 2
     assert world.read(subscription)["status"] == "active"
+
+
+def test_the_notice_leads_to_a_longer_pause_to_the_cancellation_and_to_the_portal(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60), group="gold")
+    post.pass_days(subscription, world.record(subscription).next_charge - 3 * DAY)
+    page = f"https://api.example/pause?token=pause.{world.customer}.gold"
+    links = [
+        f"{page}&extend={subscription}",
+        f"{page}&cancel={subscription}",
+        f"https://api.example/portal?token=portal.{world.customer}.gold",
+    ]
+    text = _text(post.outbox.mails[-1])
+    assert [line for line in text.splitlines() if line.startswith("https:")] == links
+    html = post.outbox.mails[-1].get_body(("html",))
+    assert html is not None
+    assert [unescape(each) for each in re.findall(r'href="([^"]+)"', html.get_content())] == links
+    assert "Stay paused longer" in text
+    assert "Nothing changes before you confirm it." in text
+
+
+def test_a_pause_that_cannot_be_longer_is_not_offered_to_be(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60), group="short")
+    rules = replace(post, rules={"short": {"max_pause_days": 32}})
+    rules.pass_days(subscription, world.record(subscription).next_charge - 3 * DAY)
+    text = _text(post.outbox.mails[-1])
+    assert rules.subjects[-1] == "Your subscription returns on 2 April 2027"
+    assert "extend=" not in text
+    assert "later date" not in text
+    assert "You can cancel before that day." in text
+
+
+def test_a_group_has_its_own_notice(world: World, post: Post) -> None:
+    early = replace(post, rules={"gold": {"pause_notice_days": 10}})
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60), group="gold")
+    early.pass_days(subscription, world.record(subscription).next_charge - 9 * DAY)
+    assert early.subjects[-1] == "Your subscription returns on 2 April 2027"
 
 
 def test_another_date_of_return_is_announced_again(world: World, post: Post) -> None:
@@ -202,7 +244,7 @@ def test_the_mail_is_in_the_customers_language_and_its_link_is_the_customers(wor
 
 
 def test_no_notice_days_means_no_notice_of_the_return(world: World, post: Post) -> None:
-    quiet = replace(post, days=0)
+    quiet = replace(post, rules={None: {"pause_notice_days": 0}})
     subscription = world.subscribe()
     world.pause(subscription, world.day(60))
     quiet.send(subscription)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from functions.pause.links import Caller
+from functions.pause.caller import Caller
 from functions.pause.look import Brand
 from functions.pause.page import PageAnswer, PausePages, Visit
 from functions.pause.portal_pause import PortalPauses
@@ -82,6 +82,14 @@ class Browser:
         body = self.answer.html.partition("<main>")[2]
         return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
+    def follow(self, **query: str) -> str:
+        """Follow a link of the mail before the end."""
+        if "extend" in query:
+            self.answer = self.pages.propose_extension(self.visit, query["extend"])
+        else:
+            self.answer = self.pages.lead_to_cancellation(self.visit, query["cancel"])
+        return self.text
+
     def link(self, words: str) -> str:
         found = re.search(rf'href="([^"]+)">{words}<', self.answer.html)
         assert found, words
@@ -94,8 +102,11 @@ class Browser:
         form = self.form(button)
         self.answer = self.pages.act(self.visit, form.fields | fields)
         while self.answer.location:
-            done = parse_qs(self.answer.location.partition("?")[2]).get("done", [""])[0]
-            self.open(done)
+            query = {name: values[0] for name, values in parse_qs(self.answer.location.partition("?")[2]).items()}
+            if "cancel" in query:
+                self.follow(cancel=query["cancel"])
+            else:
+                self.open(query.get("done"))
         return self.text
 
 
@@ -258,6 +269,107 @@ def test_bad_input_is_explained_and_changes_nothing(
     assert world.table.get(subscription) is None
 
 
+def test_a_longer_pause_takes_one_confirmation(world: World, browser: Browser) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    world.pass_time(world.record(subscription).resumes - 3 * DAY)
+    before = world.record(subscription)
+    world.requests.clear()
+    for _ in range(3):
+        text = browser.follow(extend=subscription)
+    # Mail scanners follow links too.
+    assert all(request.startswith("get ") for request in world.requests)
+    assert world.record(subscription) == before
+    assert "Change the date of return?" in text
+    assert "Return and next charge 2 May 2027" in text
+    assert "The date of return has been changed." in browser.press("Change the date")
+    assert world.record(subscription).asked_resume == "2027-05-02"
+    # The link may be followed again.
+    assert "Return and next charge 2 June 2027" in browser.follow(extend=subscription)
+
+
+def test_a_longer_pause_keeps_to_the_rules(world: World, browser: Browser) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    world.pass_time(world.record(subscription).begins + DAY)
+    policy = OPEN.model_copy(update={"max_pause_days": 45})
+    browser.visit = replace(browser.visit, caller=replace(browser.visit.caller, policy=policy))
+    assert "Return and next charge 15 April 2027" in browser.follow(extend=subscription)
+    browser.press("Change the date")
+    assert world.record(subscription).asked_resume == "2027-04-15"
+    assert "Your pause is as long as a pause can be." in browser.follow(extend=subscription)
+    assert browser.answer.status is HTTPStatus.CONFLICT
+
+
+def test_a_longer_pause_of_collection_returns_at_a_renewal(world: World, browser: Browser) -> None:
+    subscription = world.subscribe(mode="classic")
+    world.pause(subscription, world.day(60))
+    world.pass_time(world.record(subscription).begins + DAY)
+    back = world.record(subscription).next_charge
+    browser.follow(extend=subscription)
+    browser.press("Change the date")
+    assert world.record(subscription).next_charge > back + 27 * DAY
+    assert world.record(subscription).resumes == world.record(subscription).next_charge - 300
+
+
+def test_a_pause_that_is_over_is_not_made_longer(world: World, browser: Browser) -> None:
+    subscription = world.subscribe()
+    assert "This is not possible" in browser.follow(extend=subscription)
+    world.pause(subscription, world.day(40))
+    world.pass_time(world.record(subscription).resumes + DAY)
+    text = browser.follow(extend=subscription)
+    assert "This is not possible for your subscription at the moment." in text
+    assert "This subscription is running." in text
+
+
+def test_who_is_paused_is_led_to_the_cancellation(world: World, browser: Browser) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    world.pass_time(world.record(subscription).begins + DAY)
+    before = world.record(subscription)
+    assert "Cancel this subscription?" in browser.follow(cancel=subscription)
+    assert world.record(subscription) == before
+    browser.press("Give up the date of return")
+    assert browser.link("Cancel the subscription") == cancellation(world, subscription)
+
+
+def test_who_is_going_to_be_paused_undoes_that_and_cancels(world: World, browser: Browser) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    assert "To cancel, undo the pause first" in browser.follow(cancel=subscription)
+    text = browser.press("Undo the pause")
+    assert world.read(subscription)["schedule"] is None
+    assert "This subscription is running." in text
+    assert browser.link("Cancel the subscription") == cancellation(world, subscription)
+
+
+@pytest.mark.parametrize("mode", ["flexible", "classic"])
+def test_where_nothing_is_in_the_way_the_cancellation_is_one_link(world: World, browser: Browser, mode: str) -> None:
+    subscription = world.subscribe(mode=mode)
+    if mode == "classic":
+        world.pause(subscription, world.day(60))
+    browser.follow(cancel=subscription)
+    assert browser.link("Cancel the subscription") == cancellation(world, subscription)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "sub_x/../../customers/cus_x", "sub_x?expand[]=customer", "sub_x#", "../invoices/in_1", "s" * 300]
+)
+def test_what_is_no_id_never_becomes_part_of_an_address(world: World, browser: Browser, name: str) -> None:
+    world.requests.clear()
+    for ask in (
+        lambda: browser.follow(extend=name),
+        lambda: browser.follow(cancel=name),
+        lambda: browser.pages.act(browser.visit, {"action": "resume", "subscription": name}),
+        lambda: browser.pages.act(
+            browser.visit, {"action": "preview", "subscription": name, "resume_on": day(world, 60)}
+        ),
+    ):
+        with pytest.raises(Forbidden, match="not yours"):
+            ask()
+    assert world.requests == []
+
+
 def test_nobody_reaches_somebody_elses_subscription(world: World, browser: Browser) -> None:
     own = world.subscribe()
     other = World(world.simulator, world.table, now=world.now).subscribe()
@@ -266,10 +378,16 @@ def test_nobody_reaches_somebody_elses_subscription(world: World, browser: Brows
     for action in ("preview", "pause", "confirm_resume", "resume", "undo", "release"):
         with pytest.raises(Forbidden):
             browser.pages.act(browser.visit, {"action": action, "subscription": other, "resume_on": day(world, 60)})
+    for link in ("extend", "cancel"):
+        with pytest.raises(Forbidden):
+            browser.follow(**{link: other})
     limited = replace(browser.visit, caller=replace(browser.visit.caller, only=world.subscribe()))
     assert own not in browser.pages.show(limited).html
     with pytest.raises(Forbidden):
         browser.pages.act(limited, {"action": "preview", "subscription": own, "resume_on": day(world, 60)})
+    for follow in (browser.pages.propose_extension, browser.pages.lead_to_cancellation):
+        with pytest.raises(Forbidden):
+            follow(limited, own)
 
 
 def test_a_pause_that_the_team_made_elsewhere_is_not_the_customers_to_end(world: World, browser: Browser) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.pause.answers import view_json
-from functions.pause.links import Caller
+from functions.pause.caller import Caller
 from functions.pause.look import Brand
 from functions.pause.page import PausePages, Visit
 from functions.pause.portal_pause import PortalPause, PortalPauses
