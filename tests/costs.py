@@ -1,7 +1,7 @@
 """What a month costs: from the requests of each way through the bundle, measured durations, and AWS's list prices.
 
-`tests/integration/test_costs.py` counts the requests anew. `make reference` writes the tables of
-docs/explanation/cost.md from here.
+`tests/integration/test_costs.py` and `test_audit_costs.py` count the requests anew. `make reference` writes the tables
+of docs/explanation/cost.md from here.
 """
 
 import re
@@ -47,6 +47,24 @@ WAYS = {
     "due": Way("the schedule of every five minutes, with nobody due", {"Query": 8}, log_bytes=320),
 }
 
+_NIGHT = {
+    "GetParameter": 6,
+    "GetSecretValue": 1,
+    "BatchGetItem": 3,
+    "UpdateItem": 3,
+    "Scan": 1,
+    "PutObject": 7,
+    "GetObject": 7,
+    "HeadObject": 1,
+    "GetQueueAttributes": 3,
+    "ReceiveMessage": 3,
+    "SendEmail": 1,
+}
+NIGHTS = {
+    "empty": Way("a night of an account without subscriptions", _NIGHT, stripe=7),
+    "subscribers": Way("a night of 120 subscriptions, 12 of them paused", _NIGHT | {"BatchGetItem": 5}, stripe=9),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -73,6 +91,7 @@ PRICES = {
     "storage": Price(0.25, 1, "GB-month of DynamoDB", "a public note of 2020; not verified since"),
     "backup": Price(0.20, 1, "GB-month of point-in-time recovery", "a public note of 2020; not verified since"),
     "queue": Price(0.40, 1e6, "million requests to SQS", "a public note of 2020; not verified since"),
+    "object": Price(5.00, 1e6, "million objects written to S3", _MEMORY),
     "bus": Price(1.00, 1e6, "million events on EventBridge's own buses", _MEMORY),
     "logs": Price(0.50, 1, "GB of logs", "a third party's page of 2026-06-13"),
     "metric": Price(0.30, 1, "custom metric a month", "a third party's page of 2026-02-15"),
@@ -168,8 +187,11 @@ def month(subscriptions: int) -> dict[str, float]:
     bill["DynamoDB"] += gigabytes * (price["storage"] + price["backup"])
     audit_seconds = subscriptions * AUDIT_REQUESTS * (AUDIT_CPU + 1 / 10)
     scanned = gigabytes * 1e9 / 8_192 * price["read"]
-    night = audit_seconds * AUDIT_GB * price["gb_second"] + AUDIT_OPERATIONS * price["durable"] + scanned
-    bill["audit"] = 30 * night
+    # Beside each page of Stripe's list, by `BatchGetItem`: half a unit each, eventually consistent.
+    compared = subscriptions * READ_UNITS / 2 * price["read"]
+    objects = _NIGHT["PutObject"] * price["object"]
+    work = audit_seconds * AUDIT_GB * price["gb_second"] + AUDIT_OPERATIONS * price["durable"]
+    bill["audit"] = 30 * (work + scanned + compared + objects)
     return bill
 
 
@@ -183,11 +205,12 @@ def tables() -> dict[str, str]:
     head = f"| a month, in dollars | {' | '.join(f'{size:,}' for size in SIZES)} |\n|---|{'---:|' * len(SIZES)}\n"
     lines = [f"| {line} | {' | '.join(_number(bills[size][line]) for size in SIZES)} |" for line in bills[0]]
     total = f"| **all** | {' | '.join(f'**{_number(sum(bills[size].values()))}**' for size in SIZES)} |"
+    every = WAYS | NIGHTS
     asked = {
         name: ", ".join(f"{number} `{operation}`" for operation, number in way.aws.items()) or "none"
-        for name, way in WAYS.items()
+        for name, way in every.items()
     }
-    ways = [f"| {way.title} | {asked[name]} | {way.stripe} |" for name, way in WAYS.items()]
+    ways = [f"| {way.title} | {asked[name]} | {way.stripe} |" for name, way in every.items()]
     prices = [f"| {price.dollars:g} | {price.unit} | {price.source} |" for price in PRICES.values()]
     return {
         "month": head + "\n".join([*lines, total]) + "\n",
