@@ -18,17 +18,21 @@ PORTAL_FROM = "Northwind <billing@northwind.example>"
 OIDC_PATH = "/oidc"
 OIDC_AUDIENCE = "northwind"
 AUDIT_TO = "billing-team@northwind.example"
+STRIPE_API = "https://api.stripe.com"
+# Where Stripe's hosted pages are.
+STRIPE_PAGES = "https://billing.stripe.com https://checkout.stripe.com"
 # The body of 503 while the stack starts.
 STARTING = "The demo is starting. This page reloads by itself.\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The ports of the stack; `stripe_port` is `None` when it runs against Stripe itself."""
+    """The ports of the stack; `stripe_port` is `None` when it runs against `stripe_api`, on a test account."""
 
     port: int = SITE_PORT
     stripe_port: int | None = 12111
     aws_port: int = 5555
+    stripe_api: str = STRIPE_API
 
     @property
     def site_url(self) -> str:
@@ -38,7 +42,12 @@ class Addresses:
     @property
     def stripe_url(self) -> str:
         """Stripe's API: the simulator's, or Stripe's own."""
-        return f"http://{HOST}:{self.stripe_port}" if self.stripe_port else "https://api.stripe.com"
+        return f"http://{HOST}:{self.stripe_port}" if self.stripe_port else self.stripe_api
+
+    @property
+    def stripe_pages(self) -> str:
+        """The origins of Stripe's hosted pages, as a Content-Security-Policy lists them."""
+        return STRIPE_PAGES if self.stripe_url == STRIPE_API else self.stripe_url
 
     @property
     def aws_url(self) -> str:

@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
+import stripe
 import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -53,6 +55,20 @@ def stripe_client_for(options: Options) -> StripeClient:
         base_addresses={"api": options.addresses.stripe_url},
         max_network_retries=1,
     )
+
+
+def account_name(client: StripeClient) -> str:
+    """Return the name of the key's account. Raises `NotRunning` if Stripe does not take the key or does not answer."""
+    try:
+        account = client.v1.accounts.retrieve_current()
+    except stripe.PermissionError:
+        return "whose name the restricted key may not read"
+    except stripe.AuthenticationError as error:
+        raise NotRunning(f"Stripe does not take STRIPE_API_KEY: {error.user_message}") from error
+    except stripe.StripeError as error:
+        raise NotRunning(f"Stripe does not answer: {error.user_message or type(error).__name__}") from error
+    profile = account.to_dict().get("business_profile") or {}
+    return " ".join(filter(None, (profile.get("name"), account.id)))
 
 
 def provision(
@@ -205,11 +221,12 @@ class Assembly:
         """Create AWS's resources, the functions, the site and the demo data. Raises `Interrupted` after a signal."""
         options, signals, addresses = self._options, self._signals, self._options.addresses
         seed = None
+        account = "" if addresses.stripe_port else account_name(self._client)
         if addresses.stripe_port:
             seed = Seed(self._client, addresses.stripe_url, addresses.site_url, self._clock, signals)
         groups, checkout_price = (seed.make_configurations(), seed.checkout_price) if seed else ({}, "")
         signals.check()
-        backend = provision(options, self._client, groups, checkout_price, signals)
+        backend = replace(provision(options, self._client, groups, checkout_price, signals), account=account)
         apis = backend.template.resources("AWS::ApiGatewayV2::Api").values()
         cors = next(iter(apis), {}).get("CorsConfiguration", {})
         site = _site(options, backend, self._session)

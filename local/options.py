@@ -2,9 +2,10 @@
 
 import argparse
 import os
+import re
 from datetime import UTC, datetime
 
-from local.addresses import Addresses, Options
+from local.addresses import STRIPE_API, Addresses, Options
 
 
 def read_options() -> Options:
@@ -38,10 +39,13 @@ def read_options() -> Options:
         parser.error(
             "--as-of works only with the simulator: unset STRIPE_API_KEY, because Stripe's own clock cannot be moved."
         )
+    api = os.environ.get("STRIPE_API_BASE") or STRIPE_API
+    if key and api != STRIPE_API and not re.fullmatch(r"http://127\.0\.0\.1:\d+", api):
+        parser.error("STRIPE_API_BASE may only name another simulator on this machine, such as http://127.0.0.1:12111.")
     ports = [given.port, given.aws_port, *([] if key else [given.stripe_port])]
     if len(set(ports)) < len(ports):
         parser.error("--port, --stripe-port and --aws-port must be different.")
-    addresses = Addresses(given.port, None if key else given.stripe_port, given.aws_port)
+    addresses = Addresses(given.port, None if key else given.stripe_port, given.aws_port, api if key else STRIPE_API)
     return Options(
         addresses, given.as_of, key, os.environ.get("STRIPE_WEBHOOK_SECRET") or None, given.log_level, given.oidc
     )

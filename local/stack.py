@@ -24,7 +24,8 @@ def run(options: Options, signals: StopSignals) -> None:
 
         signals.check()
         _wait_for_children(children, addresses)
-        _print("Creating the tables, the queue, the secret and the demo's customers ...")
+        customers = " and the demo's customers" if addresses.stripe_port else ""
+        _print(f"Creating the tables, the queues, the secrets{customers} ...")
         with assembled(options, signals) as site:
             _print(_summary(options, time.monotonic() - began))
             while site.is_alive():
@@ -50,10 +51,11 @@ def _wait_for_children(children: Children, addresses: Addresses) -> None:
 
 def _summary(options: Options, seconds: float) -> str:
     addresses = options.addresses
-    stripe = f"{addresses.stripe_url}  (simulator; key sk_test_local)" if addresses.stripe_port else "api.stripe.com"
+    is_simulated = addresses.stripe_port is not None
+    about = "simulator; key sk_test_local" if is_simulated else "your test account: it has real objects, in test mode"
     rows = [
         ("Demo site and API", addresses.site_url),
-        ("Stripe", stripe),
+        ("Stripe", f"{addresses.stripe_url}  ({about})"),
         ("AWS", f"{addresses.aws_url}  (moto; key and secret: local, region eu-west-1)"),
         ("Clock", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" + (" (moved by --as-of)" if options.as_of else "")),
     ]
@@ -61,7 +63,8 @@ def _summary(options: Options, seconds: float) -> str:
         rows.insert(1, ("Sign in (OIDC)", f"{addresses.site_url}/sign-in"))
     lines = [f"  {name:<20}{value}" for name, value in rows]
     if options.stripe_key:
-        lines += ["", f"  Webhooks need: stripe listen --forward-to {addresses.site_url}/webhooks/stripe"]
+        listen = f"stripe listen --all-snapshot --forward-to {addresses.site_url}/webhooks/stripe"
+        lines += ["", f"  Webhooks need: {listen}"]
         if not options.webhook_secret:
             lines += ["  and its signing secret in STRIPE_WEBHOOK_SECRET, before this is started."]
     return "\n".join([f"Ready after {seconds:.1f} s. Ctrl-C stops everything.", "", *lines, ""])

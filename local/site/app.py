@@ -24,7 +24,7 @@ from local.site.backend import Backend
 from local.site.clock import SiteClock
 from local.site.explain import SiteExplain
 from local.site.mails import SiteMails
-from local.site.pages import TEMPLATES, page
+from local.site.pages import TEMPLATES, describe_site, page
 from local.site.room import Room
 from local.site.room_page import SiteRoom
 from local.site.session import SiteSession
@@ -42,8 +42,6 @@ _POLICY = (
     "default-src 'none'; style-src 'self'; img-src data:; frame-src 'self'; form-action 'self' {}; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
-# Where our forms may redirect to: some browsers apply `form-action` to redirects too.
-_STRIPE_PAGES = "https://billing.stripe.com https://checkout.stripe.com"
 
 
 class SiteHeaders(BaseHTTPMiddleware):
@@ -51,7 +49,8 @@ class SiteHeaders(BaseHTTPMiddleware):
 
     def __init__(self, app: ASGIApp, addresses: Addresses) -> None:
         super().__init__(app)
-        self._policy = _POLICY.format(addresses.stripe_url if addresses.stripe_port else _STRIPE_PAGES)
+        # Where our forms may redirect to: some browsers apply `form-action` to redirects too.
+        self._policy = _POLICY.format(addresses.stripe_pages)
 
     async def dispatch(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         """Return the application's response with the headers added."""
@@ -94,6 +93,8 @@ class SiteActions:
 
     async def let_a_month_pass(self, request: Request) -> Response:
         """Move the clock of everything, to see paid periods end."""
+        if not self._backend.is_simulated:
+            raise HTTPException(400, "Stripe's own clock cannot be moved.")
         await run_in_threadpool(self._backend.let_time_pass, datetime.now(UTC) + _MONTH)
         return RedirectResponse(f"/customers/{request.path_params['id']}", 303)
 
@@ -160,7 +161,6 @@ class Site:
             portal=self._backend.portal_link(customer),
             deliveries=self._backend.deliveries()[:_RECENT_DELIVERIES],
             error=request.query_params.get("error", ""),
-            is_simulated=self._backend.addresses.stripe_port is not None,
         )
 
     def deliveries(self, _: Request) -> Response:
@@ -169,7 +169,6 @@ class Site:
             "deliveries",
             deliveries=self._backend.deliveries()[:_SHOWN_DELIVERIES],
             dead_letters=self._backend.dead_letters(),
-            is_simulated=self._backend.addresses.stripe_port is not None,
         )
 
     def local_json(self, _: Request) -> Response:
@@ -187,6 +186,7 @@ class Site:
 
 def make_site(backend: Backend, session: SiteSession, user_token: UserToken | None = None) -> Starlette:
     """Return the application; synchronous pages run in worker threads. `user_token` is given where users sign in."""
+    describe_site(account=backend.account)
     site, mails, actions = Site(backend, user_token), SiteMails(backend), SiteActions(backend)
     explain, shop = SiteExplain(backend), SiteShop(backend, user_token)
     clock = SiteClock(backend, session)

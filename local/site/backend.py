@@ -66,7 +66,7 @@ class ShownDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Everything that the pages read and change."""
+    """Everything that the pages read and change; `account` is the test account that takes the simulator's place."""
 
     addresses: Addresses
     template: Template
@@ -75,6 +75,12 @@ class Backend:
     functions: Mapping[str, LambdaFunction]
     link_secrets: Mapping[str, str]
     groups: Mapping[str, str]
+    account: str = ""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether Stripe is the simulator, which alone has a clock, faults and a list of deliveries."""
+        return self.addresses.stripe_port is not None
 
     @property
     def mirror(self) -> MirrorTable:
@@ -107,7 +113,7 @@ class Backend:
 
     def login_codes(self) -> list[dict[str, Any]]:
         """Return the codes that Stripe's simulator would have mailed, the newest first."""
-        if self.addresses.stripe_port is None:
+        if not self.is_simulated:
             return []
         found = requests.get(f"{self.addresses.stripe_url}/_simulator/login_codes", timeout=10).json()
         return list(reversed(found["data"]))
@@ -207,7 +213,7 @@ class Backend:
 
     def subscriptions_at_stripe(self) -> "StripeSubscriptions":
         """Return every subscription as Stripe has it now, canceled ones too, and the names of their customers."""
-        if self.addresses.stripe_port is not None:
+        if self.is_simulated:
             # Not through the API, which the faults on the control room's page disturb.
             found = requests.get(f"{self.addresses.stripe_url}/_simulator/subscriptions", timeout=10).json()
             return StripeSubscriptions(found["data"], found["customers"])
@@ -221,14 +227,14 @@ class Backend:
 
     def deliveries(self) -> list[dict[str, Any]]:
         """Return the simulator's delivery attempts, newest first; empty against Stripe itself."""
-        if self.addresses.stripe_port is None:
+        if not self.is_simulated:
             return []
         answer = requests.get(f"{self.addresses.stripe_url}/_simulator/deliveries", timeout=5)
         return list(reversed(answer.json()["data"]))
 
     def wait_for_webhooks(self) -> None:
         """Wait until the simulator's events have reached the mirror, so that the next page shows them."""
-        if self.addresses.stripe_port is not None:
+        if self.is_simulated:
             requests.get(f"{self.addresses.stripe_url}/_simulator/idle", {"timeout": 5}, timeout=6)
 
     def dead_letters(self) -> list[ShownDeadLetter]:

@@ -63,7 +63,7 @@ class SiteClock:
 
     async def move(self, request: Request) -> Response:
         """Move to where the form says, and return to the page that it was on."""
-        if self._backend.addresses.stripe_port is None:
+        if not self._backend.is_simulated:
             raise HTTPException(400, "Stripe's own clock cannot be moved.")
         target = str((await request.form()).get("to"))
         await run_in_threadpool(self.move_to, target)

@@ -63,7 +63,6 @@ class SiteExplain:
             portal=self._backend.addresses.portal_command,
             customer=self._backend.customer(facts.subscription.customer_id),
             ages=[_age(facts, day) for day in _DAYS],
-            is_simulated=self._backend.addresses.stripe_port is not None,
             words=explain_texts,
             language=language,
             say=lambda value: say(value, language),
@@ -71,7 +70,7 @@ class SiteExplain:
 
     def portal_then(self, request: Request) -> Response:
         """Redirect to the simulator's portal as it looks on another day."""
-        if self._backend.addresses.stripe_port is None:
+        if not self._backend.is_simulated:
             raise HTTPException(404, "Stripe shows its portal only as of today.")
         customer_id = request.path_params["id"]
         try:

@@ -27,6 +27,11 @@ _REASONS = {
 }
 
 
+def describe_site(*, account: str) -> None:
+    """Say which Stripe account the pages are about; an empty name means the simulator."""
+    _environment.globals.update(account=account, is_simulated=not account)
+
+
 def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Render `site_<name>.html`."""
     text = _environment.get_template(f"site_{name}.html").render(now=time.time(), **values)
@@ -99,3 +104,4 @@ def _make_environment() -> Environment:
 
 
 _environment = _make_environment()
+describe_site(account="")

@@ -83,7 +83,7 @@ class Room:
         self._backend, self._session = backend, session
         self._settings = AccessSettings.from_environment()
         self._log = WebhookLog()
-        self.is_simulated = backend.addresses.stripe_port is not None
+        self.is_simulated = backend.is_simulated
         self.feed = DeliveryFeed(backend.addresses.stripe_url, self._log)
         self._lock = threading.Lock()
         self._looked_at = 0.0

@@ -62,7 +62,7 @@ class SiteShop:
         hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; style-src 'self'; img-src data:; script-src {hashes}; "
-            f"connect-src 'self' {api}; form-action 'self' {api} {self._backend.addresses.stripe_url}; "
+            f"connect-src 'self' {api}; form-action 'self' {api} {self._backend.addresses.stripe_pages}; "
             "frame-ancestors 'none'; base-uri 'none'"
         )
         return response

@@ -71,15 +71,18 @@ class RunningStack:
     def said(self) -> str:
         return "".join(self.lines)
 
-    def wait_until_ready(self, seconds: float = 180) -> Self:
-        """Wait until it says that it is, and until the mirror has everything that the seed has done at Stripe."""
+    def wait_until_ready(self, seconds: float = 180, *, shows: str | None = None) -> Self:
+        """Wait until it says that it is, and until the mirror has everything that the seed has done at Stripe.
+
+        Without a seed, `shows` is what the counter of the control room says.
+        """
         deadline = time.monotonic() + seconds
         try:
             while "Clock" not in self.said:
                 assert self.process.poll() is None, "it has ended"
                 assert time.monotonic() < deadline, "it takes too long"
                 time.sleep(0.05)
-            wait_for_counter(self, in_sync(self))
+            wait_for_counter(self, shows or in_sync(self))
         except Exception as error:
             self.stop()
             raise AssertionError(f"The stack is not ready: {error}. It said: {self.said}") from error
