@@ -23,6 +23,7 @@ from shared.pausing.history import CUSTOMER, PauseRecord, PauseState
 from shared.pausing.operations import Outcome, PauseResult, PauseView, Pausing
 from shared.pausing.plan import Begin, PausePlan, PauseRequest, longer_return
 from shared.pausing.policy import PausePolicy, PauseRefusal
+from shared.pausing.refusals import why_it_does_not_return, why_it_failed
 from shared.stripe.money import monthly_amount, written_amounts
 
 
@@ -135,6 +136,8 @@ _CHANGED = PauseRefusal(
     "plan_changed", _("This has changed since it was shown to you. Please read it again before you confirm.")
 )
 _BAD_DATE = PauseRefusal("bad_date", _("Enter the date of return as year, month and day, such as 2027-03-31."))
+# Stripe had accepted these pauses, and did not carry them out.
+_NOT_BEGUN = frozenset({"not_paused_in_time", "pause_error"})
 _NOT_LONGER = PauseRefusal("not_longer", _("Your pause is as long as a pause can be."))
 _NOT_OFFERED = PauseRefusal("not_offered", _("This is not possible for your subscription at the moment."))
 
@@ -300,6 +303,11 @@ class PausePages:
         if record and record.state.is_open:
             return self._open_card(view, record, visit)
         card = _Card(subscription.id, _title(view), NOTHING)
+        if record and record.failure in _NOT_BEGUN:
+            missed = _(
+                "Your pause of {day} did not begin, and your subscription went on.", day=self._day(record.begins)
+            )
+            card = replace(card, notes=(sentences(missed, self._told(why_it_failed(record))),))
         if record and record.outcome == "released" and subscription.status == "paused":
             card = replace(
                 card,
@@ -310,10 +318,12 @@ class PausePages:
         end = self._day(subscription.current_period_end or int(self._pausing.clock()))
         running = _("This subscription is running. It is paid until {day}.", day=end)
         if portal_pause is not None:
-            return replace(card, state=running, notes=(_portal_words(portal_pause),), portal_pause=portal_pause.url)
+            return replace(
+                card, state=running, notes=(*card.notes, _portal_words(portal_pause)), portal_pause=portal_pause.url
+            )
         if view.offer is None:
             said = card.state or _("This subscription cannot be paused just now.")
-            return replace(card, state=said, notes=tuple(self._told(each) for each in view.refusals))
+            return replace(card, state=said, notes=(*card.notes, *map(self._told, view.refusals)))
         return replace(
             card,
             state=running,
@@ -364,6 +374,9 @@ class PausePages:
                     can=frozenset({"resume"}),
                     payment_method=self._links.portal_page(visit.caller, "payment_method_update"),
                 )
+            case PauseState.RESUMING if refused := why_it_does_not_return(record):
+                said = _("This subscription has not returned yet, and there is no service until it does.")
+                return replace(card, state=said, facts=(), notes=(self._told(refused),))
             case _:
                 return replace(card, state=_DONE["underway"], facts=())
 

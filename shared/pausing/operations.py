@@ -13,7 +13,6 @@ from uuid import uuid4
 
 from shared.deadline import seconds_left
 from shared.errors import Forbidden, Unavailable
-from shared.i18n import _
 from shared.pausing.at_stripe import AtStripe, StripePauses, StripeRefusalError
 from shared.pausing.course import DAILY, LEASE, Call, Settle, after_refusal, next_step
 from shared.pausing.history import Actor, PauseAction, PauseRecord, PauseState, PauseTable
@@ -31,6 +30,14 @@ from shared.pausing.plan import (
     plan_pause,
 )
 from shared.pausing.policy import PastPauses, PausePolicy, PauseRefusal
+from shared.pausing.refusals import (
+    ABOUT_TO_RESUME,
+    ALREADY_BEGUN,
+    NOT_PAUSED,
+    PAUSED_ELSEWHERE,
+    why_it_does_not_return,
+    why_it_failed,
+)
 
 # The longest way is: schedule refused, attached, planned, read, begun, settled.
 _MOST_STEPS = 12
@@ -119,7 +126,7 @@ class Pausing:
             facts = self._facts(at, policy, now, past=False)
             return PausePreview(view, plan_new_return(facts, request, _plan_of(view.record)))
         if at.planned:
-            return PausePreview(view, Planned(None, (_PAUSED_ELSEWHERE,)))
+            return PausePreview(view, Planned(None, (PAUSED_ELSEWHERE,)))
         return PausePreview(view, plan_pause(self._facts(at, policy, now), request))
 
     def pause(
@@ -143,7 +150,7 @@ class Pausing:
             facts = self._facts(at, policy, now)
             if at.planned:
                 # The company's own schedule will pause it; its collection would then be paused too.
-                return PauseResult(Outcome.REFUSED, record, (_PAUSED_ELSEWHERE,))
+                return PauseResult(Outcome.REFUSED, record, (PAUSED_ELSEWHERE,))
             planned = plan_pause(facts, request)
             if planned.plan is None:
                 return PauseResult(Outcome.REFUSED, record, planned.refusals)
@@ -253,7 +260,7 @@ class Pausing:
             return PauseResult(Outcome.BUSY, record)
         now = self.clock()
         if now >= record.resumes - LEAD.total_seconds():
-            return PauseResult(Outcome.REFUSED, record, (_RETURNING,))
+            return PauseResult(Outcome.REFUSED, record, (ABOUT_TO_RESUME,))
         facts = self._facts(at, policy, now, past=False)
         planned = plan_new_return(facts, request, _plan_of(record))
         if planned.plan is None:
@@ -354,7 +361,7 @@ class Pausing:
             return PauseResult(Outcome.BUSY, record)
         is_over = record.kind == "collection" and self.clock() >= record.begins
         if record.has_begun or is_over or at.subscription.status == "paused":
-            return PauseResult(Outcome.REFUSED, record, (_BEGUN,))
+            return PauseResult(Outcome.REFUSED, record, (ALREADY_BEGUN,))
         return replace(self._next_intent(record, actor, PauseState.UNDOING), outcome=PauseAction.UNDONE.value)
 
     def _to_release(self, record: PauseRecord | None, at: AtStripe, actor: Actor) -> PauseRecord | PauseResult:
@@ -373,10 +380,10 @@ class Pausing:
         """Answer somebody who ends what is over, or what was paused by somebody else."""
         subscription = at.subscription
         if subscription.is_pause_running(self.clock()):
-            return PauseResult(Outcome.REFUSED, record, (_PAUSED_ELSEWHERE,))
+            return PauseResult(Outcome.REFUSED, record, (PAUSED_ELSEWHERE,))
         if record is not None and record.state is PauseState.ENDED:
             return PauseResult(Outcome.DONE, record)
-        return PauseResult(Outcome.REFUSED, record, (_NOT_PAUSED,))
+        return PauseResult(Outcome.REFUSED, record, (NOT_PAUSED,))
 
     # The way to its end.
 
@@ -389,11 +396,14 @@ class Pausing:
 
     def _result(self, record: PauseRecord) -> PauseResult:
         if record.waiting:
-            return PauseResult(Outcome.UNDERWAY, record, payment_page=self.payment_page(record))
+            refused = why_it_does_not_return(record)
+            return PauseResult(
+                Outcome.UNDERWAY, record, (refused,) if refused else (), payment_page=self.payment_page(record)
+            )
         if record.state is PauseState.FAILED:
-            return PauseResult(Outcome.REFUSED, record, (_failed(record),))
+            return PauseResult(Outcome.REFUSED, record, (why_it_failed(record),))
         if record.state.is_settled and record.failure:
-            return PauseResult(Outcome.REFUSED, record, (_failed(record),))
+            return PauseResult(Outcome.REFUSED, record, (why_it_failed(record),))
         return PauseResult(Outcome.DONE if record.state.is_settled else Outcome.UNDERWAY, record)
 
     def payment_page(self, record: PauseRecord) -> str | None:
@@ -516,31 +526,3 @@ def _plan_of(record: PauseRecord) -> PausePlan:
 
 def _contended() -> Unavailable:
     return Unavailable("pauses_contended", "The pause of one subscription was changed by several at the same time")
-
-
-_BEGUN = PauseRefusal("already_begun", _("This pause has begun already."), _("You can resume instead."))
-_RETURNING = PauseRefusal("about_to_resume", _("This subscription is about to resume."))
-_NOT_PAUSED = PauseRefusal("not_paused", _("This subscription is not paused."))
-_PAUSED_ELSEWHERE = PauseRefusal(
-    "paused_elsewhere", _("This subscription is paused already."), _("Ask us if you want to change that pause.")
-)
-_FAILURES = {
-    "canceling": _("This subscription is set to be canceled."),
-    "changed_meanwhile": _("This subscription has changed meanwhile."),
-    "paused_elsewhere": _("This subscription is paused already."),
-    "resume_begun": _("This subscription is about to resume."),
-    "subscription_over": _("This subscription is not running, so there is nothing to pause."),
-    "too_late": _("This subscription is about to renew."),
-    "undo_too_late": _("This pause has begun already."),
-}
-
-
-def _failed(record: PauseRecord) -> PauseRefusal:
-    """Return why it failed, in the visitor's words; Stripe's own are in the record, for the team."""
-    code = record.failure or "cannot_pause"
-    why = _FAILURES.get(code)
-    if why is None:
-        return PauseRefusal(
-            "cannot_pause", _("This subscription cannot be paused in its present state."), _("Ask us: we can help you.")
-        )
-    return PauseRefusal(code, why)

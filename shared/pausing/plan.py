@@ -12,6 +12,7 @@ from typing import Literal
 
 from shared.i18n import _
 from shared.pausing.policy import PastPauses, PausePolicy, PauseRefusal
+from shared.pausing.refusals import ASK_US, CANCELING, CANNOT_PAUSE, OVER, OVERDUE, PAUSED_ELSEWHERE
 from shared.portal.facts import Reason
 from shared.portal.pause import midnight_of, pause_refusals
 from shared.stripe.periods import renewals
@@ -184,30 +185,18 @@ def _state_refusals(facts: PlanFacts, begin: Begin) -> Iterator[PauseRefusal]:
     """Return what keeps a subscription from being paused in either way."""
     subscription, now = facts.subscription, facts.now
     if subscription.ended or subscription.status == "incomplete":
-        yield PauseRefusal("subscription_over", _("This subscription is not running, so there is nothing to pause."))
+        yield OVER
         return
     if is_paused(subscription, datetime.fromtimestamp(now, facts.timezone)):
-        yield PauseRefusal(
-            "paused_elsewhere",
-            _("This subscription is paused already."),
-            _("Ask us if you want to change that pause."),
-        )
+        yield PAUSED_ELSEWHERE
         return
     if subscription.is_past_due:
-        yield PauseRefusal(
-            "payment_overdue",
-            _("A payment for this subscription is overdue."),
-            _("Pay it first, then you can pause."),
-        )
+        yield OVERDUE
     if subscription.cancel_at is not None or subscription.cancel_at_period_end:
-        yield PauseRefusal(
-            "canceling",
-            _("This subscription is set to be canceled."),
-            _("Withdraw the cancellation first, then you can pause."),
-        )
+        yield CANCELING
     end = subscription.current_period_end
     if end is None:
-        yield PauseRefusal("period_unknown", _("When the time that you have paid for ends is not known."), _ASK_US)
+        yield PauseRefusal("period_unknown", _("When the time that you have paid for ends is not known."), ASK_US)
     elif begin is Begin.PERIOD_END and now > end - MARGIN.total_seconds() - LEAD.total_seconds():
         # Not the period after it: that would charge somebody once more who has just asked not to be charged.
         yield PauseRefusal(
@@ -218,21 +207,20 @@ def _state_refusals(facts: PlanFacts, begin: Begin) -> Iterator[PauseRefusal]:
         )
 
 
-_ASK_US = _("Ask us: we can help you.")
 _NOT_AT_ONCE = _("This subscription can only be paused at the end of the time that you have paid for.")
 
 
 def _collection_refusal(subscription: Subscription, reasons: tuple[Reason, ...], begin: Begin) -> PauseRefusal | None:
     """Return why not even the collection of a subscription can be paused."""
     if any(reason.code in _SHARED for reason in reasons):
-        return PauseRefusal("cannot_pause", _("This subscription cannot be paused in its present state."), _ASK_US)
+        return CANNOT_PAUSE
     if begin is Begin.NOW:
         return PauseRefusal("not_at_once", _NOT_AT_ONCE, _("Let it begin then."))
     # One renewal has to be the renewal of all items, or some would be served free until their own.
     rhythms = {(item.interval, item.interval_count, item.current_period_end) for item in subscription.items}
     if len(rhythms) != 1 or next(iter(rhythms))[0] is None:
         return PauseRefusal(
-            "several_rhythms", _("Its parts are billed at different times, so it cannot be paused here."), _ASK_US
+            "several_rhythms", _("Its parts are billed at different times, so it cannot be paused here."), ASK_US
         )
     return None
 
