@@ -1,7 +1,8 @@
 """The stack's options, the addresses of its parts, and the settings derived from them."""
 
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import requests
@@ -78,6 +79,8 @@ class Addresses:
             "PauseEmailFrom": PORTAL_FROM,
             "BrandName": "Northwind",
             "PauseReasons": "holiday,too_expensive,not_used",
+            # All that Stripe allows: nobody else asks the simulator.
+            **({"SettleReadsPerSecond": "25"} if self.stripe_port else {}),
         }
 
     @property
@@ -137,7 +140,8 @@ class Options:
     """How to start the stack.
 
     Without `stripe_key` the simulator replaces Stripe; `webhook_secret` is needed only with Stripe itself. With `oidc`
-    users sign in at the demo's own OpenID Connect provider.
+    users sign in at the demo's own OpenID Connect provider. `parameters` are values of the template's parameters that
+    replace the demo's.
     """
 
     addresses: Addresses
@@ -146,3 +150,4 @@ class Options:
     webhook_secret: str | None = None
     log_level: str = "WARNING"
     oidc: bool = False
+    parameters: Mapping[str, str] = field(default_factory=dict)

@@ -84,6 +84,7 @@ def provision(
         "CheckoutPrice": checkout_price,
         "Entitlements": "true",
         **(addresses.oidc_parameters if options.oidc else {}),
+        **options.parameters,
     }
     template = Template.load(parameters=parameters, names=addresses.names)
     os.environ.update(process_environment(template, options))

@@ -29,6 +29,14 @@ def read_options() -> Options:
     parser.add_argument(
         "--oidc", action="store_true", help="let users sign in: POST /portal/sessions requires their token"
     )
+    parser.add_argument(
+        "--parameter",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of template.yaml, as you would deploy it; can be repeated",
+    )
     given = parser.parse_args()
     key = os.environ.get("STRIPE_API_KEY") or None
     if key and not key.startswith(("sk_test_", "rk_test_")):
@@ -47,7 +55,13 @@ def read_options() -> Options:
         parser.error("--port, --stripe-port and --aws-port must be different.")
     addresses = Addresses(given.port, None if key else given.stripe_port, given.aws_port, api if key else STRIPE_API)
     return Options(
-        addresses, given.as_of, key, os.environ.get("STRIPE_WEBHOOK_SECRET") or None, given.log_level, given.oidc
+        addresses,
+        given.as_of,
+        key,
+        os.environ.get("STRIPE_WEBHOOK_SECRET") or None,
+        given.log_level,
+        given.oidc,
+        dict(given.parameter),
     )
 
 
@@ -55,6 +69,13 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):  # noqa: PLR2004 - the ports that there are
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: write a number from 1 to 65535")
     return int(text)
+
+
+def _parameter(text: str) -> list[str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a parameter: write NAME=VALUE")
+    return [name, value]
 
 
 def _moment(text: str) -> datetime:

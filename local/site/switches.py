@@ -19,8 +19,8 @@ from local.site.session import SiteSession
 _LONGEST_SECONDS = 240
 _COMMAND_SECONDS = 300
 _UNTIL_LIFTED = 1_000_000
-# Longer than the webhook waits before it settles what it cannot order.
-_UNTIL_SETTLING = 20.0
+# So much longer than EventClockUncertaintySeconds, and the webhook has begun to settle what it cannot order.
+_UNTIL_SETTLING = 10.0
 _BURST = 1000
 
 Place = Literal["simulator", "database", "queue"]
@@ -30,8 +30,9 @@ Place = Literal["simulator", "database", "queue"]
 class Switch:
     """Something that can go wrong: `before` says what turning it on does, `healed_by` what repairs the mirror.
 
-    To try it, each of `subscriptions` is changed `changes` times; `held_seconds` is how long it stays on after that.
-    A switch that is turned on only after the changes has `changes_first`.
+    To try it, each of `subscriptions` is changed `changes` times; `held_seconds` is how long it stays on after that,
+    or with `held_until_settling` until the webhook has begun to settle them. A switch that is turned on only after the
+    changes has `changes_first`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Switch:
     subscriptions: int = 2
     changes: int = 2
     held_seconds: float = 0
+    held_until_settling: bool = False
     changes_first: bool = False
     heals_itself: bool = True
 
@@ -103,7 +105,7 @@ SWITCHES = (
         "A read counts as of when it began, so an old answer never overwrites a newer event.",
         {"latency_seconds": 3},
         changes_first=True,
-        held_seconds=_UNTIL_SETTLING,
+        held_until_settling=True,
     ),
     Switch(
         "429",
@@ -112,7 +114,7 @@ SWITCHES = (
         "The settle queue: its messages came again after Stripe answered.",
         _failing(429),
         changes_first=True,
-        held_seconds=_UNTIL_SETTLING,
+        held_until_settling=True,
     ),
     Switch(
         "500",
@@ -121,7 +123,7 @@ SWITCHES = (
         "The settle queue: its messages came again after Stripe answered.",
         _failing(500),
         changes_first=True,
-        held_seconds=_UNTIL_SETTLING,
+        held_until_settling=True,
     ),
     Switch(
         "database",
@@ -138,7 +140,7 @@ SWITCHES = (
         "The settle queue: what waited in it was settled when it ran again.",
         place="queue",
         changes_first=False,
-        held_seconds=_UNTIL_SETTLING,
+        held_until_settling=True,
     ),
 )
 _BY_NAME = {switch.name: switch for switch in SWITCHES}
@@ -201,6 +203,8 @@ class Switches:
     def __init__(self, backend: Backend, session: SiteSession, room: Room) -> None:
         self._backend, self._session, self._room = backend, session, room
         self._beginning = session.beginning
+        uncertainty = str(backend.template.parameters()["EventClockUncertaintySeconds"])
+        self._until_settling = int(uncertainty) + _UNTIL_SETTLING
         self._left_on: set[str] = set()
         self._tried: str | None = None
         self._lock = threading.RLock()
@@ -283,7 +287,7 @@ class Switches:
             if switch.changes_first:
                 self._turn(switch.name)
             self._say(switch.before)
-            self._wait(switch.held_seconds)
+            self._wait(self._until_settling if switch.held_until_settling else switch.held_seconds)
         finally:
             self._turn(None)
         self._finish(since, switch.healed_by, heals_itself=switch.heals_itself)

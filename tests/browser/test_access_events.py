@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.end_to_end.stack_fixture import RunningStack, customer_page
+from tests.end_to_end.stack_fixture import SETTLES_SOON, RunningStack, customer_page
 
 
 @pytest.fixture(scope="module")
 def own_stack(browser: Browser) -> Iterator[RunningStack]:
     """A stack whose clock these tests may move."""
     assert browser.is_connected()
-    running = RunningStack.start().wait_until_ready()
+    running = RunningStack.start(*SETTLES_SOON).wait_until_ready()
     yield running
     running.stop()
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.faults import violations
-from tests.end_to_end.stack_fixture import RunningStack, get
+from tests.end_to_end.stack_fixture import SETTLES_SOON, RunningStack, get
 
 ALL_IN_SYNC = re.compile(r"^(\d+) of \1 in sync$")
 
@@ -18,7 +18,7 @@ ALL_IN_SYNC = re.compile(r"^(\d+) of \1 in sync$")
 def stack(browser: Browser) -> Iterator[RunningStack]:
     """A stack of its own: these tests move its clock and disturb it."""
     assert browser.is_connected()
-    running = RunningStack.start().wait_until_ready()
+    running = RunningStack.start(*SETTLES_SOON).wait_until_ready()
     yield running
     running.stop()
 

@@ -13,6 +13,7 @@ import requests
 
 from tests.end_to_end.stack_fixture import (
     PATIENCE_SECONDS,
+    SETTLES_SOON,
     RunningStack,
     counter,
     get,
@@ -24,7 +25,7 @@ from tests.end_to_end.stack_fixture import (
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    running = RunningStack.start().wait_until_ready()
+    running = RunningStack.start(*SETTLES_SOON).wait_until_ready()
     yield running
     running.stop()
 
@@ -107,8 +108,13 @@ def test_everything_at_once_heals_when_it_is_off_again(stack: RunningStack) -> N
     names = ["duplicate", "delay", "slow", "429", "500", "database", "queue"]
     for name in names:
         press(stack, on=name)
+    before = len(simulator(stack, "deliveries")["data"])
     press(stack, **{"try": "ties"})
-    time.sleep(8)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    # Late by the delay, refused by the database, and a second time.
+    while {one["attempt"] for one in simulator(stack, "deliveries")["data"][before:]} < {1, 2}:
+        assert time.monotonic() < deadline, simulator(stack, "deliveries")["data"][before:]
+        time.sleep(0.2)
     assert counter(stack) != in_sync(stack)
     for name in names:
         press(stack, off=name)

@@ -162,6 +162,7 @@ def test_a_child_that_dies_takes_all_down_and_is_named(started: Started) -> None
         (["--port", "70000"], "argument --port: '70000' is not a port: write a number from 1 to 65535"),
         (["--aws-port", "-1"], "argument --aws-port: '-1' is not a port: write a number from 1 to 65535"),
         (["--stripe-port", "8787"], "--port, --stripe-port and --aws-port must be different."),
+        (["--parameter", "PauseAllowed"], "argument --parameter: 'PauseAllowed' is not a parameter: write NAME=VALUE"),
         (["--as-of", "soon"], "argument --as-of: 'soon' is not a date or time: write 2024-07-15 or 2024-07-15T08:30"),
     ],
 )

@@ -1,6 +1,7 @@
 """A walk through the demo as a person takes it, with plain HTTP and nothing of ours."""
 
 import html
+import json
 import os
 import re
 import subprocess
@@ -187,6 +188,16 @@ def test_who_has_no_subscription_gets_one_in_checkout_and_comes_back(stack: Runn
     cookie = answer.headers["set-cookie"].partition(";")[0]
     assert "Northwind Starter" in requests.get(get(back, Cookie=cookie).headers["location"], timeout=10).text
     eventually(stack, "Ingrid Berg", ">active</span>")
+
+
+def test_the_doctor_finds_nothing_that_does_not_work(stack: RunningStack) -> None:
+    command = [str(Path(sys.executable).with_name("portal")), "--local", "--local-url", stack.url]
+    done = subprocess.run(
+        [*command, "doctor", "--format", "json", "--timeout", "120"], capture_output=True, text=True, check=False
+    )
+    results = json.loads(done.stdout)["results"]
+    assert {each["check"] for each in results} > {"webhook", "portal link", "mirror"}
+    assert [each for each in results if each["state"] in {"failed", "unknown"}] == []
 
 
 def test_programs_find_the_stack_and_its_clock(stack: RunningStack) -> None:
