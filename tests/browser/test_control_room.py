@@ -1,4 +1,4 @@
-"""The story, the control room and its switches, in a real browser: also by keyboard, on a phone, in the dark."""
+"""The demo's pages and the control room's switches, in a real browser: also by keyboard, on a phone, in the dark."""
 
 import re
 import time
@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from local.site.switches import SWITCHES
 from tests.browser.faults import violations
-from tests.end_to_end.stack_fixture import SETTLES_SOON, RunningStack, get
+from tests.end_to_end.stack_fixture import SETTLES_SOON, RunningStack, customer_page, get
 
 ALL_IN_SYNC = re.compile(r"^(\d+) of \1 in sync$")
+NOT_ALL_IN_SYNC = re.compile(r"^(?!(\d+) of \1 )\d+ of \d+ in sync$")
+MOST_TABS = 300
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,18 @@ def is_green(page: Page) -> None:
     expect(page.locator("#room-counter strong")).to_have_text(ALL_IN_SYNC)
 
 
-@pytest.mark.parametrize("switch", ["Duplicate", "Reorder", "Delay", "Ties", "Database refuses"])
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until it has the focus, which can be seen."""
+    target.wait_for()
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        if target.evaluate("one => one === document.activeElement"):
+            break
+    expect(target).to_be_focused()
+    assert target.evaluate("one => getComputedStyle(one).outlineStyle") != "none"
+
+
+@pytest.mark.parametrize("switch", [each.label for each in SWITCHES if each.heals_itself])
 @pytest.mark.usefixtures("stays_here")
 def test_each_switch_says_what_healed_it_and_all_is_in_sync_again(page: Page, stack: RunningStack, switch: str) -> None:
     room(page, stack).get_by_role("button", name=f"Try it {switch}").click()
@@ -71,6 +85,59 @@ def test_a_lost_event_turns_its_row_red_and_the_keyboard_repairs_it(page: Page, 
     is_green(page)
 
 
+@pytest.mark.usefixtures("stays_here")
+def test_what_is_dropped_stays_red_until_a_button_repairs_it(page: Page, stack: RunningStack) -> None:
+    assert [each.label for each in SWITCHES if not each.heals_itself] == ["Drop"]
+    room(page, stack).get_by_role("button", name="Try it Drop").click()
+    expect(page.locator("#room-trial")).to_contain_text("What heals it: Reconcile")
+    expect(page.locator("#room-counter strong")).to_have_text(NOT_ALL_IN_SYNC)
+    page.get_by_role("button", name="Replay").click()
+    expect(page.locator("#room-trial")).to_contain_text("portal replay --apply ended with 0")
+    is_green(page)
+
+
+@pytest.mark.usefixtures("stays_here")
+def test_the_audit_runs_and_the_mirror_is_filled_at_the_press_of_a_button(page: Page, stack: RunningStack) -> None:
+    outbox = room(page, stack).locator("#room-beside li", has_text="Outbox").locator("strong")
+    mails = int(outbox.inner_text())
+    page.get_by_role("button", name="Run the audit", exact=True).click()
+    expect(page.locator("#room-trial")).to_contain_text("The audit has run. Its mail is in the outbox.")
+    expect(outbox).to_have_text(str(mails + 1))
+    page.get_by_role("button", name="Backfill", exact=True).click()
+    expect(page.locator("#room-trial")).to_contain_text("portal backfill ended with 0")
+    is_green(page)
+
+
+@pytest.mark.usefixtures("stays_here")
+def test_from_the_home_page_a_customer_is_paused_and_resumed_without_a_mouse(page: Page, stack: RunningStack) -> None:
+    page.goto(stack.url)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
+    tab_to(page, page.get_by_role("link", name="Oliver Smith", exact=True))
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_label("Pause collection:"))
+    page.keyboard.type("keep")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=2).first).to_contain_text("active, collection paused")
+    expect(page.get_by_text("Invoices kept as drafts, without an end.")).to_be_visible()
+    tab_to(page, page.get_by_role("button", name="Resume collection"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Pause collection")).to_be_visible()
+    expect(page.get_by_text("collection paused")).to_have_count(0)
+
+
+@pytest.mark.usefixtures("stays_here")
+def test_the_clock_goes_a_day_forward_without_a_mouse(page: Page, stack: RunningStack) -> None:
+    before = datetime.fromisoformat(room(page, stack).locator("header time").inner_text())
+    tab_to(page, page.get_by_role("button", name="A day forward"))
+    page.keyboard.press("Enter")
+    expect(page.locator("header time")).to_contain_text((before + timedelta(days=1)).date().isoformat())
+    is_green(page)
+
+
 def test_the_first_tab_skips_to_the_content_and_focus_stays_where_it_is(page: Page, stack: RunningStack) -> None:
     room(page, stack)
     page.keyboard.press("Tab")
@@ -86,16 +153,17 @@ def test_the_first_tab_skips_to_the_content_and_focus_stays_where_it_is(page: Pa
     expect(link).to_be_focused()
 
 
-@pytest.mark.parametrize("path", ["/room", "/story"])
+@pytest.mark.parametrize("path", ["/", "/room", "/story", "/customers/..."])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.usefixtures("stays_here")
 def test_on_a_phone_nothing_is_cut_off_and_axe_finds_nothing(
     page: Page, stack: RunningStack, path: str, scheme: str
 ) -> None:
+    url = customer_page(stack, "Jonas Weber") if path == "/customers/..." else f"{stack.url}{path}"
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     for width in (320, 1280):
         page.set_viewport_size({"width": width, "height": 800})
-        page.goto(f"{stack.url}{path}")
+        page.goto(url)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert not violations(page)
 
@@ -113,8 +181,12 @@ def test_without_a_script_the_page_shows_the_same(browser: Browser, stack: Runni
 # The last: it travels.
 @pytest.mark.usefixtures("stays_here")
 def test_the_story_leads_through_the_leak_and_both_pauses(page: Page, stack: RunningStack) -> None:
+    """It begins without a mouse, and while a thousand events are on their way, which are forgotten."""
+    room(page, stack).get_by_role("button", name="Burst of 1,000 events").click()
+    expect(page.locator("#room-trial")).to_contain_text("of 1,000 changes made.")
     page.goto(f"{stack.url}/story")
-    page.get_by_role("button", name="Begin in March 2024").click()
+    tab_to(page, page.get_by_role("button", name="Begin in March 2024"))
+    page.keyboard.press("Enter")
     page.get_by_role("link", name="Open Rosa's portal").click()
     page.get_by_role("button", name="Pause plan").click()
     page.get_by_role("link", name=re.compile("^Return to")).click()
