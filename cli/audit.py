@@ -108,13 +108,15 @@ def _lines(messages: Iterable[Message], edition: ReportView) -> str:
 
 
 def _subjects(group: FindingGroup, edition: ReportView) -> Table:
-    """One line for each subject, with its customer."""
+    """One line for each subject, with its customer and what is said of it."""
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(min_width=_ID_WIDTH, overflow="fold")
     table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
     for finding in group.findings:
-        for subject, customer in zip_longest(finding.subjects, finding.customers):
-            table.add_row(literal(subject), literal(", ".join(_person(customer))) if customer else "")
+        for subject, customer, note in zip_longest(finding.subjects, finding.customers, finding.notes):
+            said = _lines((note,), edition) if note else ""
+            table.add_row(literal(subject), literal(", ".join(_person(customer))) if customer else "", said)
         if finding.subjects and finding.more:
             table.add_row(literal(and_more(finding.more, any_named=True).say(edition.language)))
     return table
@@ -157,6 +159,7 @@ def audit(  # noqa: PLR0913 - each an option of the command
                 repair=False,
                 allow_verified_email=deployment.allow_verified_email,
                 options=options,
+                pauses=deployment.pauses if deployment.has_pauses else None,
             ),
             AuditDay.at(now, team, button_removed_on=day(button_removed_on), cutoff_on=day(cutoff_on)),
             webhook_url=webhook_url,

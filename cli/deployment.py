@@ -187,6 +187,11 @@ class Deployment:
         return MirrorTable(aws_client("dynamodb"), self.output("TableName"))
 
     @property
+    def has_pauses(self) -> bool:
+        """Whether it has a table of pauses; a stack of an earlier version has none."""
+        return "PausesTableName" in self.outputs
+
+    @property
     def pauses(self) -> PauseTable:
         """The table of the pauses and their history."""
         return PauseTable(aws_client("dynamodb"), self.output("PausesTableName"))

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.deployment import aws_client
-from cli.pause_history import KINDS
 from cli.terminal import ExitCode, Language, day, is_subscription_id, printable
 from shared.errors import Forbidden, InvalidRequest
 from shared.i18n import ENGLISH, Message, _, sentences, verbatim
-from shared.pausing.history import Actor, PauseAction, PauseRecord, PauseState
+from shared.pausing.history import KINDS, Actor, PauseAction, PauseRecord, PauseState
 from shared.pausing.operations import Outcome, PauseResult, Pausing
 from shared.pausing.plan import Begin, PausePlan, PauseRequest
 from shared.pausing.policy import PauseRefusal

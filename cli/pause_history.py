@@ -15,7 +15,7 @@ from cli.terminal import Language, check_customer_id, is_subscription_id, printa
 from shared.audit.rendering.as_csv import safe_cell
 from shared.errors import InvalidRequest
 from shared.i18n import ENGLISH, Message, _, _n, listed, verbatim
-from shared.pausing.history import HistoryEntry, PauseAction, PauseRecord, PauseState
+from shared.pausing.history import KINDS, HistoryEntry, PauseAction, PauseRecord, PauseState, hand
 from shared.stripe.subscription import PauseKind
 
 if TYPE_CHECKING:
@@ -45,10 +45,6 @@ _ACTIONS = {
     PauseAction.FAILED: _("failed"),
 }
 _OVER = frozenset(PauseAction) - {PauseAction.SET, PauseAction.BEGUN, PauseAction.CHANGED}
-KINDS: dict[PauseKind, Message] = {
-    "subscription": _("subscription paused"),
-    "collection": _("collection paused"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +113,6 @@ def listed_pauses(items: Iterable[PauseRecord | HistoryEntry]) -> list[ListedPau
     for item in items:
         found.setdefault(item.operation_id, _Found()).add(item)
     return sorted((each.listed() for each in found.values()), key=lambda one: (-one.begins, one.subscription))
-
-
-def hand(actor: str, name: str | None) -> Message:
-    """Return by whose hand something was done."""
-    match actor:
-        case "customer":
-            return _("by the customer")
-        case "stripe":
-            return _("at Stripe")
-        case _:
-            return _("by the team ({name})", name=name) if name else _("by the team")
 
 
 def _facts(pause: ListedPause, timezone: tzinfo) -> Iterator[Message]:

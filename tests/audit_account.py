@@ -17,6 +17,9 @@ from local.stripe_simulator.testing import RunningSimulator
 from shared.audit.check import AccessListFacts, WaitingMessages
 from shared.audit.checks.mirror import NEEDED, UNREADABLE_EVENTS
 from shared.mirror.items import Beginnings
+from shared.pausing.history import HistoryEntry
+from tests.fakes import FakePauses
+from tests.pause_records import pause_entry, pause_record
 from tests.unit.test_configuration_rules import (
     BROKEN,
     LINKS,
@@ -49,6 +52,7 @@ class World:
     dead_letters: dict[str, WaitingMessages] = field(default_factory=dict)
     stamp_lag: int | None = None
     access_list: AccessListFacts | None = None
+    pauses: FakePauses = field(default_factory=FakePauses)
 
     @property
     def client(self) -> stripe.StripeClient:
@@ -285,10 +289,35 @@ def listed(world: World, age: timedelta) -> None:
     world.access_list = AccessListFacts(written_at=NOW - age, lines=1, customers=1)
 
 
+def set_here(world: World, seconds: int, *, days: int = 30) -> HistoryEntry:
+    """A pause of so many days that a customer has set so long ago; nothing is paused at Stripe yet."""
+    made = world.subscribe()
+    customer, begins = world.client.v1.subscriptions.retrieve(made).customer, SECOND + DAY
+    entry = pause_entry(
+        made, str(customer), at=SECOND - seconds, operation_id=made, begins=begins, resumes=begins + days * DAY
+    )
+    world.pauses.entries.append(entry)
+    return entry
+
+
+def promised(world: World, seconds: int) -> str:
+    """A pause that should have ended so long ago."""
+    made = really_paused(world, 40)
+    world.pauses.records[made] = pause_record(made, "cus_1", begins=SECOND - 40 * DAY, resumes=SECOND - seconds)
+    return made
+
+
 CASES: dict[str, Case] = {
     "paused_collection": Case(paused_collection, lambda world: paused_collection(world, resumes_at=SECOND - 1)),
     "paused_status": Case(lambda world: really_paused(world, 1), resumed),
     "long_pause": Case(lambda world: really_paused(world, 365), lambda world: really_paused(world, 364)),
+    "pause_not_ended": Case(lambda world: promised(world, 3600), lambda world: promised(world, 3599)),
+    "new_pauses": Case(
+        lambda world: set_here(world, DAY).subscription_id, lambda world: set_here(world, DAY + 1).subscription_id
+    ),
+    "pauses_beyond_rules": Case(
+        lambda world: set_here(world, 60, days=366).customer_id, lambda world: set_here(world, 60, days=365).customer_id
+    ),
     "portal_pause": Case(
         lambda world: world.configuration(pause(type="indefinite")),
         lambda world: world.configuration({**pause(type="indefinite"), "active": False}),

@@ -21,9 +21,45 @@ from shared.mirror.items import (
     item_key,
 )
 from shared.mirror.table import TablePage
+from shared.pausing.history import HistoryEntry, PauseRecord
 from shared.portal.pause import Phase
 from shared.stripe.subscription import Subscription, is_collected
 from shared.stripe.subscription_read import SubscriptionRead
+
+
+@dataclass
+class FakePauses:
+    """The table `Pauses` in memory, as the audit reads it; `requests` counts what DynamoDB is asked for."""
+
+    records: dict[str, PauseRecord] = field(default_factory=dict)
+    entries: list[HistoryEntry] = field(default_factory=list)
+    requests: int = 0
+    refuses: bool = False
+
+    def get_many(self, subscription_ids: Iterable[str]) -> dict[str, PauseRecord]:
+        self._request()
+        return {each: self.records[each] for each in subscription_ids if each in self.records}
+
+    def newest_entries(self, *, until: int) -> Iterator[HistoryEntry]:
+        found = sorted((each for each in self.entries if each.at <= until), key=lambda each: each.at, reverse=True)
+        for place in range(0, max(len(found), 1), 1000):
+            self._request()
+            yield from found[place : place + 1000]
+
+    def entries_of_customer(self, customer_id: str, *, since: int) -> list[HistoryEntry]:
+        self._request()
+        of_customer = (each for each in self.entries if each.customer_id == customer_id and each.at >= since)
+        return sorted(of_customer, key=lambda each: each.at)
+
+    def due(self, *, now: float) -> Iterator[str]:
+        self._request()
+        retries = {each.subscription_id: each.retry_at for each in self.records.values() if each.retry_at is not None}
+        yield from sorted((each for each, at in retries.items() if at <= now), key=lambda each: retries[each])
+
+    def _request(self) -> None:
+        self.requests += 1
+        if self.refuses:
+            raise Unavailable("pauses_unavailable", "The fake table refuses")
 
 
 @dataclass

@@ -11,6 +11,7 @@ from functions.nightly_audit.mail import compose
 from shared.audit.check import AccountFacts, AuditContext
 from shared.audit.checks import mirror as mirror_checks
 from shared.audit.checks import paused as paused_checks
+from shared.audit.checks import pauses as pause_checks
 from shared.audit.checks import subscriptions as subscription_checks
 from shared.audit.findings import (
     CRASHED_CHECK,
@@ -20,12 +21,16 @@ from shared.audit.findings import (
     ListChange,
     Severity,
 )
+from shared.audit.options import AuditOptions
+from shared.audit.pauses import EXTENDED_OFTEN, NewPause, PausesRead, PolicyBreak
 from shared.audit.rendering.as_html import to_html
 from shared.audit.report import ListLink, PastNight, Report, ReportView
 from shared.i18n import _, languages
+from shared.pausing.history import PauseState
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 from tests.fakes import audit_report
+from tests.pause_records import DAY, pause_record
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 SINCE = {f"sub_1QkW7eL{number:017d}": 1_709_300_000 + number * 86_400 for number in range(400)}
@@ -199,6 +204,70 @@ def _twelve() -> Report:
     )
 
 
+def _set_here() -> Report:
+    """Pauses that customers and the team have set: new ones, one that should have ended, and rules that were broken."""
+    night = int(NOW.timestamp())
+    real = [
+        replace(paused(number), status="paused", pause_collection=None, paused_at=night - 20 * DAY)
+        for number in (1, 2, 3, 4)
+    ]
+    real = [replace(each, paused_reason="pause_requested") for each in real]
+    at_stripe = replace(real[3], paused_at=night - 7 * 3600)
+    records = {
+        each.id: pause_record(each.id, each.customer_id, begins=night - 20 * DAY, resumes=resumes, **more)
+        for each, resumes, more in (
+            (real[0], night + 30 * DAY, {"reason": "holiday"}),
+            (real[1], night - 9 * 3600, {"actor": "team", "actor_name": "ops@shop.example", "overridden": True}),
+            (real[2], night - 3 * DAY, {"state": PauseState.RESUMING, "waiting": "payment_method"}),
+        )
+    }
+    new = (
+        NewPause(real[0].id, real[0].customer_id, "subscription", night, night + 30 * DAY, "customer", None, "holiday"),
+        NewPause(
+            paused(5).id, paused(5).customer_id, "collection", night + DAY, night + 62 * DAY, "customer", over=True
+        ),
+        NewPause(
+            paused(6).id,
+            paused(6).customer_id,
+            "subscription",
+            night + 9 * DAY,
+            night + 409 * DAY,
+            "team",
+            "ops@shop.example",
+            overridden=True,
+        ),
+        NewPause("sub_1QkGone", "cus_Rk7eGone", "subscription", night + 9 * DAY, night + 40 * DAY, "customer"),
+    )
+    breaks = (
+        PolicyBreak("pause_too_long", paused(6).customer_id, (paused(6).id,), 400, ("ops@shop.example",)),
+        PolicyBreak("too_many_pauses", real[0].customer_id, (real[0].id, paused(9).id), 3),
+        PolicyBreak(EXTENDED_OFTEN, paused(5).customer_id, (paused(5).id,), 4),
+    )
+    read = PausesRead(
+        night - DAY,
+        night,
+        new=new,
+        new_number=len(new),
+        breaks=breaks,
+        breaks_of_code={each.code: 1 for each in breaks},
+        stalled=(paused(8).id,),
+        stalled_number=1,
+        names={each.id: customer_of(each) for each in (*real, *map(paused, (5, 6, 8)))},
+    )
+    options = AuditOptions(pause_max_in_365_days=2)
+    audit = replace(context(), pauses=records, pauses_read=read, options=options)
+    account = AccountFacts(2431, (), (), (), pauses=read)
+    checks = (pause_checks.PAUSE_NOT_ENDED, pause_checks.NEW_PAUSES, pause_checks.PAUSES_BEYOND_RULES)
+    of_pauses = [
+        replace(found, customers=(customer_of(each),))
+        for check in checks
+        for each in (*real[:3], at_stripe)
+        for found in check.of_subscription(each, audit)
+    ]
+    of_account = [found for check in checks for found in check.of_account(account, audit)]
+    return audit_report(*findings(*real, audit=audit), *of_pauses, *of_account)
+
+
 def samples() -> dict[str, tuple[Report, tuple[PastNight, ...], ListChange | None, ListLink | None]]:
     """Every mood by its name."""
     report, before, change = _several()
@@ -237,6 +306,7 @@ def samples() -> dict[str, tuple[Report, tuple[PastNight, ...], ListChange | Non
             None,
             None,
         ),
+        "set_here": (_set_here(), nights("0000", {}), ListChange(date(2026, 11, 21)), None),
         "long_ids": (_long_ids(), (), None, None),
     }
 

@@ -154,8 +154,10 @@ CALLS: Mapping[str, Calls] = {
         aws=frozenset(
             {
                 "dynamodb:BatchGetItem Audits",
+                "dynamodb:BatchGetItem Pauses",
                 "dynamodb:BatchGetItem Subscriptions",
                 "dynamodb:GetItem Subscriptions",
+                "dynamodb:Query Pauses",
                 "dynamodb:Query Subscriptions",
                 "dynamodb:Scan Subscriptions",
                 "dynamodb:UpdateItem Audits",

@@ -87,6 +87,20 @@ class AuditsTable:
                 found.append(NightWithoutMail(date.fromisoformat(item["night"]["S"]), failed))
         return tuple(reversed(found))
 
+    def pauses_named_until(self, night: date, *, now: datetime) -> int:
+        """Return the Unix second up to which the mails of earlier nights have named every new pause.
+
+        A night has named none if it sent nothing, because all was clear or the run failed, or could not read them.
+        Where no night has, it is the time of the oldest that is remembered, or a day ago without any. Raises
+        `Unavailable`.
+        """
+        items = self._earlier_items(night)
+        for item in reversed(items):
+            until = int(item.get("pauses_until", {}).get("N", 0))
+            if until and item.get("mail", {}).get("S") == MailStatus.SENT:
+                return until
+        return int((now - timedelta(days=REMEMBERED_NIGHTS if items else 1)).timestamp())
+
     def _earlier_items(self, night: date) -> list[Mapping[str, Any]]:
         """Return the items of the 29 nights before this one, the oldest first."""
         keys = [_key(night - timedelta(days=days)) for days in range(1, REMEMBERED_NIGHTS + 1)]
@@ -105,7 +119,7 @@ class AuditsTable:
         The run that holds the claim may take it again after an interruption; another run only when the holder has died
         or its mail was refused, or when asked to send `again`. Raises `Unavailable`.
         """
-        values = {
+        values: dict[str, Any] = {
             ":run": run,
             ":claimed_at": int(now.timestamp()),
             ":mail": MailStatus.SENDING.value,
@@ -113,6 +127,8 @@ class AuditsTable:
             ":complete": report.complete,
             ":subscriptions_paused": len(report.paused),
             ":customers_served_free": report.customers_served_free,
+            # Without them, an earlier run of this night may have read them: then its mail was not sent.
+            ":pauses_until": report.pauses_until or 0,
             ":totals": {currency: str(amount) for currency, amount in report.totals.items()},
         }
         if again:

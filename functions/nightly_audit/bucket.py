@@ -18,6 +18,7 @@ from s3transfer.exceptions import RetriesExceededError
 from shared.audit.check import AccessListFacts, DriftTotals
 from shared.audit.check_run import CheckRunState
 from shared.audit.findings import FINDING, Finding, ListedPause
+from shared.audit.pauses import PausesRead
 from shared.audit.rendering.as_csv import read_csv
 from shared.aws import code_of, is_refusal
 from shared.errors import OperatorError, Unavailable
@@ -38,12 +39,16 @@ _READ_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ScanState:
-    """What one step hands to the next: the findings so far, the drift, how late events came, the company's list."""
+    """What one step hands to the next: the findings so far, the drift, how late events came, the company's list.
+
+    `pauses` is what the table `Pauses` says of the night, if it could be read.
+    """
 
     checks: CheckRunState = field(default_factory=CheckRunState)
     drift: DriftTotals = field(default_factory=DriftTotals)
     lags: EventLags = field(default_factory=EventLags)
     access_list: AccessListFacts | None = None
+    pauses: PausesRead | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from shared.audit.check import AccessListFacts, AuditDay, WaitingMessages
 from shared.audit.checks.access_list import SHOWN, compared_list
 from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import NIGHT_WITHOUT_MAIL, Finding, ListChange, PausedFindings, Severity
+from shared.audit.pauses import SETTLED_SECONDS
 from shared.audit.rendering.as_csv import write_csv
 from shared.audit.rendering.summary import is_all_clear
 from shared.audit.report import ListLink, PastNight, Report, ReportView
@@ -31,6 +32,7 @@ from shared.i18n import _, _n, listed
 from shared.mirror.comparison import SeenSubscriptions
 from shared.mirror.items import MirroredSubscription
 from shared.mirror.table import MirrorTable
+from shared.pausing.history import PauseTable
 from shared.secret_store import SecretStore, StripeSecret
 from shared.served_list import BadLine, ServedList
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, stripe_client
@@ -59,10 +61,19 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class AuditRun:
-    """One run: its name, and the time that all of its steps are about."""
+    """One run: its name, and the time that all of its steps are about.
+
+    `pauses_since`: the Unix second from which on pauses are new, because no mail has named them.
+    """
 
     name: str
     as_of: datetime
+    pauses_since: int
+
+    @property
+    def pauses_until(self) -> int:
+        """The Unix second before which pauses are this run's; what is later is the next one's."""
+        return max(self.pauses_since, int(self.as_of.timestamp()) - SETTLED_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,7 @@ class NightlyAudit:
     settings: NightlyAuditSettings
     secrets: SecretStore[StripeSecret]
     table: MirrorTable
+    pauses: PauseTable
     audits: AuditsTable
     bucket: ReportBucket
     mailer: Mailer
@@ -85,8 +97,9 @@ class NightlyAudit:
 
         An earlier run that Lambda ended at its time limit could not count its own failure: that is done here.
         """
-        run = AuditRun(uuid4().hex, datetime.fromtimestamp(self.clock(), UTC))
-        night = self._day(run).today
+        as_of = datetime.fromtimestamp(self.clock(), UTC)
+        night = as_of.astimezone(self.settings.audit_timezone).date()
+        run = AuditRun(uuid4().hex, as_of, self.audits.pauses_named_until(night, now=as_of))
         ended = self.audits.nights_without_mail(night, now=run.as_of)
         if uncounted := [each.night for each in ended if not each.counted]:
             count_failures(len(uncounted))
@@ -107,6 +120,8 @@ class NightlyAudit:
         seen = SeenSubscriptions()
         with self.bucket.paused_findings(run.name, number) as findings, _short_collections():
             scan = self._resume_scan(run, number, findings, seen)
+            if number == 0:
+                scan.read_pauses(run.pauses_since, run.pauses_until)
             left = scan.read_subscriptions(windows, self._time_is_left())
             self._save_scan(run, number, scan)
         self.bucket.put_seen(run.name, number, seen)
@@ -255,14 +270,16 @@ class NightlyAudit:
             account=settings.stripe_account_id,
             options=settings,
             dead_letters=self.dead_letters,
+            pauses=self.pauses,
         )
         scan = Scan(sources, self._day(run), CHECKS, paused.add, seen, state.drift)
-        scan.load(state.checks, state.lags)
+        scan.load(state.checks, state.lags, state.pauses)
         return scan
 
     def _save_scan(self, run: AuditRun, number: int, scan: Scan) -> None:
         drift = scan.drift()
-        self.bucket.put_scan_state(run.name, number, ScanState(scan.checks.dump(), drift, scan.lags))
+        state = ScanState(scan.checks.dump(), drift, scan.lags, pauses=scan.pauses)
+        self.bucket.put_scan_state(run.name, number, state)
 
     def _day(self, run: AuditRun) -> AuditDay:
         settings = self.settings
@@ -344,7 +361,7 @@ def run_steps(wire: _Wire, steps: Steps, count_failures: Callable[[int], None], 
     mail was sent then.
     """
     begun = steps.step("begin", partial(_begin, wire, count_failures))
-    run = AuditRun(begun["name"], datetime.fromisoformat(begun["as_of"]))
+    run = AuditRun(begun["name"], datetime.fromisoformat(begun["as_of"]), begun["pauses_since"])
     try:
         return _report(wire, steps, run, again=again)
     except steps.failures:
@@ -390,9 +407,9 @@ def _compare_all(wire: _Wire, steps: Steps, run: AuditRun, read: int) -> int:
         steps.rest(f"rest-{number}")
 
 
-def _begin(wire: _Wire, count_failures: Callable[[int], None]) -> dict[str, str]:
+def _begin(wire: _Wire, count_failures: Callable[[int], None]) -> dict[str, Any]:
     run = wire().begin(count_failures)
-    return {"name": run.name, "as_of": run.as_of.isoformat()}
+    return {"name": run.name, "as_of": run.as_of.isoformat(), "pauses_since": run.pauses_since}
 
 
 def _read(wire: _Wire, run: AuditRun, number: int, windows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:

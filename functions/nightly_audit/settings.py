@@ -47,6 +47,7 @@ class NightlyAuditSettings(FunctionSettings, MirrorSettings, AuditOptions, Acces
 
     audit_settings: Annotated[str, Field(min_length=1)]
     audits_table_name: Annotated[str, Field(min_length=1)]
+    pauses_table_name: Annotated[str, Field(min_length=1)]
     audit_bucket: Annotated[str, Field(min_length=1)]
     dead_letter_queue_url: Annotated[str, Field(pattern=r"^https?://")]
     settle_dead_letter_queue_url: Annotated[str, Field(pattern=r"^https?://")]

@@ -17,6 +17,7 @@ from shared.audit.checks.mirror import LOST_AUDITS, UNREADABLE_EVENTS, UNSETTLED
 from shared.aws import AWS_SETTINGS
 from shared.mirror.dead_letters import queue_state
 from shared.mirror.table import MirrorTable
+from shared.pausing.history import PauseTable
 from shared.secret_store import SecretStore, StripeSecret
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def wire() -> NightlyAudit:
         settings,
         secrets(settings.secret_id),
         MirrorTable(aws.dynamodb, settings.table_name),
+        PauseTable(aws.dynamodb, settings.pauses_table_name),
         AuditsTable(aws.dynamodb, settings.audits_table_name),
         ReportBucket(aws.s3, settings.audit_bucket),
         Mailer(aws.ses, settings.audit_email_from, settings.audit_email_to),

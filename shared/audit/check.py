@@ -14,9 +14,11 @@ from zoneinfo import ZoneInfo
 from shared.access_comparison import DifferenceKind
 from shared.audit.findings import SAMPLE, CustomerName, Finding, Severity
 from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
+from shared.audit.pauses import PausesRead
 from shared.i18n import Message
 from shared.mirror.drift import ComparisonResult, DriftKind
 from shared.mirror.lag import EventLags
+from shared.pausing.history import PauseRecord
 from shared.portal.pause import PAUSE_BUTTON_REMOVED_ON, PauseDay, Phase, midnight_of, pause_day
 from shared.stripe.gateway import StripeJson
 from shared.stripe.subscription import Subscription
@@ -156,6 +158,8 @@ class AuditContext:
     Stripe's JSON. `prices_of`: a product's prices, at the cost of a request. `allow_verified_email`: the deployment's
     setting. `customers`: those seen before in this run. `options`: what the team decided about its audit.
     `look_up`: one object by its path, at the cost of a request; `None` where the team does not want that, or it failed.
+    `pauses`: by subscription, the record in the table `Pauses` of those that are looked at and are paused at Stripe;
+    `pauses_read`: what that table says of the night, `None` where it was not, or could not be, read.
     """
 
     now: datetime
@@ -173,6 +177,8 @@ class AuditContext:
     timezone: ZoneInfo = _UTC
     options: AuditOptions = DEFAULT_OPTIONS
     look_up: Callable[[str], StripeJson | None] = _look_up_nothing
+    pauses: Mapping[str, PauseRecord] = field(default_factory=dict)
+    pauses_read: PausesRead | None = None
 
     @property
     def button_removed_at(self) -> int:
@@ -192,6 +198,10 @@ class AuditContext:
     def json_of(self, subscription: Subscription) -> StripeJson:
         """Return a subscription as Stripe listed it; empty if it was not in the list."""
         return self.listed.get(subscription.id, {})
+
+    def day_of(self, seconds: int) -> date:
+        """Return the team's day of a Unix second."""
+        return datetime.fromtimestamp(seconds, self.timezone).date()
 
     def days_ago(self, days: int) -> int:
         """Return the Unix second that is so many days before `now`."""
@@ -272,7 +282,8 @@ class AccountFacts:
     `undelivered`: events about subscriptions, the newest first; `undelivered_whole`: whether these are all. `drift`:
     what the comparison with the mirror found, if there was one. `dead_letters`: the deployment's queues by name.
     `lags`: how late events came, as the mirror has seen it; `uncertainty`: the window of its rule.
-    `access_list`: the comparison with the company's own list, if it has one.
+    `access_list`: the comparison with the company's own list, if it has one. `pauses`: what the table `Pauses` says of
+    the night.
     """
 
     subscriptions_read: int
@@ -288,6 +299,7 @@ class AccountFacts:
     lags: EventLags = field(default_factory=EventLags)
     uncertainty: timedelta = timedelta(seconds=10)
     access_list: AccessListFacts | None = None
+    pauses: PausesRead | None = None
 
 
 def nothing(_subject: object, _audit: AuditContext) -> tuple[Finding, ...]:

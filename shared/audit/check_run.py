@@ -22,10 +22,12 @@ from shared.audit.findings import (
     Severity,
 )
 from shared.audit.options import OPTIONAL_LISTS
+from shared.audit.pauses import PausesRead
 from shared.errors import PortalError
 from shared.i18n import NOTHING, _, listed, sentences, verbatim
 from shared.mirror.drift import Failure
 from shared.mirror.items import Beginnings
+from shared.pausing.history import PauseRecord
 from shared.stripe.gateway import StripeJson
 from shared.stripe.subscription_read import SubscriptionRead
 
@@ -65,14 +67,21 @@ class CheckRun:
         read: Iterable[SubscriptionRead | Failure],
         beginnings: Mapping[str, Beginnings],
         listed: Mapping[str, StripeJson],
+        pauses: Mapping[str, PauseRecord],
+        pauses_read: PausesRead | None,
     ) -> None:
-        """Run the checks on subscriptions; `beginnings` is what the mirror knows by id, `listed` is Stripe's JSON."""
+        """Run the checks on subscriptions.
+
+        By id: `beginnings` is what the mirror knows, `listed` is Stripe's JSON, `pauses` what the table `Pauses` has.
+        """
         context = replace(
             self._context,
             paused_since={key: each.paused_since for key, each in beginnings.items() if each.paused_since is not None},
             exactly_paused=[key for key, each in beginnings.items() if each.paused_since_exact],
             paid_through={key: each.paid_through for key, each in beginnings.items() if each.paid_through is not None},
             listed=listed,
+            pauses=pauses,
+            pauses_read=pauses_read,
         )
         for each in read:
             self.subscriptions_read += 1

@@ -58,6 +58,20 @@ class CustomerName:
 
 
 @dataclass(frozen=True, slots=True)
+class SetHere:
+    """Who set a pause through this product, or changed it last, why, and when it ends (aware).
+
+    `actor` and `actor_name` are as in `shared.pausing.history.Actor`.
+    """
+
+    actor: str
+    actor_name: str | None
+    reason: str | None
+    overridden: bool
+    resumes: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PausedSubscription:
     """The facts of one pause; times are aware, UTC.
 
@@ -67,7 +81,8 @@ class PausedSubscription:
     or earlier unless exact. `paid_until`: what was paid has not run out yet. `ends_at`: it is set to cancel then.
     `missed`: what the invoices since the pause began would have brought. One that is `acknowledged` is never served for
     free. From `created` to `items`, and from `started` on, the facts are the subscription's own, for a reader of the
-    list. `honored`: it would be served for free, but the service stops while collection is paused.
+    list. `honored`: it would be served for free, but the service stops while collection is paused. `set_here`: what the
+    table `Pauses` says of it, if the pause is there.
     """
 
     subscription_id: str
@@ -101,6 +116,7 @@ class PausedSubscription:
     ended_at: datetime | None = None
     cancellation_reason: str = ""
     coupons: tuple[str, ...] = ()
+    set_here: SetHere | None = None
 
     @property
     def is_uncollected(self) -> bool:
@@ -123,7 +139,8 @@ class Finding:
 
     `code` says which of the things that the check finds this is; it is the check's own name where that is but one.
     `subjects` are Stripe ids; `more` counts those that are left out. `customers` are those whom the subjects belong to,
-    in their order; of a finding about something else there are none. Of `sampled` findings of one kind the audit makes
+    in their order; of a finding about something else there are none. `notes` are what is said of each subject by
+    itself, in their order too, or nothing. Of `sampled` findings of one kind the audit makes
     one, which keeps the first few subjects: what is said of thousands does not take the memory, or the page, of
     thousands.
     """
@@ -138,6 +155,7 @@ class Finding:
     sampled: bool = False
     code: str = ""
     customers: tuple[CustomerName, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     def __post_init__(self) -> None:
         """A check that finds one thing only needs no other code than its name."""
@@ -182,6 +200,7 @@ class Findings:
             known,
             subjects=(*known.subjects, *finding.subjects),
             customers=(*_customers(known), *_customers(finding)),
+            notes=(*known.notes, *finding.notes),
             more=known.more + finding.more,
         )
         self._findings[place] = _sampled(both)
@@ -201,6 +220,7 @@ def _sampled(finding: Finding) -> Finding:
         finding,
         subjects=finding.subjects[:SAMPLE],
         customers=finding.customers[:SAMPLE],
+        notes=finding.notes[:SAMPLE],
         more=finding.size - min(len(finding.subjects), SAMPLE),
     )
 

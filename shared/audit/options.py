@@ -23,19 +23,23 @@ class AuditOptions(BaseModel):
     """Field `x_y` is the stack's parameter `XY`. A limit of 0 days turns its check off.
 
     `service_honors_pauses`: the service stops while `pause_collection` is set, so that nobody is served for free.
-    `max_pause_days`: how long a pause of either kind may last. `max_past_due_days`: how long an invoice that is charged
-    automatically may stay unpaid. `max_overdue_days`: the same of one that the customer pays, after its due date.
-    `max_trial_days`: how long a trial may be. `payment_method_notice_days`: how long before a charge it is looked for a
-    payment method; with `reads_payment_methods` its expiry is read too, at the cost of a request for each.
-    `audit_names_customers`: customers' names and e-mail addresses are read and shown. `audit_skips`: lists that are not
-    read, because the key may not or the team does not want it. `audit_help_url`: where the team reads
-    docs/reference/audit.md, if anywhere. `entitlements`: the mirror holds them, so events about them are needed.
+    `max_pause_days`: how long a pause of either kind may last; with `pause_min_days_between`, `pause_max_in_365_days`
+    and `pause_groups` (JSON) it is a rule for the pauses that customers set themselves. `max_past_due_days`: how long
+    an invoice that is charged automatically may stay unpaid. `max_overdue_days`: the same of one that the customer
+    pays, after its due date. `max_trial_days`: how long a trial may be. `payment_method_notice_days`: how long before a
+    charge it is looked for a payment method; with `reads_payment_methods` its expiry is read too, at the cost of a
+    request for each. `audit_names_customers`: customers' names and e-mail addresses are read and shown. `audit_skips`:
+    lists that are not read, because the key may not or the team does not want it. `audit_help_url`: where the team
+    reads docs/reference/audit.md, if anywhere. `entitlements`: the mirror holds them, so events about them are needed.
     """
 
     model_config = ConfigDict(frozen=True)
 
     service_honors_pauses: bool = False
     max_pause_days: Days = 365
+    pause_min_days_between: Days = 0
+    pause_max_in_365_days: Annotated[int, Field(ge=0, le=365)] = 0
+    pause_groups: str = "{}"
     max_past_due_days: Days = 30
     max_overdue_days: Days = 30
     max_trial_days: Days = 90

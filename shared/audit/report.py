@@ -30,6 +30,7 @@ class Report:
     `findings` are those about anything but a paused subscription: few, because what is said of many is sampled.
     `paused` has one for each paused subscription. `lags`: how late events came, as the mirror has seen it;
     `uncertainty`: the window of its rule. `skips`: the lists that the team does without, by the Dashboard's names.
+    `pauses_until`: the Unix second before which pauses were looked for in the table `Pauses`, if it was read.
     """
 
     as_of: datetime
@@ -45,6 +46,7 @@ class Report:
     lags: EventLags = field(default_factory=EventLags)
     uncertainty: timedelta = timedelta(seconds=10)
     skips: tuple[str, ...] = ()
+    pauses_until: int | None = None
 
     @property
     def complete(self) -> bool:

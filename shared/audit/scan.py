@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,10 +24,11 @@ from shared.audit.check import (
     WaitingMessages,
     no_prices,
 )
-from shared.audit.check_run import CheckRun, CheckRunState, read_optional, skipped
+from shared.audit.check_run import CheckRun, CheckRunState, customer_of, read_optional, skipped
 from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import MIRROR_UNREADABLE, MISSING_PERMISSION, CustomerName, Finding, PausedFindings, Severity
 from shared.audit.options import DEFAULT_OPTIONS, AuditOptions
+from shared.audit.pauses import DAY, PausesRead, read_pauses
 from shared.audit.report import Report
 from shared.errors import PortalError, Unavailable
 from shared.i18n import _, sentences
@@ -36,6 +37,7 @@ from shared.mirror.items import item_key
 from shared.mirror.lag import EventLags
 from shared.mirror.rule import Mirror
 from shared.mirror.table import SubscriptionTable
+from shared.pausing.history import PauseReader, PauseRecord
 from shared.stripe.gateway import StripeJson
 from shared.stripe.lists import (
     EVENT_TYPES,
@@ -62,6 +64,8 @@ TIME_TO_DELIVER = timedelta(hours=1)
 LIST_SECONDS = 100
 # Of each kind of unpaid invoice.
 MOST_INVOICES = 1000
+# By the name that the team knows it by.
+PAUSES = "Pauses (DynamoDB)"
 DESTINATIONS = "/v2/core/event_destinations"
 MOST_DESTINATION_PAGES = 10
 # The permission for what is read one by one, as the Dashboard names it.
@@ -78,7 +82,7 @@ class Sources:
     """Where an audit reads, and within which rate; `repair` writes what differs in the mirror.
 
     `allow_verified_email` and `options` are settings of the deployment that is audited. `dead_letters` looks at its
-    dead-letter queues; it raises `Unavailable`.
+    dead-letter queues; it raises `Unavailable`. `pauses` is its table of pauses, if it has one.
     """
 
     client: StripeClient
@@ -92,6 +96,7 @@ class Sources:
     account: str | None = None
     options: AuditOptions = DEFAULT_OPTIONS
     dead_letters: Callable[[], Mapping[str, WaitingMessages] | None] = lambda: None
+    pauses: PauseReader | None = None
 
     def comparison(self, day: AuditDay, seen: SeenSubscriptions) -> Comparison:
         """Start a comparison of the mirror with Stripe."""
@@ -304,15 +309,28 @@ class Scan:
         self._day = day
         self._seen, self._drift = seen, drift
         self.lags = EventLags()
+        self.pauses: PausesRead | None = None
         self._asked, self._given_up = drift.asked, drift.given_up
         self._comparison = sources.comparison(day, seen)
         self._compares = True
 
-    def load(self, state: CheckRunState, lags: EventLags) -> None:
+    def load(self, state: CheckRunState, lags: EventLags, pauses: PausesRead | None) -> None:
         """Continue from the state of the step before; once that gave up on the mirror, so does this one."""
         self.checks.load(state)
-        self.lags = lags
+        self.lags, self.pauses = lags, pauses
         self._compares = _UNREADABLE not in state.own
+
+    def read_pauses(self, since: int | None = None, until: int | None = None) -> None:
+        """Read what the table `Pauses` says of a time, by default the last day; Unix seconds.
+
+        It has to be read before subscriptions are. A table that cannot be read is a finding.
+        """
+        table, options, now = self._sources.pauses, self._sources.options, int(self._day.now.timestamp())
+        if table is None:
+            return
+        begin, end = now - DAY if since is None else since, now if until is None else until
+        read = partial(read_pauses, table, begin, end, options, self._time_is_left)
+        self.pauses = self._read_list(read, PAUSES)
 
     def read_subscriptions(
         self,
@@ -397,6 +415,7 @@ class Scan:
                 event_destinations=self._read_list(destinations, "Event Destinations"),
                 dead_letters=self._read_list(self._sources.dead_letters, "dead-letter queues"),
                 access_list=access_list,
+                pauses=self.pauses,
             )
         )
 
@@ -436,6 +455,7 @@ class Scan:
             self.lags,
             self._sources.uncertainty,
             self._sources.options.audit_skips,
+            self.pauses.until if self.pauses else None,
         )
 
     def _see(self, page: ListPage) -> None:
@@ -449,10 +469,32 @@ class Scan:
         held = self._compare(lambda comparison: comparison.retries.of(lambda: table.get_many(map(key_of, read)))) or {}
         self.lags = self.lags.plus(held.values())
         beginnings = {each.subscription.id: each.beginnings for each in held.values()}
-        self.checks.check_subscriptions(every, beginnings, {str(raw.get("id")): raw for raw in page.data})
+        listed = {str(raw.get("id")): raw for raw in page.data}
+        self.checks.check_subscriptions(every, beginnings, listed, self._pauses_of(read, listed), self.pauses)
         self._compare(lambda comparison: comparison.compare(read, held))
         if not self._compares:
             self._seen.add(map(key_of, read))
+
+    def _pauses_of(
+        self, read: Iterable[SubscriptionRead], listed: Mapping[str, StripeJson]
+    ) -> Mapping[str, PauseRecord]:
+        """Return the records of a page's paused subscriptions, and note the customers' names that are wanted.
+
+        It takes no request where no pause was ever set, or none of them is paused; one that fails is a finding, and the
+        last.
+        """
+        table, known = self._sources.pauses, self.pauses
+        if table is None or known is None or known.is_empty:
+            return {}
+        if wanted := known.named & listed.keys():
+            self.pauses = known.with_names({each: customer_of(listed[each]) for each in wanted})
+        paused = [each.subscription.id for each in read if each.subscription.pause_kind is not None]
+        if not paused:
+            return {}
+        found = read_optional(lambda: table.get_many(paused), PAUSES, self._add_own_finding)
+        if found is None:
+            self.pauses = None
+        return found or {}
 
     def _compare(self, act: Callable[[Comparison], _Result]) -> _Result | None:
         """Act, unless the mirror has failed. That is a finding; what Stripe says is worth a mail by itself."""
@@ -491,6 +533,7 @@ def run_audit(  # noqa: PLR0913 - what an audit of an account depends on
     paused = PausedFindings()
     scan = Scan(sources, day, checks, paused.add, SeenSubscriptions(), DriftTotals())
     progress(0)
+    scan.read_pauses()
     scan.read_subscriptions((Window(),), progress=progress)
     scan.compare_mirror(None)
     scan.check_account(webhook_url, access_list)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.pausing.at_stripe import AtStripe, StripeRefusalError
-from shared.pausing.history import STRIPE, Actor, HistoryEntry, PauseAction, PauseRecord, PauseState
+from shared.pausing.history import OVERDUE, STRIPE, Actor, HistoryEntry, PauseAction, PauseRecord, PauseState
 from shared.pausing.plan import MARGIN, Begin
 from shared.portal.pause import pause_refusals
 from shared.stripe.subscription import is_paused
@@ -20,8 +20,6 @@ LEASE = timedelta(minutes=2)
 # How soon to look again at what should have happened by now, at what waits for a payment, and at all else: somebody may
 # have changed it at Stripe.
 SOON, WAITING, DAILY = timedelta(minutes=4), timedelta(hours=1), timedelta(days=1)
-# Stripe carries a plan out by itself; where it has not after so long, that is done here.
-OVERDUE = timedelta(hours=1)
 # A pause is not asked of Stripe in the last minute before it is to begin.
 _LAST_MINUTE = 60
 
@@ -323,6 +321,7 @@ def _waiting(record: PauseRecord, now: float, waiting: str, detail: str | None) 
     waits = replace(record, waiting=waiting, failure_detail=detail, retry_at=int(now + every.total_seconds()))
     if record.waiting == waiting:
         return Settle(waits)
+    waits = replace(waits, waiting_since=int(now))
     return Settle(waits, (_entry(waits, now, PauseAction.FAILED, detail=waiting),))
 
 

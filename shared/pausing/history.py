@@ -5,29 +5,37 @@ happened, oldest first. Every write says which version it was made from, so of t
 somebody has to look at again has `retry_at` and `due`, and only these are in the index `due`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.aws import code_of, serialize
 from shared.errors import Unavailable
+from shared.i18n import Message, _
 from shared.pausing.policy import PastPauses
 from shared.stripe.subscription import PauseKind
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-DUE_INDEX = "due"
+DUE_INDEX, TIME_INDEX, CUSTOMER_INDEX = "due", "by_time", "by_customer"
 # One partition of the index takes 1,000 writes a second: some millions of open pauses, each looked at once a day.
 _DUE = "open"
+# So does one partition of `by_time`, of which each entry is written once.
+_LOG = "history"
 _CURRENT, _HISTORY = "current", "history#"
+# About 400 KB, which are 50 read units.
+_ENTRIES_OF_A_REQUEST = 1000
+_ATTEMPTS = 5
 _LOST_RACE = "TransactionCanceledException"
 _YEAR = timedelta(days=365)
+# Stripe carries a plan out by itself; where it has not after so long, the pause function does it.
+OVERDUE = timedelta(hours=1)
 
 
 class PauseState(StrEnum):
@@ -77,6 +85,22 @@ class Actor:
 
 CUSTOMER, STRIPE = Actor("customer"), Actor("stripe")
 
+KINDS: dict[PauseKind, Message] = {
+    "subscription": _("subscription paused"),
+    "collection": _("collection paused"),
+}
+
+
+def hand(actor: str, name: str | None) -> Message:
+    """Return by whose hand something was done."""
+    match actor:
+        case "customer":
+            return _("by the customer")
+        case "stripe":
+            return _("at Stripe")
+        case _:
+            return _("by the team ({name})", name=name) if name else _("by the team")
+
 
 @dataclass(frozen=True, slots=True)
 class PauseRecord:
@@ -85,9 +109,10 @@ class PauseRecord:
     `operation_id` is of the pause as a whole, and the key of its entry in Stripe's schedule; `intent` is of the request
     that is under way, or was last. `attempt` counts the tries of that request; Stripe's idempotency keys have it.
     `resumes` is when Stripe resumes; `wanted_resumes` the one that a change under way wants. `asked_resume`: the day
-    (ISO 8601) that was asked for. `waiting` says what a resume waits for: `payment`, `payment_method` or `stripe`.
-    `failure` is a code, `failure_detail` Stripe's words. `notified_for`: the `resumes` that a notice was sent for;
-    `told`: the mail about the pause that was sent last. `group`: the customer's, whose rules hold for the mails' links.
+    (ISO 8601) that was asked for. `waiting` says what a resume waits for, `payment`, `payment_method` or
+    `stripe`, and `waiting_since` since when. `failure` is a code, `failure_detail` Stripe's words. `notified_for`: the
+    `resumes` that a notice was sent for; `told`: the mail about the pause that was sent last. `group`: the
+    customer's, whose rules hold for the mails' links.
     """
 
     subscription_id: str
@@ -118,6 +143,7 @@ class PauseRecord:
     wanted_asked_resume: str | None = None
     has_begun: bool = False
     waiting: str | None = None
+    waiting_since: int | None = None
     outcome: str | None = None
     failure: str | None = None
     failure_detail: str | None = None
@@ -160,6 +186,22 @@ def past_pauses(entries: "list[HistoryEntry]") -> PastPauses:
     return PastPauses(tuple(entry.begins for entry in begun), max(ended, default=None))
 
 
+class PauseReader(Protocol):
+    """What the nightly audit reads of the table."""
+
+    def get_many(self, subscription_ids: Iterable[str]) -> Mapping[str, PauseRecord]:
+        """Read the present or last pauses of up to 100 subscriptions, leaving out the absent."""
+
+    def newest_entries(self, *, until: int) -> Iterator[HistoryEntry]:
+        """Yield the history of all subscriptions up to a Unix second, the newest first."""
+
+    def entries_of_customer(self, customer_id: str, *, since: int) -> list[HistoryEntry]:
+        """Return the history of a customer's subscriptions, oldest first; `since` in Unix seconds."""
+
+    def due(self, *, now: float) -> Iterator[str]:
+        """Yield the subscriptions whose pause has to be looked at again, the longest due first."""
+
+
 class PauseTable:
     """Reads and writes of the table; all raise `Unavailable` where DynamoDB does not answer."""
 
@@ -176,6 +218,25 @@ class PauseTable:
         }
         item = self._ask(self._client.get_item, request).get("Item")
         return _read(PauseRecord, item) if item else None
+
+    def get_many(self, subscription_ids: Iterable[str]) -> dict[str, PauseRecord]:
+        """Read the present or last pauses of up to 100 subscriptions in one request, leaving out the absent.
+
+        Keys that DynamoDB left unprocessed (a throttled table) are read again, a few times.
+        """
+        wanted: list[Any] = [_key(each, _CURRENT) for each in subscription_ids]
+        found: dict[str, PauseRecord] = {}
+        for _attempt in range(_ATTEMPTS):
+            if not wanted:
+                return found
+            answer = self._ask(self._client.batch_get_item, {"RequestItems": {self._table_name: {"Keys": wanted}}})
+            for item in answer["Responses"].get(self._table_name, []):
+                record: PauseRecord = _read(PauseRecord, item)
+                found[record.subscription_id] = record
+            wanted = answer.get("UnprocessedKeys", {}).get(self._table_name, {}).get("Keys", [])
+        if wanted:
+            raise Unavailable("pauses_unavailable", "The table Pauses left out keys again and again")
+        return found
 
     def write(self, record: PauseRecord, since: PauseRecord | None, *entries: HistoryEntry) -> PauseRecord | None:
         """Write the record with the next version, and its history with it, all or nothing.
@@ -231,6 +292,31 @@ class PauseTable:
     def past(self, subscription_id: str, *, now: float) -> PastPauses:
         """Return what the policy needs to know of the last two years."""
         return past_pauses(self.history(subscription_id, since=int(now - 2 * _YEAR.total_seconds())))
+
+    def newest_entries(self, *, until: int) -> Iterator[HistoryEntry]:
+        """Yield the history of all subscriptions up to a Unix second, the newest first, eventually consistent.
+
+        A request reads up to a thousand entries, and is made when the first of them is asked for.
+        """
+        request = {
+            "IndexName": TIME_INDEX,
+            "KeyConditionExpression": "#log = :log AND #at <= :until",
+            "ExpressionAttributeNames": {"#log": "log", "#at": "at"},
+            "ExpressionAttributeValues": {":log": serialize(_LOG), ":until": serialize(until)},
+            "ScanIndexForward": False,
+            "PaginationConfig": {"PageSize": _ENTRIES_OF_A_REQUEST},
+        }
+        return (_read(HistoryEntry, item) for item in self._pages("query", request))
+
+    def entries_of_customer(self, customer_id: str, *, since: int) -> list[HistoryEntry]:
+        """Return the history of a customer's subscriptions, oldest first; `since` in Unix seconds."""
+        request = {
+            "IndexName": CUSTOMER_INDEX,
+            "KeyConditionExpression": "customer_id = :customer AND #at >= :since",
+            "ExpressionAttributeNames": {"#at": "at"},
+            "ExpressionAttributeValues": {":customer": serialize(customer_id), ":since": serialize(since)},
+        }
+        return [_read(HistoryEntry, item) for item in self._pages("query", request)]
 
     def due(self, *, now: float) -> Iterator[str]:
         """Yield the subscriptions whose pause has to be looked at again, the longest due first."""
@@ -289,6 +375,8 @@ def _item(value: PauseRecord | HistoryEntry, entry: str) -> dict[str, Any]:
     item = {name: serialize(list(each) if isinstance(each, tuple) else each) for name, each in stored.items()}
     if given.get("retry_at") is not None:
         item["due"] = serialize(_DUE)
+    if isinstance(value, HistoryEntry):
+        item["log"] = serialize(_LOG)
     return item | {"entry": serialize(entry)}
 
 

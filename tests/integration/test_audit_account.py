@@ -56,6 +56,7 @@ def audited(server: Server, *, positive: bool) -> Audited:
             repair=False,
             allow_verified_email=True,
             dead_letters=lambda: world.dead_letters,
+            pauses=world.pauses,
         )
         day = AuditDay.at(NOW, ZoneInfo("UTC"), button_removed_on=PAUSE_BUTTON_REMOVED_ON, cutoff_on=PAUSE_CUTOFF_ON)
         findings: dict[str, list[Finding]] = {}

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,8 +24,10 @@ from urllib.parse import quote
 import pytest
 import requests
 
+from shared.pausing.history import PauseTable
 from tests.integration.audit_account import Account, serve, subscription
 from tests.integration.conftest import Aws
+from tests.pause_records import DAY, pause_entry, pause_record
 
 PATIENCE_SECONDS = 240
 # AWS's own local runner; it would wait five seconds after an invocation that died.
@@ -141,6 +144,7 @@ def test_a_night_that_is_killed_again_and_again_sends_one_mail_with_everything_i
     runner = f"http://127.0.0.1:{port}"
     account = Deadly(aws.template.outputs()["WebhookUrl"], deadly=frozenset({2, 5, 9, 13}))
     account.subscriptions = [subscription(number) for number in range(250)]
+    set_pauses(aws, number=5)
     with serve(account) as stripe_base:
         overrides = {"STRIPE_API_BASE": stripe_base}
         died = tmp_path / "died"
@@ -160,9 +164,21 @@ def test_a_night_that_is_killed_again_and_again_sends_one_mail_with_everything_i
     assert died.exists()
     data = requests.get(f"{aws.url}/moto-api/data.json", timeout=10).json()
     (mail,) = data["ses"]["RawMessage"]
-    (attachment,) = message_from_bytes(mail["raw_data"].encode(), EmailMessage, policy=SMTP).iter_attachments()
+    message = message_from_bytes(mail["raw_data"].encode(), EmailMessage, policy=SMTP)
+    (attachment,) = message.iter_attachments()
     rows = list(csv.DictReader(StringIO(attachment.get_content())))
     assert sorted(row["id"] for row in rows) == sorted(each["id"] for each in account.subscriptions)
+    text = message.get_body(("plain",))
+    assert text
+    assert sorted(re.findall(r"\bsub_new\d\b", str(text.get_content()))) == [f"sub_new{each}" for each in range(5)]
+
+
+def set_pauses(aws: Aws, *, number: int) -> None:
+    """So many customers have each set a pause an hour ago."""
+    pauses, at = PauseTable(aws.clients.dynamodb, aws.template.ref("Pauses")), int(time.time()) - 3600
+    for each in range(number):
+        record = pause_record(f"sub_new{each}", f"cus_new{each}", begins=at, resumes=at + DAY)
+        assert pauses.write(record, None, pause_entry(f"sub_new{each}", f"cus_new{each}", at=at))
 
 
 def wait_for(url: str) -> None:

@@ -18,6 +18,7 @@ from local.aws.intrinsics import PhysicalNames
 from local.aws.lambda_function import run_durably
 from local.aws.resources import put_parameters
 from local.aws.template import Template
+from shared.pausing.history import PauseTable
 from tests.integration.conftest import Aws
 from tests.integration.portal_world import ADA, FEATURES, configure
 from tests.integration.simulator_fixtures import RunningSimulator
@@ -25,6 +26,7 @@ from tests.integration.test_access_changes import Context, record
 from tests.integration.test_pause_function import Pauses, day, tick
 from tests.integration.test_slow_dependencies import Deployment, deployment
 from tests.integration.test_webhook import event
+from tests.pause_records import pause_entry, pause_record
 from tests.permissions import CALLS, CallRecorder
 
 __all__ = ["deployment"]
@@ -136,6 +138,11 @@ def use_audit(at: Deployment, _: pytest.MonkeyPatch) -> None:
     at.world.stripe.v1.subscriptions.create(
         {"customer": soon.id, "items": [{"price": at.world.price.id}], "trial_period_days": 2}
     )
+    # A pause of an hour ago, of the subscription that is paused.
+    moment = int(time.time()) - 3600
+    paused = pause_record(subscription, customer, begins=moment, resumes=moment + 86_400)
+    pauses = PauseTable(at.aws.clients.dynamodb, at.aws.template.ref("Pauses"))
+    assert pauses.write(paused, None, pause_entry(subscription, customer, at=moment))
     bucket = at.aws.template.outputs()["AuditBucketName"]
     at.aws.clients.s3.put_object(Bucket=bucket, Key="access/users.csv", Body=b"email,served\nsoon@example.com,no\n")
     for names in ("false", "true"):

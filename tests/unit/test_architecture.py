@@ -30,6 +30,7 @@ ROOMS = {
         "shared.access",
         "shared.access_comparison",
         "shared.mirror",
+        "shared.pausing",
         "shared.portal",
         "shared.stripe",
     },

@@ -134,6 +134,7 @@ def test_the_json_has_the_documented_shape() -> None:
         "subjects": ["sub_1"],
         "more_subjects": 0,
         "customers": [],
+        "notes": [],
         "parameters": {"words": "Meaning."},
         "meaning": "Meaning.",
         "action": "Action.",
@@ -159,6 +160,7 @@ def test_the_json_has_the_documented_shape() -> None:
             "ends_at": None,
             "missed": None,
             "acknowledged": None,
+            "set_here": None,
         },
     }
     assert second["paused"] is None

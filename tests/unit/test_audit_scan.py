@@ -101,7 +101,7 @@ def test_a_mirror_that_did_not_answer_is_not_asked_again_in_the_steps_that_follo
     requests = table.requests
     assert requests > 0
     second = scan_of(account, table)
-    second.load(first.checks.dump(), first.lags)
+    second.load(first.checks.dump(), first.lags, None)
     assert second.read_subscriptions((Window(),)) == ()
     assert second.compare_mirror(None) is None
     assert table.requests == requests
@@ -117,7 +117,7 @@ def test_what_the_mirror_knows_of_lags_is_summed_over_the_steps() -> None:
     first = scan_of(account, table)
     first.read_subscriptions((Window(),))
     second = scan_of(account, table)
-    second.load(first.checks.dump(), first.lags)
+    second.load(first.checks.dump(), first.lags, None)
     second.read_subscriptions((Window(),))
     assert second.lags.delivery.counts == {0: 2, 1: 2, 2: 2}
     assert second.report(PausedFindings()).lags.stamp.counts == {7: 6}

@@ -13,6 +13,7 @@ GOOD = {
     "STRIPE_API_BASE": "https://api.stripe.com",
     "TABLE_NAME": "Subscriptions",
     "AUDITS_TABLE_NAME": "Audits",
+    "PAUSES_TABLE_NAME": "Pauses",
     "AUDIT_BUCKET": "audit-reports",
     "AUDIT_SETTINGS": "audit-settings",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead",

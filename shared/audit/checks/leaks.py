@@ -196,6 +196,8 @@ LONG_TRIAL = Check(
 
 
 HIDDEN_PAUSE_NAME = "hidden_pause"
+# What `resume.status` of a planned pause is then (stripe-python 16.1.0).
+RESUME_FAILED = frozenset({"error", "requires_action"})
 
 _TRIAL_LATER = _leak(
     HIDDEN_PAUSE_NAME,
@@ -256,16 +258,17 @@ def _is_trial_of_later(subscription: Subscription, audit: AuditContext) -> bool:
 
 def _of_plan(plan: Mapping[str, Any]) -> Iterator[Finding]:
     """`pause_schedules` of a schedule, whose two halves have a status each (stripe-python 16.1.0)."""
-    pause, resume = _status_of(plan.get("pause")), _status_of(plan.get("resume"))
+    pause, resume = status_of(plan.get("pause")), status_of(plan.get("resume"))
     if pause == "scheduled":
         yield _PAUSE_PLANNED
     elif pause == "error":
         yield _PAUSE_FAILED
-    if resume in ("error", "requires_action"):
+    if resume in RESUME_FAILED:
         yield _RESUME_FAILED
 
 
-def _status_of(half: Any) -> Any:
+def status_of(half: Any) -> Any:
+    """Return the status of one half, `pause` or `resume`, of a planned pause."""
     status = half.get("status") if isinstance(half, Mapping) else None
     return status.get("type") if isinstance(status, Mapping) else None
 

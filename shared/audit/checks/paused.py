@@ -5,13 +5,14 @@ Two kinds: collection alone is paused (`pause_collection`), or the subscription 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.audit.acknowledgement import acknowledgement_of
 from shared.audit.check import AuditContext, Check, at
-from shared.audit.findings import Finding, PausedSubscription, Severity
+from shared.audit.findings import Finding, PausedSubscription, SetHere, Severity
 from shared.i18n import NOTHING, Message, _, _n, sentences
+from shared.pausing.history import PauseRecord
 from shared.portal.pause import PauseOrigin, Phase, pause_origin
 from shared.stripe.gateway import StripeJson
 from shared.stripe.money import Discounts, MissedAmount, coupon_of, missed_amount, monthly_amount, read_discounts
@@ -247,8 +248,16 @@ def _collection_facts(
         missed=_missed(subscription, discounts, audit),
         acknowledged=acknowledged,
         honored=uncollected and honored,
+        set_here=_set_here(audit.pauses.get(subscription.id)),
         **_export_facts(raw),
     )
+
+
+def _set_here(record: PauseRecord | None) -> SetHere | None:
+    if record is None or not record.state.is_open:
+        return None
+    resumes = datetime.fromtimestamp(record.resumes, UTC)
+    return SetHere(record.actor, record.actor_name, record.reason, record.overridden, resumes)
 
 
 def _export_facts(raw: StripeJson) -> dict[str, Any]:
@@ -256,7 +265,7 @@ def _export_facts(raw: StripeJson) -> dict[str, Any]:
     details = raw.get("cancellation_details")
     return {
         "started": _time_in(raw, "start_date"),
-        "current_period_start": _current_period_start(raw),
+        "current_period_start": current_period_start(raw),
         "trial_start": _time_in(raw, "trial_start"),
         "ended_at": _time_in(raw, "ended_at"),
         "cancellation_reason": str(details.get("reason") or "") if isinstance(details, Mapping) else "",
@@ -269,8 +278,11 @@ def _time_in(raw: StripeJson, name: str) -> datetime | None:
     return at(seconds) if isinstance(seconds, int) else None
 
 
-def _current_period_start(raw: StripeJson) -> datetime | None:
-    """Of the item whose period ends last, as `current_period_end` is; before 2025-03-31.basil the subscription's."""
+def current_period_start(raw: StripeJson) -> datetime | None:
+    """Return that of the item whose period ends last, as `current_period_end` is.
+
+    Before 2025-03-31.basil it is the subscription's.
+    """
     listed = raw.get("items")
     items = listed.get("data") if isinstance(listed, Mapping) else None
     periods = [
@@ -384,6 +396,8 @@ _CAUSES = {
     ),
     "system": (Severity.WARNING, _("Stripe itself paused the subscription."), _CHECK_EVENTS),
 }
+_SET_HERE = _("It was set on your page for pauses, or by your team: by whom, and until when, is shown with it.")
+_NOTHING_TO_DO = _("Nothing: it ends by itself. `portal resume` ends it earlier.")
 _UNKNOWN_CAUSE = (
     Severity.WARNING,
     _("The cause is unknown: Stripe gives none, or one that this version does not know."),
@@ -403,6 +417,8 @@ def find_paused_status(subscription: Subscription, audit: AuditContext) -> Itera
         return
     cause = subscription.paused_reason or UNKNOWN
     severity, why, action = _CAUSES.get(cause, _UNKNOWN_CAUSE)
+    if facts.set_here and cause == "pause_requested":
+        why, action = _SET_HERE, _NOTHING_TO_DO
     yield Finding(
         PAUSED_STATUS_NAME,
         severity,
@@ -435,6 +451,7 @@ def _status_facts(subscription: Subscription, audit: AuditContext) -> PausedSubs
         items=subscription.items,
         ends_at=_ends_at(subscription),
         acknowledged=acknowledgement_of(raw, audit.today),
+        set_here=_set_here(audit.pauses.get(subscription.id)),
         **_export_facts(raw),
     )
 

@@ -8,6 +8,7 @@ from shared.audit.checks import configurations as configuration_checks
 from shared.audit.checks import leaks as leak_checks
 from shared.audit.checks import mirror as mirror_checks
 from shared.audit.checks import paused as paused_checks
+from shared.audit.checks import pauses as pause_checks
 from shared.audit.checks import subscriptions as subscription_checks
 from shared.audit.findings import (
     CRASHED_CHECK,
@@ -25,6 +26,9 @@ CHECKS: tuple[Check, ...] = (
     paused_checks.PAUSED_COLLECTION,
     paused_checks.PAUSED_STATUS,
     paused_checks.LONG_PAUSE,
+    pause_checks.PAUSE_NOT_ENDED,
+    pause_checks.NEW_PAUSES,
+    pause_checks.PAUSES_BEYOND_RULES,
     configuration_checks.PORTAL_PAUSE,
     configuration_checks.DEFAULT_CONFIGURATION,
     *configuration_checks.CHECKS_OF_RULES,

@@ -90,10 +90,12 @@ _COLUMNS: dict[str, _Cell] = {
     "Ends At (UTC)": lambda paused, _, form: form.time(paused.ends_at),
     "Pause Kind": lambda paused, *_: paused.kind,
     "Collection Behavior": lambda paused, *_: paused.behavior or "",
-    "Resumes At (UTC)": lambda paused, _, form: form.time(paused.resumes_at),
+    "Resumes At (UTC)": lambda paused, _, form: form.time(_resumes(paused)),
     "Paused Since (UTC)": lambda paused, _, form: form.time(paused.paused_since),
     "Paused Since Is Exact": lambda paused, *_: "true" if paused.paused_since_is_exact else "false",
     "Cause": lambda paused, *_: paused.cause or "",
+    "Paused By": lambda paused, *_: _paused_by(paused),
+    "Pause Reason": lambda paused, *_: (paused.set_here and paused.set_here.reason) or "",
     "Severity": lambda _, finding, __: finding.severity.value,
     "Meaning": lambda _, finding, form: form.say((finding.meaning,)),
     "Action": lambda _, finding, form: form.say((finding.action,)),
@@ -139,6 +141,20 @@ def safe_cell(cell: str) -> str:
 
 def _unsafe(cell: str) -> str:
     return _MASKED.sub(r"\1", cell)
+
+
+def _resumes(paused: PausedSubscription) -> datetime | None:
+    if paused.resumes_at is None and paused.set_here:
+        return paused.set_here.resumes
+    return paused.resumes_at
+
+
+def _paused_by(paused: PausedSubscription) -> str:
+    """By whose hand, as the history has it; empty for a pause that was not set by this product."""
+    known = paused.set_here
+    if known is None:
+        return ""
+    return f"{known.actor} ({known.actor_name})" if known.actor_name else known.actor
 
 
 def _customer(finding: Finding) -> CustomerName:

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.audit.acknowledgement import Acknowledgement
 from shared.audit.checks.registry import title_of
-from shared.audit.findings import CustomerName, Finding, MissedSum, PausedSubscription
+from shared.audit.findings import CustomerName, Finding, MissedSum, PausedSubscription, SetHere
 from shared.audit.rendering.summary import headline
 from shared.audit.report import Report
 from shared.i18n import ENGLISH, parameters
@@ -78,6 +78,7 @@ def _finding(finding: Finding, language: str) -> dict[str, Any]:
         "subjects": list(finding.subjects),
         "more_subjects": finding.more,
         "customers": [_customer(customer) for customer in finding.customers],
+        "notes": [note.say(language) for note in finding.notes],
         "parameters": parameters(finding.meaning),
         "meaning": finding.meaning.say(language),
         "action": finding.action.say(language),
@@ -112,6 +113,17 @@ def _paused(paused: PausedSubscription, language: str) -> dict[str, Any]:
         "ends_at": _time(paused.ends_at),
         "missed": _missed(paused.missed) if paused.missed else None,
         "acknowledged": _acknowledged(paused.acknowledged) if paused.acknowledged else None,
+        "set_here": _set_here(paused.set_here) if paused.set_here else None,
+    }
+
+
+def _set_here(known: SetHere) -> dict[str, Any]:
+    return {
+        "actor": known.actor,
+        "actor_name": known.actor_name,
+        "reason": known.reason,
+        "overridden": known.overridden,
+        "resumes": _time(known.resumes),
     }
 
 

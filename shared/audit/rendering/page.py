@@ -23,6 +23,8 @@ from shared.i18n import NOTHING, Message, _, _n, first_sentence, other_sentences
 
 # Of findings about anything but a paused subscription, which may all say the same.
 SUBJECTS_OF_A_GROUP = 10
+# Of findings that say something else of each.
+NOTED_SUBJECTS = 30
 
 ATTACHED = _("The attached CSV file has every paused subscription.")
 TOO_LONG = _("The list is too long for a mail: `portal audit --format csv` writes all of it.")
@@ -329,7 +331,8 @@ def _tasks(groups: Iterable[FindingGroup], edition: ReportView, rows: int) -> tu
 
 def _page_finding(group: FindingGroup, edition: ReportView, rows: int) -> PageFinding:
     finding, language = group.example, edition.language
-    subjects = tuple(islice(_subjects(group, edition), min(rows, SUBJECTS_OF_A_GROUP)))
+    most = NOTED_SUBJECTS if finding.notes else SUBJECTS_OF_A_GROUP
+    subjects = tuple(islice(_subjects(group, edition), min(rows, most)))
     return PageFinding(
         _("{title} ({number})", title=title_of(finding.check), number=group.size).say(language)
         if group.size
@@ -344,8 +347,8 @@ def _page_finding(group: FindingGroup, edition: ReportView, rows: int) -> PageFi
 
 def _subjects(group: FindingGroup, edition: ReportView) -> Iterator[Subject]:
     for finding in group.findings:
-        for subject, customer in zip_longest(finding.subjects, finding.customers):
-            yield subject_of(subject, customer, edition)
+        for subject, customer, note in zip_longest(finding.subjects, finding.customers, finding.notes):
+            yield subject_of(subject, customer, edition, note)
 
 
 def _trend(edition: ReportView) -> PageTrend | None:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 from shared.audit.acknowledgement import Acknowledgement
 from shared.audit.checks.paused import EARLIER_INVOICES
-from shared.audit.findings import Finding, PausedSubscription, Severity
+from shared.audit.findings import Finding, PausedSubscription, SetHere, Severity
 from shared.audit.rendering.subjects import shown
 from shared.audit.rendering.summary import FindingGroup, bounded, heading_of
 from shared.audit.report import Report
 from shared.i18n import NOTHING, Message, _, distinct_sentences, first_sentence, listed, sentences, verbatim
+from shared.pausing.history import hand
 from shared.portal.pause import PauseOrigin, Phase
 from shared.stripe.money import MissedAmount, MonthlyAmount, written_amounts
 
@@ -101,6 +102,21 @@ def _events(paused: PausedSubscription, report: Report) -> Iterator[Message]:
         yield _("collects again on {moment}", moment=paused.resumes_at.astimezone(zone))
     if paused.ends_at:
         yield _("ends on {moment}", moment=paused.ends_at.astimezone(zone))
+    if paused.set_here:
+        yield from _set_here(paused, paused.set_here, report)
+
+
+def _set_here(paused: PausedSubscription, known: SetHere, report: Report) -> Iterator[Message]:
+    moment = known.resumes.astimezone(report.timezone)
+    if known.resumes <= report.as_of:
+        yield _("was to end on {moment}", moment=moment)
+    elif paused.kind == "subscription":
+        yield _("resumes on {moment}", moment=moment)
+    yield hand(known.actor, known.actor_name and shown(known.actor_name))
+    if known.reason:
+        yield _("reason {reason}", reason=known.reason)
+    if known.overridden:
+        yield _("the rules were overridden")
 
 
 def _acknowledged(acknowledged: Acknowledgement) -> Iterator[Message]:

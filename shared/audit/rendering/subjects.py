@@ -26,20 +26,29 @@ _PORTAL = "settings/billing/portal"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One subject of a finding. `name` is the customer's, or an id where no name is known; `email` may be empty."""
+    """One subject of a finding. `name` is the customer's, or an id where no name is known; `email` may be empty.
+
+    `note` is what is said of this subject by itself, if anything is.
+    """
 
     name: str
     email: str
     id: str
     url: str
+    note: str = ""
 
 
-def subject_of(subject: str, customer: CustomerName | None, edition: ReportView) -> Subject:
+def subject_of(
+    subject: str, customer: CustomerName | None, edition: ReportView, note: Message | None = None
+) -> Subject:
     """Return a subject as it is shown: the customer it belongs to, if known, and a link to it."""
     name = email = ""
     if customer:
         name, email = shown(customer.name or customer.email), shown(customer.email if customer.name else "")
-    return Subject(name or shown(subject), email, shown(subject), url_of(subject, edition))
+    # A space that does not break is not printable; the templates fold line ends.
+    words = note.say(edition.language) if note else ""
+    said = "".join(each if each.isprintable() or each.isspace() else "\ufffd" for each in words)
+    return Subject(name or shown(subject), email, shown(subject), url_of(subject, edition), said)
 
 
 def shown(text: str) -> str:
