@@ -18,7 +18,7 @@ MOST_METADATA_KEYS = 50
 MOST_AT_TEST_CLOCK = 3
 _LONGEST_METADATA_KEY = 40
 _LONGEST_METADATA_VALUE = 500
-_LARGEST_AMOUNT = 99_999_999
+LARGEST_AMOUNT = 99_999_999
 _MOST_DECIMAL_PLACES = 12
 _LARGEST_INTEGER = 2**63 - 1
 # The year 2286; Stripe's own bound is not documented.
@@ -134,7 +134,7 @@ def _check_integer(value: int, name: str, param: str) -> None:
         raise ApiError(f"Invalid integer: {value}", code="parameter_invalid_integer", param=param)
     if value < _LEAST.get(name, value):
         raise _out_of_range(f"greater than or equal to {_LEAST[name]}", param)
-    if name in _AMOUNTS and value > _LARGEST_AMOUNT:
+    if name in _AMOUNTS and value > LARGEST_AMOUNT:
         raise _too_large(param)
     if name in _TIMESTAMPS and not 0 <= value <= LAST_TIMESTAMP:
         raise ApiError(f"Invalid timestamp: {value}", code="parameter_invalid_integer", param=param)
@@ -198,7 +198,7 @@ def _check_decimal_amount(value: str, param: str) -> None:
         raise ApiError(f"Invalid decimal: {value}", param=param)
     if amount < 0:
         raise ApiError("This value must be greater than or equal to 0.", param=param)
-    if amount >= _LARGEST_AMOUNT + 1:
+    if amount >= LARGEST_AMOUNT + 1:
         raise _too_large(param)
     if -exponent > _MOST_DECIMAL_PLACES:
         raise ApiError(

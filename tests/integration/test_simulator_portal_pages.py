@@ -493,3 +493,31 @@ def test_customers_change_where_things_are_shipped_if_they_may(
     shipping = client.v1.customers.retrieve(shop.customer.id).to_dict()["shipping"]
     assert (shipping["name"], shipping["address"]["country"]) == ("Ada", "FR")
     assert page.press("update_customer", line1="1 Main St").status_code == 403
+
+
+@pytest.mark.parametrize("quantity", ["99999999999", "999999999", "-1", "1e9", "\u0663"])
+def test_a_quantity_that_nobody_can_mean_changes_nothing(
+    client: stripe.StripeClient, portal: Open, subscribe: Subscribe, shop: Shop, quantity: str
+) -> None:
+    """Neither alone, nor beside another plan, which must not be changed without the quantity."""
+    subscription = subscribe()
+    features = limited(shop)
+    features["subscription_update"]["default_allowed_updates"] = ["price", "quantity"]
+    page = portal(features)
+    assert page.press("update", subscription=subscription.id, quantity=quantity).status_code == 403
+    other = {"price": shop.yearly.id, "quantity": quantity}
+    assert page.press("update", subscription=subscription.id, **other).status_code == 403
+    item = client.v1.subscriptions.retrieve(subscription.id)["items"].data[0]
+    assert (item.price.id, item.quantity) == (shop.monthly.id, 1)
+
+
+def test_a_card_that_is_declined_is_not_kept(
+    client: stripe.StripeClient, portal: Open, subscribe: Subscribe, shop: Shop
+) -> None:
+    subscribe()
+    page = portal({"payment_method_update": {"enabled": True}})
+    before = {one.id for one in client.v1.customers.payment_methods.list(shop.customer.id).data}
+    refused = page.press("add_payment_method", number="4000 0000 0000 0002")
+    assert refused.status_code == 402
+    assert "declined" in refused.text
+    assert {one.id for one in client.v1.customers.payment_methods.list(shop.customer.id).data} == before

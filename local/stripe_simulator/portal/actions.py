@@ -7,6 +7,7 @@ from typing import Any
 
 from local.stripe_simulator.errors import ApiError
 from local.stripe_simulator.hosted_pages import date_text
+from local.stripe_simulator.limits import LARGEST_AMOUNT
 from local.stripe_simulator.portal.configurations import DAYS, is_old_pause_form
 from local.stripe_simulator.portal.rules import (
     LAST_PAYMENT_METHOD,
@@ -110,8 +111,8 @@ def change_plan(call: Call, features: StripeObject, subscription: StripeObject, 
         if price not in {one["id"] for one in offer.plans}:
             raise not_available()
         wanted["price"] = price
-    if re.fullmatch("[0-9]{1,9}", form.get("quantity", "")) and int(form["quantity"]) != item.get("quantity"):
-        wanted["quantity"] = _quantity(offer, int(form["quantity"]))
+    if (given := form.get("quantity", "").strip()) and given != str(item.get("quantity")):
+        wanted["quantity"] = _quantity(offer, given, call.store.prices.get(price))
     if wanted.keys() == {"id"}:
         raise ApiError("Choose another plan or another quantity.", status=400)
     if subscription["status"] != "trialing" and _is_deferred(call, features, item, wanted):
@@ -128,10 +129,13 @@ def _timing(feature: StripeObject, subscription: StripeObject) -> dict[str, Any]
     return {"billing_cycle_anchor": {"type": "now"}} if feature["billing_cycle_anchor"] == "now" else {}
 
 
-def _quantity(offer: Offer, quantity: int) -> int:
+def _quantity(offer: Offer, given: str, price: StripeObject) -> int:
+    """Return the quantity that was given, if it is on offer and Stripe can charge for it."""
     if offer.quantity is None:
         raise not_available()
-    if quantity not in offer.quantity:
+    is_number = re.fullmatch("[0-9]{1,12}", given)
+    quantity = int(given) if is_number else -1
+    if quantity not in offer.quantity or (_amount(price, quantity) or 0) > LARGEST_AMOUNT:
         raise ApiError("This quantity is not available.", status=403)
     return quantity
 
