@@ -107,6 +107,25 @@ def test_nobody_is_told_that_only_cancelling_is_left_who_can_pause_or_resume() -
     assert "résilier ou reprendre" in paused.summary.say("fr")
 
 
+@pytest.mark.parametrize("status", ["active", "past_due", "trialing", "paused", "unpaid", "incomplete", "canceled"])
+@pytest.mark.parametrize("moment", [BUTTON, RESUME_ONLY, NOTHING, TODAY])
+@pytest.mark.parametrize("configured", [EVERYTHING, OLD_BUTTON, features(subscription_cancel=None)])
+def test_the_headline_never_contradicts_the_list(status: str, moment: datetime, configured: Features) -> None:
+    void, planned = PauseCollection("void", None), {"schedule_id": "sub_sched_1"}
+    for changes in ({}, {"items": (ITEM, ITEM)}, {"pause_collection": void}, planned, {"billing_mode": "classic"}):
+        held = plain(status, **changes)
+        explanation = Explanation(facts(held, now=moment, features=configured))
+        said = explanation.summary.say("en").partition("the customer ")[2]
+        change, cancel, pause, resume, _ = (each.possible for each in explanation.answers)
+        assert said.startswith("can change") == change, said
+        assert (said.startswith(("can cancel", "can only cancel")) or "change and cancel" in said) == cancel, said
+        if "only cancel" in said:
+            assert not pause, said
+            assert not resume, said
+        assert ("cancel or pause" in said) <= pause
+        assert ("cancel or resume" in said) <= resume
+
+
 def test_every_reason_is_told_not_only_the_first() -> None:
     metered = replace(ITEM, usage_type="metered")
     given = facts(plain(items=(metered, metered), collection_method="send_invoice"), charged="klarna")
