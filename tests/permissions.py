@@ -120,6 +120,7 @@ CALLS: Mapping[str, Calls] = {
                 "GET /v1/invoices/{id}",
                 "GET /v1/subscription_schedules/{id}",
                 "GET /v1/subscriptions",
+                "POST /v1/invoices/{id}/void",
                 "POST /v1/subscription_schedules",
                 "POST /v1/subscription_schedules/{id}",
                 "POST /v1/subscription_schedules/{id}/release",

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
+import stripe
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Message
 
 from local.stripe_simulator import api
@@ -43,27 +46,63 @@ class SimulatorInProcess:
         is_json = path.startswith("/v2/") and method == "POST"
         encoded = (json.dumps(params or {}) if is_json else urlencode(params or {})).encode()
         body, query = (encoded, b"") if method == "POST" else (b"", encoded)
+        headers = {"authorization": "Bearer sk_test_1"} | ({"stripe-version": version} if version else {})
+        response = self.send(method, path if path.startswith("/v2/") else f"/v1/{path}", query, headers, body)
+        return Answer(response.status_code, json.loads(bytes(response.body)))
+
+    def send(self, method: str, path: str, query: bytes, headers: Mapping[str, str], body: bytes) -> Response:
+        """Send a request as it is on the wire."""
 
         async def receive() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        headers = [(b"authorization", b"Bearer sk_test_1")]
-        if version is not None:
-            headers.append((b"stripe-version", version.encode()))
         scope = {
             "type": "http",
             "method": method,
-            "path": path if path.startswith("/v2/") else f"/v1/{path}",
+            "path": path,
             "query_string": query,
-            "headers": headers,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
             "app": self.app,
             "state": {"request_id": "req_1"},
         }
-        response = asyncio.run(api.endpoint(Request(scope, receive)))
-        return Answer(response.status_code, json.loads(bytes(response.body)))
+        # Nothing on this way waits, unless a latency is asked for.
+        if not self.app.state.simulator.faults.latency_seconds:
+            try:
+                api.endpoint(Request(scope, receive)).send(None)
+            except StopIteration as done:
+                response: Response = done.value
+                return response
+        return asyncio.run(api.endpoint(Request(scope, receive)))
+
+    def client(self) -> stripe.StripeClient:
+        """Return a client of the official library that sends its requests here, each once."""
+        return stripe.StripeClient("sk_test_1", http_client=Transport(self), max_network_retries=0)
 
     def create(self, path: str, params: Params | None = None) -> str:
         """Create an object that is not refused; returns its id."""
         answer = self.call("POST", path, params)
         assert answer.status == 200, answer.body
         return str(answer.body["id"])
+
+
+class Transport(stripe.HTTPClient):
+    """Carries the official library's requests to a simulator in this process."""
+
+    name = "in_process"
+
+    def __init__(self, simulator: SimulatorInProcess) -> None:
+        super().__init__()
+        self._simulator = simulator
+
+    def request(  # type: ignore[override]
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[bytes, int, dict[str, str]]:
+        """Send one attempt."""
+        parts = urlsplit(url)
+        body = post_data.encode() if isinstance(post_data, str) else post_data or b""
+        response = self._simulator.send(method.upper(), parts.path, parts.query.encode(), headers or {}, body)
+        date = self._simulator.app.state.simulator.clock.http_date()
+        return bytes(response.body), response.status_code, {**response.headers, "Date": date, "Request-Id": "req_1"}
+
+    def _sleep_time_seconds(self, *_: Any) -> float:
+        return 0

@@ -103,7 +103,7 @@ PROBES = (
         parameters=(("ReadsPaymentMethods", "false"),),
     ),
     Probe("Subscriptions", True, f"/v1/subscriptions/sub_{_NOBODY}", ("pause",), parameters=_PAUSES),
-    Probe("Invoices", False, f"/v1/invoices/in_{_NOBODY}", ("pause",), parameters=_PAUSES),
+    Probe("Invoices", True, f"/v1/invoices/in_{_NOBODY}/void", ("pause",), parameters=_PAUSES),
     Probe(
         "Entitlements",
         False,

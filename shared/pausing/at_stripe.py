@@ -56,7 +56,7 @@ class AtStripe:
 
     `planned` is `None` where no schedule is attached, or it plans no pause. `waits_for_payment`: a resume or a change
     waits until its invoice is paid. `ended_by_itself`: the schedule that was attached is gone because its last phase is
-    over, and not by anybody's hand.
+    over, and not by anybody's hand. `paused_by`: the schedule that has paused it, and is gone since.
     """
 
     subscription: Subscription
@@ -65,6 +65,7 @@ class AtStripe:
     waits_for_payment: bool
     latest_invoice: str | None
     ended_by_itself: bool = False
+    paused_by: str | None = None
 
     def planned_by(self, operation_id: str) -> PlannedPause | None:
         """Return the planned pause if it is that operation's."""
@@ -86,10 +87,11 @@ class StripePauses:
     def __init__(self, client: StripeClient) -> None:
         self._client = client
 
-    def read(self, subscription_id: str, schedule_id: str | None = None) -> AtStripe:
+    def read(self, subscription_id: str, schedule_id: str | None = None, operation_id: str | None = None) -> AtStripe:
         """Read the subscription, and its schedule if it has one. Raises `Forbidden` if there is none of that id.
 
-        `schedule_id`: the schedule that it had. If it has none now, how that one ended is read too.
+        `schedule_id`: the schedule that it had. If it has none now, how that one ended is read too. `operation_id`: the
+        pause whose schedule is not known. If it is paused and has none now, that one is looked for.
         """
         try:
             raw = self._send("get", f"/v1/subscriptions/{subscription_id}")
@@ -100,6 +102,9 @@ class StripePauses:
         found = _at_stripe(raw)
         if attached := found.subscription.schedule_id:
             return replace(found, planned=self._planned(attached))
+        if schedule_id is None and operation_id is not None and found.subscription.status == "paused":
+            past = self._schedule_of(found.subscription, operation_id)
+            return replace(found, paused_by=past["id"], ended_by_itself=_ended_by_itself(past)) if past else found
         return replace(found, ended_by_itself=schedule_id is not None and self._ended_by_itself(schedule_id))
 
     def of_customer(self, customer_id: str) -> list[AtStripe]:
@@ -168,6 +173,17 @@ class StripePauses:
         }
         self._send("post", f"/v1/subscriptions/{subscription_id}/resume", key, **params)
 
+    def void_invoice(self, invoice_id: str, *, key: str) -> None:
+        """Void the invoice that a resume waits for; one that is not open any more is left alone.
+
+        The subscription stays paused (docs.stripe.com/billing/subscriptions/pause).
+        """
+        try:
+            self._send("post", f"/v1/invoices/{invoice_id}/void", key)
+        except StripeRefusalError:
+            if self._send("get", f"/v1/invoices/{invoice_id}")["status"] == "open":
+                raise
+
     def pause_collection(self, subscription_id: str, *, resumes: int, key: str) -> None:
         """Void the invoices of a subscription until a time."""
         pause = {"behavior": "void", "resumes_at": resumes}
@@ -193,15 +209,18 @@ class StripePauses:
             _error(resume),
         )
 
+    def _schedule_of(self, subscription: Subscription, operation_id: str) -> StripeJson | None:
+        """Return the schedule that was released of a subscription, and had this pause."""
+        listed = self._send("get", "/v1/subscription_schedules", customer=subscription.customer_id, limit=100)
+        own = (raw for raw in listed["data"] if raw.get("released_subscription") == subscription.id)
+        keys = ((raw, entry.get("key")) for raw in own for entry in raw.get("pause_schedules") or [])
+        return next((raw for raw, key in keys if key == operation_id), None)
+
     def _ended_by_itself(self, schedule_id: str) -> bool:
-        """Whether Stripe released a schedule by itself, when its last phase was over."""
         try:
-            raw = self._send("get", f"/v1/subscription_schedules/{schedule_id}")
+            return _ended_by_itself(self._send("get", f"/v1/subscription_schedules/{schedule_id}"))
         except StripeRefusalError:
             return False
-        last = max((phase["end_date"] for phase in raw.get("phases") or []), default=None)
-        released = raw.get("released_at")
-        return raw["status"] == "released" and last is not None and released is not None and released >= last
 
     def _send(self, method: str, path: str, key: str | None = None, /, **params: Any) -> StripeJson:
         options: dict[str, Any] = {"idempotency_key": key} if key else {}
@@ -215,6 +234,13 @@ class StripePauses:
             except stripe.IdempotencyError as error:
                 raise stripe.APIConnectionError("The key was used for another request") from error  # type: ignore[no-untyped-call]
         return answer
+
+
+def _ended_by_itself(raw: StripeJson) -> bool:
+    """Whether Stripe released a schedule by itself, when its last phase was over."""
+    last = max((phase["end_date"] for phase in raw.get("phases") or []), default=None)
+    released = raw.get("released_at")
+    return raw["status"] == "released" and last is not None and released is not None and released >= last
 
 
 def _at_stripe(raw: StripeJson) -> AtStripe:

@@ -5,23 +5,23 @@ decide, act, read again. docs/reference/pause.md draws the states.
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any
 
 from shared.pausing.at_stripe import AtStripe, StripeRefusalError
 from shared.pausing.history import OVERDUE, STRIPE, Actor, HistoryEntry, PauseAction, PauseRecord, PauseState
-from shared.pausing.plan import MARGIN, Begin
+from shared.pausing.plan import MARGIN, Begin, next_renewal
 from shared.portal.pause import pause_refusals
-from shared.stripe.subscription import is_paused
 
 # How long whoever has taken a pause up may work on it before somebody else does: longer than any invocation.
 LEASE = timedelta(minutes=2)
 # How soon to look again at what should have happened by now, at what waits for a payment, and at all else: somebody may
 # have changed it at Stripe.
 SOON, WAITING, DAILY = timedelta(minutes=4), timedelta(hours=1), timedelta(days=1)
-# A pause is not asked of Stripe in the last minute before it is to begin.
-_LAST_MINUTE = 60
+# A pause is neither asked of Stripe in the last minute before it is to begin, nor undone.
+LAST_MINUTE = 60
+_MARGIN_SECONDS = int(MARGIN.total_seconds())
 
 
 class Call(StrEnum):
@@ -35,6 +35,7 @@ class Call(StrEnum):
     RESUME_PLANNED = "resume-planned"
     RESUME = "resume"
     RELEASE = "release"
+    VOID_INVOICE = "void-invoice"
     PAUSE_COLLECTION = "pause-collection"
     COLLECT_AGAIN = "collect-again"
 
@@ -49,9 +50,9 @@ class Settle:
 
 
 def next_step(  # noqa: PLR0911 - one for each edge
-    record: PauseRecord, at: AtStripe, now: float
+    record: PauseRecord, at: AtStripe, now: float, timezone: tzinfo
 ) -> Call | Settle:
-    """Decide what comes next; `now` is in Unix seconds."""
+    """Decide what comes next; `now` is in Unix seconds, and a day begins in `timezone`."""
     if not record.state.is_open:
         return Settle(record)
     if at.subscription.ended:
@@ -61,9 +62,9 @@ def next_step(  # noqa: PLR0911 - one for each edge
         case PauseState.STARTING:
             return _start_real(record, at, now) if is_real else _start_collection(record, at, now)
         case PauseState.SCHEDULED:
-            return _scheduled_real(record, at, now) if is_real else _scheduled_collection(record, at, now)
+            return _scheduled_real(record, at, now, timezone) if is_real else _scheduled_collection(record, at, now)
         case PauseState.PAUSED:
-            return _paused_real(record, at, now) if is_real else _paused_collection(record, at, now)
+            return _paused_real(record, at, now, timezone) if is_real else _paused_collection(record, at, now)
         case PauseState.CHANGING:
             return _change_real(record, at, now) if is_real else _change_collection(record, at, now)
         case PauseState.RESUMING:
@@ -84,9 +85,10 @@ def after_refusal(  # noqa: PLR0911 - one for each edge
             return _failed(record, now, refused.code, refused.text)
         case Call.PLAN:
             return _undoing(record, now, failure=refused.code, detail=refused.text)
-        case Call.RETURN if record.state is PauseState.PAUSED:
+        case Call.RETURN if record.wanted_resumes == record.resumes:
             # It is resumed by hand then, when the time has come.
-            return Settle(_wait(replace(record, step="no_return", failure_detail=refused.text), now, record.resumes))
+            by_hand = replace(_back(record), step="no_return", failure_detail=refused.text)
+            return Settle(_wait(by_hand, now, record.resumes))
         case Call.RESUME | Call.RESUME_PLANNED:
             return _waiting(record, now, _what_is_missing(refused), refused.text)
         case Call.MOVE | Call.RETURN | Call.PAUSE_COLLECTION:
@@ -105,11 +107,15 @@ def _what_is_missing(refused: StripeRefusalError) -> str:
 # A pause is set.
 
 
-def _start_real(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
+def _start_real(  # noqa: PLR0911 - one for each edge
+    record: PauseRecord, at: AtStripe, now: float
+) -> Call | Settle:
     if planned := at.planned_by(record.operation_id):
         if planned.pause_state == "error":
             return _undoing(record, now, failure="pause_error", detail=planned.pause_error)
         return _is_set(replace(record, schedule_id=planned.schedule_id), now)
+    if at.paused_by:
+        return _is_set(replace(record, schedule_id=at.paused_by), now)
     attached = at.subscription.schedule_id
     if record.step == "attach" and attached is None:
         return Call.ATTACH
@@ -134,7 +140,7 @@ def _blocked(  # noqa: PLR0911 - one for each edge
 ) -> str | None:
     """Return what has come between the plan and the request; both kinds of pause are never set at once."""
     subscription = at.subscription
-    if is_paused(subscription, datetime.fromtimestamp(now, UTC)):
+    if subscription.is_pause_running(now):
         return "paused_elsewhere"
     if subscription.cancel_at is not None or subscription.cancel_at_period_end:
         return "canceling"
@@ -145,10 +151,10 @@ def _blocked(  # noqa: PLR0911 - one for each edge
         return "cannot_pause"
     if record.begin != Begin.PERIOD_END:
         return None
-    end = record.begins + (int(MARGIN.total_seconds()) if record.kind == "subscription" else 0)
+    end = record.begins + (_MARGIN_SECONDS if record.kind == "subscription" else 0)
     if subscription.current_period_end != end:
         return "changed_meanwhile"
-    return "too_late" if now > record.begins - _LAST_MINUTE else None
+    return "too_late" if now > record.begins - LAST_MINUTE else None
 
 
 def _is_set(record: PauseRecord, now: float) -> Settle:
@@ -164,7 +170,7 @@ def _is_set(record: PauseRecord, now: float) -> Settle:
 
 
 def _scheduled_real(  # noqa: PLR0911 - one for each edge
-    record: PauseRecord, at: AtStripe, now: float
+    record: PauseRecord, at: AtStripe, now: float, timezone: tzinfo
 ) -> Call | Settle:
     planned = at.planned_by(record.operation_id)
     if at.subscription.status == "paused":
@@ -174,8 +180,8 @@ def _scheduled_real(  # noqa: PLR0911 - one for each edge
     if planned and planned.resume_state == "succeeded":
         return _undoing(record, now, outcome=PauseAction.RESUMED)
     if planned:
-        return _as_planned(record, planned.resume_at, now, record.begins)
-    if at.ended_by_itself and at.subscription.schedule_id is None and now < record.begins - _LAST_MINUTE:
+        return _as_planned(record, planned.resume_at, now, record.begins, timezone)
+    if at.ended_by_itself and at.subscription.schedule_id is None and now < record.begins - LAST_MINUTE:
         return Settle(replace(record, state=PauseState.STARTING, step="again", schedule_id=None), again=True)
     if at.ended_by_itself:
         return _failed(record, now, "not_paused_in_time")
@@ -189,7 +195,7 @@ def _scheduled_collection(record: PauseRecord, at: AtStripe, now: float) -> Call
         return _undoing(record, now, outcome=PauseAction.ENDED_ELSEWHERE)
     if now >= record.begins:
         return _has_begun(record, now)
-    return Settle(_wait(record, now, record.begins))
+    return _at_its_renewal(record, at, now) or Settle(_wait(record, now, record.begins))
 
 
 def _has_begun(record: PauseRecord, now: float) -> Settle:
@@ -197,13 +203,13 @@ def _has_begun(record: PauseRecord, now: float) -> Settle:
     return Settle(begun, (_entry(begun, now, PauseAction.BEGUN, STRIPE),), again=True)
 
 
-def _as_planned(record: PauseRecord, resume_at: int | None, now: float, until: int) -> Settle:
+def _as_planned(record: PauseRecord, resume_at: int | None, now: float, until: int, timezone: tzinfo) -> Settle:
     """Go on waiting; a date of return that somebody has changed at Stripe counts."""
     if resume_at is None:
         return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
     if resume_at == record.resumes:
         return Settle(_wait(record, now, until))
-    day = datetime.fromtimestamp(resume_at, UTC).date().isoformat()
+    day = datetime.fromtimestamp(resume_at, timezone).date().isoformat()
     moved = replace(record, resumes=resume_at, next_charge=resume_at, asked_resume=day)
     return Settle(_wait(moved, now, until), (_entry(moved, now, PauseAction.CHANGED, STRIPE),))
 
@@ -212,7 +218,7 @@ def _as_planned(record: PauseRecord, resume_at: int | None, now: float, until: i
 
 
 def _paused_real(  # noqa: PLR0911 - one for each edge
-    record: PauseRecord, at: AtStripe, now: float
+    record: PauseRecord, at: AtStripe, now: float, timezone: tzinfo
 ) -> Call | Settle:
     planned = at.planned_by(record.operation_id)
     if at.subscription.status != "paused":
@@ -222,25 +228,53 @@ def _paused_real(  # noqa: PLR0911 - one for each edge
     if planned and planned.resume_state not in {"scheduled", None}:
         return _resuming(record, now)
     if planned and now < record.resumes + OVERDUE.total_seconds():
-        return _as_planned(record, planned.resume_at, now, record.resumes)
-    if now >= record.resumes - _LAST_MINUTE:
+        return _as_planned(record, planned.resume_at, now, record.resumes, timezone)
+    if now >= record.resumes - LAST_MINUTE:
         return _resuming(record, now) if now >= record.resumes else Settle(_wait(record, now, record.resumes))
     if at.subscription.schedule_id or record.step == "no_return":
         return Settle(_wait(record, now, record.resumes))
     if record.schedule_id and not at.ended_by_itself:
         return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
-    return Call.RETURN
+    # Written first: a customer who gives the date of return up meanwhile would get it back.
+    return _changing(record, now, record.resumes, record.next_charge)
 
 
 def _paused_collection(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
     is_ours = at.is_collection_paused_until(record.resumes)
     if is_ours and at.subscription.status == "paused":
         return _undoing(record, now, outcome=PauseAction.ENDED_ELSEWHERE)
+    if is_ours and (moved := _at_its_renewal(record, at, now)):
+        return moved
     if now >= record.resumes:
         return _undoing(record, now, outcome=PauseAction.RESUMED)
     if not is_ours:
         return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
     return Settle(_wait(record, now, record.resumes))
+
+
+def _at_its_renewal(record: PauseRecord, at: AtStripe, now: float) -> Settle | None:
+    """Move the return from a pause of collection to a renewal again; `None` if it is at one.
+
+    Another plan may renew at other times. What runs at the old date of return is void, and would be given away.
+    """
+    renewal = next_renewal(at.subscription, at.anchor, after=record.resumes - 2 * _MARGIN_SECONDS)
+    if renewal is None or renewal == record.next_charge or now >= record.next_charge:
+        return None
+    return _changing(record, now, renewal - _MARGIN_SECONDS, renewal)
+
+
+def _changing(record: PauseRecord, now: float, resumes: int, next_charge: int) -> Settle:
+    """Begin to change the date of return by ourselves."""
+    change = replace(
+        record,
+        state=PauseState.CHANGING,
+        actor=STRIPE.kind,
+        actor_name=None,
+        step=None,
+        wanted_resumes=resumes,
+        wanted_next_charge=next_charge,
+    )
+    return Settle(_wait(change, now, None), again=True)
 
 
 # Its date of return is changed.
@@ -263,9 +297,16 @@ def _change_real(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle
 def _change_collection(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
     if record.wanted_resumes is not None and at.is_collection_paused_until(record.wanted_resumes):
         return _is_changed(record, now)
-    if now < record.resumes and at.is_collection_paused_until(record.resumes):
+    if not at.is_collection_paused_until(record.resumes) or now >= record.next_charge:
+        return _unchanged(record, now, "changed_meanwhile", None)
+    if record.wanted_resumes is None or now <= record.wanted_resumes - LAST_MINUTE:
         return Call.PAUSE_COLLECTION
-    return _unchanged(record, now, "changed_meanwhile", None)
+    # The renewal that was meant is over, and its invoice is void.
+    renewal = next_renewal(at.subscription, at.anchor, after=now)
+    if renewal is None or renewal >= record.next_charge:
+        return _unchanged(record, now, "changed_meanwhile", None)
+    later = replace(record, wanted_resumes=renewal - _MARGIN_SECONDS, wanted_next_charge=renewal)
+    return Settle(_wait(later, now, None), again=True)
 
 
 def _is_changed(record: PauseRecord, now: float) -> Settle:
@@ -276,6 +317,8 @@ def _is_changed(record: PauseRecord, now: float) -> Settle:
         asked_resume=record.wanted_asked_resume or record.asked_resume,
     )
     settled = _wait(changed, now, changed.resumes if changed.has_begun else changed.begins)
+    if changed.resumes == record.resumes:
+        return Settle(settled, again=True)
     return Settle(settled, (_entry(changed, now, PauseAction.CHANGED, _actor(record)),), again=True)
 
 
@@ -356,19 +399,28 @@ def _undo_real(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
     is_undo = record.outcome == PauseAction.UNDONE
     if is_undo and is_paused_now:
         # It came too late. To resume would charge somebody who has not asked for that, so the pause goes on.
-        begun = replace(record, state=PauseState.PAUSED, has_begun=True, outcome=None, failure="undo_too_late")
-        if record.step == "removed":
-            begun = replace(begun, schedule_id=None, step=None)
-        return Settle(_wait(begun, now, None), (_entry(begun, now, PauseAction.BEGUN, STRIPE),), again=True)
+        return _goes_on(replace(record, schedule_id=planned.schedule_id if planned else None), now)
     # A read may be a moment behind, so the schedule is released by its id even if the subscription does not name it.
     if record.step != "removed" and (record.schedule_id or planned):
         return Call.RELEASE
+    if record.outcome == PauseAction.RELEASED and at.waits_for_payment and at.latest_invoice:
+        # Stripe would go on charging it, and resume.
+        return Call.VOID_INVOICE
     return _finished(record, now)
+
+
+def _goes_on(record: PauseRecord, now: float) -> Settle:
+    """Go on with a pause that has begun before it was undone."""
+    begun = replace(record, state=PauseState.PAUSED, has_begun=True, outcome=None, failure="undo_too_late", step=None)
+    return Settle(_wait(begun, now, None), (_entry(begun, now, PauseAction.BEGUN, STRIPE),), again=True)
 
 
 def _undo_collection(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
     is_free = at.subscription.pause_collection is None
     is_ours = at.is_collection_paused_until(record.resumes)
+    if is_ours and record.outcome == PauseAction.UNDONE and now > record.begins - LAST_MINUTE:
+        # The period that begins is void already, or about to be.
+        return _goes_on(record, now)
     if record.step != "removed" and (is_ours or (is_free and record.outcome == PauseAction.UNDONE)):
         return Call.COLLECT_AGAIN
     return _finished(record, now)

@@ -173,8 +173,8 @@ class HistoryEntry:
 
     @property
     def key(self) -> str:
-        """The range key: entries of one subscription sort by time."""
-        return f"{_HISTORY}{self.at:010d}#{self.operation_id}#{self.version:06d}"
+        """The range key: entries of one subscription sort by time, and within a second as they were written."""
+        return f"{_HISTORY}{self.at:010d}#{self.version:06d}#{self.operation_id}"
 
 
 def past_pauses(entries: "list[HistoryEntry]") -> PastPauses:

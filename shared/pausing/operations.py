@@ -14,7 +14,7 @@ from uuid import uuid4
 from shared.deadline import seconds_left
 from shared.errors import Forbidden, Unavailable
 from shared.pausing.at_stripe import AtStripe, StripePauses, StripeRefusalError
-from shared.pausing.course import DAILY, LEASE, Call, Settle, after_refusal, next_step
+from shared.pausing.course import DAILY, LAST_MINUTE, LEASE, Call, Settle, after_refusal, next_step
 from shared.pausing.history import Actor, PauseAction, PauseRecord, PauseState, PauseTable
 from shared.pausing.plan import (
     LEAD,
@@ -33,6 +33,7 @@ from shared.pausing.policy import PastPauses, PausePolicy, PauseRefusal
 from shared.pausing.refusals import (
     ABOUT_TO_RESUME,
     ALREADY_BEGUN,
+    ALREADY_SET,
     NOT_PAUSED,
     PAUSED_ELSEWHERE,
     why_it_does_not_return,
@@ -254,10 +255,11 @@ class Pausing:
         self, record: PauseRecord, at: AtStripe, request: PauseRequest, actor: Actor, policy: PausePolicy
     ) -> PauseResult | None:
         """Change the date of return; `None`: somebody else wrote meanwhile."""
+        has_begun = record.has_begun or at.subscription.status == "paused"
+        if request.begin is Begin.NOW and record.begin != Begin.NOW and not has_begun:
+            return PauseResult(Outcome.REFUSED, record, (ALREADY_SET,))
         if record.asked_resume == request.resume_on.isoformat():
             return PauseResult(Outcome.DONE, record)
-        if request.begin.value != record.begin and request.begin is Begin.NOW:
-            return PauseResult(Outcome.BUSY, record)
         now = self.clock()
         if now >= record.resumes - LEAD.total_seconds():
             return PauseResult(Outcome.REFUSED, record, (ABOUT_TO_RESUME,))
@@ -337,14 +339,14 @@ class Pausing:
         if not record.state.is_settled:
             return PauseResult(Outcome.BUSY, record)
         has_begun = record.has_begun or at.subscription.status == "paused"
-        if record.kind == "collection" and self.clock() >= record.begins:
+        if record.kind == "collection" and self.clock() > record.begins - LAST_MINUTE:
             return self._return_at_renewal(record, at)
         if not has_begun:
             return self._to_undo(record, at, actor)
         return replace(self._next_intent(record, actor, PauseState.RESUMING), has_begun=True)
 
     def _return_at_renewal(self, record: PauseRecord, at: AtStripe) -> "PausePlan | PauseResult":
-        renewal = next_renewal(at.subscription, at.anchor, after=self.clock())
+        renewal = next_renewal(at.subscription, at.anchor, after=max(self.clock(), record.begins))
         if renewal is None or renewal >= record.next_charge:
             return PauseResult(Outcome.DONE, record)
         day = datetime.fromtimestamp(renewal, self.timezone).date()
@@ -359,7 +361,7 @@ class Pausing:
             return self._wait_for(record)
         if not record.state.is_settled:
             return PauseResult(Outcome.BUSY, record)
-        is_over = record.kind == "collection" and self.clock() >= record.begins
+        is_over = record.kind == "collection" and self.clock() > record.begins - LAST_MINUTE
         if record.has_begun or is_over or at.subscription.status == "paused":
             return PauseResult(Outcome.REFUSED, record, (ALREADY_BEGUN,))
         return replace(self._next_intent(record, actor, PauseState.UNDOING), outcome=PauseAction.UNDONE.value)
@@ -420,8 +422,9 @@ class Pausing:
     def _drive(self, record: PauseRecord, at: AtStripe | None) -> PauseRecord:
         stripe = self.stripe()
         for _step in range(_MOST_STEPS):
-            at = at or stripe.read(record.subscription_id, record.schedule_id)
-            step = next_step(record, at, self.clock())
+            sought = record.operation_id if record.state is PauseState.STARTING else None
+            at = at or stripe.read(record.subscription_id, record.schedule_id, sought)
+            step = next_step(record, at, self.clock(), self.timezone)
             if isinstance(step, Call):
                 refused = None
                 try:
@@ -480,6 +483,8 @@ class Pausing:
             case Call.RELEASE:
                 stripe.release(schedule_id, key=key)
                 return replace(record, schedule_id=None, step="removed")
+            case Call.VOID_INVOICE:
+                stripe.void_invoice(at.latest_invoice or "", key=key)
             case Call.PAUSE_COLLECTION:
                 stripe.pause_collection(subscription_id, resumes=resumes, key=key)
             case Call.COLLECT_AGAIN:

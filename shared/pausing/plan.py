@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Literal
 
 from shared.i18n import _
-from shared.pausing.policy import PastPauses, PausePolicy, PauseRefusal
+from shared.pausing.policy import PastPauses, PausePolicy, PauseRefusal, too_long
 from shared.pausing.refusals import ASK_US, CANCELING, CANNOT_PAUSE, OVER, OVERDUE, PAUSED_ELSEWHERE
 from shared.portal.facts import Reason
 from shared.portal.pause import midnight_of, pause_refusals
@@ -23,6 +23,8 @@ from shared.stripe.subscription import PauseKind, Subscription, is_paused
 MARGIN = timedelta(minutes=5)
 # Stripe needs the request a while before the pause begins, and a crashed request is finished by the next tick.
 LEAD = timedelta(minutes=15)
+# No pause ends later, not even the team's: no calendar goes on for ever.
+_FURTHEST = timedelta(days=3650)
 # What a pause of collection shares with a real one, and what only the real one minds.
 _SHARED = frozenset({"status"})
 
@@ -103,11 +105,15 @@ def plan_pause(facts: PlanFacts, request: PauseRequest) -> Planned:
     begins = int(facts.now) if request.begin is Begin.NOW else ends
     if kind == "subscription" and request.begin is Begin.PERIOD_END:
         begins -= int(MARGIN.total_seconds())
+    if found := _too_far(facts, request, begins):
+        return Planned(None, (found,))
     return _checked(facts, request, _with_return(facts, request, kind, begins, reasons))
 
 
 def plan_new_return(facts: PlanFacts, request: PauseRequest, current: PausePlan) -> Planned:
     """Plan another date of return for a pause that is scheduled or running; all else of it stays."""
+    if found := _too_far(facts, request, current.begins):
+        return Planned(None, (found,))
     plan = _with_return(facts, request, current.kind, current.begins, current.why_not_real)
     return _checked(facts, request, plan, is_new=False)
 
@@ -136,6 +142,12 @@ def next_renewal(subscription: Subscription, anchor: int | None, *, after: float
         return None
     earliest = after + 2 * MARGIN.total_seconds()
     return next((moment for moment in renewals(item, anchor=anchor) if moment >= earliest), None)
+
+
+def _too_far(facts: PlanFacts, request: PauseRequest, begins: int) -> PauseRefusal | None:
+    """Return why the day is too far away, before anything is counted up to it."""
+    furthest = datetime.fromtimestamp(begins, facts.timezone) + _FURTHEST
+    return too_long(facts.policy.longest) if request.resume_on > furthest.date() else None
 
 
 def _with_return(

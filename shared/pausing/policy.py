@@ -31,6 +31,15 @@ class PauseRefusal:
     allowed_from: int | None = None
 
 
+def too_long(longest: timedelta) -> PauseRefusal:
+    """Return the refusal of a pause that would last longer than that."""
+    return PauseRefusal(
+        "pause_too_long",
+        _n("A pause can last at most {n} day.", "A pause can last at most {n} days.", longest.days),
+        _("Choose an earlier date of return."),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PastPauses:
     """What the rules need to know about the earlier pauses of a subscription.
@@ -84,11 +93,7 @@ class PausePolicy(BaseModel):
         if self.pause_allowed == "nobody":
             yield PauseRefusal(NOT_OFFERED, _("Pauses are not offered for your subscription."))
         if resumes - begins > self.longest.total_seconds() + _ROOM_SECONDS:
-            yield PauseRefusal(
-                "pause_too_long",
-                _n("A pause can last at most {n} day.", "A pause can last at most {n} days.", self.longest.days),
-                _("Choose an earlier date of return."),
-            )
+            yield too_long(self.longest)
         if reason is not None and reason not in self.pause_reasons:
             yield PauseRefusal("unknown_reason", _("This reason is not among those offered."))
         yield from self._too_often(begins, past)

@@ -27,6 +27,11 @@ CANCELING = PauseRefusal(
     _("Withdraw the cancellation first, then you can pause."),
 )
 CANNOT_PAUSE = PauseRefusal("cannot_pause", _("This subscription cannot be paused in its present state."), ASK_US)
+ALREADY_SET = PauseRefusal(
+    "already_set",
+    _("This subscription has a pause already, which has not begun."),
+    _("Undo it first, then one can begin at once."),
+)
 ALREADY_BEGUN = PauseRefusal("already_begun", _("This pause has begun already."), _("You can resume instead."))
 ABOUT_TO_RESUME = PauseRefusal("about_to_resume", _("This subscription is about to resume."))
 NOT_PAUSED = PauseRefusal("not_paused", _("This subscription is not paused."))

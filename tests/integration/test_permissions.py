@@ -171,6 +171,7 @@ def use_pause(at: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses.ask("release")
     pauses.stripe.v1.customers.update(pauses.customer, {"invoice_settings": {"default_payment_method": declined}})
     pauses.ask("resume")
+    pauses.ask("release")
     customer, subscription = subscriber_of_many_items(at)
     pauses.ask("pause", subscription, token=pauses.token(sub=customer), resume_on=day(60))
     trial: Any = {"customer": pauses.customer, "items": [{"price": pauses.price}], "trial_period_days": 20}
