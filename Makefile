@@ -135,7 +135,7 @@ CATALOGUES := $(patsubst %.po,%.mo,$(wildcard shared/locale/*.po))
 
 messages: $(BIN)/portal ## bring the catalogues up to date with the code
 	@mkdir -p build
-	$(BIN)/pybabel -q extract -F pyproject.toml --no-default-keywords -k _ -k _n:1,2 --sort-by-file --no-wrap -c Translators: \
+	$(BIN)/pybabel -q extract -F pyproject.toml --no-default-keywords -k _ -k _n:1,2 -k sentence --sort-by-file --no-wrap -c Translators: \
 		--add-location=file --omit-header -o build/messages.pot cli functions local shared
 	for catalogue in shared/locale/*.po; do $(BIN)/pybabel -q update -i build/messages.pot -o $$catalogue \
 		-l $$(basename $$catalogue .po) --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap || exit 1; done

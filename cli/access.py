@@ -1,7 +1,5 @@
 """`portal access`: whether a customer has service, why, which setting decides, and what time alone will change."""
 
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from cli.access_compare import Comparing, Form, compare_list
-from cli.terminal import ExitCode, Language, Rate, check_customer_id, literal
+from cli.access_compare import Comparing, compare_list
+from cli.terminal import ExitCode, Language, Rate, RowsForm, check_customer_id, literal, print_json
 from shared.access import AccessPolicy, CustomerAccess, Reason, customer_access
 from shared.access_comparison import REASONS
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, Message, _
 from shared.mirror.entitlements import require_entitlements
 from shared.mirror.items import MirroredSubscription
@@ -147,25 +145,28 @@ def access(  # noqa: PLR0913 - each an option of the command
     product: Annotated[str | None, typer.Option("--product", help="Only subscriptions to this product count.")] = None,
     feature: Annotated[str | None, typer.Option("--feature", help="Whether this feature may be used: its key.")] = None,
     format: Annotated[  # noqa: A002
-        Form, typer.Option("--format", help="Output format; csv only with --compare.")
+        RowsForm, typer.Option("--format", help="Output format; csv only with --compare.")
     ] = "text",
     language: Language = ENGLISH,
     requests_per_second: Rate = 10,
 ) -> None:
-    """Say whether a customer has service, why, and until when; or compare your own list of who is served.
+    """Explain whether a customer has service, or compare a list.
 
+    Says why, and until when; with --compare, what is wrong with your own list of who is served.
     Exits with 1 if the customer has no service, with 3 if the list differs.
     """
     columns = ColumnNames(customer_column, served_column, product_column)
     if compare is not None and feature is not None:
-        raise InvalidRequest("bad_request", "--compare compares products, and no features")
+        raise InvalidRequest("bad_request", sentence("--compare compares products, and no features"))
     if (compare is None) == (customer is None):
-        raise InvalidRequest("bad_request", "Name a customer, cus_..., or a list with --compare, and not both")
+        raise InvalidRequest(
+            "bad_request", sentence("Name a customer, cus_..., or a list with --compare, and not both")
+        )
     if compare is not None:
         wanted = Comparing(compare, columns, product, format, language, requests_per_second)
         raise typer.Exit(compare_list(context.obj(), wanted))
     if columns != ColumnNames() or format == "csv":
-        raise InvalidRequest("bad_request", "The options of the columns, and --format csv, need --compare")
+        raise InvalidRequest("bad_request", sentence("The options of the columns, and --format csv, need --compare"))
     _explain(context.obj(), customer or "", Narrowed(product, feature), format, language)
 
 
@@ -177,7 +178,7 @@ class Narrowed:
     feature: str | None
 
 
-def _explain(deployment: "Deployment", customer: str, about: Narrowed, form: Form, language: str) -> None:
+def _explain(deployment: "Deployment", customer: str, about: Narrowed, form: RowsForm, language: str) -> None:
     check_customer_id(customer)
     if about.feature is not None:
         require_entitlements(on=deployment.entitlements)
@@ -200,7 +201,7 @@ def _explain(deployment: "Deployment", customer: str, about: Narrowed, form: For
         )
         moment = answers[-1].until
     if form == "json":
-        sys.stdout.write(json.dumps(answers[0].as_json(), indent=2) + "\n")
+        print_json(**answers[0].as_json())
     else:
         console = Console(highlight=False, soft_wrap=True)
         for line in access_as_text(items, policy, answers, language):

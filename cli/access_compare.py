@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rich.console import Console
 from rich.table import Table
 
-from cli.terminal import ExitCode, literal, printable
+from cli.terminal import JSON_VERSION, ExitCode, RowsForm, literal, printable
 from shared.access_comparison import REASONS, AccessComparison, AccessDifference, DifferenceKind
 from shared.audit.rendering.as_csv import safe_cell
-from shared.errors import InvalidRequest
-from shared.i18n import Message, _, _n, sentences
+from shared.errors import InvalidRequest, sentence
+from shared.i18n import Message, _, _n, say, sentences
 from shared.served_list import BadLine, ColumnNames, ServedList
 from shared.stripe.money import in_major_units, written_amounts
 from shared.stripe.pacing import RateLimit, Retries
@@ -24,7 +24,6 @@ from shared.stripe.pacing import RateLimit, Retries
 if TYPE_CHECKING:
     from cli.deployment import Deployment
 
-Form = Literal["text", "json", "csv"]
 # Enough for a terminal; `--format csv` and `json` write all of them.
 ROWS = 1000
 BAD_LINES = 20
@@ -43,7 +42,7 @@ class Comparing:
     path: str
     columns: ColumnNames
     product: str | None
-    form: Form
+    form: RowsForm
     language: str
     requests_per_second: float
 
@@ -53,7 +52,9 @@ def compare_list(deployment: "Deployment", wanted: Comparing) -> int:
     with _opened(wanted.path) as file:
         served = ServedList(file, wanted.columns)
         if served.has_products and wanted.product:
-            raise InvalidRequest("bad_list", "The list names products, so --product would contradict it: leave it out")
+            raise InvalidRequest(
+                "bad_list", sentence("The list names products, so --product would contradict it: leave it out")
+            )
         run = AccessComparison(
             deployment.mirror,
             deployment.stripe,
@@ -75,7 +76,7 @@ def compare_list(deployment: "Deployment", wanted: Comparing) -> int:
             )
     _WRITERS[wanted.form](run, wanted.language)
     if run.not_asked:
-        sys.stderr.write(f"portal: {printable(run.not_asked.message)}\n")
+        sys.stderr.write(f"portal: {printable(say(run.not_asked.message, wanted.language))}\n")
     if run.found:
         return ExitCode.DIFFERENCE
     return 0 if run.is_whole else ExitCode.FOUND
@@ -89,7 +90,9 @@ def _opened(path: str) -> Iterator[BinaryIO]:
     try:
         file = open(path, "rb")  # noqa: PTH123, SIM115 - closed below; what a caller raises is none of these errors
     except OSError as error:
-        raise InvalidRequest("bad_list", f"The list {path} cannot be read: {error.strerror}") from error
+        raise InvalidRequest(
+            "bad_list", sentence("The list {path} cannot be read: {why}", path=path, why=error.strerror)
+        ) from error
     with file:
         yield file
 
@@ -205,7 +208,7 @@ def _flat(difference: AccessDifference) -> dict[str, Any]:
 def _write_json(run: AccessComparison, _language: str) -> None:
     """Write one object, a difference at a time: there may be a million."""
     write, between = sys.stdout.write, "\n"
-    write('{"differences": [')
+    write(f'{{"version": {JSON_VERSION}, "differences": [')
     for each in run.differences():
         write(f"{between}  {json.dumps(_flat(each))}")
         between = ",\n"
@@ -237,7 +240,7 @@ def _iso(seconds: int | None) -> str:
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-_WRITERS: dict[Form, Callable[[AccessComparison, str], None]] = {
+_WRITERS: dict[RowsForm, Callable[[AccessComparison, str], None]] = {
     "text": _write_text,
     "json": _write_json,
     "csv": _write_csv,

@@ -143,7 +143,10 @@ def audit(  # noqa: PLR0913 - each an option of the command
     button_removed_on: Annotated[str, typer.Option(help="PAUSE_BUTTON_REMOVED_ON.")] = str(PAUSE_BUTTON_REMOVED_ON),
     cutoff_on: Annotated[str, typer.Option(help="PAUSE_CUTOFF_ON.")] = str(PAUSE_CUTOFF_ON),
 ) -> None:
-    """Find paused subscriptions and other problems, with what they mean and what to do."""
+    """Run the audit's checks now and print the report.
+
+    It finds paused subscriptions and other problems, and says what they mean and what to do.
+    """
     deployment: Deployment = context.obj()
     team = zone(timezone)
     options = options_of({**deployment.parameters, **dict(map(parse_setting, setting or ()))})

@@ -22,7 +22,8 @@ from stripe import StripeClient
 from cli.setup.stored_secret import StoredSecret
 from shared.access import AccessPolicy
 from shared.aws import AWS_SETTINGS, isolate_environment
-from shared.errors import InvalidRequest, OperatorError, Unavailable
+from shared.errors import InvalidRequest, OperatorError, Unavailable, sentence
+from shared.i18n import _
 from shared.link_token import LinkTokens
 from shared.mirror.dead_letters import DeadLetterReader
 from shared.mirror.entitlements import EntitlementsMirror
@@ -48,6 +49,11 @@ _LOCAL_AWS_SETTINGS = frozenset(
 # The template's defaults, for a stack that does not list the parameter.
 DEFAULTS = {"AuditTimezone": "UTC", "EventClockUncertaintySeconds": "10", "EndedRetentionDays": "400"}
 
+WHICH_AWS = _(
+    "Choose account and region with AWS_PROFILE and AWS_REGION and the stack with --stack, or use `portal --local` for "
+    "the `make dev` stack"
+)
+
 
 # boto3's default session is not made for several threads; its clients are.
 _CREATING = threading.Lock()
@@ -69,7 +75,8 @@ def operator_key() -> str | None:
     key = os.environ.get(KEY_VARIABLE) or None
     if key and not is_api_key(key):
         raise InvalidRequest(
-            "bad_operator_key", f"{KEY_VARIABLE} must be a secret or restricted key, such as rk_live_..."
+            "bad_operator_key",
+            sentence("{variable} must be a secret or restricted key, such as rk_live_...", variable=KEY_VARIABLE),
         )
     return key
 
@@ -98,7 +105,8 @@ class _LocalStack(BaseModel):
         if unknown or elsewhere or "AWS_ENDPOINT_URL" not in urls:
             wrong = ", ".join([*sorted(unknown), *elsewhere]) or "AWS_ENDPOINT_URL"
             raise InvalidRequest(
-                "not_local", f"The local stack may only name addresses of this machine, not in {wrong}"
+                "not_local",
+                sentence("The local stack may only name addresses of this machine, not in {wrong}", wrong=wrong),
             )
 
 
@@ -135,7 +143,13 @@ class Deployment:
             (stack,) = aws_client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
             raise InvalidRequest(
-                "no_stack", f"Cannot read the stack {name}: {error.response['Error']['Message']}"
+                "no_stack",
+                sentence(
+                    "Cannot read the stack {name}: {message}. {which}",
+                    name=name,
+                    message=error.response["Error"]["Message"].rstrip("."),
+                    which=WHICH_AWS,
+                ),
             ) from error
         return cls(
             {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])},
@@ -153,19 +167,28 @@ class Deployment:
         if not _is_on_this_machine(site_url):
             raise InvalidRequest(
                 "not_local",
-                f"{site_url!r} is not an address of this machine: write --local-url like http://127.0.0.1:8787",
+                sentence(
+                    "{address} is not an address of this machine: write --local-url like http://127.0.0.1:8787",
+                    address=repr(site_url),
+                ),
             )
         isolate_environment()
         try:
             response = requests.get(f"{site_url.rstrip('/')}/local.json", timeout=5, allow_redirects=False)
             if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-                raise Unavailable("not_running", f"The stack at {site_url} is still starting: try again in a moment")
+                raise Unavailable(
+                    "not_running",
+                    sentence("The stack at {address} is still starting: try again in a moment", address=site_url),
+                )
             found = _LocalStack.model_validate_json(response.content)
         except requests.RequestException as error:
-            raise Unavailable("not_running", f"No stack runs at {site_url}: start it with `make dev`") from error
+            raise Unavailable(
+                "not_running", sentence("No stack runs at {address}: start it with `make dev`", address=site_url)
+            ) from error
         except ValidationError as error:
             raise Unavailable(
-                "not_the_stack", f"{site_url} is not a stack that `make dev` started: check --local-url"
+                "not_the_stack",
+                sentence("{address} is not a stack that `make dev` started: check --local-url", address=site_url),
             ) from error
         found.check()
         os.environ.update(found.environment)
@@ -315,7 +338,12 @@ class Deployment:
         if not same_mode:
             mode = "live" if self.livemode else "test"
             raise InvalidRequest(
-                "bad_operator_key", f"The deployment is of {mode} mode, and {KEY_VARIABLE} is a key of the other"
+                "bad_operator_key",
+                sentence(
+                    "The deployment is of {mode} mode, and {variable} is a key of the other",
+                    mode=mode,
+                    variable=KEY_VARIABLE,
+                ),
             )
         return stripe_client(self.operator_key, self.stripe_api_base, PATIENT_TIMEOUT_SECONDS)
 
@@ -346,7 +374,9 @@ class Deployment:
     def output(self, name: str) -> str:
         """Return an output of the stack. Raises `OperatorError` for a stack without it."""
         if name not in self.outputs:
-            raise OperatorError("no_output", f"The stack has no output {name}: is it a stack of this template?")
+            raise OperatorError(
+                "no_output", sentence("The stack has no output {name}: is it a stack of this template?", name=name)
+            )
         return self.outputs[name]
 
     def _listed(self, policy: type[BaseModel]) -> dict[str, str]:

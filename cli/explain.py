@@ -1,8 +1,6 @@
 """`portal explain`: what the portal lets a customer do with a subscription, for the terminal or as JSON."""
 
-import json
 import re
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -13,8 +11,8 @@ from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
 
-from cli.terminal import Format, Language, is_subscription_id, literal, noon, zone
-from shared.errors import InvalidRequest
+from cli.terminal import Format, Language, is_subscription_id, literal, noon, print_json, zone
+from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, Message, _
 from shared.portal.explain import (
     ACCESS_LABEL,
@@ -37,27 +35,23 @@ if TYPE_CHECKING:
     from cli.deployment import Deployment
 
 
-def explained_as_json(found: ExplainedSubscription, language: str) -> str:
-    """Write everything as JSON, with a stable code beside each text."""
+def explained_as_json(found: ExplainedSubscription, language: str) -> dict[str, Any]:
+    """Return everything for programs, with a stable code beside each text."""
     facts = found.explanation.facts
-    return json.dumps(
-        {
-            "subscription": facts.subscription.id,
-            "customer": facts.subscription.customer_id,
-            "configuration": found.configuration_id,
-            "group": found.group,
-            "as_of": facts.now.isoformat(),
-            "summary": found.explanation.summary.say(language),
-            "answers": [_answer(each, language) for each in found.explanation.answers],
-            "access": found.explanation.access.say(language),
-            "problems": [_problem(each, language) for each in found.problems],
-            "country": found.explanation.country,
-            "payment_methods": {each.type: support.value for each, support in found.explanation.payment_methods},
-            "unread": list(found.unread),
-        },
-        ensure_ascii=False,
-        indent=2,
-    )
+    return {
+        "subscription": facts.subscription.id,
+        "customer": facts.subscription.customer_id,
+        "configuration": found.configuration_id,
+        "group": found.group,
+        "as_of": facts.now.isoformat(),
+        "summary": found.explanation.summary.say(language),
+        "answers": [_answer(each, language) for each in found.explanation.answers],
+        "access": found.explanation.access.say(language),
+        "problems": [_problem(each, language) for each in found.problems],
+        "country": found.explanation.country,
+        "payment_methods": {each.type: support.value for each, support in found.explanation.payment_methods},
+        "unread": list(found.unread),
+    }
 
 
 def explained_as_text(found: ExplainedSubscription, language: str) -> Group:
@@ -138,11 +132,6 @@ def _payment_methods(country: str | None, language: str) -> Group:
     return Group(title, table, Padding(literal(METHODS_SOURCE.say(language)), (0, 2)))
 
 
-def _payment_methods_as_json(country: str) -> str:
-    methods = {each.type: support.value for each, support in support_in(country)}
-    return json.dumps({"country": country.upper(), "payment_methods": methods}, indent=2)
-
-
 app = typer.Typer()
 
 
@@ -162,23 +151,33 @@ def explain(  # noqa: PLR0913 - each an option of the command
     format: Format = "text",  # noqa: A002
     language: Language = ENGLISH,
 ) -> None:
-    """Say what the portal lets the customer do with a subscription, why not more, and what would lift it.
+    """Explain what the portal lets a customer do.
+
+    Says of one subscription what is possible, why not more, and what would lift it.
 
     With --country and no subscription: list the payment methods that the portal supports there.
     """
     if country and not re.fullmatch("[A-Za-z]{2}", country):
-        raise InvalidRequest("bad_country", f"{country!r} is no country: write two letters, such as FR")
+        raise InvalidRequest(
+            "bad_country", sentence("{country} is no country: write two letters, such as FR", country=repr(country))
+        )
     if subscription is None and country:
         if format == "json":
-            sys.stdout.write(_payment_methods_as_json(country) + "\n")
+            methods = {each.type: support.value for each, support in support_in(country)}
+            print_json(country=country.upper(), payment_methods=methods)
         else:
             Console().print(_payment_methods(country, language))
         return
     if subscription is None or not is_subscription_id(subscription):
-        wrong = "Which subscription?" if subscription is None else f"{subscription!r} is not a subscription."
         raise InvalidRequest(
             "no_subscription",
-            f"{wrong} Give its id, such as sub_123; `portal show cus_...` lists the subscriptions of a customer",
+            sentence("Name a subscription, such as sub_123; `portal show cus_...` lists those of a customer")
+            if subscription is None
+            else sentence(
+                "{subscription} is not a subscription: write one like sub_123; `portal show cus_...` lists those of a "
+                "customer",
+                subscription=repr(subscription),
+            ),
         )
     deployment: Deployment = context.obj()
     moment = noon(as_of, zone("UTC")) if as_of else datetime.fromtimestamp(deployment.clock or time.time(), UTC)
@@ -187,6 +186,6 @@ def explain(  # noqa: PLR0913 - each an option of the command
         deployment.stripe, subscription, moment, choice, allow_verified_email=deployment.allow_verified_email
     )
     if format == "json":
-        sys.stdout.write(explained_as_json(found, language) + "\n")
+        print_json(**explained_as_json(found, language))
     else:
         Console().print(explained_as_text(found, language))

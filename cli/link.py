@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 from urllib.parse import urlencode
 
 import boto3
@@ -20,10 +20,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from pydantic import ValidationError
 
-from cli.terminal import duration, language_option
+from cli.terminal import Format, duration, language_option, print_json
 from shared import ses
-from shared.errors import InvalidRequest, OperatorError, Unavailable
-from shared.i18n import ENGLISH, Message, _, best_language
+from shared.errors import InvalidRequest, OperatorError, Sentence, Unavailable, sentence
+from shared.i18n import ENGLISH, Message, _, as_sentence, best_language, listed
 from shared.link_token import AfterCompletion, Flow, LinkClaims
 from shared.portal.which_configuration import configuration_of_group
 from shared.return_url import is_allowed
@@ -38,7 +38,7 @@ app = typer.Typer()
 
 # One plain address. Stripe accepts other forms too, which must not reach a mail header.
 _ADDRESS = re.compile(r"[^@\s,;<>()\"\\:]+@[^@\s,;<>()\"\\:]+", re.ASCII)
-_SES_FIX = (
+_SES_FIX = sentence(
     "Verify the stack's PortalEmailFrom in SES in this region. While SES is in its sandbox, verify the customer's "
     "address too."
 )
@@ -163,7 +163,10 @@ def link(  # noqa: PLR0913 - each an option of the command
         str | None,
         typer.Option(help="How long the link works: 15m, 2h, at most 7d.", show_default="15m, or 1d with --email"),
     ] = None,
-    flow: Annotated[Flow | None, typer.Option(help="Open only this page of the portal.")] = None,
+    flow: Annotated[
+        Flow | None,
+        typer.Option(metavar="PAGE", help=f"Open only this page of the portal: {', '.join(get_args(Flow))}."),
+    ] = None,
     subscription: Annotated[str | None, typer.Option(help="The subscription that the flow changes, sub_...")] = None,
     item: Annotated[str | None, typer.Option(help="The subscription item to change, si_... (optional).")] = None,
     price: Annotated[str | None, typer.Option(help="The price to confirm.")] = None,
@@ -174,7 +177,10 @@ def link(  # noqa: PLR0913 - each an option of the command
     promotion_code: Annotated[
         str | None, typer.Option(help="A promotion code as a discount on the change, promo_...")
     ] = None,
-    after_completion: Annotated[AfterCompletion | None, typer.Option(help="What happens after the flow.")] = None,
+    after_completion: Annotated[
+        AfterCompletion | None,
+        typer.Option(metavar="WHAT", help=f"What happens after the flow: {', '.join(get_args(AfterCompletion))}."),
+    ] = None,
     custom_message: Annotated[str | None, typer.Option(help="Message on the hosted confirmation page.")] = None,
     group: Annotated[
         str | None, typer.Option(help="A group of PORTAL_CONFIGURATIONS, which chooses the portal configuration.")
@@ -191,6 +197,7 @@ def link(  # noqa: PLR0913 - each an option of the command
         str | None,
         language_option("Language of the mail and of the output (default: of the mail --locale, or the customer's)."),
     ] = None,
+    form: Format = "text",
 ) -> None:
     """Mint a link that opens one customer's portal.
 
@@ -207,15 +214,15 @@ def link(  # noqa: PLR0913 - each an option of the command
     token = deployment.link_tokens.mint(claims, expires_in=life, now=now)
     query = {"token": token} | ({"return_url": return_url} if return_url else {})
     url = f"{deployment.api_url}/portal?{urlencode(query)}"
-    if email:
-        until = datetime.fromtimestamp(now, UTC) + life
-        _mail(
-            deployment,
-            customer,
-            MailedLink(url, f"{deployment.api_url}/portal", flow, until),
-            locale=locale,
-            language=language,
-        )
+    until = datetime.fromtimestamp(now, UTC) + life
+    mailed = MailedLink(url, f"{deployment.api_url}/portal", flow, until)
+    recipient = _mail(deployment, customer, mailed, locale=locale, language=language) if email else None
+    if form == "json":
+        # A mailed link is the customer's alone, so it is not printed.
+        print_json(url=None if email else url, expires_at=int(until.timestamp()), mailed_to=recipient)
+    elif recipient:
+        sent = _("Sent to {recipient}. The link works until {until} UTC.", recipient=recipient, until=until)
+        sys.stdout.write(f"{sent.say(language or ENGLISH)}\n")
     else:
         sys.stdout.write(f"{url}\n")
 
@@ -230,7 +237,9 @@ def _check_known(deployment: "Deployment", customer: str) -> None:
     except (OperatorError, Unavailable, BotoCoreError, ClientError):
         return
     if getattr(found, "deleted", False):
-        raise InvalidRequest("no_such_customer", f"The customer {customer} was deleted at Stripe")
+        raise InvalidRequest(
+            "no_such_customer", sentence("The customer {customer} was deleted at Stripe", customer=customer)
+        )
 
 
 def _customer(deployment: "Deployment", customer: str) -> stripe.Customer:
@@ -239,7 +248,8 @@ def _customer(deployment: "Deployment", customer: str) -> stripe.Customer:
             found = deployment.stripe.v1.customers.retrieve(customer)
         except stripe.InvalidRequestError as error:
             raise InvalidRequest(
-                "no_such_customer", f"Stripe has no customer {customer} in the mode of the key"
+                "no_such_customer",
+                sentence("Stripe has no customer {customer} in the mode of the key", customer=customer),
             ) from error
     return found
 
@@ -248,7 +258,8 @@ def _check_return(return_url: str | None, origins: Sequence[str]) -> None:
     """Raise `InvalidRequest` now for a return URL that the portal link would refuse later."""
     if return_url and origins and not is_allowed(return_url, origins):
         raise InvalidRequest(
-            "bad_return_url", f"--return-url must have one of the AllowedReturnOrigins: {', '.join(origins)}"
+            "bad_return_url",
+            sentence("--return-url must have one of the AllowedReturnOrigins: {origins}", origins=", ".join(origins)),
         )
 
 
@@ -257,38 +268,48 @@ def _claims(given: dict[str, Any]) -> LinkClaims:
         claims = LinkClaims(**given)
     except ValidationError as error:
         messages = sorted({_option_error(dict(each)) for each in error.errors()})
-        raise InvalidRequest("bad_link", "; ".join(messages)) from None
+        raise InvalidRequest("bad_link", as_sentence(listed(messages, "; "))) from None
     if claims.flow and claims.flow.startswith("subscription_") and not claims.subscription:
-        raise InvalidRequest("subscription_required", f"The flow {claims.flow} needs --subscription sub_...")
+        raise InvalidRequest(
+            "subscription_required", sentence("The flow {flow} needs --subscription sub_...", flow=claims.flow)
+        )
     if claims.flow == "subscription_update_confirm" and claims.price is None and claims.quantity is None:
-        raise InvalidRequest("change_required", f"The flow {claims.flow} needs --price or --quantity")
+        raise InvalidRequest(
+            "change_required", sentence("The flow {flow} needs --price or --quantity", flow=claims.flow)
+        )
     return claims
 
 
-def _option_error(error: dict[str, Any]) -> str:
+def _option_error(error: dict[str, Any]) -> Sentence:
     """Say what is wrong with an option and what to write."""
     if not error["loc"]:
-        return f"These options cannot be used: {error['msg']}"
+        return sentence("These options cannot be used: {why}", why=error["msg"])
     name, given = str(error["loc"][0]), error["input"]
     if name == "sub":
-        return f"{given!r} is not a Stripe customer id: write one like cus_123"
-    message = "not in Stripe's format" if error["type"] == "string_pattern_mismatch" else error["msg"]
-    return f"--{name.replace('_', '-')} {given!r}: {message}"
+        return sentence("{text} is not a Stripe customer id: write one like cus_123", text=repr(given))
+    option = f"--{name.replace('_', '-')} {given!r}"
+    if error["type"] == "string_pattern_mismatch":
+        return sentence("{option}: not in Stripe's format", option=option)
+    return sentence("{option}: {why}", option=option, why=error["msg"])
 
 
 def _mail(
     deployment: "Deployment", customer: str, link: MailedLink, *, locale: str | None, language: str | None
-) -> None:
-    """Send the link to the customer's address at Stripe and nowhere else: it is as good as a password."""
+) -> str:
+    """Send the link to the customer's address at Stripe and nowhere else: it is as good as a password.
+
+    Return the address.
+    """
     found = _customer(deployment, customer)
     recipient = getattr(found, "email", None) or ""
     # Stripe takes more: an ESC, a character that turns the writing direction, a line separator.
     if not _ADDRESS.fullmatch(recipient) or not recipient.isprintable():
-        raise InvalidRequest("no_email", f"Stripe has no usable e-mail address for {customer}")
+        raise InvalidRequest(
+            "no_email", sentence("Stripe has no usable e-mail address for {customer}", customer=customer)
+        )
     locales = getattr(found, "preferred_locales", None) or []
     chosen = language or best_language(locale, ",".join(locales))
     sender = deployment.email_sender
     message = compose(link, sender=sender, recipient=recipient, language=chosen)
     ses.send(boto3.client("sesv2"), message, sender, [recipient], fix=_SES_FIX)
-    sent = _("Sent to {recipient}. The link works until {until} UTC.", recipient=recipient, until=link.expires_at)
-    sys.stdout.write(f"{sent.say(language or ENGLISH)}\n")
+    return recipient

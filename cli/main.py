@@ -1,22 +1,34 @@
 """The `portal` command, for the people who operate a deployment."""
 
+import os
 import sys
 from functools import cache
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
+import stripe
 import typer
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+)
 
 from cli import access, acknowledge, audit, convert, explain, link, pause, pause_history, resume, show
 from cli.configuration import commands as configuration_commands
-from cli.deployment import Deployment
+from cli.deployment import WHICH_AWS, Deployment
 from cli.recover import commands as recover_commands
 from cli.scan import commands as scan_commands
 from cli.setup import connect, doctor, rotate
-from cli.terminal import ExitCode, printable
-from shared.errors import InvalidRequest, PortalError
+from cli.terminal import LANGUAGE, ExitCode, printable
+from shared.errors import InvalidRequest, PortalError, without_addresses
+from shared.i18n import Message, _, say, verbatim
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
+)
 app.add_typer(link.app)
 app.add_typer(audit.app)
 app.add_typer(show.app)
@@ -36,9 +48,8 @@ app.add_typer(scan_commands.app)
 
 # The command line was right, and the answer is no.
 _FOUND = frozenset({"apply_failed", "changed_meanwhile", "half_converted", "lint_errors", "not_mirrored"})
-_WHICH_AWS = (
-    "Choose account and region with AWS_PROFILE and AWS_REGION, or use `portal --local` for the `make dev` stack"
-)
+# Typer does not export the class of all errors in a command line.
+_UsageError: Any = typer.BadParameter.__base__
 
 
 @app.callback()
@@ -59,15 +70,47 @@ def choose(
 
 
 def main() -> None:
-    """Run the command. An error that the user can fix is one line, without a stack trace."""
+    """Run the command. What goes wrong is one line on standard error, without a stack trace.
+
+    `portal help show` is `portal show --help`.
+    """
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     try:
-        app()
+        code = app(arguments, prog_name="portal", standalone_mode=False)
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as end:
+        # Typer ends with 1 for a closed pipe.
+        if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
+            raise
+        # Whoever read the output has enough. Python would complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.PIPE_CLOSED)
+    except _UsageError as error:
+        _refuse(error)
+    except typer.Abort:
+        _stop(_("Not confirmed: nothing was changed."), ExitCode.FOUND)
     except PortalError as error:
         _stop(error.message, _exit_code(error))
-    except (NoRegionError, NoCredentialsError) as error:
-        _stop(f"AWS: {str(error).rstrip('.')}. {_WHICH_AWS}", ExitCode.UNREACHABLE)
-    except (BotoCoreError, ClientError) as error:
-        _stop(f"AWS: {error}", ExitCode.UNREACHABLE)
+    except (BotoCoreError, ClientError, stripe.StripeError) as error:
+        _stop(_words(error), ExitCode.UNREACHABLE)
+    if code == ExitCode.INTERRUPTED:
+        _stop(_("Interrupted."), ExitCode.INTERRUPTED)
+    sys.exit(code or 0)
+
+
+def _words(error: BotoCoreError | ClientError | stripe.StripeError) -> Message:
+    words = str(error).rstrip(".")
+    match error:
+        case NoRegionError() | NoCredentialsError() | ProfileNotFound():
+            return _("AWS: {error}. {which}", error=words, which=WHICH_AWS)
+        case EndpointConnectionError():
+            return _("AWS: {error}. Check the network, and the region in AWS_REGION", error=words)
+        case stripe.StripeError():
+            return _("Stripe refused: {message}", message=without_addresses(error.user_message or words))
+        case _:
+            return verbatim(f"AWS: {words}")
 
 
 def _exit_code(error: PortalError) -> ExitCode:
@@ -77,7 +120,19 @@ def _exit_code(error: PortalError) -> ExitCode:
     return ExitCode.USAGE if is_usage else ExitCode.UNREACHABLE
 
 
-def _stop(message: str, code: ExitCode) -> NoReturn:
-    lines = (printable(line) for line in f"portal: {message}".split("\n"))
+def _refuse(error: Any) -> NoReturn:
+    """Say what is wrong with the command line, in English as its parser does, and where to look."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # `portal` alone
+        sys.stdout.write(f"{error.ctx.get_help()}\n")
+        sys.exit(ExitCode.USAGE)
+    message = error.format_message().replace("Value error, ", "").replace("Input should be", "it has to be").rstrip(".")
+    end = "" if message.endswith("?") else "."
+    where = error.ctx.command_path if error.ctx else "portal"
+    _stop(f"{message}{end} See `{where} --help`", ExitCode.USAGE)
+
+
+def _stop(message: str | Message, code: ExitCode) -> NoReturn:
+    text = say(message, LANGUAGE.get())
+    lines = (printable(line) for line in f"portal: {text}".split("\n"))
     sys.stderr.write("\n".join(lines) + "\n")
     sys.exit(code)

@@ -8,15 +8,15 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.deployment import aws_client
-from cli.terminal import ExitCode, Language, day, is_subscription_id, printable
-from shared.errors import Forbidden, InvalidRequest
+from cli.terminal import ExitCode, Form, Format, Language, day, is_subscription_id, print_json, printable
+from shared.errors import Forbidden, InvalidRequest, sentence
 from shared.i18n import ENGLISH, Message, _, sentences, verbatim
 from shared.pausing.history import KINDS, Actor, PauseAction, PauseRecord, PauseState
 from shared.pausing.operations import Outcome, PauseResult, Pausing
@@ -37,19 +37,24 @@ Apply = Annotated[bool, typer.Option("--apply", help="Make the change. Without t
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """The operations of a deployment, who carries them out, and how to write about them."""
+    """The operations of a deployment, who carries them out, and how to write about them.
+
+    `answer` is what programs get, if `form` is `json`.
+    """
 
     pausing: Pausing
     deployment: "Deployment"
     by: str | None
     language: str
+    form: Form = "text"
+    answer: dict[str, Any] = field(default_factory=lambda: {"outcome": "nothing_to_do", "messages": []})
 
     @property
     def actor(self) -> Actor:
         """The team, with the name of whoever runs the command."""
         name = (self.by or "").strip() or _caller(self.deployment)
         if len(name) > _LONGEST_NAME:
-            raise InvalidRequest("too_long", f"--by may have {_LONGEST_NAME} characters")
+            raise InvalidRequest("too_long", sentence("--by may have {most} characters", most=_LONGEST_NAME))
         return Actor("team", name)
 
     @property
@@ -58,8 +63,12 @@ class Operator:
         return self.pausing.timezone
 
     def write(self, message: Message) -> None:
-        """Write a line."""
-        sys.stdout.write(f"{printable(message.say(self.language))}\n")
+        """Write a line, or keep it for programs."""
+        text = message.say(self.language)
+        if self.form == "json":
+            self.answer["messages"].append(text.strip())
+        else:
+            sys.stdout.write(f"{printable(text)}\n")
 
     def time(self, seconds: int) -> datetime:
         """Return a time as people read it."""
@@ -102,6 +111,7 @@ def _write_lines(lines: Iterator[Message], at: Operator) -> None:
 
 def _refuse(refusals: Sequence[PauseRefusal], record: PauseRecord | None, at: Operator) -> int:
     """Write why it was refused; Stripe's own words too, which are for the team."""
+    at.answer.update({"outcome": Outcome.REFUSED.value, "refusals": [each.code for each in refusals]})
     for each in refusals:
         words = sentences(each.why, each.lifted_by) if each.lifted_by else each.why
         at.write(_("refused ({code}): {why}", code=each.code, why=words))
@@ -114,6 +124,7 @@ def _refuse(refusals: Sequence[PauseRefusal], record: PauseRecord | None, at: Op
 
 def _conclude(result: PauseResult, done: Message, at: Operator, *, before: PauseRecord | None) -> int:
     """Write what became of a request, and return the exit code; `before` is the record that it found."""
+    at.answer.update({"outcome": result.outcome.value, "pause": result.record and _facts(result.record)})
     match result.outcome:
         case Outcome.DONE:
             at.write(done)
@@ -134,7 +145,13 @@ def _conclude(result: PauseResult, done: Message, at: Operator, *, before: Pause
     return ExitCode.FOUND
 
 
-def _dry(at: Operator) -> int:
+def _facts(pause: PausePlan | PauseRecord) -> dict[str, Any]:
+    """Return a pause for programs; times are Unix seconds."""
+    return {name: getattr(pause, name) for name in ("kind", "begins", "resumes", "next_charge")}
+
+
+def _dry(at: Operator, pause: PausePlan | PauseRecord) -> int:
+    at.answer.update({"outcome": "dry_run", "pause": _facts(pause)})
     at.write(_("A dry run: nothing was changed. Add --apply to do it."))
     return 0
 
@@ -155,7 +172,7 @@ def _set(subscription: str, request: PauseRequest, at: Operator, *, apply: bool)
     else:
         at.write(_("{subscription} would be paused", subscription=subscription))
     _write_lines(_plan_lines(preview.planned.plan, at), at)
-    return _dry(at)
+    return _dry(at, preview.planned.plan)
 
 
 def _end(subscription: str, end: "_End", at: Operator, *, apply: bool) -> int:
@@ -180,7 +197,7 @@ def _end(subscription: str, end: "_End", at: Operator, *, apply: bool) -> int:
         return _conclude(result, _UNDO.done if is_undone else end.done, at, before=record)
     at.write(end.would(record))
     _write_lines(_record_lines(record, at), at)
-    return _dry(at)
+    return _dry(at, record)
 
 
 def _would_resume(record: PauseRecord) -> Message:
@@ -215,10 +232,13 @@ _RELEASE = _End(
 )
 
 
-def _at(subscription: str, deployment: "Deployment", by: str | None, language: str) -> Operator:
+def _at(subscription: str, deployment: "Deployment", by: str | None, language: str, form: Form = "text") -> Operator:
     if not is_subscription_id(subscription):
-        raise InvalidRequest("no_subscription", f"{subscription!r} is not a subscription: write one like sub_123")
-    return Operator(deployment.pausing, deployment, by, language)
+        raise InvalidRequest(
+            "no_subscription",
+            sentence("{subscription} is not a subscription: write one like sub_123", subscription=repr(subscription)),
+        )
+    return Operator(deployment.pausing, deployment, by, language, form)
 
 
 @contextmanager
@@ -227,7 +247,10 @@ def _known(subscription: str) -> Iterator[None]:
     try:
         yield
     except Forbidden as error:
-        raise InvalidRequest("no_subscription", f"Stripe has no subscription {subscription} for this key") from error
+        raise InvalidRequest(
+            "no_subscription",
+            sentence("Stripe has no subscription {subscription} for this key", subscription=subscription),
+        ) from error
 
 
 def resume_one(subscription: str, deployment: "Deployment", *, by: str | None, apply: bool, language: str) -> int:
@@ -254,22 +277,27 @@ def pause(  # noqa: PLR0913 - each an option of the command
     ] = False,
     by: By = None,
     apply: Apply = False,
+    form: Format = "text",
     language: Language = ENGLISH,
 ) -> None:
-    """Pause a subscription until a day, change that day, or undo the pause.
+    """Pause a subscription until a day, or change its pause.
 
     A dry run unless --apply is given: it prints what would be.
     """
     if [until is not None, undo, release].count(True) != 1:
-        raise InvalidRequest("bad_request", "Add one of --until YYYY-MM-DD, --undo and --release")
+        raise InvalidRequest("bad_request", sentence("Add one of --until YYYY-MM-DD, --undo and --release"))
     if until is None and (now or override or reason is not None):
-        raise InvalidRequest("bad_request", "--now, --reason and --override need --until")
+        raise InvalidRequest("bad_request", sentence("--now, --reason and --override need --until"))
     if reason is not None and not re.fullmatch(r"[a-z0-9_]{1,40}", reason):
-        raise InvalidRequest("bad_request", "--reason is a code of PauseReasons, such as too_expensive")
+        raise InvalidRequest("bad_request", sentence("--reason is a code of PauseReasons, such as too_expensive"))
     returns = None if until is None else day(until)
-    at = _at(subscription, context.obj(), by, language)
+    at = _at(subscription, context.obj(), by, language, form)
     with _known(subscription):
         if returns is None:
-            raise typer.Exit(_end(subscription, _UNDO if undo else _RELEASE, at, apply=apply))
-        request = PauseRequest(returns, Begin.NOW if now else Begin.PERIOD_END, reason, override)
-        raise typer.Exit(_set(subscription, request, at, apply=apply))
+            code = _end(subscription, _UNDO if undo else _RELEASE, at, apply=apply)
+        else:
+            request = PauseRequest(returns, Begin.NOW if now else Begin.PERIOD_END, reason, override)
+            code = _set(subscription, request, at, apply=apply)
+    if form == "json":
+        print_json(subscription=subscription, apply=apply, **at.answer)
+    raise typer.Exit(code)

@@ -1,7 +1,6 @@
 """`portal pauses`: every pause that the table `Pauses` knows, and the whole history of one subscription."""
 
 import csv
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.access_compare import Form
-from cli.terminal import Language, check_customer_id, is_subscription_id, printable
+from cli.terminal import Language, RowsForm, RowsFormat, check_customer_id, is_subscription_id, print_json, printable
 from shared.audit.rendering.as_csv import safe_cell
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, Message, _, _n, listed, verbatim
 from shared.pausing.history import KINDS, HistoryEntry, PauseAction, PauseRecord, PauseState, hand
 from shared.stripe.subscription import PauseKind
@@ -159,13 +157,13 @@ def _line(message: Message, language: str, *, indent: int = 0) -> None:
 def _write_rows(
     kind: type[ListedPause | HistoryEntry],
     rows: Sequence[ListedPause] | Sequence[HistoryEntry],
-    form: Form,
+    form: RowsForm,
     timezone: tzinfo,
 ) -> None:
     """Write JSON with times as Unix seconds, or CSV with times as ISO 8601 in the time zone."""
     every = [asdict(each) for each in rows]
     if form == "json":
-        sys.stdout.write(json.dumps(every, indent=2) + "\n")
+        print_json(**{"pauses" if kind is ListedPause else "history": every})
         return
     writer = csv.DictWriter(sys.stdout, [field.name for field in fields(kind)], lineterminator="\n")
     writer.writeheader()
@@ -187,15 +185,22 @@ def pauses(  # noqa: PLR0913 - each an option of the command
         str | None, typer.Option("--customer", help="Only the pauses of this customer, cus_...")
     ] = None,
     open_only: Annotated[bool, typer.Option("--open", help="Only pauses that are not over.")] = False,
-    format: Annotated[Form, typer.Option("--format", help="Output format.")] = "text",  # noqa: A002
+    format: RowsFormat = "text",  # noqa: A002
     language: Language = ENGLISH,
 ) -> None:
-    """List the pauses of all customers, or show what happened to those of one subscription."""
+    """List all pauses, or the history of one subscription."""
     if subscription is not None:
         if customer is not None or open_only:
-            raise InvalidRequest("bad_request", "--customer and --open are for the list: leave the subscription out")
+            raise InvalidRequest(
+                "bad_request", sentence("--customer and --open are for the list: leave the subscription out")
+            )
         if not is_subscription_id(subscription):
-            raise InvalidRequest("no_subscription", f"{subscription!r} is not a subscription: write one like sub_123")
+            raise InvalidRequest(
+                "no_subscription",
+                sentence(
+                    "{subscription} is not a subscription: write one like sub_123", subscription=repr(subscription)
+                ),
+            )
     if customer is not None:
         check_customer_id(customer)
     deployment: Deployment = context.obj()

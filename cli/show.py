@@ -1,7 +1,5 @@
 """`portal show`: a customer's subscriptions as the mirror holds them."""
 
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,8 +9,9 @@ import typer
 from rich.console import Console, Group
 from rich.table import Table
 
-from cli.terminal import Format, check_customer_id, literal
-from shared.errors import InvalidRequest
+from cli.terminal import Format, Language, check_customer_id, literal, print_json
+from shared.errors import InvalidRequest, sentence
+from shared.i18n import ENGLISH, Message, _, say
 from shared.mirror.items import MirroredSubscription
 
 if TYPE_CHECKING:
@@ -22,48 +21,45 @@ app = typer.Typer()
 Customer = Annotated[str, typer.Argument(help="The Stripe customer, cus_...")]
 
 
-def mirror_as_json(items: Sequence[MirroredSubscription]) -> str:
-    """Return every field; times are Unix seconds, as in Stripe's API."""
-    return json.dumps([_flat(item) for item in items], indent=2)
-
-
-def mirror_as_text(items: Sequence[MirroredSubscription]) -> Group:
+def mirror_as_text(items: Sequence[MirroredSubscription], language: str = ENGLISH) -> Group:
     """Return the fields that matter to people; times are UTC."""
-    return Group(*(_table(item) for item in items))
+    return Group(*(_table(item, language) for item in items))
 
 
-def _table(item: MirroredSubscription) -> Table:
+def _table(item: MirroredSubscription, language: str) -> Table:
     table = Table(
         title=f"[bold]{literal(item.subscription.id)}[/bold]", title_justify="left", box=None, show_header=False
     )
     for name, value in _rows(item):
         if value:
-            table.add_row(f"  {name}", literal(value))
+            table.add_row(f"  {literal(name.say(language))}", literal(say(value, language)))
     return table
 
 
-def _rows(item: MirroredSubscription) -> Iterator[tuple[str, str]]:
+def _rows(item: MirroredSubscription) -> Iterator[tuple[Message, Message | str]]:
     subscription = item.subscription
-    yield "status", subscription.status
+    yield _("status"), subscription.status
     if subscription.pause_collection:
-        yield "collection", f"paused: {subscription.pause_collection.behavior}"
-        yield "resumes", _time(subscription.pause_collection.resumes_at) or "no date"
-    yield "paused because", subscription.paused_reason or ""
+        yield _("collection"), _("paused: {behavior}", behavior=subscription.pause_collection.behavior)
+        yield _("resumes"), _time(subscription.pause_collection.resumes_at) or _("no date")
+    yield _("paused because"), subscription.paused_reason or ""
     begun = item.beginnings
-    yield "paused since", _since(begun.paused_since, exact=begun.paused_since_exact)
-    yield "past due since", _since(begun.past_due_since, exact=begun.past_due_since_exact)
-    yield "paid through", _time(begun.paid_through)
-    yield "period ends", _time(subscription.current_period_end)
-    yield (
-        "cancels",
-        _time(subscription.cancel_at) or ("at the end of the period" if subscription.cancel_at_period_end else ""),
-    )
-    yield "ended", _time(subscription.ended_at)
-    settling = ", not certain yet" if item.settling is not None else ""
-    yield "as of", f"{_time(item.as_of)} (revision {item.revision}{settling})"
+    yield _("paused since"), _since(begun.paused_since, exact=begun.paused_since_exact)
+    yield _("past due since"), _since(begun.past_due_since, exact=begun.past_due_since_exact)
+    yield _("paid through"), _time(begun.paid_through)
+    yield _("period ends"), _time(subscription.current_period_end)
+    at_end = _("at the end of the period") if subscription.cancel_at_period_end else ""
+    yield _("cancels"), _time(subscription.cancel_at) or at_end
+    yield _("ended"), _time(subscription.ended_at)
+    as_of = {"time": _time(item.as_of), "revision": str(item.revision)}
+    if item.settling is None:
+        yield _("as of"), _("{time} (revision {revision})", **as_of)
+    else:
+        yield _("as of"), _("{time} (revision {revision}, not certain yet)", **as_of)
 
 
-def _flat(item: MirroredSubscription) -> dict[str, Any]:
+def mirrored_fields(item: MirroredSubscription) -> dict[str, Any]:
+    """Return every field for programs; times are Unix seconds, as in Stripe's API."""
     mirrored = asdict(item)
     subscription, beginnings = mirrored.pop("subscription"), mirrored.pop("beginnings")
     return {
@@ -75,8 +71,10 @@ def _flat(item: MirroredSubscription) -> dict[str, Any]:
     }
 
 
-def _since(seconds: int | None, *, exact: bool) -> str:
-    return _time(seconds) + ("" if exact or seconds is None else " or earlier")
+def _since(seconds: int | None, *, exact: bool) -> Message | str:
+    if exact or seconds is None:
+        return _time(seconds)
+    return _("{time} or earlier", time=_time(seconds))
 
 
 def _time(seconds: int | None) -> str:
@@ -89,14 +87,17 @@ def show(
     customer: Customer,
     *,
     format: Format = "text",  # noqa: A002
+    language: Language = ENGLISH,
 ) -> None:
-    """Show a customer's subscriptions as the mirror holds them."""
+    """Show a customer's subscriptions as the mirror holds them. Exits with 1 if it holds none."""
     check_customer_id(customer)
     deployment: Deployment = context.obj()
     items = list(deployment.mirror.of_customer(customer))
     if format == "json":
-        sys.stdout.write(mirror_as_json(items) + "\n")
+        print_json(customer=customer, subscriptions=list(map(mirrored_fields, items)))
     elif items:
-        Console().print(mirror_as_text(items))
+        Console().print(mirror_as_text(items, language))
     if not items:
-        raise InvalidRequest("not_mirrored", f"The mirror holds no subscription of {customer}")
+        raise InvalidRequest(
+            "not_mirrored", sentence("The mirror holds no subscription of {customer}", customer=customer)
+        )

@@ -1,6 +1,9 @@
 """What people type and read in a terminal: days, time zones, durations, request rates, and text safe to print."""
 
+import json
 import re
+import sys
+from contextvars import ContextVar
 from datetime import date, datetime, timedelta
 from enum import IntEnum
 from typing import Annotated, Any, Literal
@@ -9,15 +12,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 from rich.markup import escape
 
-from shared.errors import InvalidRequest
-from shared.i18n import NARROW_NO_BREAK_SPACE, NO_BREAK_SPACE, languages
+from shared.errors import InvalidRequest, sentence
+from shared.i18n import ENGLISH, NARROW_NO_BREAK_SPACE, NO_BREAK_SPACE, Message, _, languages
 from shared.stripe.pacing import MOST_PER_SECOND
 
 
 def check_customer_id(text: str) -> None:
     """Raise `InvalidRequest` for an argument that cannot be the id of a Stripe customer."""
     if not re.fullmatch(r"cus_\w+", text, re.ASCII):
-        raise InvalidRequest("bad_customer", f"{text!r} is not a Stripe customer id: write one like cus_123")
+        raise InvalidRequest(
+            "bad_customer", sentence("{text} is not a Stripe customer id: write one like cus_123", text=repr(text))
+        )
 
 
 def is_subscription_id(text: str) -> bool:
@@ -30,7 +35,9 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise InvalidRequest("bad_timezone", f"{name!r} is not a time zone: write one like Europe/Paris") from error
+        raise InvalidRequest(
+            "bad_timezone", sentence("{name} is not a time zone: write one like Europe/Paris", name=repr(name))
+        ) from error
 
 
 def day(text: str) -> date:
@@ -38,7 +45,7 @@ def day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise InvalidRequest("bad_date", f"{text!r} is not a date: write YYYY-MM-DD") from error
+        raise InvalidRequest("bad_date", sentence("{text} is not a date: write YYYY-MM-DD", text=repr(text))) from error
 
 
 def noon(text: str, timezone: ZoneInfo) -> datetime:
@@ -53,7 +60,7 @@ def duration(text: str) -> timedelta:
     """Parse a whole number followed by s, m, h or d. Raises `InvalidRequest`."""
     match = re.fullmatch(r"(\d{1,6})([smhd])", text.strip(), re.ASCII)
     if not match:
-        raise InvalidRequest("bad_duration", f"{text!r} is not a duration: write 15m, 2h or 7d")
+        raise InvalidRequest("bad_duration", sentence("{text} is not a duration: write 15m, 2h or 7d", text=repr(text)))
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
@@ -64,18 +71,37 @@ class ExitCode(IntEnum):
     USAGE = 2  # a wrong option or argument, or one that does not fit the deployment
     DIFFERENCE = 3  # `portal plan`: there is something to apply
     UNREACHABLE = 4  # AWS or Stripe could not be reached, or did not permit it
+    INTERRUPTED = 130  # Ctrl-C
+    PIPE_CLOSED = 141  # whoever read the output has closed it: `portal audit | head -1`
 
 
-Format = Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")]
+Form = Literal["text", "json"]
+RowsForm = Literal["text", "json", "csv"]
+Format = Annotated[Form, typer.Option("--format", help="Output format.")]
+RowsFormat = Annotated[RowsForm, typer.Option("--format", help="Output format.")]
+# Of the JSON of every command. It changes when a field changes its meaning or goes away; new fields may come any time.
+JSON_VERSION = 1
+
+
+def print_json(**fields: Any) -> None:
+    """Write one JSON object, as every command does with `--format json`."""
+    sys.stdout.write(json.dumps({"version": JSON_VERSION, **fields}, indent=2) + "\n")
+
+
 Rate = Annotated[
     float,
     typer.Option("--requests-per-second", min=0.1, max=MOST_PER_SECOND, help="Upper limit for requests to Stripe."),
 ]
 
 
+# The language of errors, which are printed after the command has ended.
+LANGUAGE: ContextVar[str] = ContextVar("LANGUAGE", default=ENGLISH)
+
+
 def _known_language(value: str | None) -> str | None:
     if value is not None and value not in languages():
         raise typer.BadParameter(f"{value!r} is not one of {', '.join(languages())}")
+    LANGUAGE.set(value or ENGLISH)
     return value
 
 
@@ -86,6 +112,7 @@ def language_option(help: str) -> Any:  # noqa: A002 - as Typer calls it
         help=help,
         metavar=f"[{'|'.join(languages())}]",
         callback=_known_language,
+        is_eager=True,  # so that what is wrong with another option is said in it
         autocompletion=languages,
     )
 
@@ -93,9 +120,11 @@ def language_option(help: str) -> Any:  # noqa: A002 - as Typer calls it
 Language = Annotated[str, language_option("Language of the output.")]
 
 
-def count(number: int, noun: str, *, plural: str | None = None) -> str:
-    """Return a number with its noun, for commands that speak English only: `1 use`, `2,000 uses`."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+def confirmed(question: Message, language: str) -> bool:
+    """Ask on standard error; what is no clear yes is a no."""
+    choice = _("[y/N]").say(language)
+    said = typer.prompt(f"{printable(question.say(language))} {choice}", default="", show_default=False, err=True)
+    return said.strip().lower() in {"y", "yes", _("y").say(language), _("yes").say(language)}
 
 
 _HARMLESS_SPACES = (NO_BREAK_SPACE, NARROW_NO_BREAK_SPACE)

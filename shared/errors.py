@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 # Stripe quotes what it refuses, a group may come from a claim, and messages are logged.
 _EMAIL_ADDRESS = re.compile(r"[^\s'\"<>(),;:]+@[^\s'\"<>(),;:]+")
@@ -26,6 +27,33 @@ _EMAIL_ADDRESS = re.compile(r"[^\s'\"<>(),;:]+@[^\s'\"<>(),;:]+")
 def without_addresses(text: str) -> str:
     """Return a text for an error's message, with every e-mail address replaced."""
     return _EMAIL_ADDRESS.sub("(an e-mail address)", text)
+
+
+class Sentence(str):
+    """An English sentence with the template and the values that it was made of, for `shared.i18n.say` to translate.
+
+    It is no `Message`, because the webhook starts without `shared.i18n`.
+    """
+
+    __slots__ = ("template", "values")
+
+    template: str
+    values: Mapping[str, Any]
+
+
+def sentence(template: str, /, **values: Any) -> Sentence:
+    """Mark the message of an error for translation; `template` has named places for the values, such as `{name}`.
+
+    A `Message` or a `Sentence` among the values is translated with it.
+    """
+    kept = {
+        name: value if hasattr(value, "say") or isinstance(value, str) else str(value) for name, value in values.items()
+    }
+    made = Sentence(
+        template.format(**{name: value if isinstance(value, str) else value.say("en") for name, value in kept.items()})
+    )
+    made.template, made.values = template, kept
+    return made
 
 
 class PortalError(Exception):

@@ -16,6 +16,8 @@ from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from shared.errors import Sentence
+
 if TYPE_CHECKING:
     from gettext import NullTranslations
 
@@ -145,9 +147,16 @@ def _parts(message: Message) -> Iterator[Message]:
             yield message
 
 
-def listed(values: "Iterable[Value]") -> Message:
-    """Return the values with commas between them; empty ones leave no trace."""
-    return _joined(values, _COMMA)
+def as_sentence(message: Message) -> Sentence:
+    """Return a message's English, which `say` translates."""
+    made = Sentence(message.say(ENGLISH))
+    made.template, made.values = "{words}", {"words": message}
+    return made
+
+
+def listed(values: "Iterable[Value]", between: "Value" = _COMMA) -> Message:
+    """Return the values with commas between them, or something else; empty ones leave no trace."""
+    return _joined(values, between)
 
 
 def _joined(values: "Iterable[Value]", between: "Value") -> Message:
@@ -182,6 +191,8 @@ def say(value: "Value", language: str) -> str:  # noqa: PLR0911 - one for each t
     match value:
         case Message():
             return value.say(language)
+        case Sentence():
+            return Message(value.template, values=tuple(value.values.items())).say(language)
         case str():
             return value
         case int():

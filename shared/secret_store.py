@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from shared.aws import code_of, is_refusal
-from shared.errors import OperatorError, PortalError, Unavailable
+from shared.errors import OperatorError, PortalError, Unavailable, sentence
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
@@ -227,15 +227,20 @@ class SecretStore(Generic[_Secret]):
         except ValidationError as error:
             wrong = "; ".join(f"{_field(each['loc'])}: {each['msg']}" for each in error.errors())
             # `from None`: the cause would carry the secret's text into the log.
-            raise OperatorError("bad_secret", f"Correct the secret of {self._name}: {wrong}") from None
+            raise OperatorError(
+                "bad_secret", sentence("Correct the secret of {name}: {wrong}", name=self._name, wrong=wrong)
+            ) from None
 
     def _unreadable(self, error: ClientError | BotoCoreError) -> OperatorError | Unavailable:
         code = code_of(error)
         if is_refusal(error):
             return OperatorError(
-                "secret_refused", f"The secret of {self._name} is deleted, or may not be read ({code})"
+                "secret_refused",
+                sentence("The secret of {name} is deleted, or may not be read ({code})", name=self._name, code=code),
             )
-        return Unavailable("secret_unreadable", f"The secret of {self._name} cannot be read ({code})")
+        return Unavailable(
+            "secret_unreadable", sentence("The secret of {name} cannot be read ({code})", name=self._name, code=code)
+        )
 
 
 def _field(location: tuple[int | str, ...]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, Sentence, sentence
 from shared.i18n import Message, _
 
 # A line that is longer is none of a list of customers, but a file without line ends.
@@ -95,16 +95,29 @@ class ServedList:
         self.delimiter = max(_DELIMITERS, key=lambda each: len(_split(header, each) or ()))
         self._names = [name.strip() for name in _split(header, self.delimiter) or ()]
         if not any(self._names):
-            raise InvalidRequest("bad_list", "The list is empty: its first line has to name the columns")
+            raise InvalidRequest("bad_list", sentence("The list is empty: its first line has to name the columns"))
         if any(_CUSTOMER_ID.fullmatch(name) or _EMAIL.fullmatch(name) for name in self._names):
-            raise InvalidRequest("bad_list", "The first line has to name the columns, and holds a customer already")
+            raise InvalidRequest(
+                "bad_list", sentence("The first line has to name the columns, and holds a customer already")
+            )
         found = [self._find(wanted.customer, "customer", _CUSTOMER_COLUMNS), self._find(None, "", _EMAIL_COLUMNS)]
         self._customers = [each for each in found if each is not None][: 1 if wanted.customer else 2]
         served = self._find(wanted.served, "served", _SERVED_COLUMNS)
         if not self._customers:
-            raise self._missing("of the customers' ids or e-mail addresses", "customer")
+            raise InvalidRequest(
+                "bad_list",
+                sentence(
+                    "Name the column of the customers' ids or e-mail addresses with --customer-column. {columns}",
+                    columns=self._has(),
+                ),
+            )
         if served is None:
-            raise self._missing("that says who is served", "served")
+            raise InvalidRequest(
+                "bad_list",
+                sentence(
+                    "Name the column that says who is served with --served-column. {columns}", columns=self._has()
+                ),
+            )
         self._served = served
         self._product = self._find(wanted.product, "product", _PRODUCT_COLUMNS)
 
@@ -147,18 +160,20 @@ class ServedList:
         if wanted is not None:
             same = [n for n, name in enumerate(self._names) if name.lower() == wanted.strip().lower()]
             if len(same) != 1:
-                how_many = "several columns" if same else "no column"
-                raise InvalidRequest("bad_list", f"--{what}-column: the list has {how_many} {wanted!r}. {self._has()}")
+                named = {"option": f"--{what}-column", "name": repr(wanted), "columns": self._has()}
+                raise InvalidRequest(
+                    "bad_list",
+                    sentence("{option}: the list has several columns {name}. {columns}", **named)
+                    if same
+                    else sentence("{option}: the list has no column {name}. {columns}", **named),
+                )
             return same[0]
         plain = [re.sub(r"[\W_]+", "", name).lower() for name in self._names]
         return next((plain.index(each) for each in usual if each in plain), None)
 
-    def _missing(self, what: str, option: str) -> InvalidRequest:
-        return InvalidRequest("bad_list", f"Name the column {what} with --{option}-column. {self._has()}")
-
-    def _has(self) -> str:
+    def _has(self) -> Sentence:
         shown = ", ".join(name[:40] for name in self._names[:20])
-        return f"The columns of the list are: {shown}"
+        return sentence("The columns of the list are: {names}", names=shown)
 
 
 class _Lines:
@@ -173,7 +188,7 @@ class _Lines:
         """Return the first line that is not empty."""
         while (line := self._take()) is not None:
             if line[1].startswith(_REPLACEMENT) or "\0" in line[1]:
-                raise InvalidRequest("bad_list", "The list is not a text in UTF-8: save it as CSV UTF-8")
+                raise InvalidRequest("bad_list", sentence("The list is not a text in UTF-8: save it as CSV UTF-8"))
             if line[1].strip():
                 return line[1]
         return ""
@@ -208,7 +223,7 @@ class _Lines:
         self._number += 1
         if self._number == 1:
             if line.startswith(_UTF_16):
-                raise InvalidRequest("bad_list", "The list is in UTF-16: save it as CSV UTF-8")
+                raise InvalidRequest("bad_list", sentence("The list is in UTF-16: save it as CSV UTF-8"))
             line = line.removeprefix(b"\xef\xbb\xbf")
         rest = line
         while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.aws import code_of
-from shared.errors import OperatorError, Unavailable
+from shared.errors import OperatorError, Unavailable, sentence
 
 if TYPE_CHECKING:
     from types_boto3_sesv2 import SESV2Client
@@ -59,5 +59,5 @@ def on_the_wire(message: EmailMessage) -> bytes:
 def _refused(error: ClientError | BotoCoreError, fix: str) -> OperatorError | Unavailable:
     code = code_of(error)
     if code in _REFUSALS:
-        return OperatorError("mail_refused", f"SES refused the mail ({code}). {fix}")
-    return Unavailable("mail_unavailable", f"SES did not take the mail ({code})")
+        return OperatorError("mail_refused", sentence("SES refused the mail ({code}). {fix}", code=code, fix=fix))
+    return Unavailable("mail_unavailable", sentence("SES did not take the mail ({code})", code=code))

@@ -12,7 +12,7 @@ import stripe
 from stripe import StripeClient
 
 from cli.configuration.plan import Action, FieldChange, PlanStep, actual_fields, field_changes, fields
-from shared.errors import InvalidRequest, OperatorError, PortalError
+from shared.errors import InvalidRequest, OperatorError, PortalError, sentence
 from shared.stripe.gateway import StripeJson
 from shared.stripe.pacing import Retries
 
@@ -146,14 +146,18 @@ class PortalAccount:
             try:
                 return send({"stripe_version": self._version})
             except stripe.InvalidRequestError as error:
-                raise OperatorError("stripe_refused", f"Stripe refused: {error.user_message or error}") from error
+                raise OperatorError(
+                    "stripe_refused",
+                    sentence("Stripe refused: {message}", message=error.user_message or error),
+                ) from error
 
         try:
             return self._retries.of_stripe(send_once)
         except OperatorError as error:
             if isinstance(error.__cause__, stripe.PermissionError):
                 raise OperatorError(
-                    "no_portal_permission", f"The API key lacks the permission {_NEEDED[what]}"
+                    "no_portal_permission",
+                    sentence("The API key lacks the permission {name}", name=_NEEDED[what]),
                 ) from error
             raise
 
@@ -218,7 +222,7 @@ def _do(account: PortalAccount, step: PlanStep, seen: Mapping[str, StripeJson]) 
     failure = None
     if remaining:
         names = ", ".join(change.path for change in remaining)
-        failure = f"Stripe accepted the request, but shows another value for: {names}"
+        failure = sentence("Stripe accepted the request, but shows another value for: {names}", names=names)
     on = any(change.path == "login_page.enabled" and change.after for change in step.changes)
     return StepResult(step, str(answer["id"]), failure, (answer.get("login_page") or {}).get("url") if on else None)
 
@@ -226,4 +230,6 @@ def _do(account: PortalAccount, step: PlanStep, seen: Mapping[str, StripeJson]) 
 def _check_unchanged(account: PortalAccount, step: PlanStep, seen: Mapping[str, StripeJson]) -> None:
     now, before = account.configuration(str(step.id)), seen[str(step.id)]
     if fields(actual_fields(now)) != fields(actual_fields(before)):
-        raise InvalidRequest("changed_meanwhile", f"{step.id} was changed since it was read: run the command again")
+        raise InvalidRequest(
+            "changed_meanwhile", sentence("{id} was changed since it was read: run the command again", id=step.id)
+        )

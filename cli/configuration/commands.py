@@ -3,12 +3,11 @@
 They work on the deployment's Stripe account, or on that of a key in the environment.
 """
 
-import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,8 +24,9 @@ from cli.configuration.model import PINNED_VERSION, Portal
 from cli.configuration.plan import Action, PlanOptions, PlanStep, groups, make_plan, still_deployed
 from cli.configuration.writing import as_yaml
 from cli.deployment import STRIPE_API_BASE, Deployment, is_live, operator_key
-from cli.terminal import ExitCode, Format, count, day, printable
-from shared.errors import InvalidRequest, OperatorError
+from cli.terminal import LANGUAGE, ExitCode, Format, Language, confirmed, day, print_json, printable
+from shared.errors import InvalidRequest, OperatorError, sentence
+from shared.i18n import ENGLISH, Message, _, _n, listed, say
 from shared.portal.rules import Severity
 from shared.stripe.gateway import StripeJson, stripe_client
 from shared.stripe.pacing import RateLimit, Retries
@@ -59,7 +59,9 @@ class Source:
         except (InvalidRequest, BotoCoreError, ClientError) as error:
             if key is None:
                 raise
-            sys.stderr.write(f"portal: No stack is read, so its settings are not checked: {printable(str(error))}\n")
+            why = error.message if isinstance(error, InvalidRequest) else str(error)
+            note = _("No stack is read, so its settings are not checked: {why}", why=why)
+            sys.stderr.write(f"portal: {printable(note.say(LANGUAGE.get()))}\n")
             return cls(stripe_client(key, STRIPE_API_BASE), is_live(key), None)
         return cls(
             deployment.operator_stripe,
@@ -79,12 +81,11 @@ class Source:
         return datetime.fromtimestamp(self.clock or time.time(), UTC).date()
 
     @property
-    def mode(self) -> str:
+    def mode(self) -> Message:
         """The mode, for people."""
-        return "live mode" if self.livemode else "test mode"
+        return _("live mode") if self.livemode else _("test mode")
 
 
-_UNKNOWN_YET = "(known after apply)"
 # Errors that stop `apply` even in an entry that does not change: its meaning is unclear, or it cannot be sent.
 _OF_THE_FILE = frozenset(
     {
@@ -96,7 +97,10 @@ _OF_THE_FILE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PlanRun:
-    """A file, the account it is compared with, and the plan. `seen` are the account's configurations by id."""
+    """A file, the account it is compared with, and the plan. `seen` are the account's configurations by id.
+
+    `language` is the one of what is printed.
+    """
 
     file: Path
     source: Source
@@ -105,20 +109,24 @@ class PlanRun:
     problems: Sequence[FileProblem]
     steps: Sequence[PlanStep]
     seen: Mapping[str, StripeJson]
+    language: str
 
     @classmethod
-    def read(cls, source: Callable[[], Source], file: Path, options: PlanOptions) -> "PlanRun":
+    def read(cls, source: Callable[[], Source], file: Path, options: PlanOptions, language: str) -> "PlanRun":
         """Read the file and the account, and plan. Raises `InvalidRequest` for a file that cannot be used."""
         loaded = load(file)
         if loaded.portal is None:
-            print_problems(loaded.problems, file)
-            raise InvalidRequest("bad_portal_file", f"{file} cannot be used before its errors are fixed")
+            print_problems(loaded.problems, file, language)
+            raise InvalidRequest(
+                "bad_portal_file", sentence("{file} cannot be used before its errors are fixed", file=file)
+            )
         found = source()
         account = found.account(loaded.portal.api_version)
         configurations = account.configurations()
         steps = make_plan(loaded.portal, configurations, options)
         problems = lint_portal(loaded, found.today, account.price, allow_verified_email=found.allow_verified_email)
-        return cls(file, found, account, loaded.portal, problems, steps, {each["id"]: each for each in configurations})
+        seen = {each["id"]: each for each in configurations}
+        return cls(file, found, account, loaded.portal, problems, steps, seen, language)
 
     @property
     def changes_account(self) -> bool:
@@ -133,15 +141,14 @@ class PlanRun:
     @property
     def groups(self) -> dict[str, str]:
         """The parameter `PortalConfigurations`, with a placeholder for ids that Stripe has yet to assign."""
-        unknown = {step.name: _UNKNOWN_YET for step in self.steps if step.action is Action.CREATE}
+        unknown = {step.name: view.UNKNOWN_YET for step in self.steps if step.action is Action.CREATE}
         return groups(self.portal, unknown | self.ids)
 
     def show(self) -> None:
         """Write the problems and the plan."""
-        print_problems(self.problems, self.file)
-        _write(
-            f"Stripe, {self.source.mode}; API {self.portal.api_version}.", "", *view.plan_lines(self.steps, self.groups)
-        )
+        print_problems(self.problems, self.file, self.language)
+        where = _("Stripe, {mode}; API {version}.", mode=self.source.mode, version=self.portal.api_version)
+        _write(where.say(self.language), "", *view.plan_lines(self.steps, self.groups, self.language))
 
     def check(self) -> None:
         """Raise `InvalidRequest` if the plan must not be applied.
@@ -153,14 +160,29 @@ class PlanRun:
         if wrong:
             raise InvalidRequest(
                 "lint_errors",
-                f"{self.file}: {count(len(wrong), 'error')} to fix before this can be applied, see above",
+                sentence(
+                    "{file}: {errors} to fix before this can be applied, see above",
+                    file=self.file,
+                    errors=_n("{n} error", "{n} errors", len(wrong)),
+                ),
             )
         shut = still_deployed(self.steps, self.source.deployed or {})
         if shut:
-            raise InvalidRequest("still_deployed", "; ".join(shut))
+            raise InvalidRequest(
+                "still_deployed",
+                sentence(
+                    "The deployment uses what would be deactivated: {configurations}. Deploy without them first",
+                    configurations=", ".join(shut),
+                ),
+            )
 
-    def apply(self) -> dict[str, str]:
-        """Apply the plan, print a line for each step, and return the ids of new configurations by name.
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan and the problems for programs."""
+        problems = [view.problem_json(each, self.language) for each in self.problems]
+        return view.plan_json(self.steps, self.groups, livemode=self.source.livemode) | {"problems": problems}
+
+    def apply(self, report: Callable[[StepResult], None]) -> dict[str, str]:
+        """Apply the plan, report each step, and return the ids of new configurations by name.
 
         Raises `InvalidRequest` at the first step that fails.
         """
@@ -168,35 +190,48 @@ class PlanRun:
         waiting = [step for step in self.steps if step.changes_account]
         for done in apply_plan(self.account, self.steps, self.seen):
             waiting.remove(done.step)
-            _write(_done_line(done))
+            report(done)
             if done.failure:
                 left = ", ".join(step.name for step in waiting)
-                tail = f"Not started: {left}. " if left else ""
-                raise InvalidRequest("apply_failed", f"Stopped. {tail}Run the command again: no step is applied twice")
+                raise InvalidRequest(
+                    "apply_failed",
+                    sentence(
+                        "Stopped. Not started: {steps}. Run the command again: no step is applied twice", steps=left
+                    )
+                    if left
+                    else sentence("Stopped. Run the command again: no step is applied twice"),
+                )
             if done.step.action is Action.CREATE and done.id:
                 made[done.step.name] = done.id
         return made
 
 
-def print_problems(problems: Sequence[FileProblem], file: Path) -> None:
+def print_problems(problems: Sequence[FileProblem], file: Path, language: str) -> None:
     """Print problems to standard error."""
-    sys.stderr.writelines(f"{printable(view.problem_line(str(file), each))}\n" for each in problems)
+    sys.stderr.writelines(f"{printable(view.problem_line(str(file), each, language))}\n" for each in problems)
 
 
-def _done_line(done: StepResult) -> str:
-    what = f"{done.step.action} {done.step.name}{f' ({done.id})' if done.id else ''}"
-    page = f"; its login page: {done.login_page}" if done.login_page else ""
-    return f"failed: {what}: {done.failure}" if done.failure else f"done: {what}{page}"
+_DONE = {
+    Action.CREATE: _("created {configuration}"),
+    Action.UPDATE: _("changed {configuration}"),
+    Action.DEACTIVATE: _("deactivated {configuration}"),
+}
+
+
+def _done_line(done: StepResult, language: str) -> str:
+    configuration = f"{done.step.name} ({done.id})" if done.id else done.step.name
+    if done.failure:
+        failed = _("failed: {configuration}: {why}", configuration=configuration, why=done.failure)
+        return failed.say(language)
+    what = replace(_DONE[done.step.action], values=(("configuration", configuration),))
+    if done.login_page:
+        return _("{what}; its login page: {page}", what=what, page=done.login_page).say(language)
+    return what.say(language)
 
 
 def _write(*lines: str) -> None:
     sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
     sys.stdout.flush()
-
-
-def lines_to_deploy(planned: PlanRun, made: dict[str, str]) -> Iterator[str]:
-    """Return the lines that show the parameter to deploy the stack with."""
-    return view.deployment_lines(groups(planned.portal, planned.ids | made), planned.source.deployed)
 
 
 app = typer.Typer()
@@ -228,37 +263,40 @@ def lint_command(  # noqa: PLR0913 - each an option of the command
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     form: Format = "text",
     as_of: Annotated[str | None, typer.Option(help="Check as of this day, YYYY-MM-DD (default: today).")] = None,
+    language: Language = ENGLISH,
 ) -> None:
-    """Check a portal.yaml, without an account."""
+    """Check a portal.yaml, without an account. Exits with 1 if it has an error."""
     loaded = load(file)
     source = Source.from_context(context) if account and loaded.portal else None
     price_of = source.account(loaded.portal.api_version).price if source and loaded.portal else None
     verified_email = allow_verified_email or (source is not None and source.allow_verified_email)
     problems = lint_portal(loaded, _today(as_of), price_of, allow_verified_email=verified_email)
     if form == "json":
-        sys.stdout.write(json.dumps([view.problem_json(each) for each in problems], indent=2) + "\n")
+        print_json(problems=[view.problem_json(each, language) for each in problems])
     else:
-        sys.stdout.writelines(f"{printable(view.problem_line(str(file), each))}\n" for each in problems)
-        sys.stdout.write(f"{file}: {_counted(problems)}.\n")
+        _write(*(view.problem_line(str(file), each, language) for each in problems))
+        _write(_("{file}: {counts}.", file=str(file), counts=_counted(problems)).say(language))
     failing = [each for each in problems if each.severity is not Severity.INFO] if strict else errors(problems)
     raise typer.Exit(int(bool(failing)))
 
 
 @app.command("plan")
-def plan_command(
+def plan_command(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
     file: File = FILE,
     *,
     default: Default = False,
     deactivate: Deactivate = False,
     form: Format = "text",
+    language: Language = ENGLISH,
 ) -> None:
-    """Show how the account differs from a portal.yaml; exits with 3 if it does."""
-    planned = PlanRun.read(lambda: Source.from_context(context), file, PlanOptions(default, deactivate))
+    """Show how the account differs from a portal.yaml.
+
+    Exits with 3 if it does.
+    """
+    planned = PlanRun.read(lambda: Source.from_context(context), file, PlanOptions(default, deactivate), language)
     if form == "json":
-        found = view.plan_json(planned.steps, planned.groups, livemode=planned.source.livemode)
-        found |= {"problems": [view.problem_json(each) for each in planned.problems]}
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        print_json(**planned.as_json())
     else:
         planned.show()
     planned.check()
@@ -266,26 +304,59 @@ def plan_command(
 
 
 @app.command("apply")
-def apply_command(
+def apply_command(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
     file: File = FILE,
     *,
     default: Default = False,
     deactivate: Deactivate = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Needed for --format json.")] = False,
+    form: Format = "text",
+    language: Language = ENGLISH,
 ) -> None:
-    """Change the account's portal configurations to match a portal.yaml; shows the plan and asks first."""
-    planned = PlanRun.read(lambda: Source.from_context(context), file, PlanOptions(default, deactivate))
+    """Change the account to match a portal.yaml.
+
+    Shows the plan, and asks first.
+    """
+    if form == "json" and not yes:
+        raise InvalidRequest("bad_request", sentence("--format json cannot ask first: add --yes"))
+    planned = PlanRun.read(lambda: Source.from_context(context), file, PlanOptions(default, deactivate), language)
+    if form == "json":
+        _apply_as_json(planned)
+        return
     planned.show()
     planned.check()
-    if planned.changes_account and not yes:
-        typer.confirm(f"Apply this to the account ({planned.source.mode})?", abort=True)
-    made = planned.apply()
-    sys.stdout.writelines(f"{line}\n" for line in lines_to_deploy(planned, made))
+    question = _("Apply this to the account ({mode})?", mode=planned.source.mode)
+    if planned.changes_account and not yes and not confirmed(question, language):
+        raise typer.Abort
+    made = planned.apply(lambda done: _write(_done_line(done, language)))
+    deployed = groups(planned.portal, planned.ids | made)
+    sys.stdout.writelines(f"{line}\n" for line in view.deployment_lines(deployed, planned.source.deployed, language))
+
+
+def _apply_as_json(planned: PlanRun) -> None:
+    results: list[StepResult] = []
+    made: dict[str, str] = {}
+    try:
+        planned.check()
+        made = planned.apply(results.append)
+    finally:
+        applied = [
+            {
+                "name": each.step.name,
+                "id": each.id,
+                "action": each.step.action,
+                "failure": each.failure and say(each.failure, planned.language),
+                "login_page": each.login_page,
+            }
+            for each in results
+        ]
+        deployed = {"portal_configurations": groups(planned.portal, planned.ids | made)}
+        print_json(**planned.as_json() | deployed, applied=applied)
 
 
 @app.command("import")
-def import_(
+def import_(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
     *,
     output: Annotated[Path, typer.Option(help="The file to write; - for the terminal.")] = FILE,
@@ -294,26 +365,34 @@ def import_(
     ] = None,
     inactive: Annotated[bool, typer.Option("--inactive", help="Import inactive configurations too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    language: Language = ENGLISH,
 ) -> None:
     """Write a portal.yaml from the account."""
     if str(output) != "-" and output.exists() and not force:
-        raise InvalidRequest("file_exists", f"{output} exists: name another file with --output, or add --force")
+        raise InvalidRequest(
+            "file_exists", sentence("{file} exists: name another file with --output, or add --force", file=output)
+        )
     source = Source.from_context(context)
     account = source.account(PINNED_VERSION)
     every = account.configurations()
     kept = [each for each in every if inactive or each.get("active") or each.get("is_default")]
     if not kept:
-        raise InvalidRequest("nothing_to_import", "The account has no portal configuration")
+        raise InvalidRequest("nothing_to_import", sentence("The account has no portal configuration"))
     text = as_yaml(kept, source.deployed or {}, _prices(account), project=project, version=PINNED_VERSION)
     if len(text.encode()) > LARGEST_BYTES:
-        raise InvalidRequest("too_many_configurations", f"{len(kept)} configurations do not fit into one file")
+        raise InvalidRequest(
+            "too_many_configurations", sentence("{number} configurations do not fit into one file", number=len(kept))
+        )
     if str(output) == "-":
         sys.stdout.write(text)
         return
     output.write_text(text, "utf-8")
-    sys.stdout.write(f"{output}: {len(kept)} written, {len(every) - len(kept)} inactive left out.\n")
+    written = _n("{n} configuration written", "{n} configurations written", len(kept))
+    left = _n("{n} inactive one left out", "{n} inactive ones left out", len(every) - len(kept))
+    counts = listed([written, left] if left.n else [written])
+    _write(_("{file}: {counts}.", file=str(output), counts=counts).say(language))
     problems = lint_portal(load(output), source.today, allow_verified_email=source.allow_verified_email)
-    print_problems(problems, output)
+    print_problems(problems, output, language)
 
 
 def _prices(account: "PortalAccount") -> "Any":
@@ -330,14 +409,15 @@ def _prices(account: "PortalAccount") -> "Any":
     return price
 
 
-def _counted(problems: "Sequence[FileProblem]") -> str:
+def _counted(problems: "Sequence[FileProblem]") -> Message:
     numbers = Counter(each.severity for each in problems)
-    found = (
-        count(numbers[severity], severity, plural=severity if severity is Severity.INFO else None)
-        for severity in Severity
-        if numbers[severity]
+    counts = (
+        _n("{n} error", "{n} errors", numbers[Severity.ERROR]),
+        _n("{n} warning", "{n} warnings", numbers[Severity.WARNING]),
+        _n("{n} info", "{n} info", numbers[Severity.INFO]),
     )
-    return ", ".join(found) or "nothing to fix"
+    found = [each for each in counts if each.n]
+    return listed(found) if found else _("nothing to fix")
 
 
 def _today(as_of: str | None) -> date:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from yaml.constructor import SafeConstructor
 
-from cli.configuration.model import Portal
-from shared.errors import InvalidRequest
+from cli.configuration.model import MARK, MOST_METADATA, Portal
+from shared.errors import InvalidRequest, Sentence, sentence
 from shared.portal.rules import Path, Severity
 
 LARGEST_BYTES = 512 * 1024
@@ -33,8 +33,8 @@ class FileProblem:
     code: str
     severity: Severity
     path: Path
-    message: str
-    fix: str
+    message: Sentence
+    fix: Sentence
     line: int
 
     @property
@@ -69,8 +69,13 @@ def read_document(path: FilePath) -> Document:
     try:
         text = _text(path)
     except OSError as error:
-        hint = ". `portal import` writes one" if isinstance(error, FileNotFoundError) else ""
-        raise InvalidRequest("unreadable_file", f"Cannot read {path}: {error.strerror}{hint}") from error
+        named = {"path": path, "why": error.strerror}
+        message = (
+            sentence("Cannot read {path}: {why}. `portal import` writes one", **named)
+            if isinstance(error, FileNotFoundError)
+            else sentence("Cannot read {path}: {why}", **named)
+        )
+        raise InvalidRequest("unreadable_file", message) from error
     reading = _Reading()
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -83,8 +88,8 @@ def read_document(path: FilePath) -> Document:
 
 
 _TOO_MUCH = (
-    f"This is nested too deeply, or expands to more than {MOST_VALUES:,} values.",
-    "Use fewer anchors, or less nesting.",
+    sentence("This is nested too deeply, or expands to more than {most} values.", most=f"{MOST_VALUES:,}"),
+    sentence("Use fewer anchors, or less nesting."),
 )
 
 
@@ -93,25 +98,32 @@ def _text(path: FilePath) -> str:
         raw = file.read(LARGEST_BYTES + 1)
     if len(raw) > LARGEST_BYTES:
         raise InvalidRequest(
-            "file_too_large", f"{path} is larger than {LARGEST_BYTES // 1024} KB: is it the right file?"
+            "file_too_large",
+            sentence(
+                "{path} is larger than {most} KB: is it the right file?",
+                path=path,
+                most=LARGEST_BYTES // 1024,
+            ),
         )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequest(
-            "unreadable_file", f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8"
+            "unreadable_file",
+            sentence("{path} is not UTF-8 text (byte {start}): save it as UTF-8", path=path, start=error.start),
         ) from error
 
 
-def _problem(code: str, line: int, message: str, fix: str, path: Path = ()) -> FileProblem:
+def _problem(code: str, line: int, message: Sentence, fix: Sentence, path: Path = ()) -> FileProblem:
     return FileProblem(code, Severity.ERROR, path, message, fix, line)
 
 
 def _not_yaml(error: yaml.YAMLError) -> FileProblem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    fix = "Indent with spaces, never with tabs." if "'\\t'" in what else "Check this line and the one before it."
-    return _problem("not_yaml", mark.line + 1 if mark else 1, f"This is not YAML: {what}.", fix)
+    tabs = sentence("Indent with spaces, never with tabs.")
+    fix = tabs if "'\\t'" in what else sentence("Check this line and the one before it.")
+    return _problem("not_yaml", mark.line + 1 if mark else 1, sentence("This is not YAML: {what}.", what=what), fix)
 
 
 class _TooMuchError(Exception):
@@ -149,8 +161,11 @@ class _Reading:
                 continue
             name, line = self._key(key), key.start_mark.line + 1
             if name in own:
-                message = f"The key {name!r} is here twice, first in line {own[name]}."
-                self.problems.append(_problem("key_twice", line, message, "Keep one of them.", (*path, name)))
+                message = sentence(
+                    "The key {name} is here twice, first in line {line}.", name=repr(name), line=own[name]
+                )
+                fix = sentence("Keep one of them.")
+                self.problems.append(_problem("key_twice", line, message, fix, (*path, name)))
                 continue
             own[name] = line
             self.lines[*path, name] = line
@@ -168,19 +183,15 @@ class _Reading:
                 if isinstance(each, yaml.MappingNode):
                     yield self.value(each, path, around)
                 else:
-                    fix = "Name an anchor of a mapping: <<: *name"
-                    self.problems.append(
-                        _problem(
-                            "bad_merge", key.start_mark.line + 1, "Only mappings can be merged with <<.", fix, path
-                        )
-                    )
+                    message = sentence("Only mappings can be merged with <<.")
+                    fix = sentence("Name an anchor of a mapping: `<<: *name`")
+                    self.problems.append(_problem("bad_merge", key.start_mark.line + 1, message, fix, path))
 
     def _key(self, node: yaml.Node) -> str:
         if isinstance(node, yaml.ScalarNode):
             return str(node.value)
-        self.problems.append(
-            _problem("bad_key", node.start_mark.line + 1, "This key is a list or a mapping.", "Write a word.")
-        )
+        message = sentence("This key is a list or a mapping.")
+        self.problems.append(_problem("bad_key", node.start_mark.line + 1, message, sentence("Write a word.")))
         return ""
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
@@ -205,19 +216,27 @@ class _Reading:
     def _refuse(self, node: yaml.Node, path: Path) -> None:
         kind = node.tag.removeprefix(_TAG)
         plain = isinstance(node, yaml.ScalarNode) and kind in {"int", "float"}
-        message = f"This cannot be read as {kind}." if plain else f"{node.tag} is not plain YAML."
-        fix = "Write text, a number, true or false, a list or a mapping."
+        message = (
+            sentence("This cannot be read as {kind}.", kind=kind)
+            if plain
+            else sentence("{tag} is not plain YAML.", tag=node.tag)
+        )
+        fix = sentence("Write text, a number, true or false, a list or a mapping.")
         self.problems.append(_problem("bad_value", node.start_mark.line + 1, message, fix, path))
 
 
-_BEGIN = "Begin with `configurations:` and a name under it; docs/reference/portal.example.yaml shows one."
+_BEGIN = sentence("Begin with `configurations:` and a name under it; docs/reference/portal.example.yaml shows one.")
+_MAPPING = (
+    sentence("This has to be a mapping."),
+    sentence("Write `key: value` lines under it, or take the line out."),
+)
 _TYPES = {
-    "bool_type": ("has to be true or false", "Write true or false, without quotes."),
-    "string_type": ("has to be text", "Put it in quotes."),
-    "int_type": ("has to be a whole number", "Write a whole number, without quotes."),
-    "tuple_type": ("has to be a list", "Write one item a line, each after a dash."),
-    "dict_type": ("has to be a mapping", "Write `key: value` lines under it, or take the line out."),
-    "model_type": ("has to be a mapping", "Write `key: value` lines under it, or take the line out."),
+    "bool_type": (sentence("This has to be true or false."), sentence("Write true or false, without quotes.")),
+    "string_type": (sentence("This has to be text."), sentence("Put it in quotes.")),
+    "int_type": (sentence("This has to be a whole number."), sentence("Write a whole number, without quotes.")),
+    "tuple_type": (sentence("This has to be a list."), sentence("Write one item a line, each after a dash.")),
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
 }
 
 
@@ -240,7 +259,7 @@ def load(path: FilePath) -> Loaded:
     if document.problems:
         return Loaded(document, None, document.problems)
     if not isinstance(document.data, dict):
-        what = "The file is empty." if document.data is None else "The file is not a mapping."
+        what = sentence("The file is empty.") if document.data is None else sentence("The file is not a mapping.")
         return Loaded(document, None, (_problem("no_configurations", 1, what, _BEGIN),))
     # `x-...` is where anchors can live.
     data = {name: value for name, value in document.data.items() if not name.startswith("x-")}
@@ -279,29 +298,47 @@ def _written(loc: Path, data: Any) -> Path:
     return path
 
 
-def _words(error: ErrorDetails, path: Path) -> tuple[str, str, str]:
+def _words(error: ErrorDetails, path: Path) -> tuple[str, Sentence, Sentence]:
     """Return the code, the message and the fix."""
     kind, given, last = error["type"], error["input"], str(path[-1]) if path else ""
     if kind == "string_pattern_mismatch":
         last = last if last in _FIXES else "word" if len(path) == _AN_ENTRY else "group" if "groups" in path else "key"
-    found: dict[str, tuple[str, str]] = {
-        "extra_forbidden": (f"There is no {last!r} here.", _suggestion(last, _keys_at(path[:-1]))),
-        "missing": (f"{last!r} is missing.", f"Write `{last}:` here."),
-        "literal_error": (f"{given!r} is not one of the allowed values.", _suggestion(str(given), _expected(error))),
-        "too_short": ("This is empty.", _FIXES.get(last, "List at least one, or take the line out.")),
-        "string_pattern_mismatch": (f"{given!r} is not of the right form.", _FIXES.get(last, "")),
-        "bad_url": ("This is not the address of a page.", "Write the whole address: https://www.example.com/terms"),
-        "reserved_key": (f"{error['msg']}.", "Take it out."),
+    found: dict[str, tuple[Sentence, Sentence]] = {
+        "extra_forbidden": (
+            sentence("There is no {name} here.", name=repr(last)),
+            _suggestion(last, _keys_at(path[:-1])),
+        ),
+        "missing": (
+            sentence("{name} is missing.", name=repr(last)),
+            sentence("Write `{name}:` here.", name=last),
+        ),
+        "literal_error": (
+            sentence("{value} is not one of the allowed values.", value=repr(given)),
+            _suggestion(str(given), _expected(error)),
+        ),
+        "too_short": (_EMPTY, _FIXES.get(last, sentence("List at least one, or take the line out."))),
+        "string_pattern_mismatch": (
+            sentence("{value} is not of the right form.", value=repr(given)),
+            _FIXES.get(last, _SEE),
+        ),
+        "bad_url": (
+            sentence("This is not the address of a page."),
+            sentence("Write the whole address: https://www.example.com/terms"),
+        ),
+        "reserved_key": (
+            sentence("metadata.{mark} is the mark of `portal apply` itself.", mark=MARK),
+            sentence("Take it out."),
+        ),
+        "too_much_metadata": (
+            sentence("metadata has at most {most} keys, beside the mark of `portal apply`.", most=MOST_METADATA),
+            sentence("Take some of them out."),
+        ),
     }
     code = _CODES.get(kind, kind)
     if kind in _TYPES:
         what, fix = _TYPES[kind]
-        return "wrong_type", f"This {'is empty' if given is None else what}.", fix
-    return (
-        (code, *found[kind])
-        if kind in found
-        else ("bad_value", f"{error['msg']}.", "See docs/how-to/configuration.md.")
-    )
+        return "wrong_type", _EMPTY if given is None else what, fix
+    return (code, *found[kind]) if kind in found else ("bad_value", sentence("{what}.", what=error["msg"]), _SEE)
 
 
 _CODES = {
@@ -318,21 +355,27 @@ def _expected(error: ErrorDetails) -> list[str]:
     return words.replace("'", "").replace(" or ", ", ").split(", ")
 
 
+_EMPTY = sentence("This is empty.")
+_SEE = sentence("See docs/how-to/configuration.md.")
 _FIXES = {
-    "id": "An id of a portal configuration looks like bpc_123.",
-    "prices": "List the prices that customers can change to, or take the product out.",
+    "id": sentence("An id of a portal configuration looks like bpc_123."),
+    "prices": sentence("List the prices that customers can change to, or take the product out."),
     "configurations": _BEGIN,
-    "group": "Groups have at most 100 characters, no quotation marks and no backslashes.",
-    "word": "Names are letters, digits, - and _, at most 40 of them.",
-    "key": "Keys of metadata have at most 40 characters and no square brackets; ids have no spaces.",
-    "currency": "Write three small letters, such as eur.",
-    "api_version": "Write a version with its name, such as 2026-10-28.endive; only those before 2024-09-30 have none.",
+    "group": sentence("Groups have at most 100 characters, no quotation marks and no backslashes."),
+    "word": sentence("Names are letters, digits, - and _, at most 40 of them."),
+    "key": sentence("Keys of metadata have at most 40 characters and no square brackets; ids have no spaces."),
+    "currency": sentence("Write three small letters, such as eur."),
+    "api_version": sentence(
+        "Write a version with its name, such as 2026-10-28.endive; only those before 2024-09-30 have none."
+    ),
 }
 
 
-def _suggestion(word: str, known: list[str]) -> str:
+def _suggestion(word: str, known: list[str]) -> Sentence:
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.55)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+    if near:
+        return sentence("Did you mean {name}?", name=repr(near[0]))
+    return sentence("Known: {names}.", names=", ".join(known))
 
 
 def _keys_at(path: Path) -> list[str]:

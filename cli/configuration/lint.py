@@ -13,7 +13,8 @@ from typing import Any
 from cli.configuration.file import FileProblem, Loaded
 from cli.configuration.model import Entry, Portal
 from cli.configuration.plan import groups
-from shared.i18n import ENGLISH
+from shared.errors import Sentence, sentence
+from shared.i18n import as_sentence
 from shared.portal.configuration import SINCE, OfferedPrice, OfferedProduct, Part
 from shared.portal.pause import pause_day
 from shared.portal.rules import Path, Severity, find_problems
@@ -33,8 +34,8 @@ class _Unplaced:
 
     code: str
     path: Path
-    message: str
-    fix: str
+    message: Sentence
+    fix: Sentence
     severity: Severity = Severity.ERROR
 
 
@@ -58,7 +59,7 @@ def lint_portal(
                 found += _of_prices(entry, price_of, at)
             whole = entry.with_prices(price_of) if price_of and checked else entry
             found += (
-                _Unplaced(each.code, (*at, *each.path), each.message.say(ENGLISH), each.fix.say(ENGLISH), each.severity)
+                _Unplaced(each.code, (*at, *each.path), as_sentence(each.message), as_sentence(each.fix), each.severity)
                 for each in find_problems(whole, pause_day(today), allow_verified_email=allow_verified_email)
             )
     placed = (
@@ -76,12 +77,19 @@ def errors(problems: Iterable[FileProblem]) -> list[FileProblem]:
 def _of_file(portal: Portal) -> Iterator[_Unplaced]:
     defaults = [name for name, entry in portal.configurations.items() if entry.default]
     for name in defaults[1:]:
-        message = f"The account has one default configuration, and {defaults[0]!r} is it already."
-        yield _Unplaced("two_defaults", ("configurations", name, "default"), message, "Keep one `default: true`.")
+        message = sentence(
+            "The account has one default configuration, and {name} is it already.", name=repr(defaults[0])
+        )
+        yield _Unplaced(
+            "two_defaults", ("configurations", name, "default"), message, sentence("Keep one `default: true`.")
+        )
     parameter = len(json.dumps(groups(portal, dict.fromkeys(portal.configurations, _AN_ID))))
     if parameter > MOST_OF_PARAMETER:
-        message = f"The groups make a PortalConfigurations of about {parameter} characters: too many for Lambda."
-        fix = f"Stay below {MOST_OF_PARAMETER}: fewer groups."
+        message = sentence(
+            "The groups make a PortalConfigurations of about {number} characters: too many for Lambda.",
+            number=parameter,
+        )
+        fix = sentence("Stay below {most}: fewer groups.", most=MOST_OF_PARAMETER)
         yield _Unplaced("too_many_groups", ("configurations",), message, fix)
     yield from _owned_once(portal, "group", "groups")
     yield from _owned_once(portal, "configuration", "id")
@@ -92,22 +100,28 @@ def _owned_once(portal: Portal, what: str, key: str) -> Iterator[_Unplaced]:
     for name, entry in portal.configurations.items():
         for each in entry.groups if key == "groups" else filter(None, [entry.id]):
             if each in owners:
-                message = f"The {what} {each!r} belongs to {owners[each]!r} already."
-                fix = f"A {what} can belong to one entry: remove it from the other."
+                named = {"name": repr(each), "owner": repr(owners[each])}
+                message = (
+                    sentence("The group {name} belongs to {owner} already.", **named)
+                    if key == "groups"
+                    else sentence("The configuration {name} belongs to {owner} already.", **named)
+                )
+                fix = sentence("It can belong to one entry only: remove it from the other.")
                 yield _Unplaced(f"{what}_twice", ("configurations", name, key), message, fix)
             owners.setdefault(each, name)
 
 
 def _of_entry(entry: Entry, path: Path) -> Iterator[_Unplaced]:
     if entry.default and entry.id:
-        message = "The default configuration needs no id: the account has only one."
-        yield _Unplaced("default_with_id", (*path, "id"), message, "Remove `id`.")
+        message = sentence("The default configuration needs no id: the account has only one.")
+        yield _Unplaced("default_with_id", (*path, "id"), message, sentence("Remove `id`."))
     if entry.groups and not entry.active:
-        message = "Stripe opens no portal with an inactive configuration, and groups use this one."
-        yield _Unplaced("inactive_with_groups", (*path, "groups"), message, "Remove the groups, or `active: false`.")
+        message = sentence("Stripe opens no portal with an inactive configuration, and groups use this one.")
+        fix = sentence("Remove the groups, or `active: false`.")
+        yield _Unplaced("inactive_with_groups", (*path, "groups"), message, fix)
     if entry.default and "login_page" not in entry.model_fields_set:
-        message = "Without `login_page` it would be switched off, and its address stops working for good."
-        fix = "Write `login_page: {enabled: true}` (or false, if nobody uses the link)."
+        message = sentence("Without `login_page` it would be switched off, and its address stops working for good.")
+        fix = sentence("Write `login_page: {{enabled: true}}` (or false, if nobody uses the link).")
         yield _Unplaced("login_page_unsaid", path, message, fix)
 
 
@@ -117,8 +131,13 @@ def _of_version(entry: Entry, version: str, path: Path) -> Iterator[_Unplaced]:
         keys = name.replace("[]", "").split(".")
         if version < since and _is_written(entry, keys):
             pause = keys[-1] == "subscription_pause"
-            message = f"API {version} does not know {keys[-1]}; it came {'back ' if pause else ''}with {since}."
-            fix = f"Remove it, or raise api_version to {since}."
+            named = {"version": version, "name": keys[-1], "since": since}
+            message = (
+                sentence("API {version} does not know {name}; it came back with {since}.", **named)
+                if pause
+                else sentence("API {version} does not know {name}; it came with {since}.", **named)
+            )
+            fix = sentence("Remove it, or raise api_version to {since}.", since=since)
             code = "pause_version" if pause else "not_in_this_version"
             yield _Unplaced(code, (*path, *keys), message, fix)
 
@@ -142,25 +161,35 @@ def _of_prices(entry: Entry, price_of: PriceOf, path: Path) -> Iterator[_Unplace
 
 def _of_price(product: OfferedProduct, price: OfferedPrice, raw: StripeJson | None, path: Path) -> Iterator[_Unplaced]:
     if raw is None:
-        fix = "Look it up in the Dashboard, in the mode of the key."
-        yield _Unplaced("no_such_price", path, f"The account has no price {price.price}.", fix)
+        fix = sentence("Look it up in the Dashboard, in the mode of the key.")
+        message = sentence("The account has no price {price}.", price=price.price)
+        yield _Unplaced("no_such_price", path, message, fix)
         return
     owner: Mapping[str, Any] = raw["product"] if isinstance(raw["product"], Mapping) else {"id": raw["product"]}
     actual = price.read(raw) if raw.get("recurring") else None
-    differs = actual is not None and price.interval is not None and _differ(price, actual)
-    billed = f"is billed {actual.billed} in {actual.currency}" if actual else ""
-    for code, wrong, message, fix in (
-        ("price_of_another", owner["id"] != product.product, f"belongs to {owner['id']}", "List it there."),
-        ("inactive_price", not raw.get("active"), "is archived", "Choose another, or activate it."),
-        ("inactive_product", owner.get("active") is False, "is of an archived product", "Activate the product."),
-        ("not_recurring", actual is None, "is not recurring", "Choose a price with an interval."),
-        ("price_differs", differs, billed, "Correct its interval or currency in the file."),
-    ):
-        if wrong:
-            yield _Unplaced(code, path, f"The price {price.price} {message}.", fix)
+    name = price.price
+    if owner["id"] != product.product:
+        message = sentence("The price {price} belongs to {owner}.", price=name, owner=owner["id"])
+        yield _Unplaced("price_of_another", path, message, sentence("List it there."))
+    if not raw.get("active"):
+        message = sentence("The price {price} is archived.", price=name)
+        yield _Unplaced("inactive_price", path, message, sentence("Choose another, or activate it."))
+    if owner.get("active") is False:
+        message = sentence("The price {price} is of an archived product.", price=name)
+        yield _Unplaced("inactive_product", path, message, sentence("Activate the product."))
+    if actual is None:
+        message = sentence("The price {price} is not recurring.", price=name)
+        yield _Unplaced("not_recurring", path, message, sentence("Choose a price with an interval."))
+    elif price.interval is not None and _differ(price, actual):
+        billed = {"interval": actual.billed, "currency": actual.currency}
+        message = sentence("The price {price} is billed {interval} in {currency}.", price=name, **billed)
+        yield _Unplaced("price_differs", path, message, sentence("Correct its interval or currency in the file."))
     if raw.get("tax_behavior") == "unspecified":
-        message = f"The price {price.price} has no tax_behavior: the portal changes no subscription to or from it."
-        yield _Unplaced("no_tax_behavior", path, message, "Set it to inclusive or exclusive.", Severity.WARNING)
+        message = sentence(
+            "The price {price} has no tax_behavior: the portal changes no subscription to or from it.", price=name
+        )
+        fix = sentence("Set it to inclusive or exclusive.")
+        yield _Unplaced("no_tax_behavior", path, message, fix, Severity.WARNING)
 
 
 def _differ(written: OfferedPrice, actual: OfferedPrice) -> bool:

@@ -22,7 +22,7 @@ Word = Annotated[str, Field(pattern=rf"^{_WORD.pattern}$")]
 PortalGroup = Annotated[str, Field(pattern=r'^[^"\\\x00-\x1f]{1,100}$')]
 
 
-_MOST_METADATA = 49
+MOST_METADATA = 49
 
 
 class Entry(Configuration):
@@ -38,11 +38,9 @@ class Entry(Configuration):
     @model_validator(mode="after")
     def _has_room_for_the_mark(self) -> "Entry":
         if MARK in self.metadata:
-            raise PydanticCustomError("reserved_key", f"metadata.{MARK} is the mark of `portal apply` itself")
-        if len(self.metadata) > _MOST_METADATA:
-            raise PydanticCustomError(
-                "too_much_metadata", f"metadata has at most {_MOST_METADATA} keys, beside the mark of `portal apply`"
-            )
+            raise PydanticCustomError("reserved_key", f"metadata.{MARK} is reserved")
+        if len(self.metadata) > MOST_METADATA:
+            raise PydanticCustomError("too_much_metadata", f"metadata has more than {MOST_METADATA} keys")
         return self
 
     @property

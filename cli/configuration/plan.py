@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from cli.configuration.model import MARK, Entry, Portal
-from shared.errors import InvalidRequest, OperatorError
+from shared.errors import InvalidRequest, OperatorError, sentence
+from shared.i18n import Message, _
 from shared.portal.configuration import SINCE, Features, OfferedProduct, Part, without_empty
 from shared.stripe.gateway import StripeJson
 
@@ -167,7 +168,7 @@ class PlanStep:
     changes: tuple[FieldChange, ...] = ()
     desired: Mapping[str, Any] = field(default_factory=dict)
     needed_option: str | None = None
-    note: str | None = None
+    note: Message | None = None
 
     @property
     def changes_account(self) -> bool:
@@ -228,8 +229,13 @@ def _found(
         ids = ", ".join(str(each["id"]) for each in active)
         raise InvalidRequest(
             "ambiguous_configuration",
-            f"Several active configurations carry the mark of {name!r}: {ids}. Deactivate all but one, or take "
-            f"{MARK} out of their metadata",
+            sentence(
+                "Several active configurations carry the mark of {name}: {ids}. Deactivate all but one, or take "
+                "{mark} out of their metadata",
+                name=repr(name),
+                ids=ids,
+                mark=MARK,
+            ),
         )
     return active[0] if active else max(carrying, key=lambda each: int(each.get("created", 0)), default=None)
 
@@ -240,8 +246,11 @@ def _the_default(name: str, configurations: Sequence[StripeJson]) -> StripeJson:
             return each
     raise OperatorError(
         "no_default_configuration",
-        f"{name!r} is to be the account's default configuration, and the account has none. Stripe's API cannot make "
-        "one: save the customer portal's settings once in the Dashboard, in the mode of the key",
+        sentence(
+            "{name} is to be the account's default configuration, and the account has none. Stripe's API cannot make "
+            "one: save the customer portal's settings once in the Dashboard, in the mode of the key",
+            name=repr(name),
+        ),
     )
 
 
@@ -250,13 +259,21 @@ def _by_id(name: str, wanted_id: str, configurations: Sequence[StripeJson]) -> S
         if each["id"] == wanted_id and each.get("is_default"):
             raise InvalidRequest(
                 "id_of_the_default",
-                f"{wanted_id} is the account's default: {name!r} has to say `default: true` instead",
+                sentence(
+                    "{id} is the account's default: {name} has to say `default: true` instead",
+                    id=wanted_id,
+                    name=repr(name),
+                ),
             )
         if each["id"] == wanted_id:
             return each
     raise InvalidRequest(
         "no_such_configuration",
-        f"The account has no configuration {wanted_id} ({name!r}): is it of the other mode, or another account's?",
+        sentence(
+            "The account has no configuration {id} ({name}): is it of the other mode, or another account's?",
+            id=wanted_id,
+            name=repr(name),
+        ),
     )
 
 
@@ -271,7 +288,7 @@ def _step(portal: Portal, name: str, found: StripeJson | None, options: PlanOpti
 
 def _creation(name: str, entry: Entry, want: Mapping[str, Any]) -> PlanStep:
     if not entry.active:
-        return PlanStep(name, Action.NOTHING, note="not created while the file has active: false")
+        return PlanStep(name, Action.NOTHING, note=_("not created while the file has `active: false`"))
     every = fields(want)
     set_fields = (
         FieldChange(path, None, value) for path in every if (value := value_at(every, path)) not in (None, [], False)
@@ -301,9 +318,9 @@ def groups(portal: Portal, ids: Mapping[str, str]) -> dict[str, str]:
 
 
 def still_deployed(steps: Sequence[PlanStep], deployed: Mapping[str, str]) -> list[str]:
-    """Return a message for each step that deactivates a configuration that a group of the running deployment uses."""
+    """Return the configurations that would be deactivated though a group of the running deployment uses them."""
     return [
-        f"{step.id} ({step.name}) is deployed for the group {group!r}: deploy without it first, then deactivate it"
+        f"{step.id} ({step.name}: group {group!r})"
         for step in steps
         if step.changes_account and any(change.path == "active" and change.after is False for change in step.changes)
         for group, used in deployed.items()

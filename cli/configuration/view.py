@@ -2,56 +2,68 @@
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from cli.configuration.file import FileProblem, dotted
 from cli.configuration.plan import Action, FieldChange, PlanStep
+from shared.i18n import Message, _, _n, listed, say
 
 _SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DEACTIVATE: "-", Action.NOTHING: "="}
 _WORDS = {
-    Action.CREATE: "to be created",
-    Action.UPDATE: "to be changed",
-    Action.DEACTIVATE: "to be deactivated: no longer in the file",
-    Action.NOTHING: "no difference",
+    Action.CREATE: _("to be created"),
+    Action.UPDATE: _("to be changed"),
+    Action.DEACTIVATE: _("to be deactivated: no longer in the file"),
+    Action.NOTHING: _("no difference"),
 }
-_COUNTED = ((Action.CREATE, "to create"), (Action.UPDATE, "to change"), (Action.DEACTIVATE, "to deactivate"))
+# Stands for an id that Stripe has yet to assign, for programs and people alike.
+UNKNOWN_YET = "(known after apply)"
 
 
-def problem_line(file: str, problem: FileProblem) -> str:
+def problem_line(file: str, problem: FileProblem, language: str) -> str:
     """Write a problem as compilers do: `portal.yaml:12: error: where: what. What to do. [code]`."""
     where = f"{dotted(problem.path)}: " if problem.path else ""
-    return f"{file}:{problem.line}: {problem.severity}: {where}{problem.message} {problem.fix} [{problem.code}]"
+    severity, message, fix = (say(each, language) for each in (problem.severity.label, problem.message, problem.fix))
+    return f"{file}:{problem.line}: {severity}: {where}{message} {fix} [{problem.code}]"
 
 
-def problem_json(problem: FileProblem) -> dict[str, Any]:
+def problem_json(problem: FileProblem, language: str) -> dict[str, Any]:
     """Return a problem for programs."""
-    return asdict(problem) | {"path": dotted(problem.path)}
+    words = {"message": say(problem.message, language), "fix": say(problem.fix, language)}
+    return asdict(problem) | words | {"path": dotted(problem.path)}
 
 
-def plan_lines(steps: Sequence[PlanStep], groups: Mapping[str, str]) -> Iterator[str]:
+def plan_lines(steps: Sequence[PlanStep], groups: Mapping[str, str], language: str) -> Iterator[str]:
     """Write a plan, field by field, and its summary."""
     for step in steps:
         where = f" ({step.id})" if step.id else ""
-        yield f"{_SIGNS[step.action]} {step.name}{where}: {step.note or _WORDS[step.action]}{_only_with(step)}"
+        what = (step.note or _WORDS[step.action]).say(language)
+        yield f"{_SIGNS[step.action]} {step.name}{where}: {what}{_only_with(step, language)}"
         if step.action is not Action.DEACTIVATE:
-            yield from (f"    {_change(change, step.action)}" for change in step.changes)
+            yield from (f"    {_change(change, step.action, language)}" for change in step.changes)
     yield ""
-    yield f"{summary(steps)}."
+    yield _summary(steps).say(language)
     needed = sorted({step.needed_option for step in steps if step.needed_option and step.action is not Action.NOTHING})
     if needed:
-        yield f"Left alone: steps that need {' or '.join(needed)}."
+        yield _("Left alone: steps that need {options}.", options=", ".join(needed)).say(language)
     if groups:
-        yield f"PortalConfigurations: {json.dumps(dict(groups))}"
+        unknown = _("(known after apply)").say(language)
+        shown = {group: unknown if each == UNKNOWN_YET else each for group, each in groups.items()}
+        yield f"PortalConfigurations: {json.dumps(shown, ensure_ascii=False)}"
 
 
-def summary(steps: Sequence[PlanStep]) -> str:
+def _summary(steps: Sequence[PlanStep]) -> Message:
     """Count the steps that change the account."""
-    numbers = [
-        (sum(step.changes_account and step.action is action for step in steps), words) for action, words in _COUNTED
-    ]
-    return ", ".join(f"{number} {words}" for number, words in numbers if number) or "No difference"
+    numbers = Counter(step.action for step in steps if step.changes_account)
+    counts = (
+        _n("{n} to create", "{n} to create", numbers[Action.CREATE]),
+        _n("{n} to change", "{n} to change", numbers[Action.UPDATE]),
+        _n("{n} to deactivate", "{n} to deactivate", numbers[Action.DEACTIVATE]),
+    )
+    found = [each for each in counts if each.n]
+    return _("{counts}.", counts=listed(found)) if found else _("No difference.")
 
 
 def plan_json(steps: Sequence[PlanStep], groups: Mapping[str, str], *, livemode: bool) -> dict[str, Any]:
@@ -73,18 +85,16 @@ def plan_json(steps: Sequence[PlanStep], groups: Mapping[str, str], *, livemode:
     }
 
 
-def deployment_lines(groups: Mapping[str, str], deployed: Mapping[str, str] | None) -> Iterator[str]:
+def deployment_lines(groups: Mapping[str, str], deployed: Mapping[str, str] | None, language: str) -> Iterator[str]:
     """Write the parameter to deploy with, or that it is deployed already; `deployed` is `None` if unknown."""
     value = json.dumps(dict(groups), separators=(",", ":"), ensure_ascii=False)
-    if groups == (deployed or {}):
-        yield (
-            f"PortalConfigurations is already deployed with this value: {value}"
-            if groups
-            else "No group has a configuration."
-        )
-        return
-    yield "Deploy the stack with:"
-    yield f"  sam deploy --parameter-overrides {shlex.quote(parameter_override(value))}"
+    if groups != (deployed or {}):
+        yield _("Deploy the stack with:").say(language)
+        yield f"  sam deploy --parameter-overrides {shlex.quote(parameter_override(value))}"
+    elif groups:
+        yield _("PortalConfigurations is already deployed with this value: {value}", value=value).say(language)
+    else:
+        yield _("No group has a configuration.").say(language)
 
 
 def parameter_override(value: str) -> str:
@@ -93,17 +103,21 @@ def parameter_override(value: str) -> str:
     return f'PortalConfigurations="{escaped}"'
 
 
-def _only_with(step: PlanStep) -> str:
-    return f" (only with {step.needed_option})" if step.needed_option and step.action is not Action.NOTHING else ""
+def _only_with(step: PlanStep, language: str) -> str:
+    if not step.needed_option or step.action is Action.NOTHING:
+        return ""
+    only = _("(only with {option})", option=step.needed_option)
+    return f" {only.say(language)}"
 
 
-def _change(change: FieldChange, action: Action) -> str:
-    after = _value(change.after)
+def _change(change: FieldChange, action: Action, language: str) -> str:
+    after = _value(change.after, language)
     if action is Action.CREATE:
         return f"{change.path}: {after}"
-    note = "  (its address stops working)" if change.path == "login_page.enabled" and change.before else ""
-    return f"{change.path}: {_value(change.before)} -> {after}{note}"
+    ends = change.path == "login_page.enabled" and change.before
+    note = _("(its address stops working)").say(language)
+    return f"{change.path}: {_value(change.before, language)} -> {after}{f'  {note}' if ends else ''}"
 
 
-def _value(value: Any) -> str:
-    return "(nothing)" if value in (None, []) else json.dumps(value, ensure_ascii=False)
+def _value(value: Any, language: str) -> str:
+    return _("(nothing)").say(language) if value in (None, []) else json.dumps(value, ensure_ascii=False)

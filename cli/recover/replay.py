@@ -9,7 +9,7 @@ from typing import Any
 
 from stripe import StripeClient
 
-from shared.errors import PortalError, Unavailable, UnreadableEvent
+from shared.errors import PortalError, Unavailable, UnreadableEvent, sentence
 from shared.mirror.comparison import attempt
 from shared.mirror.dead_letters import DeadLetter, DeadLetterReader, unpacked
 from shared.mirror.drift import MOST_RECORDS, Failure
@@ -94,7 +94,11 @@ class Replay:
         except PortalError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of our own; its message may hold the customer's data
-            return Failure(subject, "internal_error", f"This version of the code fails on it: {type(error).__name__}")
+            return Failure(
+                subject,
+                "internal_error",
+                sentence("This version of the code fails on it: {error}", error=type(error).__name__),
+            )
         return result if isinstance(result, Failure) else result.outcome
 
 
@@ -122,7 +126,8 @@ def _with(done: ReplayProgress, result: Outcome | Ignored | Failure) -> ReplayPr
 def _with_history(failure: Failure, letter: DeadLetter) -> Failure:
     if not letter.reason or letter.reason == failure.reason:
         return failure
-    return replace(failure, reason=f"{failure.reason} (when it was kept: {letter.reason})")
+    reason = sentence("{reason} (when it was kept: {kept})", reason=failure.reason, kept=letter.reason)
+    return replace(failure, reason=reason)
 
 
 def _as_written(raw: Mapping[str, Any]) -> bytes:

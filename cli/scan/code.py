@@ -7,10 +7,13 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path, PurePath
 
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, sentence
+from shared.i18n import NOTHING, Message, _
+from shared.portal.configuration import SINCE
 
 # An unclosed string or comment reaches to the end, which keeps matching linear.
 _STRINGS = (
@@ -20,19 +23,20 @@ _SLASHES = r"//[^\n]*|/\*.*?(?:\*/|\Z)"
 _DOCSTRING = r"(?:\A|(?<=:\n))[ \t]*(?:\"\"\".*?\"\"\"|'''.*?''')"
 _HASH = r"#[^\n]*"
 _HASH_AFTER_SPACE = r"(?:^|(?<=\s))#[^\n]*"
-_FORM = "features[subscription_pause][duration][type]=indefinite beside it"
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
     """A language; `comments` is a regular expression, `today` is code for the new form of a pause without an end.
 
-    The old form meant such a pause, so that this is what replaces it, in every language alike.
+    `where` says where that code belongs, if it is not a whole. The old form meant such a pause, so that this is what
+    replaces it, in every language alike.
     """
 
     name: str
     comments: str | None
     today: str
+    where: Message = NOTHING
 
     def without_comments(self, text: str) -> str:
         """Replace each character of a comment by a space, so that offsets stay the same."""
@@ -40,6 +44,10 @@ class Language:
             return text
         parts = re.compile(f"(?P<comment>{self.comments})|(?P<string>{_STRINGS})", re.DOTALL | re.MULTILINE)
         return parts.sub(lambda found: found[0] if found["string"] else re.sub(r"[^\n]", " ", found[0]), text)
+
+
+def _beside(name: str) -> Message:
+    return _("beside {name}", name=name)
 
 
 _JSON_TODAY = '"subscription_pause": {"enabled": true, "duration": {"type": "indefinite"}}'
@@ -59,27 +67,39 @@ _GO = Language(
     "Go",
     _SLASHES,
     "Duration: &stripe.BillingPortalConfigurationFeaturesSubscriptionPauseDurationParams{Type: "
-    'stripe.String("indefinite")} beside Enabled',
+    'stripe.String("indefinite")}',
+    _beside("Enabled"),
 )
 _JAVA = Language(
     "Java",
     _SLASHES,
-    ".setDuration(SubscriptionPause.Duration.builder().setType(SubscriptionPause.Duration.Type.INDEFINITE).build()) "
-    "beside .setEnabled(true)",
+    ".setDuration(SubscriptionPause.Duration.builder().setType(SubscriptionPause.Duration.Type.INDEFINITE).build())",
+    _beside(".setEnabled(true)"),
 )
 _CSHARP = Language(
     "C#",
     _SLASHES,
-    'Duration = new ConfigurationFeaturesSubscriptionPauseDurationOptions { Type = "indefinite" } beside Enabled',
+    'Duration = new ConfigurationFeaturesSubscriptionPauseDurationOptions { Type = "indefinite" }',
+    _beside("Enabled"),
 )
 _TERRAFORM = Language(
     "Terraform",
     f"{_SLASHES}|{_HASH}",
-    'duration { type = "indefinite" } beside enabled, once your provider knows API 2026-10-28.endive',
+    'duration { type = "indefinite" }',
+    _(
+        "beside {name}, once your provider knows API {version}",
+        name="enabled",
+        version=SINCE["features.subscription_pause"],
+    ),
 )
 _JSON = Language("JSON", None, _JSON_TODAY)
-_YAML = Language("YAML", _HASH_AFTER_SPACE, "duration: {type: indefinite} beside enabled")
-_SHELL = Language("shell", _HASH_AFTER_SPACE, _FORM)
+_YAML = Language("YAML", _HASH_AFTER_SPACE, "duration: {type: indefinite}", _beside("enabled"))
+_SHELL = Language(
+    "shell",
+    _HASH_AFTER_SPACE,
+    "features[subscription_pause][duration][type]=indefinite",
+    _beside("features[subscription_pause][enabled]"),
+)
 _ELIXIR = Language("Elixir", _HASH, 'subscription_pause: %{enabled: true, duration: %{type: "indefinite"}}')
 
 _BY_SUFFIX: Mapping[str, Language] = {
@@ -132,16 +152,24 @@ class CodeFile:
     text: str
 
 
+class SkipReason(StrEnum):
+    """Why a file was not read."""
+
+    BINARY = "binary"
+    TOO_LARGE = "too_large"
+    UNREADABLE = "unreadable"
+
+
 class Files:
     """The files of a folder, by name; `read` counts those that were read, `skipped` the others by reason."""
 
     def __init__(self, root: Path) -> None:
         """Raise `InvalidRequest` unless the root is a folder or a file."""
         if not root.exists():
-            raise InvalidRequest("no_such_folder", f"There is no {root}")
+            raise InvalidRequest("no_such_folder", sentence("There is no {root}", root=root))
         self._root = root
         self.read = 0
-        self.skipped: Counter[str] = Counter()
+        self.skipped: Counter[SkipReason] = Counter()
 
     def texts(self) -> Iterator[CodeFile]:
         """Yield each file of a known language."""
@@ -151,7 +179,7 @@ class Files:
                 continue
             text = _decoded(raw)
             if text is None:
-                self.skipped["binary"] += 1
+                self.skipped[SkipReason.BINARY] += 1
                 continue
             language = language_of(path, text[:200])
             if language:
@@ -163,7 +191,9 @@ class Files:
         if not self._root.is_dir():
             yield self._root
             return
-        for folder, names, files in os.walk(self._root, onerror=lambda _: self.skipped.update(["unreadable"])):
+        for folder, names, files in os.walk(
+            self._root, onerror=lambda _error: self.skipped.update([SkipReason.UNREADABLE])
+        ):
             names[:] = sorted(name for name in names if name not in SKIPPED_FOLDERS)
             yield from (Path(folder, name) for name in sorted(files))
 
@@ -174,11 +204,11 @@ class Files:
             if not stat.S_ISREG(about.st_mode):
                 return None
             if about.st_size > LARGEST_BYTES:
-                self.skipped["larger than 1 MB"] += 1
+                self.skipped[SkipReason.TOO_LARGE] += 1
                 return None
             return path.read_bytes()
         except OSError:
-            self.skipped["unreadable"] += 1
+            self.skipped[SkipReason.UNREADABLE] += 1
             return None
 
 

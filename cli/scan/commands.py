@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.scan.code import Files, Language
+from cli.scan.code import Files, Language, SkipReason
 from cli.scan.uses import FAULTS, Kind, Use, uses
-from cli.terminal import count, day, printable
-from shared.i18n import ENGLISH
+from cli.terminal import Language as OutputLanguage
+from cli.terminal import day, print_json, printable
+from shared.i18n import ENGLISH, Message, _, _n, listed, sentences, verbatim
 from shared.portal.configuration import SINCE
 from shared.portal.pause import pause_day
 from shared.portal.rules import old_pause_meaning
@@ -38,39 +39,72 @@ class Found:
         return self.use.kind in FAULTS
 
     @property
-    def advice(self) -> str:
+    def advice(self) -> Message:
         """What to write instead."""
         match self.use.kind:
             case Kind.SWITCHES_OFF:
-                return "Remove it: a feature that is not sent is off."
+                return _("Remove it: a feature that is not sent is off.")
             case Kind.UNCLEAR:
-                return "Check whether the value has a duration; without one it is the old form."
+                return _("Check whether the value has a duration; without one it is the old form.")
             case Kind.READS:
-                return f"Since API {_RETURNED_IN} this means today's pause, which has a duration and stops the service."
+                return _(
+                    "Since API {version} this means today's pause, which has a duration and stops the service.",
+                    version=_RETURNED_IN,
+                )
             case Kind.OLD_FORM:
-                return f"Remove it; or, with API {_RETURNED_IN} or newer, write: {self.language.today}"
+                return _(
+                    "Remove it; or, with API {version} or newer, write: {code}",
+                    version=_RETURNED_IN,
+                    code=sentences(verbatim(self.language.today), self.language.where),
+                )
 
 
-def text_lines(found: Sequence[Found], files: Files, today: date) -> Iterator[str]:
+_KINDS = {
+    Kind.OLD_FORM: _("old form"),
+    Kind.SWITCHES_OFF: _("old form, switched off"),
+    Kind.UNCLEAR: _("unclear"),
+    Kind.READS: _("reads it"),
+}
+_SKIPPED = {
+    SkipReason.BINARY: _("binary"),
+    SkipReason.TOO_LARGE: _("larger than 1 MB"),
+    SkipReason.UNREADABLE: _("unreadable"),
+}
+
+
+def text_lines(found: Sequence[Found], files: Files, today: date, language: str) -> Iterator[str]:
     """Yield each use with its advice, then the totals."""
     for each in found:
-        yield printable(f"{each.path}:{each.use.line}: {each.use.kind}: {each.use.text}")
-        yield f"    {each.advice}"
+        yield printable(f"{each.path}:{each.use.line}: {_KINDS[each.use.kind].say(language)}: {each.use.text}")
+        yield f"    {each.advice.say(language)}"
     faults = [each for each in found if each.is_fault]
     if found:
         yield ""
-    skipped = "".join(f", {number} skipped ({why})" for why, number in sorted(files.skipped.items()))
-    to_check = f"; {len(found) - len(faults)} to check" if len(found) > len(faults) else ""
-    where = f" in {count(len({each.path for each in faults}), 'file')}" if faults else ""
-    yield (
-        f"{count(len(faults), 'use')} of the old features.subscription_pause{where}{to_check}. "
-        f"{count(files.read, 'file')} read{skipped}."
+    yield sentences(*_totals(found, faults, files)).say(language)
+    if faults:
+        yield old_pause_meaning(pause_day(today)).say(language)
+
+
+def _totals(found: Sequence[Found], faults: Sequence[Found], files: Files) -> Iterator[Message]:
+    yield _n(
+        "{n} use of the old features.subscription_pause.",
+        "{n} uses of the old features.subscription_pause.",
+        len(faults),
     )
     if faults:
-        yield old_pause_meaning(pause_day(today)).say(ENGLISH)
+        files_with = len({each.path for each in faults})
+        yield _n("In {n} file.", "In {n} files.", files_with)
+    if to_check := len(found) - len(faults):
+        yield _n("{n} use to check.", "{n} uses to check.", to_check)
+    skipped = (
+        _n("{n} skipped ({why})", "{n} skipped ({why})", number, why=_SKIPPED[why])
+        for why, number in sorted(files.skipped.items())
+    )
+    read = _n("{n} file read", "{n} files read", files.read)
+    yield _("{counts}.", counts=listed([read, *skipped]))
 
 
-def uses_as_json(found: Sequence[Found], files: Files) -> dict[str, Any]:
+def uses_as_json(found: Sequence[Found], files: Files, language: str) -> dict[str, Any]:
     """Return every use as JSON-compatible data."""
     return {
         "files_read": files.read,
@@ -84,26 +118,28 @@ def uses_as_json(found: Sequence[Found], files: Files) -> dict[str, Any]:
                 "fault": each.is_fault,
                 "language": each.language.name,
                 "text": each.use.text,
-                "advice": each.advice,
+                "advice": each.advice.say(language),
             }
             for each in found
         ],
     }
 
 
-def uses_as_sarif(found: Sequence[Found], today: date) -> dict[str, Any]:
+def uses_as_sarif(found: Sequence[Found], today: date, language: str) -> dict[str, Any]:
     """Return the uses as SARIF, which code scanning services show beside the line."""
     rule = {
         "id": _RULE,
         "shortDescription": {
-            "text": f"features.subscription_pause in its old form. {old_pause_meaning(pause_day(today)).say(ENGLISH)}"
+            "text": sentences(
+                _("features.subscription_pause in its old form."), old_pause_meaning(pause_day(today))
+            ).say(language)
         },
     }
     results = [
         {
             "ruleId": _RULE,
             "level": "error" if each.is_fault else "note",
-            "message": {"text": f"{each.use.kind}: {each.advice}"},
+            "message": {"text": f"{_KINDS[each.use.kind].say(language)}: {each.advice.say(language)}"},
             "locations": [
                 {
                     "physicalLocation": {
@@ -126,16 +162,20 @@ def scan(
     *,
     form: Annotated[Literal["text", "json", "sarif"], typer.Option("--format", help="Output format.")] = "text",
     as_of: Annotated[str | None, typer.Option(help="The date of the report, YYYY-MM-DD (default: today).")] = None,
+    language: OutputLanguage = ENGLISH,
 ) -> None:
-    """Find the old form of features.subscription_pause in a code base. Exits with 1 if it is still sent."""
+    """Find code that sends the old subscription_pause.
+
+    Exits with 1 if there is some.
+    """
     today = day(as_of) if as_of else datetime.now(UTC).date()
     files = Files(folder)
     found = [Found(file.path, file.language, use) for file in files.texts() for use in uses(file.text, file.language)]
     match form:
         case "json":
-            sys.stdout.write(json.dumps(uses_as_json(found, files), indent=2) + "\n")
+            print_json(**uses_as_json(found, files, language))
         case "sarif":
-            sys.stdout.write(json.dumps(uses_as_sarif(found, today), indent=2) + "\n")
+            sys.stdout.write(json.dumps(uses_as_sarif(found, today, language), indent=2) + "\n")
         case _:
-            sys.stdout.writelines(f"{line}\n" for line in text_lines(found, files, today))
+            sys.stdout.writelines(f"{line}\n" for line in text_lines(found, files, today, language))
     raise typer.Exit(int(any(each.is_fault for each in found)))

@@ -29,9 +29,10 @@ from cli.setup.notifications import IdentityState, address_of, alarm_readers, id
 from cli.setup.operator import Operator
 from cli.setup.portal_settings import default_configuration, portal_settings_url, turn_on_login_page
 from cli.setup.stored_secret import Content
-from cli.setup.stripe_key import check_key, check_same_mode, mode_of, new_link_secret, shown
-from cli.terminal import ExitCode, Rate
+from cli.setup.stripe_key import check_key, check_same_mode, mode_of, new_link_secret, shown, stored_words
+from cli.terminal import ExitCode, Format, Language, Rate
 from shared.errors import PortalError
+from shared.i18n import ENGLISH, Message, _, listed, verbatim
 from shared.stripe.gateway import StripeJson
 from shared.stripe.pacing import RateLimit
 
@@ -45,8 +46,14 @@ app = typer.Typer()
 # How long an old signing secret counts after another one took its place.
 OVERLAP = timedelta(hours=24)
 
-_KEY, _WEBHOOK, _BRIDGE, _LINKS = "Stripe key", "webhook endpoint", "event destination", "link secrets"
-_PORTAL, _LOGIN, _MAIL, _ALARMS, _MIRROR = "portal settings", "login page", "mail (SES)", "alarms", "mirror"
+_KEY, _WEBHOOK, _BRIDGE, _LINKS = _("Stripe key"), _("webhook endpoint"), _("event destination"), _("link secrets")
+_PORTAL, _LOGIN, _MAIL, _ALARMS, _MIRROR = (
+    _("portal settings"),
+    _("login page"),
+    _("mail (SES)"),
+    _("alarms"),
+    _("mirror"),
+)
 
 
 def is_filled(content: Content) -> bool:
@@ -81,22 +88,22 @@ class Connection:
             with self._failures(what):
                 step()
         if limit is None:
-            self.dialog.note(_MIRROR, "not filled, as you asked: `portal backfill` does it")
+            self.dialog.note(_MIRROR, _("not filled, as you asked: `portal backfill` does it"))
         else:
             with self._failures(_MIRROR):
-                done = fill_mirror(self.deployment, limit)
+                done = fill_mirror(self.deployment, limit, self.dialog.language)
                 report = self.dialog.to_do if done.failed else self.dialog.done
                 report(_MIRROR, backfill_line(done))
 
     @contextmanager
-    def _failures(self, what: str) -> Iterator[None]:
+    def _failures(self, what: Message) -> Iterator[None]:
         """Say what a step could not do; the next ones do not depend on it."""
         try:
             yield
         except PortalError as error:
-            self.dialog.to_do(what, error.message)
+            self.dialog.to_do(what, verbatim(error.message))
         except (ClientError, BotoCoreError) as error:
-            self.dialog.to_do(what, f"AWS: {error}")
+            self.dialog.to_do(what, verbatim(f"AWS: {error}"))
 
     # ------------------------------------------------------------ the key
 
@@ -107,17 +114,28 @@ class Connection:
         if stored is not None and self.key_file is None:
             self._check(stored)
             self.dialog.ok(
-                _KEY, f"{shown(stored)} of {mode_of(stored)} mode is stored; `portal rotate key` replaces it"
+                _KEY,
+                _(
+                    "{key} of {mode} mode is stored; `portal rotate key` replaces it",
+                    key=shown(stored),
+                    mode=mode_of(stored),
+                ),
             )
             return
-        key = read_key(self.key_file, "Stripe restricted key for the functions")
+        key = read_key(self.key_file, _("Stripe restricted key for the functions"), self.dialog.language)
         if stored is not None:
             check_same_mode(key, stored)
         self._check(key)
         store.update(lambda content: {**content, "stripe_api_key": key})
-        words = f"{shown(key)} of {mode_of(key)} mode"
         report = self.dialog.ok if key == stored else self.dialog.done
-        report(_KEY, f"{words} is stored; the functions use it within five minutes")
+        report(
+            _KEY,
+            _(
+                "{key} of {mode} mode is stored; the functions use it within five minutes",
+                key=shown(key),
+                mode=mode_of(key),
+            ),
+        )
 
     def _check(self, key: str) -> None:
         for note in check_key(self.deployment, key):
@@ -147,7 +165,8 @@ class Connection:
         for orphan in state.orphans:
             delete_endpoint(client, orphan["id"])
             self.dialog.done(
-                _WEBHOOK, f"deleted {orphan['id']}, which an interrupted run had created before its secret was stored"
+                _WEBHOOK,
+                _("deleted {id}, which an interrupted run had created before its secret was stored", id=orphan["id"]),
             )
         if state.current is not None:
             self._keep(client, state.current)
@@ -156,22 +175,28 @@ class Connection:
         else:
             self._replace(client, state.unknown, has_secret=state.has_secret)
         for each in state.replaced:
-            self.dialog.note(_WEBHOOK, f"{each['id']} was replaced: `portal rotate webhook --finish` removes it")
+            self.dialog.note(
+                _WEBHOOK, _("{id} was replaced: `portal rotate webhook --finish` removes it", id=each["id"])
+            )
         if any(each.until <= now for each in store.parsed().previous):
-            self.dialog.note(_WEBHOOK, "a previous signing secret has ended")
+            self.dialog.note(_WEBHOOK, _("a previous signing secret has ended"))
 
     def _keep(self, client: StripeClient, endpoint: StripeJson) -> None:
         if done := repair_endpoint(client, endpoint, self.events):
-            self.dialog.done(_WEBHOOK, f"{endpoint['id']}: {'; '.join(done)}")
+            self.dialog.done(_WEBHOOK, _("{id}: {done}", id=endpoint["id"], done=listed(done)))
         else:
-            self.dialog.ok(_WEBHOOK, f"{endpoint['id']} is enabled, and sends what the mirror needs")
+            self.dialog.ok(_WEBHOOK, _("{id} is enabled, and sends what the mirror needs", id=endpoint["id"]))
         if has_others(endpoint, self.events):
-            self.dialog.note(_WEBHOOK, f"{endpoint['id']} also sends events that the webhook ignores")
+            self.dialog.note(_WEBHOOK, _("{id} also sends events that the webhook ignores", id=endpoint["id"]))
         if (version := endpoint.get("api_version")) != API_VERSION:
             self.dialog.note(
                 _WEBHOOK,
-                f"its API version is {version or 'the account default'}, which can be read; Stripe cannot change it: "
-                f"`portal rotate webhook` creates an endpoint with {API_VERSION}",
+                _(
+                    "its API version is {version}, which can be read; Stripe cannot change it: `portal rotate "
+                    "webhook` creates an endpoint with {api_version}",
+                    version=version or _("the account default"),
+                    api_version=API_VERSION,
+                ),
             )
 
     def _create(self, client: StripeClient) -> None:
@@ -179,32 +204,46 @@ class Connection:
         url, store = self.deployment.output("WebhookUrl"), self.deployment.stored_signing_secrets
         old_until = now + OVERLAP.total_seconds()
         made = create_endpoint(client, url, store, self.events, now=now, old_until=old_until)
-        self.dialog.done(_WEBHOOK, f"created {made['id']} (API {API_VERSION}), and stored its signing secret")
+        self.dialog.done(
+            _WEBHOOK,
+            _(
+                "created {id} (API {api_version}), and stored its signing secret",
+                id=made["id"],
+                api_version=API_VERSION,
+            ),
+        )
 
     def _replace(self, client: StripeClient, unknown: Sequence[StripeJson], *, has_secret: bool) -> None:
         names = ", ".join(each["id"] for each in unknown)
         if has_secret and len(unknown) > 1:
             self.dialog.to_do(
                 _WEBHOOK,
-                f"{names} have the deployment's address, and it is not known whose signing secret is stored: delete "
-                "those that are not needed (Dashboard: Webhooks)",
+                _(
+                    "{names} have the deployment's address, and it is not known whose signing secret is stored: "
+                    "delete those that are not needed (Dashboard: Webhooks)",
+                    names=names,
+                ),
             )
             return
-        question = (
-            f"{names} was made by hand, and its signing secret is not stored. Create an endpoint in its place, and "
-            f"delete {names}?"
+        question = _(
+            "{names} was made by hand, and its signing secret is not stored. Create an endpoint in its place, and "
+            "delete {names}?",
+            names=names,
         )
         if not self.dialog.agrees(question):
             self.dialog.to_do(
                 _WEBHOOK,
-                f"put the signing secret of {names} (Dashboard: Webhooks) into webhook_signing_secrets of "
-                "SigningSecretsArn, or run this command again and let it replace the endpoint",
+                _(
+                    "put the signing secret of {names} (Dashboard: Webhooks) into webhook_signing_secrets of "
+                    "SigningSecretsArn, or run this command again and let it replace the endpoint",
+                    names=names,
+                ),
             )
             return
         self._create(client)
         for each in unknown:
             delete_endpoint(client, each["id"])
-            self.dialog.done(_WEBHOOK, f"deleted {each['id']}")
+            self.dialog.done(_WEBHOOK, _("deleted {id}", id=each["id"]))
 
     def _test_event(self) -> None:
         """Send a signed event through the real API."""
@@ -214,9 +253,9 @@ class Connection:
         secret = found[0].get_secret_value()
         url, clock = self.deployment.output("WebhookUrl"), self.deployment.ticking_clock()
         if wait_until_accepted(url, secret, clock, livemode=self.deployment.livemode):
-            self.dialog.ok(_WEBHOOK, "the API accepts a signed test event")
+            self.dialog.ok(_WEBHOOK, _("the API accepts a signed test event"))
         else:
-            self.dialog.to_do(_WEBHOOK, "the API does not accept a signed test event: run `portal doctor`")
+            self.dialog.to_do(_WEBHOOK, _("the API does not accept a signed test event: run `portal doctor`"))
 
     def destination(self) -> None:
         """Have one event destination for this AWS account and region, and say with which parameter to deploy."""
@@ -224,12 +263,23 @@ class Connection:
         deployed = self.deployment.parameters.get("StripeEventSource") or ""
         if deployed == found.source:
             report = self.dialog.ok if found.is_active else self.dialog.to_do
-            report(_BRIDGE, f"{found.id} is {found.status}; the partner event source is {found.source_status}")
+            report(
+                _BRIDGE,
+                _(
+                    "{destination} is {status}; the partner event source is {source_status}",
+                    destination=found.id,
+                    status=found.status,
+                    source_status=found.source_status,
+                ),
+            )
         else:
             self.dialog.to_do(
                 _BRIDGE,
-                f"within seven days, run `sam deploy --parameter-overrides StripeEventSource={found.source}`: it "
-                "accepts the partner event source",
+                _(
+                    "within seven days, run `sam deploy --parameter-overrides StripeEventSource={source}`: it "
+                    "accepts the partner event source",
+                    source=found.source,
+                ),
             )
 
     def _destination(self, client: StripeClient) -> EventDestination:
@@ -237,10 +287,26 @@ class Connection:
         region = aws_client("events").meta.region_name
         existing = destinations_of(client, account, region, self.events)
         if existing:
-            self.dialog.ok(_BRIDGE, f"{existing[0].id} delivers to AWS account {account} in {region}")
+            self.dialog.ok(
+                _BRIDGE,
+                _(
+                    "{destination} delivers to AWS account {account} in {region}",
+                    destination=existing[0].id,
+                    account=account,
+                    region=region,
+                ),
+            )
             return existing[0]
         made = create_destination(client, account, region, self.events)
-        self.dialog.done(_BRIDGE, f"created {made.id} for AWS account {account} in {region}")
+        self.dialog.done(
+            _BRIDGE,
+            _(
+                "created {destination} for AWS account {account} in {region}",
+                destination=made.id,
+                account=account,
+                region=region,
+            ),
+        )
         return made
 
     # ------------------------------------------------------------ the rest
@@ -249,34 +315,36 @@ class Connection:
         """Have a link secret; one that is there is never touched."""
         store: StoredSecret[LinkSecrets] = self.deployment.stored_link_secrets
         if store.content():
-            count = len(store.parsed().secrets)
-            self.dialog.ok(_LINKS, f"{count} stored" if count > 1 else "one is stored")
+            self.dialog.ok(_LINKS, stored_words(len(store.parsed().secrets)))
             return
         store.update(lambda content: content or {"1": new_link_secret()})
-        self.dialog.done(_LINKS, "generated the first one")
+        self.dialog.done(_LINKS, _("generated the first one"))
 
     def portal_settings(self) -> None:
         """Check the default configuration, which only the Dashboard can make, and turn on its login page."""
         found = default_configuration(self.deployment.stripe)
         url = portal_settings_url(self.deployment.stored_key.parsed().api_key)
-        if found is None and self.dialog.waited_for(f"Save the portal's settings once at {url}. Have you?"):
+        if found is None and self.dialog.waited_for(_("Save the portal's settings once at {url}. Have you?", url=url)):
             found = default_configuration(self.deployment.stripe)
         if found is None:
             self.dialog.to_do(
                 _PORTAL,
-                f"open {url}, press Save, and run this command again: without saved settings Stripe refuses every "
-                "portal session, and its API cannot save them",
+                _(
+                    "open {url}, press Save, and run this command again: without saved settings Stripe refuses every "
+                    "portal session, and its API cannot save them",
+                    url=url,
+                ),
             )
             return
-        self.dialog.ok(_PORTAL, f"the default configuration is {found['id']}")
+        self.dialog.ok(_PORTAL, _("the default configuration is {id}", id=found["id"]))
         if (found.get("login_page") or {}).get("enabled"):
-            self.dialog.ok(_LOGIN, "is on")
-        elif self.dialog.agrees("Turn on the login page, where customers without a link get a code by e-mail?"):
+            self.dialog.ok(_LOGIN, _("is on"))
+        elif self.dialog.agrees(_("Turn on the login page, where customers without a link get a code by e-mail?")):
             self.operator.write("Customer portal: write", lambda client: turn_on_login_page(client, found["id"]))
-            self.dialog.done(_LOGIN, "turned on")
+            self.dialog.done(_LOGIN, _("turned on"))
         else:
             self.dialog.to_do(
-                _LOGIN, f"is off: visitors without a link get an error. Turn it on with --yes, or at {url}"
+                _LOGIN, _("is off: visitors without a link get an error. Turn it on with --yes, or at {url}", url=url)
             )
 
     def senders(self) -> None:
@@ -286,35 +354,51 @@ class Connection:
         for address in sorted(names):
             found = identity_of(ses, address)
             if found.state is IdentityState.VERIFIED:
-                self.dialog.ok(_MAIL, f"{address} is verified")
-            elif found.state is IdentityState.ABSENT and self.dialog.agrees(f"Ask SES to verify {address} by a mail?"):
+                self.dialog.ok(_MAIL, _("{address} is verified", address=address))
+            elif found.state is IdentityState.ABSENT and self.dialog.agrees(
+                _("Ask SES to verify {address} by a mail?", address=address)
+            ):
                 ses.create_email_identity(EmailIdentity=address)
-                self.dialog.to_do(_MAIL, f"follow the link in the mail that SES has sent to {address}")
+                self.dialog.to_do(
+                    _MAIL, _("follow the link in the mail that SES has sent to {address}", address=address)
+                )
             elif found.state is IdentityState.PENDING:
                 self.dialog.to_do(
-                    _MAIL, f"{address} is not verified yet: follow the link in SES's mail, or set the DNS records"
+                    _MAIL,
+                    _(
+                        "{address} is not verified yet: follow the link in SES's mail, or set the DNS records",
+                        address=address,
+                    ),
                 )
             else:
-                self.dialog.to_do(_MAIL, f"verify {address} or its domain in SES (console: SES > Identities)")
+                self.dialog.to_do(
+                    _MAIL, _("verify {address} or its domain in SES (console: SES > Identities)", address=address)
+                )
         if self.deployment.is_local or not is_in_sandbox(ses):
             return
         readers = [identity_of(ses, each) for each in parameters.get("AuditEmailTo", "").split(",") if each]
         for each in unverified(readers):
-            self.dialog.to_do(_MAIL, f"SES is in its sandbox and {each.address} is not verified: it gets no audit")
-        self.dialog.note(_MAIL, "SES is in its sandbox: request production access before you mail links to customers")
+            self.dialog.to_do(
+                _MAIL, _("SES is in its sandbox and {address} is not verified: it gets no audit", address=each.address)
+            )
+        self.dialog.note(
+            _MAIL, _("SES is in its sandbox: request production access before you mail links to customers")
+        )
 
     def alarms(self) -> None:
         """Check that somebody is told of alarms."""
         if "AlarmTopicArn" not in self.deployment.outputs:
-            self.dialog.note(_ALARMS, "the stack has none (Alarms=false)")
+            self.dialog.note(_ALARMS, _("the stack has none (Alarms=false)"))
             return
         readers = alarm_readers(aws_client("sns"), self.deployment.output("AlarmTopicArn"))
         for each in readers.pending:
-            self.dialog.to_do(_ALARMS, f"{each} has to follow the link in the mail of SNS, else nobody is told")
+            self.dialog.to_do(
+                _ALARMS, _("{reader} has to follow the link in the mail of SNS, else nobody is told", reader=each)
+            )
         if readers.confirmed:
-            self.dialog.ok(_ALARMS, f"{', '.join(readers.confirmed)} is told")
+            self.dialog.ok(_ALARMS, _("told: {readers}", readers=", ".join(readers.confirmed)))
         elif not readers.pending:
-            self.dialog.to_do(_ALARMS, "nobody is subscribed to the topic: deploy with AlarmEmail")
+            self.dialog.to_do(_ALARMS, _("nobody is subscribed to the topic: deploy with AlarmEmail"))
 
 
 @app.command()
@@ -330,11 +414,19 @@ def connect(  # noqa: PLR0913 - each an option of the command
     backfill: Annotated[bool, typer.Option("--backfill/--no-backfill", help="Fill the mirror.")] = True,
     yes: Annotated[bool, typer.Option("--yes", help="Change what has to be changed without asking.")] = False,
     requests_per_second: Rate = 5,
+    form: Format = "text",
+    language: Language = ENGLISH,
 ) -> None:
-    """Connect a deployment with Stripe: key, webhook, portal settings, mail, alarms, mirror. Can be repeated."""
-    dialog = Dialog(yes=yes)
+    """Connect a deployment with Stripe.
+
+    Key, webhook, portal settings, mail, alarms, mirror. Can be repeated; exits with 1 if something is left to do.
+    """
+    dialog = Dialog(yes=yes, form=form, language=language)
     connection = Connection(context.obj(), dialog, stripe_key_file, eventbridge)
-    connection.run(RateLimit(requests_per_second) if backfill else None)
-    if dialog.left:
-        raise typer.Exit(ExitCode.FOUND)
-    dialog.ok("connected", "`portal doctor` checks all of it, whenever you like")
+    try:
+        connection.run(RateLimit(requests_per_second) if backfill else None)
+        if dialog.left:
+            raise typer.Exit(ExitCode.FOUND)
+        dialog.ok(_("connected"), _("`portal doctor` checks all of it, whenever you like"))
+    finally:
+        dialog.close()

@@ -1,24 +1,39 @@
 """What the commands of this folder ask and print: a line for each step, questions in a terminal, keys without echo."""
 
 import sys
+from enum import StrEnum
 from getpass import getpass
 from pathlib import Path
 
-import typer
-
 from cli.deployment import is_api_key
-from cli.terminal import printable
-from shared.errors import InvalidRequest
+from cli.terminal import Form, confirmed, print_json, printable
+from shared.errors import InvalidRequest, sentence
+from shared.i18n import ENGLISH, Message, _
+
+
+class _Done(StrEnum):
+    """What became of a step."""
+
+    OK = "ok"
+    DONE = "done"
+    NOTE = "note"
+    TO_DO = "to_do"
+
+
+_WORDS = {_Done.OK: _("ok"), _Done.DONE: _("done"), _Done.NOTE: _("note"), _Done.TO_DO: _("TO DO")}
 
 
 class Dialog:
-    """Prints each step and counts what is left to do. With `yes` every question is answered yes.
+    """Reports each step and counts what is left to do. With `yes` every question is answered yes.
 
-    Without a terminal, and without `yes`, every question is answered no.
+    Without a terminal, and without `yes`, every question is answered no. As JSON, the steps are printed by `close`.
     """
 
-    def __init__(self, *, yes: bool) -> None:
+    def __init__(self, *, yes: bool, form: Form = "text", language: str = ENGLISH) -> None:
         self._yes = yes
+        self._form = form
+        self.language = language
+        self._steps: list[dict[str, str]] = []
         self.left = 0
 
     @property
@@ -26,39 +41,50 @@ class Dialog:
         """Whether somebody can answer."""
         return sys.stdin.isatty()
 
-    def ok(self, what: str, text: str) -> None:
+    def ok(self, what: Message, text: Message) -> None:
         """Say what was right already."""
-        self._say("ok", what, text)
+        self._say(_Done.OK, what, text)
 
-    def done(self, what: str, text: str) -> None:
+    def done(self, what: Message, text: Message) -> None:
         """Say what has been changed."""
-        self._say("done", what, text)
+        self._say(_Done.DONE, what, text)
 
-    def note(self, what: str, text: str) -> None:
+    def note(self, what: Message, text: Message) -> None:
         """Say what is worth knowing; nothing has to be done."""
-        self._say("note", what, text)
+        self._say(_Done.NOTE, what, text)
 
-    def to_do(self, what: str, text: str) -> None:
+    def to_do(self, what: Message, text: Message) -> None:
         """Say what the reader has to do."""
         self.left += 1
-        self._say("TO DO", what, text)
+        self._say(_Done.TO_DO, what, text)
 
-    def agrees(self, question: str) -> bool:
+    def agrees(self, question: Message) -> bool:
         """Ask whether to change something."""
         if self._yes or not self.is_interactive:
             return self._yes
-        return typer.confirm(question, err=True)
+        return confirmed(question, self.language)
 
-    def waited_for(self, question: str) -> bool:
+    def waited_for(self, question: Message) -> bool:
         """Ask whether somebody has done what only a person can do; without a terminal nobody has."""
-        return self.is_interactive and typer.confirm(question, err=True)
+        return self.is_interactive and confirmed(question, self.language)
 
-    def _say(self, state: str, what: str, text: str) -> None:
-        sys.stdout.write(f"{state:<6} {what:<22} {printable(text)}\n")
+    def close(self) -> None:
+        """Print the steps as JSON, where that is wanted, also those before one that failed."""
+        if self._form == "json":
+            print_json(to_do=self.left, steps=self._steps)
+
+    def _say(self, state: _Done, what: Message, text: Message) -> None:
+        said = text.say(self.language)
+        if self._form == "json":
+            self._steps.append({"step": what.id, "state": state.value, "text": said})
+            return
+        words = {each: word.say(self.language) for each, word in _WORDS.items()}
+        width = max(6, *map(len, words.values()))
+        sys.stdout.write(f"{words[state]:<{width}} {what.say(self.language):<22} {printable(said)}\n")
         sys.stdout.flush()
 
 
-def read_key(file: str | None, prompt: str) -> str:
+def read_key(file: str | None, prompt: Message, language: str) -> str:
     """Return a Stripe key: from a file, from standard input (`-`), or typed without an echo.
 
     Never from an argument, which the shell's history and the list of processes would show. Raises `InvalidRequest`.
@@ -69,15 +95,21 @@ def read_key(file: str | None, prompt: str) -> str:
         try:
             text = Path(file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InvalidRequest("no_stripe_key", f"Cannot read the key file: {type(error).__name__}") from error
+            raise InvalidRequest(
+                "no_stripe_key", sentence("Cannot read the key file: {error}", error=type(error).__name__)
+            ) from error
     elif sys.stdin.isatty():
-        text = getpass(f"{prompt} (not shown): ")
+        asked = _("{prompt} (not shown): ", prompt=prompt)
+        text = getpass(asked.say(language))
     else:
         raise InvalidRequest(
-            "no_stripe_key", "No terminal to ask for the Stripe key: give --stripe-key-file, or - for standard input"
+            "no_stripe_key",
+            sentence("No terminal to ask for the Stripe key: give --stripe-key-file, or - for standard input"),
         )
     key = text.strip()
     if not is_api_key(key):
         # Not quoted: it may be a key with a slip in it.
-        raise InvalidRequest("bad_stripe_key", "Not a secret or restricted key of Stripe's, such as rk_live_...")
+        raise InvalidRequest(
+            "bad_stripe_key", sentence("Not a secret or restricted key of Stripe's, such as rk_live_...")
+        )
     return key

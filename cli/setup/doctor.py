@@ -1,7 +1,6 @@
 """`portal doctor`: checks a deployment from end to end and says what to do, whatever hangs, fails or is missing."""
 
 import queue
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -14,16 +13,24 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.setup.health import CHECKS, HealthCheck, Result, State, as_json
-from cli.terminal import ExitCode, Format, literal
+from cli.terminal import ExitCode, Format, Language, literal, print_json
 from shared.aws import is_refusal
 from shared.errors import PortalError, Unavailable
+from shared.i18n import ENGLISH, _, verbatim
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment
 
 app = typer.Typer()
 
-Named = tuple[str, Result]
+Named = tuple[HealthCheck, Result]
+_STATES = {
+    State.FAILED: _("failed"),
+    State.UNKNOWN: _("unknown"),
+    State.WARNING: _("warning"),
+    State.OK: _("ok"),
+    State.SKIPPED: _("skipped"),
+}
 _COLOURS = {
     State.FAILED: "red",
     State.UNKNOWN: "magenta",
@@ -59,47 +66,59 @@ def examine(deployment: "Deployment", checks: Sequence[HealthCheck], seconds: fl
         except queue.Empty:
             break
         results[name] = several
-    late = [Result(State.UNKNOWN, f"no answer within {seconds:g} seconds", "look at what it depends on, and try again")]
-    return [(check.name, each) for check in checks for each in results.get(check.name, late)]
+    late = [
+        Result(
+            State.UNKNOWN,
+            _("no answer within {seconds} seconds", seconds=f"{seconds:g}"),
+            _("look at what it depends on, and try again"),
+        )
+    ]
+    return [(check, each) for check in checks for each in results.get(check.name, late)]
 
 
 def _failure(check: HealthCheck, error: Exception) -> Result:
     """Return what a check could not do. Messages of the bundle's own errors quote no secret."""
     if isinstance(error, Unavailable):
-        return Result(State.UNKNOWN, error.message, "try again")
+        return Result(State.UNKNOWN, verbatim(error.message), _("try again"))
     if isinstance(error, PortalError):
-        return Result(State.FAILED, error.message, check.to_do)
+        return Result(State.FAILED, verbatim(error.message), check.to_do)
     if isinstance(error, ClientError) and is_refusal(error):
-        return Result(State.UNKNOWN, f"AWS: {error}", "use AWS credentials that may read it; or it was deleted")
+        return Result(
+            State.UNKNOWN, verbatim(f"AWS: {error}"), _("use AWS credentials that may read it; or it was deleted")
+        )
     if isinstance(error, (ClientError, BotoCoreError)):
-        return Result(State.UNKNOWN, f"AWS: {error}", "try again")
+        return Result(State.UNKNOWN, verbatim(f"AWS: {error}"), _("try again"))
     if isinstance(error, RequestException):
-        return Result(State.FAILED, f"no response ({type(error).__name__})", check.to_do)
-    return Result(State.UNKNOWN, f"the check itself failed ({type(error).__name__})", "report this as a bug")
+        return Result(State.FAILED, _("no response ({error})", error=type(error).__name__), check.to_do)
+    return Result(
+        State.UNKNOWN, _("the check itself failed ({error})", error=type(error).__name__), _("report this as a bug")
+    )
 
 
-def as_table(results: Sequence[Named]) -> Table:
+def as_table(results: Sequence[Named], language: str) -> Table:
     """Return the table for people: check, state, what was found, and below it what to do.
 
     Below, because ids and addresses would not fit into two columns of a usual terminal, and could not be copied.
     """
     table = Table(box=None, padding=(0, 1))
-    table.add_column("check", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("found, and what to do", overflow="fold")
-    before = None
-    for name, each in results:
+    table.add_column(_("check").say(language), no_wrap=True)
+    table.add_column(_("state").say(language), no_wrap=True)
+    table.add_column(_("found, and what to do").say(language), overflow="fold")
+    before, to_do = None, _("To do:").say(language)
+    for check, each in results:
         colour = _COLOURS[each.state]
-        state = f"[{colour}]{each.state.value}[/{colour}]"
-        to_do = f"\n[bold]To do:[/bold] {literal(each.to_do)}" if each.to_do else ""
-        table.add_row("" if name == before else name, state, literal(each.text) + to_do)
-        before = name
+        state = f"[{colour}]{_STATES[each.state].say(language)}[/{colour}]"
+        found = literal(each.text.say(language))
+        if each.to_do:
+            found += f"\n[bold]{to_do}[/bold] {literal(each.to_do.say(language))}"
+        table.add_row("" if check == before else check.label.say(language), state, found)
+        before = check
     return table
 
 
 def exit_code_of(results: Sequence[Named]) -> int:
     """Return 1 if something does not work, 4 if only some of it could not be found out, else 0."""
-    states = {each.state for _, each in results}
+    states = {each.state for _check, each in results}
     if State.FAILED in states:
         return ExitCode.FOUND
     return ExitCode.UNREACHABLE if State.UNKNOWN in states else 0
@@ -111,11 +130,12 @@ def doctor(
     *,
     timeout: Annotated[float, typer.Option(min=1, max=300, help="Seconds after which no check is waited for.")] = 30,
     format: Format = "text",  # noqa: A002
+    language: Language = ENGLISH,
 ) -> None:
     """Check a deployment from end to end. Changes nothing. Exits with 1 if something does not work."""
     results = examine(context.obj(), CHECKS, timeout)
     if format == "json":
-        sys.stdout.write(as_json(results) + "\n")
+        print_json(**as_json(results, language))
     else:
-        Console().print(as_table(results))
+        Console().print(as_table(results, language))
     raise typer.Exit(exit_code_of(results))

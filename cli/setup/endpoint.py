@@ -21,7 +21,8 @@ from stripe import StripeClient, WebhookSignature
 
 from cli.setup.stored_secret import Content, StoredSecret
 from shared.audit.checks.mirror import NEEDED
-from shared.errors import OperatorError, Unavailable
+from shared.errors import OperatorError, Unavailable, sentence
+from shared.i18n import Message, _
 from shared.secret_store import REREAD_SECONDS, SigningSecrets
 from shared.stripe.events import ENTITLEMENTS_UPDATED
 from shared.stripe.gateway import StripeJson, refused_request, stripe_errors
@@ -205,7 +206,7 @@ def disable_endpoint(client: StripeClient, endpoint_id: str) -> None:
         client.v1.webhook_endpoints.update(endpoint_id, {"disabled": True})
 
 
-def repair_endpoint(client: StripeClient, endpoint: StripeJson, wanted: Sequence[str]) -> list[str]:
+def repair_endpoint(client: StripeClient, endpoint: StripeJson, wanted: Sequence[str]) -> list[Message]:
     """Enable an endpoint, and add the types of events that it lacks; return what was done, in words.
 
     Its API version cannot be changed (stripe-python, `WebhookEndpointUpdateParams`).
@@ -214,10 +215,10 @@ def repair_endpoint(client: StripeClient, endpoint: StripeJson, wanted: Sequence
     done = []
     if missing := missing_events(endpoint, wanted):
         params["enabled_events"] = [*endpoint["enabled_events"], *missing]
-        done.append(f"added {', '.join(missing)}")
+        done.append(_("added {events}", events=", ".join(missing)))
     if endpoint.get("status") == "disabled":
         params["disabled"] = False
-        done.append("enabled it")
+        done.append(_("enabled it"))
     if params:
         with refusals():
             client.v1.webhook_endpoints.update(endpoint["id"], params)
@@ -251,7 +252,9 @@ def send_test_event(url: str, secret: str, *, now: float, livemode: bool) -> int
     try:
         response = requests.post(url, body.encode(), headers=headers, timeout=_TEST_SECONDS, allow_redirects=False)
     except requests.RequestException as error:
-        raise Unavailable("webhook_unreachable", f"{url} does not respond ({type(error).__name__})") from error
+        raise Unavailable(
+            "webhook_unreachable", sentence("{url} does not respond ({error})", url=url, error=type(error).__name__)
+        ) from error
     return response.status_code
 
 
@@ -259,7 +262,10 @@ def is_accepted(url: str, secret: str, *, now: float, livemode: bool) -> bool:
     """Whether the webhook accepts an event that is signed with the secret. Raises `OperatorError` where it fails."""
     status = send_test_event(url, secret, now=now, livemode=livemode)
     if status not in {HTTPStatus.OK, HTTPStatus.BAD_REQUEST}:
-        raise OperatorError("test_event_refused", f"The webhook answered {status} to a signed test event: read its log")
+        raise OperatorError(
+            "test_event_refused",
+            sentence("The webhook answered {status} to a signed test event: read its log", status=status),
+        )
     return status == HTTPStatus.OK
 
 

@@ -1,11 +1,10 @@
 """The checks of `portal doctor`. Each asks what it needs itself, changes nothing, and depends on no other."""
 
-import json
 import re
 import secrets as random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
@@ -38,8 +37,11 @@ from cli.setup.stripe_key import (
     missing_words,
     mode_of,
     shown,
+    stored_words,
+    without_words,
 )
 from shared.audit.checks.mirror import NEEDED
+from shared.i18n import NOTHING, Message, _, _n, verbatim
 from shared.mirror.drift import differences, is_expired
 from shared.stripe.events import ENTITLEMENTS_UPDATED
 from shared.stripe.gateway import stripe_errors
@@ -54,8 +56,8 @@ OUTPUTS = (
     *("DeadLetterQueueUrl", "LinkSecretsArn", "NightlyAuditFunctionName", "PortalEmailSender", "SecretArn"),
     *("SettleDeadLetterQueueUrl", "SettleQueueUrl", "SigningSecretsArn", "TableName", "WebhookUrl"),
 )
-_CONNECT = "run `portal connect`"
-_DEPLOY = "deploy the template again (`sam deploy`)"
+_CONNECT = _("run `portal connect`")
+_DEPLOY = _("deploy the template again (`sam deploy`)")
 # One attempt of a request to Stripe, in seconds: with its retry, less than the time that a check has.
 STRIPE_SECONDS = 8
 _PORTAL_SECONDS = 12
@@ -84,29 +86,29 @@ class Result:
     """One thing that a check has found, and what to do about it."""
 
     state: State
-    text: str
-    to_do: str = ""
+    text: Message
+    to_do: Message = NOTHING
 
 
 Results = Iterator[Result]
 
 
-def ok(text: str) -> Result:
+def ok(text: Message) -> Result:
     """Return what is as it should be."""
     return Result(State.OK, text)
 
 
-def failed(text: str, to_do: str) -> Result:
+def failed(text: Message, to_do: Message) -> Result:
     """Return what does not work."""
     return Result(State.FAILED, text, to_do)
 
 
-def warning(text: str, to_do: str = "") -> Result:
+def warning(text: Message, to_do: Message = NOTHING) -> Result:
     """Return what works, but not for long, or not as its owner will expect."""
     return Result(State.WARNING, text, to_do)
 
 
-def skipped(text: str) -> Result:
+def skipped(text: Message) -> Result:
     """Return why there is nothing to check."""
     return Result(State.SKIPPED, text)
 
@@ -115,9 +117,14 @@ def skipped(text: str) -> Result:
 class HealthCheck:
     """A name for the table, and the check; `to_do` is what to do where the check itself cannot go on."""
 
-    name: str
+    label: Message
     run: Callable[["Deployment"], Results]
-    to_do: str = ""
+    to_do: Message = NOTHING
+
+    @property
+    def name(self) -> str:
+        """The name for programs."""
+        return self.label.id
 
 
 def _key(deployment: "Deployment") -> str:
@@ -145,10 +152,11 @@ def check_outputs(deployment: "Deployment") -> Results:
     missing = [each for each in OUTPUTS if not deployment.outputs.get(each)]
     if missing:
         yield failed(
-            f"the stack has no {', '.join(missing)}", f"{_DEPLOY}: it is of an earlier version, or another stack"
+            _("the stack has no {missing}", missing=", ".join(missing)),
+            _("{deploy}: it is of an earlier version, or another stack", deploy=_DEPLOY),
         )
     else:
-        yield ok(f"all {len(OUTPUTS)} are there")
+        yield ok(_("all {number} are there", number=len(OUTPUTS)))
 
 
 def check_key(deployment: "Deployment") -> Results:
@@ -157,10 +165,12 @@ def check_key(deployment: "Deployment") -> Results:
     found = check_same_account(_stripe(deployment), key, deployment.mirror)
     with stripe_errors():
         _stripe(deployment).v1.subscriptions.list({"limit": 1})
-    same = "" if found == 0 else ", of the account that is mirrored"
-    yield ok(f"{shown(key)}: {mode_of(key)} mode{same}")
+    named = {"key": shown(key), "mode": mode_of(key)}
+    yield ok(
+        _("{key}: {mode} mode, of the account that is mirrored", **named) if found else _("{key}: {mode} mode", **named)
+    )
     if not is_restricted(key):
-        yield warning("it is a secret key, which may do everything", "`portal rotate key` with a restricted key")
+        yield warning(_("it is a secret key, which may do everything"), _("`portal rotate key` with a restricted key"))
 
 
 def check_key_permissions(deployment: "Deployment") -> Results:
@@ -170,77 +180,92 @@ def check_key_permissions(deployment: "Deployment") -> Results:
     missing = [each for each in found if each.access is Access.MISSING]
     needed = [each for each in missing if each.probe.is_needed(parameters)]
     if needed:
-        yield failed(f"missing: {missing_words(needed)}", "edit the key in the Dashboard (Developers > API keys)")
+        yield failed(
+            _("missing: {permissions}", permissions=missing_words(needed)),
+            _("edit the key in the Dashboard (Developers > API keys)"),
+        )
     for each in missing:
         if each not in needed and each.probe.without:
-            yield warning(f"without {each.probe.name}, {each.probe.without}", "add it to the key, if you want it")
+            yield warning(
+                without_words(each.probe),
+                _("add it to the key, if you want it"),
+            )
     if unknown := [each.probe.name for each in found if each.access is Access.UNKNOWN]:
-        yield Result(State.UNKNOWN, f"Stripe did not say of {', '.join(unknown)}", "try again")
+        yield Result(State.UNKNOWN, _("Stripe did not say of {unknown}", unknown=", ".join(unknown)), _("try again"))
     if not needed and not unknown:
-        yield ok(f"{sum(each.access is Access.PERMITTED for each in found)} of {len(found)} present")
+        yield ok(
+            _(
+                "{present} of {all} present",
+                present=sum(each.access is Access.PERMITTED for each in found),
+                all=len(found),
+            )
+        )
 
 
 def check_signing_secrets(deployment: "Deployment") -> Results:
     """Whether the webhook can verify anything."""
     stored, now = deployment.stored_signing_secrets.parsed(), _now(deployment)
     if stored.webhook_signing_secrets:
-        yield ok(f"{len(stored.webhook_signing_secrets)} stored")
+        yield ok(stored_words(len(stored.webhook_signing_secrets)))
     elif _uses_eventbridge(deployment):
-        yield skipped("none is needed: events come through EventBridge")
+        yield skipped(_("none is needed: events come through EventBridge"))
     else:
-        yield failed("none is stored: the webhook refuses every event", _CONNECT)
+        yield failed(_("none is stored: the webhook refuses every event"), _CONNECT)
     for each in stored.previous:
         if each.until > now:
-            yield ok(f"a previous one counts until {_time(each.until)}")
+            yield ok(_("a previous one counts until {time}", time=_time(each.until)))
         else:
-            yield warning("a previous one has ended", "`portal rotate webhook --finish` removes it")
+            yield warning(_("a previous one has ended"), _("`portal rotate webhook --finish` removes it"))
 
 
 def check_link_secrets(deployment: "Deployment") -> Results:
     """Whether links can be signed and read."""
     store, now = deployment.stored_link_secrets, _now(deployment)
     if not store.content():
-        yield failed("none is stored: no link works", _CONNECT)
+        yield failed(_("none is stored: no link works"), _CONNECT)
         return
     stored = store.parsed()
-    yield ok(f"{len(stored.valid_at(now))} stored")
+    yield ok(stored_words(len(stored.valid_at(now))))
     for kid, until in stored.until.items():
         if kid in stored.secrets:
             yield (
-                ok(f"{kid!r} counts until {_time(until)}")
+                ok(_("{kid} counts until {time}", kid=repr(kid), time=_time(until)))
                 if until > now
-                else warning(f"{kid!r} has ended", "`portal rotate link --finish` removes it")
+                else warning(_("{kid} has ended", kid=repr(kid)), _("`portal rotate link --finish` removes it"))
             )
 
 
 def check_secret_age(deployment: "Deployment") -> Results:
     """Whether a secret has been the same for long."""
     stores = {
-        "the Stripe key": (deployment.stored_key.changed_at(), "key"),
-        "the signing secret": (deployment.stored_signing_secrets.changed_at(), "webhook"),
-        "the link secret": (deployment.stored_link_secrets.changed_at(), "link"),
+        _("the Stripe key"): (deployment.stored_key.changed_at(), "key"),
+        _("the signing secret"): (deployment.stored_signing_secrets.changed_at(), "webhook"),
+        _("the link secret"): (deployment.stored_link_secrets.changed_at(), "link"),
     }
     oldest = datetime.now(UTC) - OLDEST_SECRET
     old = [(name, changed, what) for name, (changed, what) in stores.items() if changed and changed < oldest]
     for name, changed, what in old:
-        yield warning(f"{name} was last changed on {changed:%Y-%m-%d}", f"`portal rotate {what}`")
+        yield warning(
+            _("{name} was last changed on {changed}", name=name, changed=f"{changed:%Y-%m-%d}"),
+            verbatim(f"`portal rotate {what}`"),
+        )
     if not old:
-        yield ok(f"none is older than {OLDEST_SECRET.days} days")
+        yield ok(_("none is older than {days} days", days=OLDEST_SECRET.days))
 
 
 def check_endpoint(deployment: "Deployment") -> Results:
     """Whether Stripe sends the mirror's events to this deployment."""
     if _uses_eventbridge(deployment):
-        yield skipped("events come through EventBridge")
+        yield skipped(_("events come through EventBridge"))
         return
     url = deployment.output("WebhookUrl")
     endpoints = endpoints_at(_stripe(deployment), url)
     state = endpoint_state(endpoints, deployment.stored_signing_secrets.parsed())
     if not endpoints:
-        yield failed(f"the account has none for {url}", _CONNECT)
+        yield failed(_("the account has none for {url}", url=url), _CONNECT)
     elif state.current is None:
         names = ", ".join(each["id"] for each in endpoints)
-        yield failed(f"the signing secret of {names} is not stored, or not known to be", _CONNECT)
+        yield failed(_("the signing secret of {names} is not stored, or not known to be", names=names), _CONNECT)
     else:
         yield from _endpoint_faults(state, entitlements=deployment.entitlements)
 
@@ -251,42 +276,61 @@ def _endpoint_faults(state: EndpointState, *, entitlements: bool) -> Results:
     needed = (*NEEDED, ENTITLEMENTS_UPDATED) if entitlements else NEEDED
     is_enabled, missing = endpoint.get("status") == "enabled", missing_events(endpoint, needed)
     if not is_enabled:
-        yield failed(f"{name} is disabled: Stripe sends it nothing", f"fix what made it fail, then {_CONNECT}")
+        yield failed(
+            _("{name} is disabled: Stripe sends it nothing", name=name),
+            _("fix what made it fail, then {connect}", connect=_CONNECT),
+        )
     if missing:
-        yield failed(f"{name} is not sent {', '.join(missing)}", _CONNECT)
+        yield failed(_("{name} is not sent {missing}", name=name, missing=", ".join(missing)), _CONNECT)
     if is_enabled and not missing:
-        yield ok(f"{name} is enabled, and sends what the mirror needs")
+        yield ok(_("{name} is enabled, and sends what the mirror needs", name=name))
     if not missing and (others := missing_events(endpoint, EVENTS)):
-        yield warning(f"{name} is not sent {', '.join(others)}", _CONNECT)
+        yield warning(_("{name} is not sent {others}", name=name, others=", ".join(others)), _CONNECT)
     if (version := endpoint.get("api_version")) != API_VERSION:
         yield warning(
-            f"{name} has API version {version or 'of the account'}, not {API_VERSION}; it can be read",
-            "`portal rotate webhook`, if you like",
+            _(
+                "{name} has API version {version}, not {api_version}; it can be read",
+                name=name,
+                version=version or _("of the account"),
+                api_version=API_VERSION,
+            ),
+            _("`portal rotate webhook`, if you like"),
         )
     for each in (*state.orphans, *state.unknown):
-        yield failed(f"nobody knows the signing secret of {each['id']}: its events are refused", _CONNECT)
+        yield failed(_("nobody knows the signing secret of {id}: its events are refused", id=each["id"]), _CONNECT)
     for each in state.replaced:
         if each.get("status") == "disabled":
-            yield ok(f"{each['id']} was replaced, and is disabled")
+            yield ok(_("{id} was replaced, and is disabled", id=each["id"]))
         else:
             yield warning(
-                f"{each['id']} is being replaced, and still delivers", "`portal rotate webhook` goes on with it"
+                _("{id} is being replaced, and still delivers", id=each["id"]),
+                _("`portal rotate webhook` goes on with it"),
             )
 
 
 def check_destination(deployment: "Deployment") -> Results:
     """Whether the event destination delivers to EventBridge."""
     if not _uses_eventbridge(deployment):
-        yield skipped("events come by HTTPS")
+        yield skipped(_("events come by HTTPS"))
         return
     source = deployment.parameters["StripeEventSource"]
     found = next((each for each in every_destination(_stripe(deployment)) if each.source == source), None)
     if found is None:
-        yield failed(f"Stripe has no destination for {source}", "`portal connect --eventbridge` creates one")
+        yield failed(
+            _("Stripe has no destination for {source}", source=source), _("`portal connect --eventbridge` creates one")
+        )
     elif not found.is_active:
-        yield failed(f"{found.id} is {found.status}, its partner event source {found.source_status}", _DEPLOY)
+        yield failed(
+            _(
+                "{destination} is {status}, its partner event source {source_status}",
+                destination=found.id,
+                status=found.status,
+                source_status=found.source_status,
+            ),
+            _DEPLOY,
+        )
     else:
-        yield ok(f"{found.id} is enabled, its partner event source active")
+        yield ok(_("{destination} is enabled, its partner event source active", destination=found.id))
 
 
 def check_webhook(deployment: "Deployment") -> Results:
@@ -295,23 +339,27 @@ def check_webhook(deployment: "Deployment") -> Results:
     secrets = deployment.stored_signing_secrets.parsed().valid_at(now)
     livemode = deployment.stored_key.parsed().livemode
     if not secrets:
-        yield skipped("there is no signing secret to sign with")
+        yield skipped(_("there is no signing secret to sign with"))
         return
     for place, secret in enumerate(secrets, start=1):
         status = send_test_event(url, secret.get_secret_value(), now=now, livemode=livemode)
         if status == HTTPStatus.OK:
-            yield ok(f"answers 200 to an event signed with secret {place}")
+            yield ok(_("answers 200 to an event signed with secret {place}", place=place))
         elif status == HTTPStatus.BAD_REQUEST:
-            to_do = "wait a minute, in which it reads a new secret; then read its log"
-            yield failed(f"answers 400 to an event signed with secret {place}", to_do)
+            to_do = _("wait a minute, in which it reads a new secret; then read its log")
+            yield failed(_("answers 400 to an event signed with secret {place}", place=place), to_do)
         else:
-            yield failed(f"answers {status} to an event signed with secret {place}", "read the log of WebhookFunction")
+            yield failed(
+                _("answers {status} to an event signed with secret {place}", status=status, place=place),
+                _("read the log of WebhookFunction"),
+            )
     status = send_test_event(url, f"whsec_{random.token_hex(16)}", now=now, livemode=livemode)
     if status == HTTPStatus.BAD_REQUEST:
-        yield ok("answers 400 to an event signed with another secret")
+        yield ok(_("answers 400 to an event signed with another secret"))
     elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
         yield failed(
-            f"answers {status} to an event signed with another secret", "read the log of WebhookFunction at once"
+            _("answers {status} to an event signed with another secret", status=status),
+            _("read the log of WebhookFunction at once"),
         )
 
 
@@ -320,10 +368,11 @@ def check_portal_link(deployment: "Deployment") -> Results:
     url = f"{deployment.api_url}/portal"
     response = requests.get(url, timeout=_PORTAL_SECONDS, allow_redirects=False)
     if response.status_code == HTTPStatus.SEE_OTHER:
-        yield ok(f"{url} leads to the login page")
+        yield ok(_("{url} leads to the login page", url=url))
     else:
         yield failed(
-            f"{url} answers {response.status_code}", "read the log of CreateSessionFunction, which names the fix"
+            _("{url} answers {status_code}", url=url, status_code=response.status_code),
+            _("read the log of CreateSessionFunction, which names the fix"),
         )
 
 
@@ -333,23 +382,29 @@ def check_portal_settings(deployment: "Deployment") -> Results:
     address = portal_settings_url(_key(deployment))
     found = default_configuration(client)
     if found is None:
-        yield failed("the portal's settings were never saved: Stripe refuses every session", f"save them at {address}")
+        yield failed(
+            _("the portal's settings were never saved: Stripe refuses every session"),
+            _("save them at {address}", address=address),
+        )
     else:
-        yield ok(f"the default configuration is {found['id']}")
+        yield ok(_("the default configuration is {id}", id=found["id"]))
         if not (found.get("login_page") or {}).get("enabled"):
-            yield failed("the login page is off: visitors without a link get an error", _CONNECT)
+            yield failed(_("the login page is off: visitors without a link get an error"), _CONNECT)
     for group, name in deployment.portal_configurations.items():
         if fault := _configuration_fault(client, name):
-            yield failed(f"{name} of the group {group} {fault}", "correct PortalConfigurations, and deploy")
+            yield failed(
+                replace(fault, values=(("name", name), ("group", group))),
+                _("correct PortalConfigurations, and deploy"),
+            )
 
 
-def _configuration_fault(client: StripeClient, name: str) -> str | None:
+def _configuration_fault(client: StripeClient, name: str) -> Message | None:
     with stripe_errors():
         try:
             found = client.v1.billing_portal.configurations.retrieve(name)
         except stripe.InvalidRequestError:
-            return "does not exist in this account and mode"
-    return None if found.active else "is inactive"
+            return _("{name} of the group {group} does not exist in this account and mode")
+    return None if found.active else _("{name} of the group {group} is inactive")
 
 
 def check_mail(deployment: "Deployment") -> Results:
@@ -360,17 +415,21 @@ def check_mail(deployment: "Deployment") -> Results:
     senders = [identity_of(ses, each) for each in sorted({address_of(name) for name in names} - {""})]
     for each in senders:
         if each.state is IdentityState.VERIFIED:
-            yield ok(f"{each.address} is verified")
+            yield ok(_("{address} is verified", address=each.address))
         else:
-            words = "is not verified yet" if each.state is IdentityState.PENDING else "is no identity of this region"
-            yield failed(f"{each.address} {words}: its mails are refused", _CONNECT)
+            pending = _("{address} is not verified yet: its mails are refused", address=each.address)
+            absent = _("{address} is no identity of this region: its mails are refused", address=each.address)
+            yield failed(pending if each.state is IdentityState.PENDING else absent, _CONNECT)
     if deployment.is_local:
-        yield skipped("the local SES has no sandbox")
+        yield skipped(_("the local SES has no sandbox"))
     elif is_in_sandbox(ses):
-        yield warning("SES is in its sandbox: it mails to verified addresses only", "request production access")
+        yield warning(_("SES is in its sandbox: it mails to verified addresses only"), _("request production access"))
         readers = [identity_of(ses, each) for each in parameters.get("AuditEmailTo", "").split(",") if each]
         for each in unverified(readers):
-            yield failed(f"{each.address} is not verified, and gets no audit", "verify it in SES, or leave the sandbox")
+            yield failed(
+                _("{address} is not verified, and gets no audit", address=each.address),
+                _("verify it in SES, or leave the sandbox"),
+            )
 
 
 def check_audit_settings(deployment: "Deployment") -> Results:
@@ -385,16 +444,18 @@ def check_audit_settings(deployment: "Deployment") -> Results:
         if parameter in deployment.parameters and deployment.parameters[parameter] != lines[each]
     ]
     if wrong:
-        to_do = f"somebody changed the SSM parameter {name}, which CloudFormation does not notice: change it back"
-        yield failed(f"the audit has other values than the stack for {', '.join(wrong)}", to_do)
+        to_do = _(
+            "somebody changed the SSM parameter {name}, which CloudFormation does not notice: change it back", name=name
+        )
+        yield failed(_("the audit has other values than the stack for {wrong}", wrong=", ".join(wrong)), to_do)
     else:
-        yield ok("the audit's settings are the stack's")
+        yield ok(_("the audit's settings are the stack's"))
 
 
 def check_alias(deployment: "Deployment") -> Results:
     """Whether the audit's alias runs the code and the environment of the last deployment."""
     if deployment.is_local:
-        yield skipped("`make dev` has no versions of functions")
+        yield skipped(_("`make dev` has no versions of functions"))
         return
     client, alias = aws_client("lambda"), deployment.output("NightlyAuditFunctionName")
     live = client.get_function_configuration(FunctionName=alias)
@@ -403,10 +464,12 @@ def check_alias(deployment: "Deployment") -> Results:
         each for each in ("CodeSha256", "Environment", "Timeout", "MemorySize") if live.get(each) != latest.get(each)
     ]
     if unlike:
-        to_do = "`aws lambda publish-version`, then `aws lambda update-alias` to that version"
-        yield failed(f"the alias `live` differs from the last deployment in {', '.join(unlike)}", to_do)
+        to_do = _("`aws lambda publish-version`, then `aws lambda update-alias` to that version")
+        yield failed(
+            _("the alias `live` differs from the last deployment in {unlike}", unlike=", ".join(unlike)), to_do
+        )
     else:
-        yield ok("the alias `live` runs the last deployment")
+        yield ok(_("the alias `live` runs the last deployment"))
 
 
 def check_last_night(deployment: "Deployment") -> Results:
@@ -414,22 +477,26 @@ def check_last_night(deployment: "Deployment") -> Results:
     now = datetime.fromtimestamp(_now(deployment), UTC)
     nights = _nights(deployment, now)
     if not nights:
-        yield warning("no audit has run yet", "wait for the first night, or run it by hand")
+        yield warning(_("no audit has run yet"), _("wait for the first night, or run it by hand"))
         return
     last = nights[-1]
     name, mail = last["night"]["S"], last.get("mail", {}).get("S")
     begun = int(last.get("begun_at", last.get("claimed_at", {"N": "0"}))["N"])
     hours = int(deployment.parameters.get("NoAuditHours") or 26)
     if begun < (now - timedelta(hours=hours)).timestamp():
-        yield failed(f"no audit has begun since {_time(begun)}", "look at the schedule and at AuditDeadLetterQueue")
+        yield failed(
+            _("no audit has begun since {time}", time=_time(begun)),
+            _("look at the schedule and at AuditDeadLetterQueue"),
+        )
     elif last.get("failed", {}).get("BOOL"):
-        yield failed(f"the audit of {name} failed", "read its log; the run is in AuditDeadLetterQueue")
+        yield failed(_("the audit of {name} failed", name=name), _("read its log; the run is in AuditDeadLetterQueue"))
     elif mail in {"sent", "silent"}:
-        yield ok(f"{name}: {'mailed' if mail == 'sent' else 'nothing to report, and no mail wanted'}")
+        silent = _("{name}: nothing to report, and no mail wanted", name=name)
+        yield ok(_("{name}: mailed", name=name) if mail == "sent" else silent)
     elif mail == "refused":
-        yield failed(f"{name}: SES refused the mail", "verify sender and readers in SES")
+        yield failed(_("{name}: SES refused the mail", name=name), _("verify sender and readers in SES"))
     else:
-        yield warning(f"the audit of {name} is running since {_time(begun)}")
+        yield warning(_("the audit of {name} is running since {time}", name=name, time=_time(begun)))
 
 
 def _nights(deployment: "Deployment", now: datetime) -> Sequence[Mapping[str, Any]]:
@@ -442,10 +509,16 @@ def _nights(deployment: "Deployment", now: datetime) -> Sequence[Mapping[str, An
 
 
 _DEAD_LETTERS = {
-    "DeadLetterQueueUrl": ("events that could not be understood", "`portal replay`"),
-    "SettleDeadLetterQueueUrl": ("events that could not be settled", "`portal replay`"),
-    "AuditDeadLetterQueueUrl": ("lost runs of the audit", "read the audit's log of that day, then purge the queue"),
-    "AccessChangesDeadLetterQueueUrl": ("changes of access that were not published", "read the log of AccessChanges"),
+    "DeadLetterQueueUrl": (_("events that could not be understood"), verbatim("`portal replay`")),
+    "SettleDeadLetterQueueUrl": (_("events that could not be settled"), verbatim("`portal replay`")),
+    "AuditDeadLetterQueueUrl": (
+        _("lost runs of the audit"),
+        _("read the audit's log of that day, then purge the queue"),
+    ),
+    "AccessChangesDeadLetterQueueUrl": (
+        _("changes of access that were not published"),
+        _("read the log of AccessChanges"),
+    ),
 }
 
 
@@ -455,12 +528,16 @@ def check_queues(deployment: "Deployment") -> Results:
     for output, (words, to_do) in _DEAD_LETTERS.items():
         if number := _waiting(deployment.output(output)):
             found = True
-            yield failed(f"{words}: {number:,}", to_do)
+            yield failed(_("{words}: {number}", words=words, number=number), to_do)
     waiting = _waiting(deployment.output("SettleQueueUrl"))
     if waiting > _MANY_WAITING:
-        yield warning(f"{waiting:,} events wait to be settled", "raise SettleReadsPerSecond, if it stays so")
+        yield warning(_waiting_words(waiting), _("raise SettleReadsPerSecond, if it stays so"))
     elif not found:
-        yield ok(f"no dead letters; {waiting:,} events wait to be settled")
+        yield ok(_("no dead letters; {waiting}", waiting=_waiting_words(waiting)))
+
+
+def _waiting_words(number: int) -> Message:
+    return _n("{n} event waits to be settled", "{n} events wait to be settled", number)
 
 
 def _waiting(url: str) -> int:
@@ -472,7 +549,7 @@ def _waiting(url: str) -> int:
 def check_alarms(deployment: "Deployment") -> Results:
     """Whether an alarm is raised. Alarms of another stack whose name begins with this one's are not this one's."""
     if "AlarmTopicArn" not in deployment.outputs:
-        yield warning("the stack has no alarms", "deploy with Alarms=true")
+        yield warning(_("the stack has no alarms"), _("deploy with Alarms=true"))
         return
     prefix = f"{deployment.name}-"
     pages = aws_client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
@@ -480,27 +557,27 @@ def check_alarms(deployment: "Deployment") -> Results:
     own = [each for each in every if _ALARM_NAME.fullmatch(each["AlarmName"].removeprefix(prefix))]
     raised = [each["AlarmName"].removeprefix(prefix) for each in own if each["StateValue"] == "ALARM"]
     for name in raised:
-        yield failed(f"{name} is raised", f"docs/how-to/runbook.md#{name.lower()}")
+        yield failed(_("{name} is raised", name=name), verbatim(f"docs/how-to/runbook.md#{name.lower()}"))
     if not own and not deployment.is_local:
-        yield failed("there are none", _DEPLOY)
+        yield failed(_("there are none"), _DEPLOY)
     elif not own:
-        yield skipped("`make dev` has no alarms")
+        yield skipped(_("`make dev` has no alarms"))
     elif not raised:
-        yield ok(f"none of {len(own)} is raised")
+        yield ok(_("none of {number} is raised", number=len(own)))
 
 
 def check_alarm_readers(deployment: "Deployment") -> Results:
     """Whether somebody is told of alarms."""
     if "AlarmTopicArn" not in deployment.outputs:
-        yield skipped("the stack has no alarms")
+        yield skipped(_("the stack has no alarms"))
         return
     readers = alarm_readers(aws_client("sns"), deployment.output("AlarmTopicArn"))
     for each in readers.pending:
-        yield failed(f"{each} has not confirmed", "follow the link in the mail of SNS")
+        yield failed(_("{reader} has not confirmed", reader=each), _("follow the link in the mail of SNS"))
     if readers.confirmed:
-        yield ok(f"{', '.join(readers.confirmed)} is told")
+        yield ok(_("told: {readers}", readers=", ".join(readers.confirmed)))
     elif not readers.pending:
-        yield failed("nobody is told of alarms", "deploy with AlarmEmail")
+        yield failed(_("nobody is told of alarms"), _("deploy with AlarmEmail"))
 
 
 def check_mirror(deployment: "Deployment") -> Results:
@@ -517,15 +594,26 @@ def check_mirror(deployment: "Deployment") -> Results:
         time.sleep(_ON_ITS_WAY_SECONDS)
         unlike = _unlike(deployment, _again(client, unlike))
     if not sample:
-        yield ok("the account has no subscription")
+        yield ok(_("the account has no subscription"))
     elif len(unlike) == len(sample):
-        yield failed(f"none of the newest {len(sample)} subscriptions is as at Stripe", "`portal backfill` fills it")
+        yield failed(
+            _("none of the newest {all} subscriptions is as at Stripe", all=len(sample)),
+            _("`portal backfill` fills it"),
+        )
     elif unlike:
         names = ", ".join(each.id for each in unlike[:3])
-        to_do = "`portal reconcile` shows how, `portal reconcile --repair` repairs it"
-        yield failed(f"{len(unlike)} of the newest {len(sample)} subscriptions differ: {names}", to_do)
+        to_do = _("`portal reconcile` shows how, `portal reconcile --repair` repairs it")
+        yield failed(
+            _(
+                "{unlike} of the newest {all} subscriptions differ: {names}",
+                unlike=len(unlike),
+                all=len(sample),
+                names=names,
+            ),
+            to_do,
+        )
     else:
-        yield ok(f"the newest {len(sample)} subscriptions are as at Stripe")
+        yield ok(_("the newest {all} subscriptions are as at Stripe", all=len(sample)))
 
 
 def _unlike(deployment: "Deployment", sample: Sequence[Subscription]) -> list[Subscription]:
@@ -545,32 +633,38 @@ def _again(client: StripeClient, subscriptions: Iterable[Subscription]) -> list[
 
 
 CHECKS = (
-    HealthCheck("outputs", check_outputs),
-    HealthCheck("Stripe key", check_key, _CONNECT),
-    HealthCheck("permissions", check_key_permissions, _CONNECT),
-    HealthCheck("signing secrets", check_signing_secrets, "correct the secret of SigningSecretsArn"),
-    HealthCheck("link secrets", check_link_secrets, "correct the secret of LinkSecretsArn"),
-    HealthCheck("age of secrets", check_secret_age),
-    HealthCheck("webhook endpoint", check_endpoint, _CONNECT),
-    HealthCheck("event destination", check_destination, _CONNECT),
-    HealthCheck("webhook", check_webhook, "look at the API and at the log of WebhookFunction"),
-    HealthCheck("portal link", check_portal_link, "look at the API and at the log of CreateSessionFunction"),
-    HealthCheck("portal settings", check_portal_settings, _CONNECT),
-    HealthCheck("mail (SES)", check_mail),
-    HealthCheck("audit settings", check_audit_settings, _DEPLOY),
-    HealthCheck("audit alias", check_alias),
-    HealthCheck("last night", check_last_night),
-    HealthCheck("queues", check_queues),
-    HealthCheck("alarms", check_alarms),
-    HealthCheck("alarm readers", check_alarm_readers),
-    HealthCheck("mirror", check_mirror),
+    HealthCheck(_("outputs"), check_outputs),
+    HealthCheck(_("Stripe key"), check_key, _CONNECT),
+    HealthCheck(_("permissions"), check_key_permissions, _CONNECT),
+    HealthCheck(_("signing secrets"), check_signing_secrets, _("correct the secret of SigningSecretsArn")),
+    HealthCheck(_("link secrets"), check_link_secrets, _("correct the secret of LinkSecretsArn")),
+    HealthCheck(_("age of secrets"), check_secret_age),
+    HealthCheck(_("webhook endpoint"), check_endpoint, _CONNECT),
+    HealthCheck(_("event destination"), check_destination, _CONNECT),
+    HealthCheck(_("webhook"), check_webhook, _("look at the API and at the log of WebhookFunction")),
+    HealthCheck(_("portal link"), check_portal_link, _("look at the API and at the log of CreateSessionFunction")),
+    HealthCheck(_("portal settings"), check_portal_settings, _CONNECT),
+    HealthCheck(_("mail (SES)"), check_mail),
+    HealthCheck(_("audit settings"), check_audit_settings, _DEPLOY),
+    HealthCheck(_("audit alias"), check_alias),
+    HealthCheck(_("last night"), check_last_night),
+    HealthCheck(_("queues"), check_queues),
+    HealthCheck(_("alarms"), check_alarms),
+    HealthCheck(_("alarm readers"), check_alarm_readers),
+    HealthCheck(_("mirror"), check_mirror),
 )
 
 
-def as_json(results: Sequence[tuple[str, Result]]) -> str:
+def as_json(results: Sequence[tuple[HealthCheck, Result]], language: str) -> dict[str, Any]:
     """Return the results for programs."""
     rows = [
-        {"check": name, "state": each.state.value, "text": each.text, "to_do": each.to_do} for name, each in results
+        {
+            "check": check.name,
+            "state": each.state.value,
+            "text": each.text.say(language),
+            "to_do": each.to_do.say(language),
+        }
+        for check, each in results
     ]
-    healthy = all(each.state not in {State.FAILED, State.UNKNOWN} for _, each in results)
-    return json.dumps({"version": 1, "healthy": healthy, "results": rows}, indent=2)
+    healthy = all(each.state not in {State.FAILED, State.UNKNOWN} for _check, each in results)
+    return {"healthy": healthy, "results": rows}

@@ -8,7 +8,8 @@ from stripe import StripeClient
 from cli.deployment import KEY_VARIABLE
 from cli.setup.dialog import Dialog, read_key
 from cli.setup.stripe_key import check_same_mode
-from shared.errors import OperatorError
+from shared.errors import OperatorError, sentence
+from shared.i18n import _
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment
@@ -34,10 +35,18 @@ class Operator:
             if not self._dialog.is_interactive:
                 raise OperatorError(
                     "no_write_permission",
-                    f"The key may not do this: set {KEY_VARIABLE} to a key with {permission}, and run again",
+                    sentence(
+                        "The key may not do this: set {variable} to a key with {permission}, and run again",
+                        variable=KEY_VARIABLE,
+                        permission=permission,
+                    ),
                 ) from error
-        self._dialog.note("Stripe key", f"the next step needs a key with {permission}; it is used once, and not stored")
-        key = read_key(None, f"Stripe key with {permission}")
+        self._dialog.note(
+            _("Stripe key"),
+            _("the next step needs a key with {permission}; it is used once, and not stored", permission=permission),
+        )
+        prompt = _("Stripe key with {permission}", permission=permission)
+        key = read_key(None, prompt, self._dialog.language)
         check_same_mode(key, self._deployment.stored_key.parsed().api_key)
         self._typed = self._deployment.stripe_with(key)
         return do(self._typed)

@@ -23,8 +23,9 @@ from cli.setup.endpoint import (
 from cli.setup.operator import Operator
 from cli.setup.stored_secret import Content
 from cli.setup.stripe_key import check_key, check_same_mode, mode_of, new_link_secret, shown
-from cli.terminal import ExitCode, duration
-from shared.errors import InvalidRequest
+from cli.terminal import ExitCode, Format, Language, duration
+from shared.errors import InvalidRequest, sentence
+from shared.i18n import ENGLISH, _
 from shared.link_token import MAX_AGE
 from shared.secret_store import CACHE_SECONDS, UNTIL
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_WEBHOOK, _LINKS, _KEY = "webhook endpoint", "link secrets", "Stripe key"
+_WEBHOOK, _LINKS, _KEY = _("webhook endpoint"), _("link secrets"), _("Stripe key")
 # What is on its way to the old endpoint arrives within seconds; Stripe's own overlap is a day as well.
 WEBHOOK_OVERLAP = timedelta(hours=24)
 # The longest life of a link, and a day in which the site's backends take the new secret.
@@ -77,7 +78,7 @@ class WebhookRotation:
         if not unfinished:
             self._begin(client, stored, state, now=now, until=now + overlap.total_seconds())
         else:
-            self._dialog.note(_WEBHOOK, f"going on with the rotation that left {unfinished[0]['id']} enabled")
+            self._dialog.note(_WEBHOOK, _("going on with the rotation that left {id} enabled", id=unfinished[0]["id"]))
         self._end_deliveries(client, now)
 
     def finish(self, client: StripeClient) -> None:
@@ -86,16 +87,19 @@ class WebhookRotation:
         stored, state = self._clean(client, now)
         if state.current is None or state.current.get("status") == "disabled":
             raise InvalidRequest(
-                "nothing_to_rotate", "No enabled endpoint signs with the stored secret: run `portal connect` first"
+                "nothing_to_rotate",
+                sentence("No enabled endpoint signs with the stored secret: run `portal connect` first"),
             )
         for each in state.replaced:
             delete_endpoint(client, each["id"])
-            self._dialog.done(_WEBHOOK, f"deleted {each['id']}")
+            self._dialog.done(_WEBHOOK, _("deleted {id}", id=each["id"]))
         if stored.previous:
             self._store.update(lambda content: without_ended(content, now=now, everything=True))
-            self._dialog.done(_WEBHOOK, "removed the old signing secrets; the webhook refuses them within five minutes")
+            self._dialog.done(
+                _WEBHOOK, _("removed the old signing secrets; the webhook refuses them within five minutes")
+            )
         if not state.replaced and not stored.previous:
-            self._dialog.ok(_WEBHOOK, "nothing is left of an earlier rotation")
+            self._dialog.ok(_WEBHOOK, _("nothing is left of an earlier rotation"))
 
     def _clean(self, client: StripeClient, now: float) -> "tuple[SigningSecrets, EndpointState]":
         """Delete the endpoints whose secret was never stored, and those whose secret has ended."""
@@ -104,13 +108,14 @@ class WebhookRotation:
         for each in state.orphans:
             delete_endpoint(client, each["id"])
             self._dialog.done(
-                _WEBHOOK, f"deleted {each['id']}, which an interrupted run had created before its secret was stored"
+                _WEBHOOK,
+                _("deleted {id}, which an interrupted run had created before its secret was stored", id=each["id"]),
             )
         ended = {each.endpoint for each in stored.previous if each.until <= now}
         for each in state.replaced:
             if each["id"] in ended:
                 delete_endpoint(client, each["id"])
-                self._dialog.done(_WEBHOOK, f"deleted {each['id']}, whose secret has ended")
+                self._dialog.done(_WEBHOOK, _("deleted {id}, whose secret has ended", id=each["id"]))
         if any(each.until <= now for each in stored.previous):
             stored = self._store.update(lambda content: without_ended(content, now=now))
         return stored, endpoint_state(endpoints_at(client, self._url), stored)
@@ -121,17 +126,25 @@ class WebhookRotation:
         if state.current is None:
             raise InvalidRequest(
                 "nothing_to_rotate",
-                "It is not known which endpoint signs with the stored secret: run `portal connect` first",
+                sentence("It is not known which endpoint signs with the stored secret: run `portal connect` first"),
             )
         if len(stored.previous) >= _MOST_PREVIOUS:
             raise InvalidRequest(
-                "too_many_secrets", "Too many previous secrets still count: run `portal rotate webhook --finish` first"
+                "too_many_secrets",
+                sentence("Too many previous secrets still count: run `portal rotate webhook --finish` first"),
             )
         events = events_for(entitlements=self._deployment.entitlements)
         made = create_endpoint(
             client, self._url, self._store, events, now=now, old_until=until, old_endpoint=state.current["id"]
         )
-        self._dialog.done(_WEBHOOK, f"created {made['id']} (API {API_VERSION}), and stored its signing secret")
+        self._dialog.done(
+            _WEBHOOK,
+            _(
+                "created {id} (API {api_version}), and stored its signing secret",
+                id=made["id"],
+                api_version=API_VERSION,
+            ),
+        )
 
     def _end_deliveries(self, client: StripeClient, now: float) -> None:
         """Disable the replaced endpoints once the new secret is accepted and nothing waits for them."""
@@ -140,27 +153,35 @@ class WebhookRotation:
         if not wait_until_accepted(self._url, secret, deployment.ticking_clock(), livemode=deployment.livemode):
             self._dialog.to_do(
                 _WEBHOOK,
-                "the webhook does not accept the new secret yet; both endpoints deliver, and nothing is lost: run this "
-                "command again, and if it stays so, `portal doctor`",
+                _(
+                    "the webhook does not accept the new secret yet; both endpoints deliver, and nothing is lost: "
+                    "run this command again, and if it stays so, `portal doctor`"
+                ),
             )
             return
-        self._dialog.ok(_WEBHOOK, "the API accepts an event that is signed with the new secret")
+        self._dialog.ok(_WEBHOOK, _("the API accepts an event that is signed with the new secret"))
         replaced = endpoint_state(endpoints_at(client, self._url), stored).replaced
         if replaced and has_undelivered(client, now - _RETRIED_FOR.total_seconds()):
             self._dialog.to_do(
                 _WEBHOOK,
-                f"events wait for delivery, maybe to {replaced[0]['id']}: it stays enabled. Run this again later, "
-                "or `--finish` ends it now, and `portal reconcile --repair` finds what it did not deliver",
+                _(
+                    "events wait for delivery, maybe to {id}: it stays enabled. Run this again later, or `--finish` "
+                    "ends it now, and `portal reconcile --repair` finds what it did not deliver",
+                    id=replaced[0]["id"],
+                ),
             )
             return
         for each in (each for each in replaced if each.get("status") != "disabled"):
             disable_endpoint(client, each["id"])
-            self._dialog.done(_WEBHOOK, f"disabled {each['id']}: Stripe sends to the new endpoint only")
+            self._dialog.done(_WEBHOOK, _("disabled {id}: Stripe sends to the new endpoint only", id=each["id"]))
         for previous in stored.previous:
             self._dialog.note(
                 _WEBHOOK,
-                f"an old secret counts until {_time(previous.until)}, for what is on its way; `portal rotate webhook "
-                "--finish` ends it now",
+                _(
+                    "an old secret counts until {time}, for what is on its way; `portal rotate webhook --finish` "
+                    "ends it now",
+                    time=_time(previous.until),
+                ),
             )
 
 
@@ -173,19 +194,28 @@ def rotate_link(deployment: "Deployment", dialog: Dialog, overlap: timedelta, *,
         store.update(_without_ending)
         if ended:
             dialog.done(
-                _LINKS, f"removed {', '.join(map(repr, ended))}: links signed with it open nothing within a minute"
+                _LINKS,
+                _(
+                    "removed {ended}: links signed with it open nothing within a minute",
+                    ended=", ".join(map(repr, ended)),
+                ),
             )
         else:
-            dialog.ok(_LINKS, "nothing is left of an earlier rotation")
+            dialog.ok(_LINKS, _("nothing is left of an earlier rotation"))
         return
     until = int(now + overlap.total_seconds())
     parsed = store.update(lambda content: with_new_link_secret(content, new_link_secret(), now=now, until=until))
-    dialog.done(_LINKS, f"{next(iter(parsed.secrets))!r} signs new links")
+    dialog.done(_LINKS, _("{kid} signs new links", kid=repr(next(iter(parsed.secrets)))))
     for kid, end in parsed.until.items():
         dialog.note(
             _LINKS,
-            f"links signed with {kid!r} open until {_time(end)}; `portal rotate link --finish` ends that now. Have the "
-            f"backends of your site read the secret anew before {_time(end - MAX_AGE.total_seconds())}",
+            _(
+                "links signed with {kid} open until {time}; `portal rotate link --finish` ends that now. Have the "
+                "backends of your site read the secret anew before {before}",
+                kid=repr(kid),
+                time=_time(end),
+                before=_time(end - MAX_AGE.total_seconds()),
+            ),
         )
 
 
@@ -198,7 +228,8 @@ def with_new_link_secret(content: Content, secret: str, *, now: float, until: in
     kept = {kid: each for kid, each in content.items() if kid != UNTIL and not ends.get(kid, now + 1) <= now}
     if len(kept) > _MOST_PREVIOUS:
         raise InvalidRequest(
-            "too_many_secrets", "Too many previous secrets still count: run `portal rotate link --finish` first"
+            "too_many_secrets",
+            sentence("Too many previous secrets still count: run `portal rotate link --finish` first"),
         )
     numbers = [int(kid) for kid in content if kid.isascii() and kid.isdigit()]
     kid = str(max(numbers, default=0) + 1)
@@ -214,25 +245,30 @@ def rotate_key(deployment: "Deployment", dialog: Dialog, key_file: str | None) -
     """Store a new key of the same mode and account, which may do what the deployment needs, in one write."""
     store = deployment.stored_key
     old = store.parsed().api_key
-    key = read_key(key_file, "New Stripe restricted key for the functions")
+    key = read_key(key_file, _("New Stripe restricted key for the functions"), dialog.language)
     check_same_mode(key, old)
     for note in check_key(deployment, key):
         dialog.note(_KEY, note)
     if key == old:
-        dialog.ok(_KEY, f"{shown(key)} is stored already")
+        dialog.ok(_KEY, _("{key} is stored already", key=shown(key)))
         return
     store.update(lambda content: {**content, "stripe_api_key": key})
     now = datetime.now(UTC).timestamp()
-    dialog.done(_KEY, f"{shown(key)} of {mode_of(key)} mode is stored")
+    dialog.done(_KEY, _("{key} of {mode} mode is stored", key=shown(key), mode=mode_of(key)))
     dialog.note(
         _KEY,
-        f"the functions use {shown(old)} until {_time(now + CACHE_SECONDS)}, a running step of the audit until "
-        f"{_time(now + _STEP.total_seconds())}. It stays valid until you expire it (Dashboard: Developers > API keys)",
+        _(
+            "the functions use {key} until {time}, a running step of the audit until {later}. It stays valid until "
+            "you expire it (Dashboard: Developers > API keys)",
+            key=shown(old),
+            time=_time(now + CACHE_SECONDS),
+            later=_time(now + _STEP.total_seconds()),
+        ),
     )
 
 
 @app.command()
-def rotate(
+def rotate(  # noqa: PLR0913 - each an option of the command
     context: typer.Context,
     what: Annotated[Literal["webhook", "link", "key"], typer.Argument(help="Which secret.")],
     *,
@@ -243,30 +279,38 @@ def rotate(
     stripe_key_file: Annotated[
         str | None, typer.Option(help="File with the new Stripe key, - for standard input, instead of asking.")
     ] = None,
+    form: Format = "text",
+    language: Language = ENGLISH,
 ) -> None:
-    """Replace a secret while the old one still counts. Can be repeated wherever it was interrupted."""
+    """Replace a secret while the old one still counts. Can be repeated wherever it was interrupted.
+
+    Exits with 1 if something is left to do.
+    """
     _check_options(what, finish=finish, overlap=overlap, key_file=stripe_key_file)
     deployment: Deployment = context.obj()
     if what != "key":
         # Functions of an earlier version, whose stack lacks this output, do not know secrets that end.
         deployment.output("AuditSettingsName")
-    dialog = Dialog(yes=False)
-    if what == "key":
-        rotate_key(deployment, dialog, stripe_key_file)
-    elif what == "link":
-        rotate_link(deployment, dialog, duration(overlap) if overlap else LINK_OVERLAP, finish=finish)
-    else:
-        rotation, length = WebhookRotation(deployment, dialog), duration(overlap) if overlap else WEBHOOK_OVERLAP
-        do = rotation.finish if finish else lambda client: rotation.rotate(client, length)
-        Operator(deployment, dialog).write("Webhook Endpoints: write and Events: read", do)
+    dialog = Dialog(yes=False, form=form, language=language)
+    try:
+        if what == "key":
+            rotate_key(deployment, dialog, stripe_key_file)
+        elif what == "link":
+            rotate_link(deployment, dialog, duration(overlap) if overlap else LINK_OVERLAP, finish=finish)
+        else:
+            rotation, length = WebhookRotation(deployment, dialog), duration(overlap) if overlap else WEBHOOK_OVERLAP
+            do = rotation.finish if finish else lambda client: rotation.rotate(client, length)
+            Operator(deployment, dialog).write("Webhook Endpoints: write and Events: read", do)
+    finally:
+        dialog.close()
     if dialog.left:
         raise typer.Exit(ExitCode.FOUND)
 
 
 def _check_options(what: str, *, finish: bool, overlap: str | None, key_file: str | None) -> None:
     if what == "key" and (finish or overlap):
-        raise typer.BadParameter("an old Stripe key ends when you expire it in the Dashboard")
+        raise InvalidRequest("bad_request", sentence("An old Stripe key ends when you expire it in the Dashboard"))
     if what != "key" and key_file:
-        raise typer.BadParameter("--stripe-key-file is for `portal rotate key`")
+        raise InvalidRequest("bad_request", sentence("--stripe-key-file is for `portal rotate key`"))
     if finish and overlap:
-        raise typer.BadParameter("--finish ends the old secrets now, without an overlap")
+        raise InvalidRequest("bad_request", sentence("--finish ends the old secrets now: leave --overlap out"))

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from shared.aws import code_of, is_refusal
-from shared.errors import InvalidRequest, OperatorError
+from shared.errors import InvalidRequest, OperatorError, sentence
 from shared.secret_store import Secret
 
 if TYPE_CHECKING:
@@ -72,7 +72,10 @@ class StoredSecret(Generic[_Secret]):
             with self._refusals():
                 self._client.put_secret_value(SecretId=self._arn, SecretString=json.dumps(content))
             return parsed
-        raise InvalidRequest("changed_meanwhile", f"Somebody else keeps changing the secret of {self.name}: try again")
+        raise InvalidRequest(
+            "changed_meanwhile",
+            sentence("Somebody else keeps changing the secret of {name}: try again", name=self.name),
+        )
 
     def _version(self) -> _Version:
         try:
@@ -89,7 +92,9 @@ class StoredSecret(Generic[_Secret]):
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise OperatorError("bad_secret", f"The secret of {self.name} is no JSON object: correct it by hand")
+            raise OperatorError(
+                "bad_secret", sentence("The secret of {name} is no JSON object: correct it by hand", name=self.name)
+            )
         return content
 
     def _parsed(self, content: Mapping[str, Any]) -> _Secret:
@@ -100,7 +105,9 @@ class StoredSecret(Generic[_Secret]):
                 f"{'.'.join(str(part)[:40] for part in each['loc'])}: {each['msg']}" for each in error.errors()
             )
             # `from None`: the cause would quote the secret.
-            raise OperatorError("bad_secret", f"The secret of {self.name} is malformed: {wrong}") from None
+            raise OperatorError(
+                "bad_secret", sentence("The secret of {name} is malformed: {wrong}", name=self.name, wrong=wrong)
+            ) from None
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -113,5 +120,10 @@ class StoredSecret(Generic[_Secret]):
         if not is_refusal(error):
             return error
         return OperatorError(
-            "secret_refused", f"The secret of {self.name} is deleted, or you may not use it ({code_of(error)})"
+            "secret_refused",
+            sentence(
+                "The secret of {name} is deleted, or you may not use it ({code})",
+                name=self.name,
+                code=code_of(error),
+            ),
         )

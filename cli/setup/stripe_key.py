@@ -11,7 +11,8 @@ import stripe
 from stripe import StripeClient
 
 from cli.deployment import is_live
-from shared.errors import InvalidRequest, OperatorError, Unavailable
+from shared.errors import InvalidRequest, OperatorError, Unavailable, sentence
+from shared.i18n import NOTHING, Message, _, _n, listed
 from shared.mirror.table import MirrorTable
 from shared.stripe.gateway import stripe_errors
 
@@ -43,7 +44,7 @@ class Probe:
     functions: tuple[str, ...]
     params: tuple[tuple[str, str], ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
-    without: str = ""
+    without: Message = NOTHING
 
     @property
     def name(self) -> str:
@@ -113,12 +114,17 @@ PROBES = (
         parameters=(("Entitlements", "false"),),
     ),
     Probe("Products", False, "/v1/products", ("access", "webhook"), _ONE, parameters=(("Entitlements", "false"),)),
-    Probe("Coupons", False, "/v1/coupons", _AUDIT, _ONE, without='amounts after discounts read "up to"'),
-    Probe("Prices", False, "/v1/prices", _AUDIT, _ONE, without="duplicate prices are not checked"),
-    Probe("Invoices", False, "/v1/invoices", _AUDIT, _ONE, without="unpaid invoices are not checked"),
-    Probe("Events", False, "/v1/events", _AUDIT, _ONE, without="undelivered events are not checked"),
+    Probe("Coupons", False, "/v1/coupons", _AUDIT, _ONE, without=_('amounts after discounts read "up to"')),
+    Probe("Prices", False, "/v1/prices", _AUDIT, _ONE, without=_("duplicate prices are not checked")),
+    Probe("Invoices", False, "/v1/invoices", _AUDIT, _ONE, without=_("unpaid invoices are not checked")),
+    Probe("Events", False, "/v1/events", _AUDIT, _ONE, without=_("undelivered events are not checked")),
     Probe(
-        "Webhook Endpoints", False, "/v1/webhook_endpoints", _AUDIT, _ONE, without="the webhook endpoint is not checked"
+        "Webhook Endpoints",
+        False,
+        "/v1/webhook_endpoints",
+        _AUDIT,
+        _ONE,
+        without=_("the webhook endpoint is not checked"),
     ),
     Probe(
         "Event Destinations",
@@ -126,7 +132,7 @@ PROBES = (
         "/v2/core/event_destinations",
         _AUDIT,
         _ONE,
-        without="event destinations are not checked",
+        without=_("event destinations are not checked"),
     ),
 )
 
@@ -195,8 +201,12 @@ def check_same_mode(new: str, stored: str) -> None:
     if is_live(new) != is_live(stored):
         raise InvalidRequest(
             "key_of_other_mode",
-            f"The deployment is of {mode_of(stored)} mode and this key of {mode_of(new)} mode: its mirror holds the "
-            f"subscriptions of {mode_of(stored)} mode. Deploy another stack for {mode_of(new)} mode",
+            sentence(
+                "The deployment is of {mode} mode and this key of {other} mode: its mirror holds the subscriptions "
+                "of {mode} mode. Deploy another stack for {other} mode",
+                mode=mode_of(stored),
+                other=mode_of(new),
+            ),
         )
 
 
@@ -210,14 +220,17 @@ def check_same_account(client: StripeClient, key: str, mirror: MirrorTable) -> i
     if any(each.subscription.livemode not in {None, is_live(key)} for each in sample):
         raise InvalidRequest(
             "key_of_other_mode",
-            f"The mirror does not hold subscriptions of {mode_of(key)} mode, which this key is of",
+            sentence("The mirror does not hold subscriptions of {mode} mode, which this key is of", mode=mode_of(key)),
         )
     found = sum(_exists(client, each.subscription.id) for each in sample)
     if sample and not found:
         raise InvalidRequest(
             "key_of_other_account",
-            f"The account of this key has none of {len(sample)} subscriptions that the mirror holds: it is a key of "
-            "another account",
+            sentence(
+                "The account of this key has none of {number} subscriptions that the mirror holds: it is a key of "
+                "another account",
+                number=len(sample),
+            ),
         )
     return found
 
@@ -231,12 +244,26 @@ def _exists(client: StripeClient, subscription_id: str) -> bool:
     return True
 
 
-def missing_words(missing: Iterable[Permission]) -> str:
+def missing_words(missing: Iterable[Permission]) -> Message:
     """List permissions with who needs them, for people."""
-    return "; ".join(f"{each.probe.name} (for {', '.join(each.probe.functions)})" for each in missing)
+    each_with_functions = (
+        _("{permission} (for {functions})", permission=each.probe.name, functions=", ".join(each.probe.functions))
+        for each in missing
+    )
+    return listed(each_with_functions, "; ")
 
 
-def check_key(deployment: "Deployment", key: str) -> list[str]:
+def without_words(probe: Probe) -> Message:
+    """Say what is missing without a permission that nothing depends on."""
+    return _("without {permission}, {consequence}", permission=probe.name, consequence=probe.without)
+
+
+def stored_words(number: int) -> Message:
+    """Say how many secrets there are."""
+    return _n("{n} stored", "{n} stored", number)
+
+
+def check_key(deployment: "Deployment", key: str) -> list[Message]:
     """Return what is worth knowing of a key that does.
 
     Raises `PortalError` for one that Stripe does not take, that lacks a permission which the deployment needs, or that
@@ -248,15 +275,23 @@ def check_key(deployment: "Deployment", key: str) -> list[str]:
     if needed := [each for each in missing if each.probe.is_needed(parameters)]:
         raise OperatorError(
             "stripe_key_lacks_permission",
-            f"The key {shown(key)} lacks permissions. Edit it in the Dashboard (Developers > API keys), add "
-            f"{missing_words(needed)}, then run this command again",
+            sentence(
+                "The key {key} lacks permissions. Edit it in the Dashboard (Developers > API keys), add {missing}, "
+                "then run this command again",
+                key=shown(key),
+                missing=missing_words(needed),
+            ),
         )
     if unknown := [each for each in found if each.access is Access.UNKNOWN]:
-        raise Unavailable("stripe_unavailable", f"Stripe did not answer ({unknown[0].reason}): try again")
+        raise Unavailable(
+            "stripe_unavailable", sentence("Stripe did not answer ({reason}): try again", reason=unknown[0].reason)
+        )
     check_same_account(client, key, deployment.mirror)
-    notes = [f"without {each.probe.name}, {each.probe.without}" for each in missing]
+    notes = [without_words(each.probe) for each in missing]
     return (
-        notes if is_restricted(key) else [*notes, "this is a secret key, which may do everything: use a restricted one"]
+        notes
+        if is_restricted(key)
+        else [*notes, _("this is a secret key, which may do everything: use a restricted one")]
     )
 
 

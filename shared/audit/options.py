@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_pascal
 
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, sentence
 
 Days = Annotated[int, Field(ge=0, le=3650)]
 # The lists that an audit can do without, by the names that the Dashboard has for their permissions.
@@ -63,7 +63,9 @@ def options_of(parameters: Mapping[str, str]) -> AuditOptions:
         return AuditOptions.model_validate(given)
     except ValidationError as error:
         wrong = "; ".join(f"{to_pascal(str(each['loc'][0]))}: {each['msg']}" for each in error.errors())
-        raise InvalidRequest("bad_setting", f"Correct these settings of the audit: {wrong}") from None
+        raise InvalidRequest(
+            "bad_setting", sentence("Correct these settings of the audit: {wrong}", wrong=wrong)
+        ) from None
 
 
 def parse_setting(text: str) -> tuple[str, str]:
@@ -71,6 +73,11 @@ def parse_setting(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if name not in _OF_PARAMETER:
         raise InvalidRequest(
-            "bad_setting", f"{name!r} is no setting of the audit: write NAME=VALUE with {', '.join(_OF_PARAMETER)}"
+            "bad_setting",
+            sentence(
+                "{name} is no setting of the audit: write NAME=VALUE with {known}",
+                name=repr(name),
+                known=", ".join(_OF_PARAMETER),
+            ),
         )
     return name, value

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.aws import code_of
-from shared.errors import Unavailable, UnreadableEvent
+from shared.errors import Unavailable, UnreadableEvent, sentence
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -92,13 +92,17 @@ def _thin(body: bytes) -> str | None:
 def unpacked(text: str, encoding: str) -> str:
     """Return the event as it came. Raises `UnreadableEvent` if it was cut, or is said to be packed and is not."""
     if encoding == CUT:
-        raise UnreadableEvent("unreadable_event", "The event was too large for a message: only its beginning was kept")
+        raise UnreadableEvent(
+            "unreadable_event", sentence("The event was too large for a message: only its beginning was kept")
+        )
     if encoding != PACKED:
         return text
     try:
         return gzip.decompress(b64decode(text, validate=True)).decode()
     except (binascii.Error, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UnreadableEvent("unreadable_event", "Not an event that can be read: it cannot be unpacked") from error
+        raise UnreadableEvent(
+            "unreadable_event", sentence("Not an event that can be read: it cannot be unpacked")
+        ) from error
 
 
 class DeadLetterQueue:
@@ -122,7 +126,9 @@ class DeadLetterQueue:
                 },
             )
         except (ClientError, BotoCoreError) as error:
-            raise Unavailable("dead_letters_unavailable", "The dead-letter queue did not take an event") from error
+            raise Unavailable(
+                "dead_letters_unavailable", sentence("The dead-letter queue did not take an event")
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,4 +259,4 @@ def _letter(message: "MessageTypeDef") -> DeadLetter:
 
 def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
     code = code_of(error)
-    return Unavailable("dead_letters_unavailable", f"The dead-letter queue did not answer ({code})")
+    return Unavailable("dead_letters_unavailable", sentence("The dead-letter queue did not answer ({code})", code=code))

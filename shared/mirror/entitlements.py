@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.errors import InvalidRequest, Unavailable
+from shared.errors import InvalidRequest, Unavailable, sentence
 from shared.mirror.items import EntitlementsWrite, MirroredCustomer, MirroredSubscription
 from shared.mirror.rule import LONGEST_DELAY_SECONDS, Defer, Outcome
 from shared.mirror.table import EntitlementsTable
@@ -78,7 +78,10 @@ class EntitlementsMirror:
             # Deleted, and the subscriptions with the customer: there is nothing left that a feature depends on.
             return Outcome.STALE
         if found.certain_as_of <= changed_before:
-            raise Unavailable("unsettled", f"Stripe's list for {signal.customer_id} may be out of date")
+            raise Unavailable(
+                "unsettled",
+                sentence("Stripe's list for {customer_id} may be out of date", customer_id=signal.customer_id),
+            )
         return self.write(signal.customer_id, found)
 
     def observe(self, customer_id: str, held: MirroredCustomer | None = None) -> Outcome:
@@ -111,6 +114,8 @@ def require_entitlements(*, on: bool) -> None:
     if not on:
         raise InvalidRequest(
             "entitlements_off",
-            "Entitlements are off in this stack: set its parameter Entitlements to true, and then run "
-            "`portal reconcile --entitlements --repair`",
+            sentence(
+                "Entitlements are off in this stack: set its parameter Entitlements to true, and then run "
+                "`portal reconcile --entitlements --repair`"
+            ),
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
-from shared.errors import UnreadableEvent
+from shared.errors import UnreadableEvent, sentence
 from shared.mirror.rule import Defer, Outcome
 from shared.stripe.events import (
     ENTITLEMENTS_PREFIX,
@@ -133,5 +133,7 @@ def _created(event: StripeEvent) -> int:
 
 def _subject(event: ThinEvent) -> str:
     if event.related_object is None or event.related_object.type != "subscription":
-        raise UnreadableEvent("thin_event_without_subscription", f"The thin event {event.id} names no subscription")
+        raise UnreadableEvent(
+            "thin_event_without_subscription", sentence("The thin event {event} names no subscription", event=event.id)
+        )
     return event.related_object.id

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 
-from shared.errors import Unavailable
+from shared.errors import Unavailable, sentence
 from shared.mirror.beginnings import beginnings_of
 from shared.mirror.items import Beginnings, MirroredSubscription, Write
 from shared.mirror.table import WritableTable
@@ -148,7 +148,14 @@ class Mirror:
             old = self._table.put_if_unchanged(self._write(fresh.subscription, as_of, None, old), old)
             if old is None:
                 return Outcome.APPLIED
-        raise Unavailable("mirror_contended", f"{found.subscription.id} changed {ATTEMPTS} times while it was read")
+        raise Unavailable(
+            "mirror_contended",
+            sentence(
+                "{subscription} changed {attempts} times while it was read",
+                subscription=found.subscription.id,
+                attempts=ATTEMPTS,
+            ),
+        )
 
     def _without_reading(self, event: SubscriptionEvent, old: MirroredSubscription) -> Outcome | None:
         """Return the outcome of an event that can be ordered against the item; `None` if Stripe has to be read."""
@@ -179,7 +186,14 @@ class Mirror:
                 return Outcome.APPLIED
             if outcome := self._without_reading(event, old):
                 return outcome
-        raise Unavailable("mirror_contended", f"{event.subscription.id} changed {ATTEMPTS} times while it was read")
+        raise Unavailable(
+            "mirror_contended",
+            sentence(
+                "{subscription} changed {attempts} times while it was read",
+                subscription=event.subscription.id,
+                attempts=ATTEMPTS,
+            ),
+        )
 
     def _show(self, event: SubscriptionEvent, old: MirroredSubscription | None) -> None:
         """Write the event's own state until it is settled, if its time is not before that of the state shown now.
@@ -241,4 +255,7 @@ def _seconds_until(ready: float, now: float) -> int:
 
 
 def _unsettled(subscription_id: str) -> Unavailable:
-    return Unavailable("unsettled", f"Stripe's answer about {subscription_id} may be out of date")
+    return Unavailable(
+        "unsettled",
+        sentence("Stripe's answer about {subscription_id} may be out of date", subscription_id=subscription_id),
+    )

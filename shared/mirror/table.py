@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.aws import CONDITION_FAILED, code_of, serialize
-from shared.errors import Unavailable
+from shared.errors import Unavailable, sentence
 from shared.mirror.items import (
     BEGINNINGS,
     ENTITLEMENTS_KEY,
@@ -123,7 +123,9 @@ class MirrorTable:
             left = answer.get("UnprocessedKeys", {})
             wanted = list(left[self._table_name]["Keys"]) if left else []
         if wanted:
-            raise Unavailable("mirror_unavailable", "The table of subscriptions left out keys again and again")
+            raise Unavailable(
+                "mirror_unavailable", sentence("The table of subscriptions left out keys again and again")
+            )
         return found
 
     def of_customer(self, customer_id: str) -> Iterator[MirroredSubscription]:
@@ -287,7 +289,10 @@ class MirrorTable:
                 return None
             if "Item" in blocked:
                 return read_item(blocked["Item"])
-        raise Unavailable("mirror_contended", f"{write.subscription.id} vanished from the table while it was written")
+        raise Unavailable(
+            "mirror_contended",
+            sentence("{subscription} vanished from the table while it was written", subscription=write.subscription.id),
+        )
 
     def _update(self, write: Write, condition: str, values: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return DynamoDB's answer where the condition failed: `Item` is what was there, if it still was."""
@@ -311,7 +316,7 @@ class MirrorTable:
 
 def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
     code = code_of(error)
-    return Unavailable("mirror_unavailable", f"The table of subscriptions did not answer ({code})")
+    return Unavailable("mirror_unavailable", sentence("The table of subscriptions did not answer ({code})", code=code))
 
 
 class DryRunTable:

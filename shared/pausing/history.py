@@ -15,7 +15,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.aws import code_of, serialize
-from shared.errors import Unavailable
+from shared.errors import Unavailable, sentence
 from shared.i18n import Message, _
 from shared.pausing.policy import PastPauses
 from shared.stripe.subscription import PauseKind
@@ -400,4 +400,4 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:
-    return Unavailable("pauses_unavailable", f"The table Pauses did not answer ({code_of(error)})")
+    return Unavailable("pauses_unavailable", sentence("The table Pauses did not answer ({code})", code=code_of(error)))

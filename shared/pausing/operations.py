@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import uuid4
 
 from shared.deadline import seconds_left
-from shared.errors import Forbidden, Unavailable
+from shared.errors import Forbidden, Unavailable, sentence
 from shared.pausing.at_stripe import AtStripe, StripePauses, StripeRefusalError
 from shared.pausing.course import DAILY, LAST_MINUTE, LEASE, Call, Settle, after_refusal, next_step
 from shared.pausing.history import Actor, PauseAction, PauseRecord, PauseState, PauseTable
@@ -203,7 +203,7 @@ class Pausing:
     def _own(self, subscription_id: str, customer: str | None) -> AtStripe:
         at = self.stripe().read(subscription_id)
         if customer is not None and at.subscription.customer_id != customer:
-            raise Forbidden("not_your_subscription", "That subscription is not yours")
+            raise Forbidden("not_your_subscription", sentence("That subscription is not yours"))
         return at
 
     def _facts(self, at: AtStripe, policy: PausePolicy, now: float, *, past: bool = True) -> PlanFacts:
@@ -530,4 +530,6 @@ def _plan_of(record: PauseRecord) -> PausePlan:
 
 
 def _contended() -> Unavailable:
-    return Unavailable("pauses_contended", "The pause of one subscription was changed by several at the same time")
+    return Unavailable(
+        "pauses_contended", sentence("The pause of one subscription was changed by several at the same time")
+    )

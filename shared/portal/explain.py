@@ -10,7 +10,7 @@ from typing import TypeVar
 import stripe
 from stripe import StripeClient
 
-from shared.errors import InvalidRequest, OperatorError
+from shared.errors import InvalidRequest, OperatorError, sentence
 from shared.i18n import Message, _, sentences
 from shared.portal.changes import cancellation, plan_change
 from shared.portal.configuration import Configuration, Features
@@ -172,7 +172,10 @@ def _subscription(client: StripeClient, subscription_id: str) -> StripeJson:
         except stripe.InvalidRequestError as error:
             if error.http_status != HTTPStatus.NOT_FOUND:
                 raise
-            raise InvalidRequest("no_subscription", f"Stripe has no subscription {subscription_id}") from error
+            raise InvalidRequest(
+                "no_subscription",
+                sentence("Stripe has no subscription {subscription_id}", subscription_id=subscription_id),
+            ) from error
     raw: StripeJson = found.to_dict(for_json=True)
     return raw
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import stripe
 from stripe import StripeClient
 
-from shared.errors import InvalidRequest, OperatorError, without_addresses
+from shared.errors import InvalidRequest, OperatorError, sentence, without_addresses
 from shared.stripe.gateway import StripeJson, stripe_errors
 
 _PRODUCTS = "features.subscription_update.products"
@@ -48,7 +48,8 @@ def read_configuration(
             raw: StripeJson = configurations.retrieve(configuration_id, {"expand": expand}).to_dict(for_json=True)
         except stripe.InvalidRequestError as error:
             raise InvalidRequest(
-                "no_configuration", f"Stripe has no portal configuration {configuration_id}"
+                "no_configuration",
+                sentence("Stripe has no portal configuration {configuration_id}", configuration_id=configuration_id),
             ) from error
     return raw
 
@@ -57,8 +58,10 @@ def no_default_configuration() -> OperatorError:
     """Return the error for an account whose portal settings have never been saved."""
     return OperatorError(
         "no_default_configuration",
-        "Save the portal's settings once in Stripe's Dashboard (Settings > Billing > Customer portal), "
-        "in the mode of the API key",
+        sentence(
+            "Save the portal's settings once in Stripe's Dashboard (Settings > Billing > Customer portal), in the "
+            "mode of the API key"
+        ),
     )
 
 
@@ -76,5 +79,10 @@ def configuration_of_group(group: str | None, groups: Mapping[str, str]) -> str 
         return None
     if group not in groups:
         named = without_addresses(group)
-        raise OperatorError("unknown_group", f"PORTAL_CONFIGURATIONS has no group {named!r}, only {sorted(groups)}")
+        raise OperatorError(
+            "unknown_group",
+            sentence(
+                "PORTAL_CONFIGURATIONS has no group {named}, only {groups}", named=repr(named), groups=sorted(groups)
+            ),
+        )
     return groups[group]

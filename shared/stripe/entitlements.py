@@ -14,7 +14,7 @@ from typing import Any
 import stripe
 from stripe import StripeClient
 
-from shared.errors import Unavailable
+from shared.errors import Unavailable, sentence
 from shared.stripe.gateway import StripeJson, date_of, refused_request, stripe_errors
 from shared.stripe.subscription_read import LIST_LAG
 
@@ -96,7 +96,9 @@ class EntitlementsReader:
                 keys += map(key, answer.data["data"])
         except stripe.InvalidRequestError as error:
             if error.param == "starting_after":
-                raise Unavailable("stripe_unavailable", "A list of Stripe's changed while it was read") from error
+                raise Unavailable(
+                    "stripe_unavailable", sentence("A list of Stripe's changed while it was read")
+                ) from error
             if error.http_status == HTTPStatus.NOT_FOUND or error.code == "resource_missing":
                 return None
             raise refused_request(error) from error

@@ -19,7 +19,7 @@ from stripe import StripeClient, StripeResponse
 from urllib3 import Timeout
 
 from shared.deadline import seconds_left
-from shared.errors import OperatorError, Unavailable, UnreadableEvent, without_addresses
+from shared.errors import OperatorError, Unavailable, UnreadableEvent, sentence, without_addresses
 from shared.stripe.subscription import has_more_items, read_subscription
 from shared.stripe.subscription_read import SubscriptionRead
 
@@ -106,21 +106,30 @@ def stripe_errors() -> Iterator[None]:
     except stripe.AuthenticationError as error:
         raise OperatorError(
             "stripe_key_invalid",
-            f"Stripe does not take the API key ({_code_of(error) or 'revoked or mistyped'}): put a new one into "
-            f"stripe_api_key in the secret. Request: {error.request_id}",
+            sentence(
+                "Stripe does not take the API key ({code}): put a new one into stripe_api_key in the secret. "
+                "Request: {request_id}",
+                code=_code_of(error) or sentence("revoked or mistyped"),
+                request_id=error.request_id,
+            ),
         ) from error
     except stripe.PermissionError as error:
         raise OperatorError("stripe_key_lacks_permission", _lacking(error)) from error
     except stripe.RateLimitError as error:
         raise Unavailable(
             "stripe_rate_limited",
-            f"Stripe's rate limit is reached. Request: {error.request_id}",
+            sentence("Stripe's rate limit is reached. Request: {request_id}", request_id=error.request_id),
             retry_after=_retry_after(error),
         ) from error
     except (stripe.APIConnectionError, stripe.APIError) as error:
         raise Unavailable(
             "stripe_unavailable",
-            f"Stripe did not answer ({type(error).__name__}, {error.http_status}). Request: {error.request_id}",
+            sentence(
+                "Stripe did not answer ({error}, {status}). Request: {request_id}",
+                error=type(error).__name__,
+                status=error.http_status,
+                request_id=error.request_id,
+            ),
         ) from error
 
 
@@ -172,16 +181,26 @@ def refused_request(error: stripe.InvalidRequestError) -> OperatorError:
         key = {"live": "test", "test": "live"}[mode[1]]
         return OperatorError(
             "wrong_mode",
-            f"The {param or 'object'} is of {mode[1]} mode and stripe_api_key in the secret is of {key} mode: put the "
-            f"{mode[1]} key there, or name an object of {key} mode",
+            sentence(
+                "The {param} is of {mode} mode and stripe_api_key in the secret is of {key} mode: put the {mode} key "
+                "there, or name an object of {key} mode",
+                param=param or "object",
+                mode=mode[1],
+                key=key,
+            ),
         )
     if param in {"customer", "id"} and error.code == "resource_missing":
         return OperatorError(
             "customer_missing",
-            "The customer is deleted or belongs to another account: correct what the link token or the claim names, or "
-            "the key",
+            sentence(
+                "The customer is deleted or belongs to another account: correct what the link token or the claim "
+                "names, or the key"
+            ),
         )
-    return OperatorError("stripe_refused", f"Stripe refused the request: {text} ({error.request_id})")
+    return OperatorError(
+        "stripe_refused",
+        sentence("Stripe refused the request: {text} ({request_id})", text=text, request_id=error.request_id),
+    )
 
 
 def _retry_after(error: stripe.StripeError) -> float:
@@ -197,8 +216,12 @@ def _code_of(error: stripe.StripeError) -> str | None:
 
 def _lacking(error: stripe.PermissionError) -> str:
     """Name what the key lacks; Stripe's own message quotes a part of the key."""
-    named = ", ".join(sorted(set(_PERMISSION.findall(str(error))))) or "the permissions listed in docs/how-to/deploy.md"
-    return f"Give the restricted key in stripe_api_key of the secret {named}. Request: {error.request_id}"
+    named = ", ".join(sorted(set(_PERMISSION.findall(str(error)))))
+    return sentence(
+        "Give the restricted key in stripe_api_key of the secret {permissions}. Request: {request_id}",
+        permissions=named or sentence("the permissions listed in docs/how-to/deploy.md"),
+        request_id=error.request_id,
+    )
 
 
 def with_all_items(client: StripeClient, raw: StripeJson) -> StripeJson:
@@ -230,11 +253,17 @@ def read_from_stripe(client: StripeClient, subscription_id: str) -> Subscription
         except stripe.InvalidRequestError as error:
             if error.http_status == HTTPStatus.NOT_FOUND:
                 raise UnreadableEvent(
-                    "subscription_missing", f"Stripe has no subscription {subscription_id}"
+                    "subscription_missing",
+                    sentence("Stripe has no subscription {subscription_id}", subscription_id=subscription_id),
                 ) from error
             raise UnreadableEvent(
                 "subscription_refused",
-                f"Stripe refused to read {subscription_id} ({_code_of(error)}). Request: {error.request_id}",
+                sentence(
+                    "Stripe refused to read {subscription_id} ({code}). Request: {request_id}",
+                    subscription_id=subscription_id,
+                    code=_code_of(error),
+                    request_id=error.request_id,
+                ),
             ) from error
     # The answer of the first request has the earlier date: the whole read began before it.
     took = time.monotonic() - began
@@ -244,5 +273,7 @@ def read_from_stripe(client: StripeClient, subscription_id: str) -> Subscription
 def date_of(response: StripeResponse | None) -> int:
     """Return the `Date` header in Unix seconds. Raises `Unavailable` without one: nothing can be ordered then."""
     if response is None or "Date" not in response.headers:
-        raise Unavailable("stripe_without_date", "Stripe's answer had no Date header, so it cannot be ordered")
+        raise Unavailable(
+            "stripe_without_date", sentence("Stripe's answer had no Date header, so it cannot be ordered")
+        )
     return int(parsedate_to_datetime(response.headers["Date"]).timestamp())

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import stripe
 from stripe import StripeClient
 
-from shared.errors import OperatorError, Unavailable
+from shared.errors import OperatorError, Unavailable, sentence
 from shared.stripe.gateway import date_of, read_json, with_all_items
 from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.subscription import has_more_items
@@ -289,7 +289,9 @@ class WindowReader:
     def _ask(self, params: Mapping[str, Any]) -> ListPage:
         page = self._page(params)
         if page.has_more and not page.data:
-            raise Unavailable("stripe_unavailable", "Stripe's list broke off: an empty page, and more to come")
+            raise Unavailable(
+                "stripe_unavailable", sentence("Stripe's list broke off: an empty page, and more to come")
+            )
         return page
 
     def _page(self, params: Mapping[str, Any]) -> ListPage:

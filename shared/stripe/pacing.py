@@ -11,7 +11,7 @@ from typing import TypeVar
 import stripe
 from stripe import StripeClient
 
-from shared.errors import InvalidRequest, OperatorError, Unavailable
+from shared.errors import InvalidRequest, OperatorError, Unavailable, sentence
 from shared.stripe.gateway import read_from_stripe, stripe_errors
 from shared.stripe.subscription_read import SubscriptionRead
 
@@ -42,7 +42,10 @@ class RateLimit:
     ) -> None:
         """Raise `InvalidRequest` unless the rate is above 0 and at most 100 a second."""
         if not 0 < per_second <= MOST_PER_SECOND:
-            raise InvalidRequest("bad_rate", f"A rate is above 0 and at most {MOST_PER_SECOND} requests a second")
+            raise InvalidRequest(
+                "bad_rate",
+                sentence("A rate is above 0 and at most {most} requests a second", most=MOST_PER_SECOND),
+            )
         self._apart = math.ceil(_SECOND / per_second)
         self._clock = clock
         self.sleep = sleep
@@ -73,7 +76,11 @@ def refusals() -> Iterator[None]:
         what = ", ".join(filter(None, (error.code, error.param))) or f"status {error.http_status}"
         raise OperatorError(
             "stripe_refused",
-            f"Stripe refused the request ({what}): check the ids that were given. Request: {error.request_id}",
+            sentence(
+                "Stripe refused the request ({what}): check the ids that were given. Request: {request_id}",
+                what=what,
+                request_id=error.request_id,
+            ),
         ) from error
 
 
@@ -104,7 +111,7 @@ class Retries:
 
         def ask_once() -> _Result:
             if not self._more():
-                raise Unavailable("stripe_unavailable", "The time for these requests to Stripe is used up")
+                raise Unavailable("stripe_unavailable", sentence("The time for these requests to Stripe is used up"))
             self._limit.wait()
             with stripe_errors():
                 return ask()

@@ -221,7 +221,7 @@ def test_the_portal_configurations_are_imported_and_make_no_difference(stack: Ru
         ]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    assert "portal.yaml: 2 written" in portal("import").stdout
+    assert "portal.yaml: 2 configurations written" in portal("import").stdout
     planned = portal("plan", "--default", "--deactivate")
     assert (planned.returncode, "No difference." in planned.stdout) == (0, True)
     assert "until 1 August 2024 (17 days left)" in planned.stderr

@@ -16,6 +16,7 @@ from cli.setup import dialog
 from cli.setup.notifications import AlarmReaders
 from cli.setup.stripe_key import PROBES
 from shared.errors import InvalidRequest, OperatorError
+from shared.i18n import Message
 from tests.integration.conftest import Api, Aws
 from tests.integration.setup_world import (
     EVENT_TYPES,
@@ -189,7 +190,7 @@ def test_a_typed_key_is_not_echoed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("cli.setup.dialog.getpass", getpass)
     monkeypatch.setattr(sys, "stdin", Terminal())
-    assert dialog.read_key(None, "Key") == KEY
+    assert dialog.read_key(None, Message("Key"), "en") == KEY
     assert asked == ["Key (not shown): "]
 
 

@@ -20,6 +20,7 @@ from cli.setup.health import CHECKS, OUTPUTS, HealthCheck, Result, Results, Stat
 from local.aws.template import Template
 from shared.aws import serialize
 from shared.errors import Unavailable
+from shared.i18n import Message, verbatim
 from tests.integration.conftest import Api, Aws
 from tests.integration.setup_world import KEY, SetupWorld, forget_secrets, setup_world, with_parameters
 from tests.integration.simulator_fixtures import RunningSimulator
@@ -297,25 +298,25 @@ def test_what_hangs_and_what_crashes_hides_nothing_and_costs_no_time(world: Setu
     release = threading.Event()
 
     def hang(_deployment: Deployment) -> Results:
-        yield health.ok("before")
+        yield health.ok(verbatim("before"))
         release.wait(60)
 
     def crash(_deployment: Deployment) -> Results:
-        yield health.ok("before")
+        yield health.ok(verbatim("before"))
         raise KeyError("sk_live_secret")
 
-    checks = [HealthCheck("hangs", hang), HealthCheck("crashes", crash), *CHECKS]
+    checks = [HealthCheck(Message("hangs"), hang), HealthCheck(Message("crashes"), crash), *CHECKS]
     began = time.monotonic()
     results = doctor.examine(world.deployment, checks, 8)
     took = time.monotonic() - began
     release.set()
     assert took < 10
     by_name: dict[str, list[Result]] = {}
-    for name, each in results:
-        by_name.setdefault(name, []).append(each)
+    for check, each in results:
+        by_name.setdefault(check.name, []).append(each)
     assert [each.state for each in by_name["hangs"]] == [State.UNKNOWN]
     assert [each.state for each in by_name["crashes"]] == [State.OK, State.UNKNOWN]
-    assert "secret" not in by_name["crashes"][1].text
+    assert "secret" not in by_name["crashes"][1].text.say("en")
     assert {each.state for check in CHECKS for each in by_name[check.name]} <= {State.OK, State.SKIPPED}
     assert doctor.exit_code_of(results) == 4
 
@@ -427,7 +428,7 @@ def test_an_alias_that_stayed_behind_is_found(monkeypatch: pytest.MonkeyPatch, u
     outputs = {"NightlyAuditFunctionName": "audit:live"}
     (found,) = health.check_alias(Deployment(outputs))
     assert found.state is State.FAILED
-    assert unlike in found.text
+    assert unlike in found.text.say("en")
 
 
 @pytest.mark.parametrize("days", [364, 366])
@@ -465,8 +466,8 @@ def test_no_result_quotes_a_secret(world: SetupWorld) -> None:
 
 def test_a_check_that_finds_stripe_gone_halfway_keeps_what_it_found() -> None:
     def half(_deployment: Deployment) -> Results:
-        yield health.failed("the first half", "repair it")
+        yield health.failed(verbatim("the first half"), verbatim("repair it"))
         raise Unavailable("stripe_unavailable", "Stripe is gone")
 
-    results = doctor.examine(Deployment({}), [HealthCheck("half", half)], 5)
+    results = doctor.examine(Deployment({}), [HealthCheck(Message("half"), half)], 5)
     assert [each.state for _, each in results] == [State.FAILED, State.UNKNOWN]

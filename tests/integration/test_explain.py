@@ -242,8 +242,7 @@ def test_what_does_not_exist_is_named(explainer: Explainer, subscribe: Subscribe
 def test_who_names_a_customer_is_told_how_to_find_the_subscription(explainer: Explainer) -> None:
     error = explainer.run("cus_1").exception
     assert str(error) == (
-        "'cus_1' is not a subscription. Give its id, such as sub_123; `portal show cus_...` lists the subscriptions of "
-        "a customer"
+        "'cus_1' is not a subscription: write one like sub_123; `portal show cus_...` lists those of a customer"
     )
 
 

@@ -26,7 +26,8 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Resul
 
 
 def listed(world: World, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[dict[str, object]]:
-    return json.loads(run(world, monkeypatch, "--format", "json", *arguments).stdout)  # type: ignore[no-any-return]
+    found = json.loads(run(world, monkeypatch, "--format", "json", *arguments).stdout)
+    return found.get("pauses") or found["history"]  # type: ignore[no-any-return]
 
 
 def test_an_earlier_pause_is_listed_beside_the_present_one_with_whoever_set_each(

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import stripe
-import typer
 import yaml
 from typer.testing import CliRunner, Result
 
@@ -125,7 +124,7 @@ def test_a_configuration_is_made_found_again_and_left_alone(
     applied = portal("apply", "--yes")
     made = only(client)
     assert applied.exit_code == 0
-    assert f"done: create business ({made['id']}); its login page: {made['login_page']['url']}\n" in applied.stdout
+    assert f"created business ({made['id']}); its login page: {made['login_page']['url']}\n" in applied.stdout
     value = f'{{\\"business\\":\\"{made["id"]}\\",\\"reseller\\":\\"{made["id"]}\\"}}'
     assert f"sam deploy --parameter-overrides 'PortalConfigurations=\"{value}\"'" in applied.stdout
     assert made["metadata"] == {"portal_yaml": "business", "team": "growth"}
@@ -335,7 +334,7 @@ def test_what_the_deployment_uses_is_not_switched_off(
 
 def test_an_inactive_entry_is_not_made(portal: Portal, client: stripe.StripeClient) -> None:
     write(one=PLAIN | {"active": False})
-    assert "not created while the file has active: false" in portal("apply", "--yes").stdout
+    assert "not created while the file has `active: false`" in portal("apply", "--yes").stdout
     assert all_of(client) == {}
 
 
@@ -422,8 +421,8 @@ def test_a_failure_halfway_says_what_was_done_and_the_next_run_finishes(
     answer = portal("apply", "--yes")
     assert error(answer).code == "apply_failed"
     assert "Not started: c." in error(answer).message
-    assert "done: create a (bpc_" in answer.stdout
-    assert f"failed: update b ({b}): Stripe refused: A failure that was asked for." in answer.stdout
+    assert "created a (bpc_" in answer.stdout
+    assert f"failed: b ({b}): Stripe refused: A failure that was asked for." in answer.stdout
     assert "sam deploy" not in answer.stdout
     assert len(all_of(client)) == 2
     assert portal("apply", "--yes").exit_code == 0
@@ -448,7 +447,7 @@ def test_nothing_is_done_without_a_yes(client: stripe.StripeClient) -> None:
     for given_answer in ("n\n", ""):
         answer = CliRunner().invoke(app, ["apply"], input=given_answer)
         assert answer.exit_code == 1
-        assert "Apply this to the account (test mode)?" in answer.stdout
+        assert "Apply this to the account (test mode)?" in answer.output
     assert all_of(client) == {}
     assert CliRunner().invoke(app, ["apply"], input="y\n").exit_code == 0
     assert len(all_of(client)) == 1
@@ -466,7 +465,7 @@ def test_what_somebody_changed_while_the_person_thought_is_not_overwritten(
         client.v1.billing_portal.configurations.update(a, {"business_profile": {"headline": "From elsewhere"}})
         return True
 
-    monkeypatch.setattr(typer, "confirm", meanwhile)
+    monkeypatch.setattr("cli.configuration.commands.confirmed", meanwhile)
     answer = portal("apply")
     assert "was changed since it was read: run the command again" in answer.stdout
     assert only(client)["business_profile"]["headline"] == "From elsewhere"
@@ -519,7 +518,7 @@ def test_what_is_imported_makes_no_difference(
     for words, number in (((), 7), (("--inactive",), 8)):
         answer = portal("import", "--force", *words)
         assert answer.exit_code == 0
-        assert f"portal.yaml: {number} written" in answer.stdout
+        assert f"portal.yaml: {number} configurations written" in answer.stdout
         planned = portal("plan", "--default", "--deactivate")
         assert planned.exit_code == 0, planned.stdout
         assert planned.stdout.count("no difference") == number
@@ -727,7 +726,7 @@ def test_a_key_of_the_environment_needs_no_stack_but_never_leads_away_from_the_l
         return configuration_commands.Source.from_context(context)
 
     first = source(local=False, find=no_stack)
-    assert (first.livemode, first.mode, first.deployed) == (True, "live mode", None)
+    assert (first.livemode, first.mode.id, first.deployed) == (True, "live mode", None)
     later = source(local=False)
     assert (later.livemode, later.client, later.deployed) == (True, deployment.operator_stripe, {"business": "bpc_1"})
     assert not source(local=True).livemode

@@ -59,7 +59,7 @@ def test_a_dry_run_counts_what_differs_and_writes_nothing(world: World) -> None:
     before = world.held()
     result = world.portal("backfill", "--dry-run", *FAST)
     assert result.exit_code == 0
-    assert result.stdout == ("3 read, 2 to be written, 1 as they should be\nA dry run: nothing was written.\n")
+    assert result.stdout == ("3 read, 2 to be written, 1 as it should be\nA dry run: nothing was written.\n")
     assert world.held() == before
     assert before[same].revision == 1
 

@@ -114,6 +114,6 @@ def test_ids_stay_whole_at_eighty_columns(world: World) -> None:
 
 def test_progress_claims_nothing_that_is_not_known_yet() -> None:
     reading = ComparisonResult(read=200)
-    assert progress_line(reading) == "200 read at Stripe"
+    assert progress_line(reading).say("en") == "200 read at Stripe"
     later = ComparisonResult(read=200, mirrored=150, found={DriftKind.ABSENT: 1})
-    assert progress_line(later) == "200 read at Stripe, 150 read in the mirror, 1 difference so far"
+    assert progress_line(later).say("en") == "200 read at Stripe, 150 read in the mirror, 1 difference so far"

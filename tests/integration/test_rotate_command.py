@@ -363,8 +363,13 @@ def test_functions_that_do_not_know_ends_are_left_alone(world: SetupWorld, what:
         ("key", "--overlap", "1d"),
         ("link", "--stripe-key-file", "-"),
         ("link", "--finish", "--overlap", "1d"),
-        ("everything",),
     ],
 )
 def test_options_that_make_no_sense_are_refused(world: SetupWorld, arguments: tuple[str, ...]) -> None:
-    assert world.portal("rotate", *arguments).exit_code == 2
+    with pytest.raises(InvalidRequest) as refused:
+        world.portal("rotate", *arguments)
+    assert refused.value.code == "bad_request"
+
+
+def test_another_secret_is_refused(world: SetupWorld) -> None:
+    assert world.portal("rotate", "everything").exit_code == 2

@@ -76,7 +76,7 @@ def test_the_mirror_is_shown_to_people() -> None:
 
 
 def test_the_mirror_is_shown_to_programs_whole() -> None:
-    (item,) = json.loads(show.mirror_as_json([HELD]))
+    item = json.loads(json.dumps(show.mirrored_fields(HELD)))
     assert item["subscription_id"] == "sub_1"
     assert item["pause_kind"] == "collection"
     assert item["pause_collection"] == {"behavior": "void", "resumes_at": 1_800_000_000}
@@ -142,7 +142,7 @@ def test_without_a_stack_the_fix_is_one_line(
 def test_a_message_cannot_steer_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail() -> None:
+    def fail(*_: object, **__: object) -> None:
         raise InvalidRequest("bad_customer", "\x1b[2J\u202e is none\nof ours")
 
     monkeypatch.setattr("cli.main.app", fail)
@@ -310,8 +310,8 @@ def test_without_aws_the_ways_out_are_told(monkeypatch: pytest.MonkeyPatch, caps
         main()
     assert caught.value.code == 4
     assert capsys.readouterr().err == (
-        "portal: AWS: You must specify a region. Choose account and region with AWS_PROFILE and AWS_REGION, or use "
-        "`portal --local` for the `make dev` stack\n"
+        "portal: AWS: You must specify a region. Choose account and region with AWS_PROFILE and AWS_REGION and the "
+        "stack with --stack, or use `portal --local` for the `make dev` stack\n"
     )
 
 

@@ -354,7 +354,7 @@ def test_programs_get_json(file: Path, check: Lint) -> None:
     check(a=pause())
     answer = command(file, "--format", "json")
     assert answer.exit_code == 1
-    (found,) = json.loads(answer.stdout)
+    (found,) = json.loads(answer.stdout)["problems"]
     assert found["code"] == "old_pause_form"
     assert found["path"] == "configurations.a.features.subscription_pause"
     assert file.read_text().splitlines()[found["line"] - 1].strip() == "subscription_pause:"

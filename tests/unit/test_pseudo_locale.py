@@ -10,12 +10,8 @@ from email.message import EmailMessage
 from html import unescape
 from io import StringIO
 from pathlib import Path
-from string import Formatter
 
 import pytest
-from babel.messages.catalog import Catalog
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po, write_po
 from rich.console import Console
 
 import cli.link
@@ -34,55 +30,18 @@ from shared.portal.pause import pause_day
 from shared.portal.payment_methods import SUPPORTED
 from shared.portal.rules import find_problems
 from shared.visitor_page import Visitor, visitor_page
+from tests import pseudo_locale
 from tests.mail_samples import PEOPLE, samples
+from tests.pseudo_locale import OPENING, PSEUDO, third_language
 from tests.unit.test_portal_rules import facts, features, plain
 
-PSEUDO = "xx"
-_ACCENTS = str.maketrans("aeiouyncAEIOUYNC", "àéîöûÿñçÀÉÎÖÛŸÑÇ")
 CONFIGURATION = {"id": "bpc_1", "active": True, "features": {"subscription_pause": {"enabled": True}}}
-_OPEN, _CLOSE = "\u27e6", "\u27e7"
-
-
-def pseudo(text: str) -> str:
-    """The sentence as the made-up language has it; what has no words, such as the form of a number, stays as it is."""
-    parts = list(Formatter().parse(text))
-    if not any(re.search("[A-Za-z]", literal) for literal, *_ in parts):
-        return text
-    said = ""
-    for literal, name, form, _ in parts:
-        said += literal.translate(_ACCENTS).replace("{", "{{").replace("}", "}}")
-        if name is not None:
-            said += f"{{{name}:{form}}}" if form else f"{{{name}}}"
-    return f"{_OPEN}{said}{_CLOSE}"
 
 
 @pytest.fixture(autouse=True)
-def third_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The one file, made of the messages in the French one."""
-    with (i18n.LOCALE / "fr.po").open("rb") as file:
-        known = read_po(file, locale="fr")
-    made = Catalog(locale="en")  # whose plurals it has
-    for entry in known:
-        if entry.id:
-            many = isinstance(entry.id, tuple)
-            made.add(entry.id, tuple(map(pseudo, entry.id)) if many else pseudo(str(entry.id)))
-    with (tmp_path / f"{PSEUDO}.po").open("wb") as file:
-        write_po(file, made)
-    with (tmp_path / f"{PSEUDO}.mo").open("wb") as file:
-        write_mo(file, made)
-    monkeypatch.setattr(i18n, "LOCALE", tmp_path)
-    for cached in (i18n._catalogue, i18n._separators):
-        cached.cache_clear()
-    yield
-    for cached in (i18n._catalogue, i18n._separators):
-        cached.cache_clear()
-
-
-# What no language changes: addresses, ids, Stripe's own words, names of files and zones.
-_DATA = re.compile(
-    r"https?://\S+|s3://\S+|\S+@\S+|\b(sub|cus|bpc|we|evt|price|prod|si)_\w+"
-    r"|Europe/Paris|UTC|EUR|USD|JPY|CHF|GBP|SEK|KWD|CSV|CI|Northwind|visa"
-)
+def language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with third_language(tmp_path, monkeypatch):
+        yield
 
 
 _NAMES = re.compile(
@@ -91,10 +50,7 @@ _NAMES = re.compile(
 
 
 def untranslated(text: str) -> list[str]:
-    """Return the words outside brackets that are no data."""
-    while (inner := re.sub(f"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}", " ", text)) != text:
-        text = inner
-    return re.findall(r"[^\W\d_]{3,}", _DATA.sub(" ", _NAMES.sub(" ", text)), re.UNICODE)
+    return pseudo_locale.untranslated(_NAMES.sub(" ", text))
 
 
 def words_of(html: str) -> str:
@@ -118,7 +74,7 @@ def test_it_is_a_language_like_the_others() -> None:
 def test_the_nights_mail_and_the_report(name: str) -> None:
     report, before, change, link = samples()[name]
     message = compose(ReportView(report, PSEUDO, before, change, link), "audit@example.com", ("team@example.com",))
-    assert _OPEN in str(message["Subject"])
+    assert OPENING in str(message["Subject"])
     assert untranslated(str(message["Subject"]).replace("\n", "")) == []
     assert untranslated(body(message, "plain")) == []
     assert untranslated(words_of(body(message, "html"))) == []
@@ -152,7 +108,7 @@ def test_what_the_portal_lets_a_customer_do() -> None:
     console = Console(width=200, record=True, file=StringIO())
     console.print(explained_as_text(explained, PSEUDO))
     text = console.export_text()
-    brands = (each.name.say(PSEUDO) for each in SUPPORTED if _OPEN not in each.name.say(PSEUDO))
+    brands = (each.name.say(PSEUDO) for each in SUPPORTED if OPENING not in each.name.say(PSEUDO))
     for name in (*(each.type for each in SUPPORTED), *brands):
         text = text.replace(name, " ")
     assert untranslated(text) == []

@@ -1,0 +1,220 @@
+"""How every command fails: one line that says what to do, no stack trace, and the documented exit code."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stripe
+import typer
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+)
+
+from cli.deployment import Deployment
+from cli.main import app, main
+from shared.errors import OperatorError, Unavailable, sentence
+
+ROOT = Path(__file__).parents[2]
+# The fewest arguments with which each command asks for the deployment.
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "access": ("cus_1",),
+    "acknowledge": ("sub_1",),
+    "apply": ("portal.yaml",),
+    "audit": (),
+    "backfill": (),
+    "connect": (),
+    "convert": (),
+    "doctor": (),
+    "explain": ("sub_1",),
+    "import": ("--output", "new.yaml"),
+    "link": ("cus_1",),
+    "lint": ("portal.yaml", "--account"),
+    "pause": ("sub_1", "--undo"),
+    "pauses": (),
+    "plan": ("portal.yaml",),
+    "reconcile": (),
+    "replay": (),
+    "resume": ("sub_1",),
+    "rotate": ("link",),
+    "scan": ("code",),
+    "show": ("cus_1",),
+}
+NEED_NO_DEPLOYMENT = {"scan"}
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+every_command = pytest.mark.parametrize("command", sorted(COMMANDS))
+every_deployed_command = pytest.mark.parametrize("command", sorted(set(COMMANDS) - NEED_NO_DEPLOYMENT))
+
+Portal = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def portal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Portal:
+    """The command as the shell runs it: its exit code, and what it prints on both streams."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    Path("portal.yaml").write_text("configurations:\n  a: {}\n")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["portal", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def failing(error: BaseException) -> Callable[[str], Deployment]:
+    def of_stack(_name: str) -> Deployment:
+        raise error
+
+    return of_stack
+
+
+def one_line(text: str) -> str:
+    """The one line that begins with the command's name."""
+    assert "Traceback" not in text
+    assert re.fullmatch(r"portal: [^\n]+\n", text), text
+    return text
+
+
+def test_every_command_has_arguments_here() -> None:
+    assert set(COMMANDS) == set(ARGUMENTS)
+
+
+@every_command
+def test_a_wrong_option_is_named_with_where_to_look(portal: Portal, command: str) -> None:
+    code, out, err = portal(command, *ARGUMENTS[command], "--nonsense")
+    assert (code, out) == (2, "")
+    assert one_line(err).startswith("portal: No such option: --nonsense")
+    assert err.endswith(f"See `portal {command} --help`\n")
+
+
+@every_command
+def test_the_language_and_the_format_have_the_same_names_and_values(portal: Portal, command: str) -> None:
+    code, out, err = portal(command, *ARGUMENTS[command], "--language", "banana")
+    assert (code, out) == (2, "")
+    assert "'banana' is not one of en, fr" in one_line(err)
+    options = {name for each in COMMANDS[command].params for name in each.opts}
+    assert ("--format" in options) == (command not in {"import", *TEXT_ONLY})
+    if "--format" in options:
+        code, out, err = portal(command, *ARGUMENTS[command], "--format", "banana")
+        assert (code, out) == (2, "")
+        assert "'banana' is not one of 'text', 'json'" in one_line(err)
+
+
+TEXT_ONLY = {"acknowledge", "convert", "resume"}
+
+
+@every_command
+def test_the_help_fits_a_terminal_and_names_every_option(portal: Portal, command: str) -> None:
+    code, out, err = portal("help", command)
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    for each in COMMANDS[command].params:
+        assert all(name in out for name in each.opts if name.startswith("--"))
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value", "words"),
+    [
+        ("audit", "--requests-per-second", "101", "less than or equal to 100"),
+        ("audit", "--requests-per-second", "0", "greater than or equal to 0.1"),
+        ("doctor", "--timeout", "0", "greater than or equal to 1"),
+        ("doctor", "--timeout", "301", "less than or equal to 300"),
+        ("link", "--quantity", "many", "valid integer"),
+        ("replay", "--only", "everything", "is not one of 'dead-letters', 'undelivered'"),
+        ("audit", "--fail-on", "red", "is not one of 'info', 'warning', 'critical'"),
+    ],
+)
+def test_the_limits_in_the_help_are_enforced(portal: Portal, command: str, option: str, value: str, words: str) -> None:
+    code, _out, err = portal(command, *ARGUMENTS[command], option, value)
+    assert code == 2
+    assert f"'{option}'" in one_line(err)
+    assert words in err
+
+
+def test_alone_the_command_prints_its_help(portal: Portal) -> None:
+    code, out, err = portal()
+    assert (code, err) == (2, "")
+    assert all(f" {command} " in out for command in COMMANDS)
+    assert portal("help")[:2] == (0, portal("--help")[1])
+
+
+def test_a_slip_in_the_name_of_a_command_is_suggested(portal: Portal) -> None:
+    assert portal("shwo") == (2, "", "portal: No such command 'shwo'. Did you mean 'show'? See `portal --help`\n")
+
+
+NO_NETWORK = EndpointConnectionError(endpoint_url="https://cloudformation.eu-west-9.amazonaws.com/")
+REFUSED: Exception = stripe.InvalidRequestError("No such thing: ada@example.com", None)  # type: ignore[no-untyped-call]
+NO_ANSWER = sentence("The dead-letter queue did not answer ({code})", code="Throttled")
+DENIED = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetItem")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (NoRegionError(), ("AWS_REGION", "la région")),
+        (NoCredentialsError(), ("AWS_PROFILE", "Choisissez le compte")),
+        (ProfileNotFound(profile="nobody"), ("AWS_PROFILE", "Choisissez le compte")),
+        (NO_NETWORK, ("Check the network", "Vérifiez le réseau")),
+        (DENIED, ("AWS: An error occurred (AccessDenied)", "AccessDenied")),
+        (Unavailable("mirror_unavailable", NO_ANSWER), ("did not answer", "n\u2019a pas répondu")),
+        (OperatorError("stripe_key_invalid", sentence("revoked or mistyped")), ("revoked", "révoquée")),
+        (REFUSED, ("Stripe refused: No such", "efus de Stripe")),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
+)
+def test_one_line_says_what_is_wrong_with_aws_or_stripe_in_the_readers_language(
+    portal: Portal, error: Exception, words: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Deployment, "of_stack", failing(error))
+    for language, expected in zip(("en", "fr"), words, strict=True):
+        code, out, err = portal("show", "cus_1", "--language", language)
+        assert (code, out) == (4, "")
+        assert expected in one_line(err)
+        assert "ada@example.com" not in err
+
+
+@every_deployed_command
+def test_no_command_shows_a_stack_trace_without_aws(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(Deployment, "of_stack", failing(NoRegionError()))
+    code, out, err = portal(command, *ARGUMENTS[command], "--language", "fr")
+    assert (code, out) == (4, "")
+    assert "Choisissez le compte et la région" in one_line(err)
+
+
+@every_deployed_command
+def test_ctrl_c_ends_every_command_with_130(portal: Portal, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setattr(Deployment, "of_stack", failing(KeyboardInterrupt()))
+    assert portal(command, *ARGUMENTS[command], "--language", "fr") == (130, "", "portal: Interrompu.\n")
+
+
+def test_a_closed_pipe_ends_the_command_in_silence() -> None:
+    """`portal ... | head -1` with more than a pipe holds."""
+    code = (
+        "import sys, cli.main\n"
+        "cli.main.app.registered_commands.clear()\n"
+        "write = lambda: [sys.stdout.write('x' * 99 + chr(10)) for _ in range(50_000)] and None\n"
+        "cli.main.app.command('flood')(write)\n"
+        "sys.argv = ['portal', 'flood']\n"
+        "cli.main.main()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(30), process.stderr.read()) == (141, b"")
