@@ -43,6 +43,10 @@ class RunningStack:
     ports: tuple[int, int, int]
     lines: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
     @classmethod
     def start(cls, *arguments: str, ports: tuple[int, int, int] | None = None, **environment: str) -> Self:
         port, stripe_port, aws_port = ports or (free_port(), free_port(), free_port())
@@ -56,9 +60,7 @@ class RunningStack:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        stack = cls(process, (port, stripe_port, aws_port))
-        threading.Thread(target=stack._read, daemon=True).start()
-        return stack
+        return cls(process, (port, stripe_port, aws_port))
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -92,7 +94,8 @@ class RunningStack:
 
     def wait_for_end(self, seconds: float = 60) -> int:
         code = self.process.wait(seconds)
-        time.sleep(0.1)
+        # A child that is left behind would keep its output open.
+        self._reader.join(10)
         return code
 
     def stop(self) -> int:

@@ -116,7 +116,7 @@ def pause_collection(stack: RunningStack, name: str) -> None:
     form = re.search(r'<form method="post" action="(/customers/[^"]+/subscriptions/[^"]+)"', get(page).text)
     assert form
     values = {"action": "pause_collection", "behavior": "void"}
-    requests.post(f"{stack.url}{form[1]}", values, headers={"Origin": stack.url}, timeout=10).raise_for_status()
+    requests.post(f"{stack.url}{form[1]}", values, headers={"Origin": stack.url}, timeout=60).raise_for_status()
     eventually(stack, name, "collection paused")
 
 
@@ -152,7 +152,7 @@ def documented_permissions(command: str) -> set[str]:
 def test_a_command_calls_nothing_that_its_documented_permissions_do_not_allow(
     documented: str, command: str, stack: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    local = requests.get(f"{stack.url}/local.json", timeout=10).json()
+    local = requests.get(f"{stack.url}/local.json", timeout=60).json()
     recorder = CommandRecorder()
     recorder.install(monkeypatch, lambda: str(local["stripe_api_base"]))
     recorder.driven = documented

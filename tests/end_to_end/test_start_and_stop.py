@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from tests.end_to_end.stack_fixture import HAS_PROC, ROOT, RunningStack, is_free
+from tests.end_to_end.stack_fixture import HAS_PROC, PATIENCE_SECONDS, ROOT, RunningStack, is_free
 
 
 def is_gone(pid: int) -> bool:
     """Whether a process has ended, within a few seconds."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
             with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 - read often
@@ -80,7 +80,7 @@ MOMENTS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.
 
 def becomes_free(port: int) -> bool:
     """Whether nothing listens at a port, within a few seconds: a child that had just been started ends by itself."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_free(port):
         if time.monotonic() > deadline:
             return False

@@ -16,6 +16,7 @@ import requests
 
 from tests.end_to_end.stack_fixture import (
     HAS_PROC,
+    PATIENCE_SECONDS,
     RunningStack,
     customer_page,
     eventually,
@@ -66,7 +67,7 @@ def test_a_link_leads_to_the_customers_own_portal(stack: RunningStack) -> None:
     answer = get(stack.url + links_of(row_of(stack, "Amélie Laurent"))[0])
     assert answer.status_code == 303
     assert answer.headers["location"].startswith(f"http://127.0.0.1:{stack.ports[1]}/p/session/")
-    page = requests.get(answer.headers["location"], timeout=10)
+    page = requests.get(answer.headers["location"], timeout=60)
     assert page.ok
     assert "Northwind Starter" in page.text
 
@@ -98,16 +99,16 @@ def test_the_teams_buttons_change_stripe_and_then_the_mirror(stack: RunningStack
     action = re.search(r'action="(/customers/[^"]+/subscriptions/[^"]+)"', get(page).text)
     assert action
     paused = {"action": "pause_collection", "behavior": "keep_as_draft"}
-    assert requests.post(stack.url + action[1], data=paused, timeout=10).ok
+    assert requests.post(stack.url + action[1], data=paused, timeout=60).ok
     eventually(stack, "Oliver Smith", "invoices kept as drafts, without an end")
     assert "keep_as_draft" in get(page).text
-    requests.post(stack.url + action[1], data={"action": "resume_collection"}, timeout=10)
+    requests.post(stack.url + action[1], data={"action": "resume_collection"}, timeout=60)
     eventually(stack, "Oliver Smith", ">active</span>")
 
 
 def test_a_write_from_another_site_or_under_another_name_is_refused(stack: RunningStack) -> None:
     def post(**headers: str) -> int:
-        return requests.post(f"{stack.url}/audit", headers=headers, timeout=10).status_code
+        return requests.post(f"{stack.url}/audit", headers=headers, timeout=60).status_code
 
     assert post(Origin="https://evil.example") == 403
     assert post(Origin="null") == 403
@@ -134,12 +135,12 @@ def test_no_server_answers_another_host_or_a_page_of_another_origin(
     foreign = f"http://127.0.0.1:{stack.ports[server] + 1}"
     preflight = {"Origin": foreign, "Access-Control-Request-Method": "GET"}
     answers = [
-        requests.get(url, headers={"Host": "evil.example"}, timeout=10),
-        requests.get(url, headers={"Origin": foreign}, timeout=10),
-        requests.get(url, headers={"Origin": "null"}, timeout=10),
-        requests.get(url, headers={"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "script"}, timeout=10),
-        requests.post(url, headers={"Origin": "https://evil.example"}, timeout=10),
-        requests.options(url, headers=preflight, timeout=10),
+        requests.get(url, headers={"Host": "evil.example"}, timeout=60),
+        requests.get(url, headers={"Origin": foreign}, timeout=60),
+        requests.get(url, headers={"Origin": "null"}, timeout=60),
+        requests.get(url, headers={"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "script"}, timeout=60),
+        requests.post(url, headers={"Origin": "https://evil.example"}, timeout=60),
+        requests.options(url, headers=preflight, timeout=60),
     ]
     assert [answer.status_code for answer in answers] == [403] * 6
     for answer in [*answers, get(url)]:
@@ -147,7 +148,7 @@ def test_no_server_answers_another_host_or_a_page_of_another_origin(
 
 
 def test_the_audit_writes_to_the_team_as_of_the_day_asked_for(stack: RunningStack) -> None:
-    answer = requests.post(f"{stack.url}/audit", headers={"Origin": stack.url}, timeout=20, allow_redirects=False)
+    answer = requests.post(f"{stack.url}/audit", headers={"Origin": stack.url}, timeout=60, allow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/outbox")
     assert '<a href="/outbox/1">' in get(f"{stack.url}/outbox").text
     mail = html.unescape(get(f"{stack.url}/outbox/1").text)
@@ -181,12 +182,12 @@ def test_who_has_no_subscription_gets_one_in_checkout_and_comes_back(stack: Runn
     answer = get(stack.url + links_of(row_of(stack, "Ingrid Berg"))[0])
     assert "/c/pay/" in answer.headers["location"]
     form = {"email": "ingrid.berg@example.com"}
-    paid = requests.post(answer.headers["location"], data=form, timeout=10, allow_redirects=False)
+    paid = requests.post(answer.headers["location"], data=form, timeout=60, allow_redirects=False)
     back = paid.headers["location"]
     assert back.startswith(f"{stack.url}/portal/return?customer=cus_")
     assert get(back).headers["location"].partition("#")[0] == f"{stack.url}/"
     cookie = answer.headers["set-cookie"].partition(";")[0]
-    assert "Northwind Starter" in requests.get(get(back, Cookie=cookie).headers["location"], timeout=10).text
+    assert "Northwind Starter" in requests.get(get(back, Cookie=cookie).headers["location"], timeout=60).text
     eventually(stack, "Ingrid Berg", ">active</span>")
 
 
@@ -205,7 +206,7 @@ def test_programs_find_the_stack_and_its_clock(stack: RunningStack) -> None:
     assert found["environment"]["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{stack.ports[2]}"
     assert found["stripe_api_base"] == f"http://127.0.0.1:{stack.ports[1]}"
     assert found["outputs"]["ApiUrl"] == stack.url
-    assert 0 <= found["clock"] - 1721001600 < 600  # 2024-07-15
+    assert 0 <= found["clock"] - 1721001600 < 3600  # 2024-07-15
 
 
 def test_the_portal_configurations_are_imported_and_make_no_difference(stack: RunningStack, tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_the_portal_configurations_are_imported_and_make_no_difference(stack: Ru
 
 
 def test_every_delivery_of_the_seed_was_taken_at_the_first_attempt(stack: RunningStack) -> None:
-    attempts = requests.get(f"http://127.0.0.1:{stack.ports[1]}/_simulator/deliveries", timeout=10).json()["data"]
+    attempts = requests.get(f"http://127.0.0.1:{stack.ports[1]}/_simulator/deliveries", timeout=60).json()["data"]
     assert {(one["status_code"], one["attempt"]) for one in attempts} == {(200, 1)}
     assert "None: the webhook could read every event so far." in get(f"{stack.url}/deliveries").text
 
@@ -276,7 +277,7 @@ def test_a_pause_locks_the_shops_content_when_the_paid_period_has_ended(stack: R
     requests.post(f"{page}/clock", timeout=120).raise_for_status()
     assert "active, collection paused" in row_of(stack, "Amélie Laurent")
     # Close to another event, the pause is settled from a queue, some seconds after it is shown.
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while "Locked." not in members():
         assert time.monotonic() < deadline, members()
         time.sleep(0.5)

@@ -84,7 +84,7 @@ class NewResources:
 
     def put(self, template: Template) -> None:
         """Have them as they are after a deployment, and nothing else."""
-        requests.post(f"{self._url}/moto-api/reset", timeout=10).raise_for_status()
+        requests.post(f"{self._url}/moto-api/reset", timeout=60).raise_for_status()
         if self._made:
             for (service, region), state in self._made.items():
                 backend = self._backends(service)[region]

@@ -127,12 +127,12 @@ def durable_run(runner: str, event: str) -> dict[str, Any]:
         "ExecutionRetentionPeriodDays": 1,
         "Input": event,
     }
-    answer = requests.post(f"{runner}/start-durable-execution", json=begun, timeout=10)
+    answer = requests.post(f"{runner}/start-durable-execution", json=begun, timeout=60)
     answer.raise_for_status()
     arn = quote(answer.json()["ExecutionArn"], safe="")
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
-        found: dict[str, Any] = requests.get(f"{runner}/2025-12-01/durable-executions/{arn}", timeout=10).json()
+        found: dict[str, Any] = requests.get(f"{runner}/2025-12-01/durable-executions/{arn}", timeout=60).json()
         if found["Status"] != "RUNNING":
             return found
         time.sleep(0.1)
@@ -162,7 +162,7 @@ def test_a_night_that_is_killed_again_and_again_sends_one_mail_with_everything_i
     assert result["Status"] == "SUCCEEDED", result
     assert account.sandbox.killed == 4
     assert died.exists()
-    data = requests.get(f"{aws.url}/moto-api/data.json", timeout=10).json()
+    data = requests.get(f"{aws.url}/moto-api/data.json", timeout=60).json()
     (mail,) = data["ses"]["RawMessage"]
     message = message_from_bytes(mail["raw_data"].encode(), EmailMessage, policy=SMTP)
     (attachment,) = message.iter_attachments()

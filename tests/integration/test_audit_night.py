@@ -83,7 +83,7 @@ def run(**event: Any) -> dict[str, Any]:
 
 
 def sent(aws: Aws) -> list[EmailMessage]:
-    data = requests.get(f"{aws.url}/moto-api/data.json", timeout=10).json()
+    data = requests.get(f"{aws.url}/moto-api/data.json", timeout=60).json()
     return [
         message_from_bytes(each["raw_data"].encode(), policy=SMTP) for each in data.get("ses", {}).get("RawMessage", [])
     ]
@@ -469,7 +469,7 @@ def test_a_list_too_long_for_a_mail_is_linked_to(aws: Aws, account: Account, mon
         found.replace("&amp;", "&")
         for found in re.findall(r'href="(http[^"]+X-Amz-Signature=[^"]+)"', body(mail, "html"))
     }
-    fetched = requests.get(url, timeout=10)
+    fetched = requests.get(url, timeout=60)
     assert len(list(csv.DictReader(StringIO(fetched.text)))) == 20
     assert fetched.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert fetched.headers["Content-Disposition"].startswith("attachment; ")

@@ -51,7 +51,7 @@ class Explainer:
         if configuration:
             params["configuration"] = configuration
         url = self.client.v1.billing_portal.sessions.create(params).url
-        page = html.unescape(self.simulator.session.get(url, params={"as_of": day}, timeout=5).text)
+        page = html.unescape(self.simulator.session.get(url, params={"as_of": day}, timeout=60).text)
         return set(re.findall(rf'value="(\w+)" data-subscription="{subscription}"', page))
 
 

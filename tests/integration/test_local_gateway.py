@@ -93,7 +93,7 @@ def test_metrics_that_are_off_do_not_pile_up_until_they_are_written_to_the_termi
 
 
 def test_a_request_reaches_the_handler_as_an_event(url: str) -> None:
-    answer = requests.post(f"{url}/echo/a%20b?q=1", json={"x": 1}, cookies={"c": "2"}, timeout=5)
+    answer = requests.post(f"{url}/echo/a%20b?q=1", json={"x": 1}, cookies={"c": "2"}, timeout=60)
     assert answer.headers["content-type"] == "application/json"
     found = answer.json()
     event = found["event"]
@@ -109,41 +109,41 @@ def test_a_request_reaches_the_handler_as_an_event(url: str) -> None:
 
 
 def test_a_form_arrives_in_base64(url: str) -> None:
-    event = requests.post(f"{url}/echo/1", data={"x": "1"}, timeout=5).json()["event"]
+    event = requests.post(f"{url}/echo/1", data={"x": "1"}, timeout=60).json()["event"]
     assert (event["body"], event["isBase64Encoded"]) == ("eD0x", True)
 
 
 def test_an_answer_keeps_status_headers_and_every_cookie(url: str) -> None:
-    answer = requests.get(f"{url}/cookies", timeout=5)
+    answer = requests.get(f"{url}/cookies", timeout=60)
     assert (answer.status_code, answer.text, answer.headers["x-a"]) == (201, "made", "1")
     assert answer.cookies.get_dict() == {"a": "1", "b": "2"}
 
 
 def test_a_handlers_exception_is_a_500_and_is_told_on_the_console(url: str, capfd: pytest.CaptureFixture[str]) -> None:
-    answer = requests.get(f"{url}/fail", timeout=5)
+    answer = requests.get(f"{url}/fail", timeout=60)
     assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
     assert "a fault of the handler" in capfd.readouterr().err
 
 
 def test_an_answer_that_is_none_is_a_500(url: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert requests.get(f"{url}/nonsense", timeout=5).json() == {"message": "Internal Server Error"}
+    assert requests.get(f"{url}/nonsense", timeout=60).json() == {"message": "Internal Server Error"}
     assert "GET /nonsense" in capfd.readouterr().err
 
 
 def test_a_path_of_the_api_with_another_method_is_api_gateways_404(url: str) -> None:
-    answer = requests.delete(f"{url}/echo/1", timeout=5)
+    answer = requests.delete(f"{url}/echo/1", timeout=60)
     assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
-    assert requests.head(f"{url}/echo/1", timeout=5).status_code == 404
+    assert requests.head(f"{url}/echo/1", timeout=60).status_code == 404
 
 
 def test_every_other_path_is_the_sites(url: str) -> None:
-    assert requests.get(f"{url}/elsewhere", timeout=5).text == "the site"
+    assert requests.get(f"{url}/elsewhere", timeout=60).text == "the site"
 
 
 def test_a_function_runs_one_call_at_a_time(url: str) -> None:
     statuses: list[int] = []
     threads = [
-        threading.Thread(target=lambda: statuses.append(requests.get(f"{url}/slow", timeout=5).status_code))
+        threading.Thread(target=lambda: statuses.append(requests.get(f"{url}/slow", timeout=60).status_code))
         for _ in range(6)
     ]
     for thread in threads:
@@ -155,9 +155,9 @@ def test_a_function_runs_one_call_at_a_time(url: str) -> None:
 
 def test_the_gateway_itself_answers_a_browsers_preflight(url: str) -> None:
     asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
-    answer = requests.options(f"{url}/echo/1", headers=asked, timeout=5)
+    answer = requests.options(f"{url}/echo/1", headers=asked, timeout=60)
     assert answer.headers["access-control-allow-origin"] == "https://shop.example"
-    foreign = requests.options(f"{url}/echo/1", headers={**asked, "Origin": "https://evil.example"}, timeout=5)
+    foreign = requests.options(f"{url}/echo/1", headers={**asked, "Origin": "https://evil.example"}, timeout=60)
     assert "access-control-allow-origin" not in foreign.headers
 
 

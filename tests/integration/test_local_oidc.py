@@ -36,7 +36,7 @@ class Deployment:
 
     def post(self, token: str | None, scheme: str = "Bearer ", **body: Any) -> requests.Response:
         headers = {"Authorization": f"{scheme}{token}"} if token is not None else {}
-        return requests.post(f"{self.url}/portal/sessions", json=body, headers=headers, timeout=10)
+        return requests.post(f"{self.url}/portal/sessions", json=body, headers=headers, timeout=60)
 
     def claims(self, **claims: Any) -> dict[str, Any]:
         now = int(time.time())
@@ -74,7 +74,7 @@ def test_a_signed_in_user_opens_the_portal_of_the_claims_customer(deployment: De
     for claim in (world.customer, [world.customer]):
         answer = deployment.post(deployment.issuer.token("user-1", stripe_customer_id=claim))
         assert answer.status_code == 201
-        assert "ada@example.com" in requests.get(answer.json()["url"], timeout=5).text
+        assert "ada@example.com" in requests.get(answer.json()["url"], timeout=60).text
     both = deployment.issuer.token("user-1", stripe_customer_id=[world.customer, world.other])
     assert deployment.post(both).json()["code"] == "customer_required"
     assert deployment.post(both, customer=world.other).status_code == 201
@@ -167,6 +167,6 @@ def test_the_token_may_come_without_bearer_and_for_a_client(deployment: Deployme
 
 def test_a_link_token_still_opens_the_link(deployment: Deployment) -> None:
     token = deployment.world.token()
-    answer = requests.get(f"{deployment.url}/portal", {"token": token}, timeout=5, allow_redirects=False)
+    answer = requests.get(f"{deployment.url}/portal", {"token": token}, timeout=60, allow_redirects=False)
     assert answer.status_code == 303
     assert deployment.world.last()["customer"] == deployment.world.customer

@@ -62,7 +62,7 @@ def world(api: Api, simulator: RunningSimulator) -> World:
 
 def ask(case: "schemathesis.Case[Any]", url: str, **more: Any) -> Any:
     """Ask without following where it leads, and let every check look at the answer."""
-    answer = case.call(base_url=url, allow_redirects=False, timeout=10, **more)
+    answer = case.call(base_url=url, allow_redirects=False, timeout=60, **more)
     if case.method != case.operation.method.upper():
         # Another method than the route's is for API Gateway to refuse.
         assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})

@@ -238,7 +238,7 @@ def test_an_expired_session_lets_the_customer_log_in_unless_switched_off(
     assert world.last()["after_expiration"]["type"] == "customer_login"
     now = world.simulator.admin("GET", "clock")["now"]
     world.simulator.admin("POST", "clock", {"now": now + 301})
-    expired = requests.get(header(answer, "location"), timeout=5)
+    expired = requests.get(header(answer, "location"), timeout=60)
     assert expired.status_code == 410
     assert "/p/login/test_" in expired.text
     configure(monkeypatch, EXPIRED_SESSION_LOGIN="false")

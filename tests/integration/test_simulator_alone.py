@@ -48,7 +48,7 @@ def command(*options: str) -> Iterator[str]:
             yield process.stdout.readline().rpartition(" ")[2].strip()
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(20)
+            process.wait(60)
 
 
 def client_of(url: str) -> stripe.StripeClient:
@@ -62,17 +62,17 @@ def test_it_starts_from_a_seed_file_and_goes_on_from_its_state_file(seed_file: P
         client = client_of(url)
         (subscription,) = client.v1.subscriptions.list().data
         client.v1.subscriptions.update(subscription.id, {"metadata": {"seen": "1"}})
-        requests.post(f"{url}/_simulator/clock", json={"now": 2_000_000_000}, timeout=5)
+        requests.post(f"{url}/_simulator/clock", json={"now": 2_000_000_000}, timeout=60)
     assert state.stat().st_mode & 0o077 == 0
     with command(*options) as url:
         client = client_of(url)
         (restored,) = client.v1.subscriptions.list().data
         assert restored.id == subscription.id
         assert restored.to_dict()["metadata"] == {"seen": "1"}
-        assert requests.get(f"{url}/_simulator/clock", timeout=5).json()["now"] >= 2_000_000_000
+        assert requests.get(f"{url}/_simulator/clock", timeout=60).json()["now"] >= 2_000_000_000
         # Time goes on as well: the next renewal was queued again.
         end = int(restored.to_dict()["items"]["data"][0]["current_period_end"])
-        requests.post(f"{url}/_simulator/clock", json={"now": end + 1}, timeout=5)
+        requests.post(f"{url}/_simulator/clock", json={"now": end + 1}, timeout=60)
         renewed: Any = client.v1.subscriptions.retrieve(restored.id).to_dict()
         assert renewed["items"]["data"][0]["current_period_start"] == end
 
@@ -93,7 +93,7 @@ def test_a_file_that_it_cannot_use_is_named_with_the_reason(
     file = tmp_path / "file"
     file.write_text(content)
     arguments = [sys.executable, "-m", "local.stripe_simulator", "--port", "0", option, str(file)]
-    ended = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -133,7 +133,7 @@ def test_other_names_are_served_only_when_an_option_gives_them(server: Server) -
         ({"host": "0.0.0.0"}, "rebound.example", 403),
     ):
         with server.simulator(**options) as simulator:
-            answer = simulator.session.get(f"{simulator.url}/_simulator/clock", headers={"Host": host}, timeout=5)
+            answer = simulator.session.get(f"{simulator.url}/_simulator/clock", headers={"Host": host}, timeout=60)
         assert answer.status_code == status, (options, host)
 
 

@@ -22,15 +22,15 @@ def test_checkout_ends_in_a_subscription(simulator: RunningSimulator, shop: Shop
         }
     )
     url = str(session.url)
-    assert "12.00 EUR / month x 2" in simulator.session.get(url, timeout=5).text
+    assert "12.00 EUR / month x 2" in simulator.session.get(url, timeout=60).text
     form = {"email": "new@example.com", "action": "pay"}
-    paid = simulator.session.post(url, data=form, timeout=5, allow_redirects=False)
+    paid = simulator.session.post(url, data=form, timeout=60, allow_redirects=False)
     assert paid.headers["Location"] == f"https://example.com/done?id={session.id}"
     done = client.v1.checkout.sessions.retrieve(session.id, {"expand": ["customer", "subscription"]})
     assert (done.status, done.to_dict()["customer"]["email"]) == ("complete", "new@example.com")
     assert done.to_dict()["subscription"]["items"]["data"][0]["quantity"] == 2
     assert simulator.event_types()[-1] == "checkout.session.completed"
-    assert simulator.session.get(url, timeout=5).status_code == 410
+    assert simulator.session.get(url, timeout=60).status_code == 410
 
 
 def test_checkout_expires_after_a_day(simulator: RunningSimulator, shop: Shop) -> None:
@@ -40,7 +40,7 @@ def test_checkout_expires_after_a_day(simulator: RunningSimulator, shop: Shop) -
     session = client.v1.checkout.sessions.create(wanted)
     simulator.admin("POST", "clock", {"now": session.expires_at})
     assert client.v1.checkout.sessions.list({"customer": shop.customer.id}).data[0].id == session.id
-    assert simulator.session.post(str(session.url), data={"email": "x@example.com"}, timeout=5).status_code == 400
+    assert simulator.session.post(str(session.url), data={"email": "x@example.com"}, timeout=60).status_code == 400
     assert client.v1.checkout.sessions.retrieve(session.id).status == "expired"
 
 

@@ -30,38 +30,38 @@ def test_a_customer_authenticates_on_the_page_of_the_invoice(simulator: RunningS
     url, client = unpaid.latest_invoice.hosted_invoice_url, simulator.client()
 
     def pay(number: str) -> requests.Response:
-        return requests.post(url, data={"number": number}, timeout=10, allow_redirects=False)
+        return requests.post(url, data={"number": number}, timeout=60, allow_redirects=False)
 
-    assert "Pay 12.00 EUR" in requests.get(url, timeout=10).text
+    assert "Pay 12.00 EUR" in requests.get(url, timeout=60).text
     refused = pay("4000 0000 0000 9995")
     assert (refused.status_code, "insufficient funds" in refused.text) == (402, True)
     assert client.v1.subscriptions.retrieve(unpaid.id).status == "incomplete"
     assert pay("").status_code == 303
     assert client.v1.subscriptions.retrieve(unpaid.id).status == "active"
-    assert "Pay 12.00" not in requests.get(url, timeout=10).text
+    assert "Pay 12.00" not in requests.get(url, timeout=60).text
     assert pay("").status_code == 400
-    assert requests.get(f"{url}x", timeout=10).status_code == 404
+    assert requests.get(f"{url}x", timeout=60).status_code == 404
 
 
 def test_the_settings_of_the_account_are_read_changed_and_reset(simulator: RunningSimulator) -> None:
     url = f"{simulator.url}/_simulator/billing"
-    default = requests.get(url, timeout=10).json()
+    default = requests.get(url, timeout=60).json()
 
     def change(**settings: Any) -> requests.Response:
-        return requests.post(url, json=settings, timeout=10)
+        return requests.post(url, json=settings, timeout=60)
 
     assert change(after_retries="cancel").json() == default | {"after_retries": "cancel"}
     assert change(after_retries="forgive").status_code == 400
     assert change(retry_after_days=["1"]).status_code == 400
     assert change(pause_after_first_failure=1).status_code == 400
-    assert requests.get(url, timeout=10).json()["after_retries"] == "cancel"
-    assert requests.delete(url, timeout=10).json() == default
+    assert requests.get(url, timeout=60).json()["after_retries"] == "cancel"
+    assert requests.delete(url, timeout=60).json() == default
 
 
 def test_the_portal_lists_invoices_with_a_link_to_each(simulator: RunningSimulator, unpaid: Any) -> None:
     features = {"invoice_history": {"enabled": True}}
     simulator.admin("POST", "default_configuration", {"features": features})
     session = simulator.client().v1.billing_portal.sessions.create({"customer": str(unpaid.customer)})
-    shown = requests.get(session.url, timeout=10).text
+    shown = requests.get(session.url, timeout=60).text
     assert "12.00 EUR, open" in shown
     assert f'href="{unpaid.latest_invoice.hosted_invoice_url}"' in shown

@@ -27,7 +27,7 @@ class Portal:
 
     def page(self) -> str:
         """What the page shows now."""
-        answer = self.simulator.session.get(self.url, timeout=5)
+        answer = self.simulator.session.get(self.url, timeout=60)
         assert answer.status_code == 200
         return html.unescape(answer.text)
 
@@ -38,7 +38,7 @@ class Portal:
     def press(self, action: str, **form: str) -> requests.Response:
         """Press a button; the answer is not followed."""
         data = {"action": action, **form}
-        return self.simulator.session.post(self.url, data=data, timeout=5, allow_redirects=False)
+        return self.simulator.session.post(self.url, data=data, timeout=60, allow_redirects=False)
 
 
 @pytest.fixture
@@ -217,13 +217,13 @@ def test_a_link_expires_unused_after_five_minutes_and_idle_after_an_hour(
     used.page()
     now = simulator.admin("GET", "clock")["now"]
     simulator.admin("POST", "clock", {"now": now + 301})
-    answer = simulator.session.get(unused.url, timeout=5)
+    answer = simulator.session.get(unused.url, timeout=60)
     assert (answer.status_code, "This link has expired" in answer.text) == (410, True)
     used.page()
     simulator.admin("POST", "clock", {"now": now + 301 + 3600})
-    assert simulator.session.get(used.url, timeout=5).status_code == 410
+    assert simulator.session.get(used.url, timeout=60).status_code == 410
     assert used.press("cancel").status_code == 410
-    assert simulator.session.get(f"{simulator.url}/p/session/test_none", timeout=5).status_code == 410
+    assert simulator.session.get(f"{simulator.url}/p/session/test_none", timeout=60).status_code == 410
 
 
 def test_flows_open_on_their_own_page_and_end_where_they_were_told_to(
@@ -275,17 +275,17 @@ def test_the_login_page_never_tells_who_is_a_customer(
     features = {"invoice_history": {"enabled": True}}
     made = simulator.admin("POST", "default_configuration", {"features": features, "login_page": {"enabled": True}})
     url, session = made["login_page"]["url"], simulator.session
-    assert 'value="a+b@example.com"' in session.get(url, params={"prefilled_email": "a+b@example.com"}, timeout=5).text
-    unknown = session.post(url, data={"email": "eve@example.com"}, timeout=5).text
-    known = session.post(url, data={"email": "ada@example.com"}, timeout=5).text
+    assert 'value="a+b@example.com"' in session.get(url, params={"prefilled_email": "a+b@example.com"}, timeout=60).text
+    unknown = session.post(url, data={"email": "eve@example.com"}, timeout=60).text
+    known = session.post(url, data={"email": "ada@example.com"}, timeout=60).text
     assert known == unknown.replace("eve@", "ada@")
     (entry,) = simulator.admin("GET", "login_codes")["data"]
     assert (entry["email"], entry["customer"]) == ("ada@example.com", shop.customer.id)
-    assert session.post(url, data={"email": "ada@example.com", "code": "x"}, timeout=5).status_code == 400
-    portal = session.post(url, data={"email": "ada@example.com", "code": entry["code"]}, timeout=5)
+    assert session.post(url, data={"email": "ada@example.com", "code": "x"}, timeout=60).status_code == 400
+    portal = session.post(url, data={"email": "ada@example.com", "code": entry["code"]}, timeout=60)
     assert (portal.status_code, "Ada ada@example.com" in portal.text) == (200, True)
     simulator.admin("POST", "default_configuration", {"login_page": {"enabled": False}})
-    assert session.get(url, timeout=5).status_code == 404
+    assert session.get(url, timeout=60).status_code == 404
 
 
 def limited(shop: Shop) -> dict[str, Any]:
@@ -450,12 +450,12 @@ def test_the_portal_of_another_day_can_be_looked_at_and_not_touched(
     page = portal({"subscription_pause": {"enabled": True}})
     seen = {
         day: re.findall(
-            r'name="action" value="(\w+)"', simulator.session.get(f"{page.url}?as_of={day}", timeout=5).text
+            r'name="action" value="(\w+)"', simulator.session.get(f"{page.url}?as_of={day}", timeout=60).text
         )
         for day in ("2024-03-28", "2024-07-31", "2024-08-01")
     }
     assert seen == {"2024-03-28": ["resume"], "2024-07-31": ["resume"], "2024-08-01": []}
-    preview = simulator.session.get(f"{page.url}?as_of=2024-07-31", timeout=5).text
+    preview = simulator.session.get(f"{page.url}?as_of=2024-07-31", timeout=60).text
     assert "as of 31 July 2024" in preview
     assert "<fieldset disabled>" in preview
     # What a preview shows cannot be had: the button's form goes to the page of today.
@@ -465,7 +465,7 @@ def test_the_portal_of_another_day_can_be_looked_at_and_not_touched(
         ).status_code
         == 403
     )
-    assert "fieldset" not in simulator.session.get(f"{page.url}?as_of=soon", timeout=5).text.partition("</style>")[2]
+    assert "fieldset" not in simulator.session.get(f"{page.url}?as_of=soon", timeout=60).text.partition("</style>")[2]
 
 
 def test_who_signed_in_by_e_mail_cannot_change_that_address(
@@ -475,9 +475,9 @@ def test_who_signed_in_by_e_mail_cannot_change_that_address(
     features: Any = {"customer_update": {"enabled": True, "allowed_updates": ["email", "phone"]}}
     made = simulator.admin("POST", "default_configuration", {"features": features, "login_page": {"enabled": True}})
     url, session = made["login_page"]["url"], simulator.session
-    session.post(url, data={"email": "ada@example.com"}, timeout=5)
+    session.post(url, data={"email": "ada@example.com"}, timeout=60)
     (entry,) = simulator.admin("GET", "login_codes")["data"]
-    signed_in = session.post(url, data={"email": "ada@example.com", "code": entry["code"]}, timeout=5)
+    signed_in = session.post(url, data={"email": "ada@example.com", "code": entry["code"]}, timeout=60)
     page = Portal(simulator, signed_in.url)
     assert 'name="phone"' in page.page()
     assert 'name="email"' not in page.page()

@@ -249,7 +249,7 @@ def test_failures_on_request_raise_the_librarys_errors_and_wear_off(simulator: R
     assert caught.value.error is not None
     assert caught.value.error.code == "rate_limit"
     assert simulator.admin("GET", "faults")["fail"][1]["times"] == 1
-    answer = simulator.session.post(f"{simulator.url}/_simulator/faults", json={"wish": 1}, timeout=5)
+    answer = simulator.session.post(f"{simulator.url}/_simulator/faults", json={"wish": 1}, timeout=60)
     assert answer.status_code == 400
 
 
