@@ -47,7 +47,12 @@ _LOCAL_AWS_SETTINGS = frozenset(
     {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
 )
 # The template's defaults, for a stack that does not list the parameter.
-DEFAULTS = {"AuditTimezone": "UTC", "EventClockUncertaintySeconds": "10", "EndedRetentionDays": "400"}
+DEFAULTS = {
+    "AuditTimezone": "UTC",
+    "EventClockUncertaintySeconds": "10",
+    "EndedRetentionDays": "400",
+    "SecretMaxAgeDays": "365",
+}
 
 WHICH_AWS = _(
     "Choose account and region with AWS_PROFILE and AWS_REGION and the stack with --stack, or use `portal --local` for "
@@ -243,6 +248,11 @@ class Deployment:
     def retention(self) -> timedelta:
         """How long the mirror keeps an ended subscription."""
         return timedelta(days=int(self._parameter("EndedRetentionDays")))
+
+    @property
+    def secret_max_age(self) -> timedelta:
+        """For how long a secret may stay the same before it is worth a rotation."""
+        return timedelta(days=int(self._parameter("SecretMaxAgeDays")))
 
     @property
     def account(self) -> str | None:

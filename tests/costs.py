@@ -50,8 +50,10 @@ WAYS = {
 _NIGHT = {
     "GetParameter": 6,
     "GetSecretValue": 1,
-    "BatchGetItem": 3,
+    "DescribeSecret": 3,
+    "BatchGetItem": 4,
     "UpdateItem": 3,
+    "Query": 1,
     "Scan": 1,
     "PutObject": 7,
     "GetObject": 7,
@@ -62,7 +64,7 @@ _NIGHT = {
 }
 NIGHTS = {
     "empty": Way("a night of an account without subscriptions", _NIGHT, stripe=7),
-    "subscribers": Way("a night of 120 subscriptions, 12 of them paused", _NIGHT | {"BatchGetItem": 5}, stripe=9),
+    "subscribers": Way("a night of 120 subscriptions, 12 of them paused", _NIGHT | {"BatchGetItem": 6}, stripe=9),
 }
 
 
@@ -117,7 +119,7 @@ ITEM_BYTES, WRITE_UNITS, READ_UNITS = 600, 1, 1
 METRICS = (
     "EventApplied", "EventStale", "EventQueued", "EventLag", "EventIgnoredType", "AccessGranted", "AccessDenied",
     "AccessChangePublished", "PortalOpened", "PortalRefused", "AuditRuns", "AuditReports", "AuditMails",
-    "AuditFindings", "PausedSubscriptions", "CustomersServedFree", "UncollectedPerMonth",
+    "AuditFindings", "PausedSubscriptions", "CustomersServedFree", "OldestSecretDays", "UncollectedPerMonth",
 )  # fmt: skip
 SECRETS = 3
 SIZES = (0, 1_000, 100_000, 10_000_000)
@@ -182,7 +184,7 @@ def month(subscriptions: int) -> dict[str, float]:
     gigabytes = subscriptions * ITEM_BYTES / 1e9
     warm = min(1, events / 10_000) + events / MONTH_SECONDS / ENVIRONMENT_EVENTS_PER_SECOND
     bill["alarms"] = alarms()
-    bill["custom metrics"] = len(METRICS) * price["metric"] if subscriptions else 7 * price["metric"]
+    bill["custom metrics"] = len(METRICS) * price["metric"] if subscriptions else 8 * price["metric"]
     bill["secrets"] = SECRETS * price["secret"] + 2 * warm * MONTH_SECONDS / 300 * price["secret_read"]
     bill["DynamoDB"] += gigabytes * (price["storage"] + price["backup"])
     audit_seconds = subscriptions * AUDIT_REQUESTS * (AUDIT_CPU + 1 / 10)

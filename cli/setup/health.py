@@ -61,8 +61,6 @@ _DEPLOY = _("deploy the template again (`sam deploy`)")
 # One attempt of a request to Stripe, in seconds: with its retry, less than the time that a check has.
 STRIPE_SECONDS = 8
 _PORTAL_SECONDS = 12
-# A secret that nobody has changed for longer is worth a rotation.
-OLDEST_SECRET = timedelta(days=365)
 _NIGHTS = 8
 _MANY_WAITING = 1000
 _SAMPLE = 20
@@ -242,15 +240,16 @@ def check_secret_age(deployment: "Deployment") -> Results:
         _("the signing secret"): (deployment.stored_signing_secrets.changed_at(), "webhook"),
         _("the link secret"): (deployment.stored_link_secrets.changed_at(), "link"),
     }
-    oldest = datetime.now(UTC) - OLDEST_SECRET
-    old = [(name, changed, what) for name, (changed, what) in stores.items() if changed and changed < oldest]
+    allowed = deployment.secret_max_age
+    oldest = datetime.now(UTC) - allowed
+    old = [(name, changed, what) for name, (changed, what) in stores.items() if changed and changed <= oldest]
     for name, changed, what in old:
         yield warning(
             _("{name} was last changed on {changed}", name=name, changed=f"{changed:%Y-%m-%d}"),
             verbatim(f"`portal rotate {what}`"),
         )
     if not old:
-        yield ok(_("none is older than {days} days", days=OLDEST_SECRET.days))
+        yield ok(_("none is older than {days} days", days=allowed.days))
 
 
 def check_endpoint(deployment: "Deployment") -> Results:

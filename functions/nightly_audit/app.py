@@ -30,6 +30,7 @@ class AuditMetric(StrEnum):
     PAUSED_SUBSCRIPTIONS = "PausedSubscriptions"
     CUSTOMERS_SERVED_FREE = "CustomersServedFree"
     DRIFT_REPAIRED = "DriftRepaired"
+    OLDEST_SECRET_DAYS = "OldestSecretDays"  # noqa: S105 - a metric's name
     UNCOLLECTED_PER_MONTH = "UncollectedPerMonth"
 
 
@@ -112,6 +113,8 @@ def _run(event: Any, context: DurableContext) -> dict[str, Any]:
     metrics.add_metric(AuditMetric.PAUSED_SUBSCRIPTIONS, MetricUnit.Count, counts["subscriptions_paused"])
     metrics.add_metric(AuditMetric.CUSTOMERS_SERVED_FREE, MetricUnit.Count, counts["customers_served_free"])
     metrics.add_metric(AuditMetric.DRIFT_REPAIRED, MetricUnit.Count, counts["subscriptions_repaired"])
+    if counts["oldest_secret_days"] is not None:
+        metrics.add_metric(AuditMetric.OLDEST_SECRET_DAYS, MetricUnit.Count, counts["oldest_secret_days"])
     for currency, amount in counts["uncollected_per_month"].items():
         _count_uncollected(currency, amount)
     logger.info("audit", extra=counts)

@@ -88,6 +88,7 @@ class NightlyAudit:
     bucket: ReportBucket
     mailer: Mailer
     dead_letters: Callable[[], Mapping[str, WaitingMessages]]
+    oldest_secret_days: Callable[[float], int | None]
     clock: Callable[[], float] = time.time
     step_seconds: float = 120
     list_seconds: float = 600
@@ -197,7 +198,10 @@ class NightlyAudit:
         if ended:
             scan.checks.add_own_finding(_without_mail([each.night for each in ended]))
         report = scan.report(paused)
-        counts = self._counts(report) | {"subscriptions_repaired": scan.drift().repaired}
+        counts = self._counts(report) | {
+            "subscriptions_repaired": scan.drift().repaired,
+            "oldest_secret_days": self.oldest_secret_days(self.clock()),
+        }
         return counts | {"mail": self._send(run, report, again=again)}
 
     def _send(self, run: AuditRun, report: Report, *, again: bool) -> str:

@@ -49,6 +49,8 @@ class NightlyAuditSettings(FunctionSettings, MirrorSettings, AuditOptions, Acces
     audits_table_name: Annotated[str, Field(min_length=1)]
     pauses_table_name: Annotated[str, Field(min_length=1)]
     audit_bucket: Annotated[str, Field(min_length=1)]
+    signing_secrets_id: Annotated[str, Field(min_length=1)]
+    link_secrets_id: Annotated[str, Field(min_length=1)]
     dead_letter_queue_url: Annotated[str, Field(pattern=r"^https?://")]
     settle_dead_letter_queue_url: Annotated[str, Field(pattern=r"^https?://")]
     audit_dead_letter_queue_url: Annotated[str, Field(pattern=r"^https?://")]

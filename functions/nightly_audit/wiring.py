@@ -1,11 +1,14 @@
 """Makes what the nightly audit needs: clients once per execution environment, settings at each step."""
 
+import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.nightly_audit.audits_table import AuditsTable
 from functions.nightly_audit.bucket import ReportBucket
@@ -14,13 +17,15 @@ from functions.nightly_audit.night import NightlyAudit
 from functions.nightly_audit.settings import NightlyAuditSettings, read_settings
 from shared.audit.check import WaitingMessages, at
 from shared.audit.checks.mirror import LOST_AUDITS, UNREADABLE_EVENTS, UNSETTLED_EVENTS
-from shared.aws import AWS_SETTINGS
+from shared.aws import AWS_SETTINGS, code_of
 from shared.mirror.dead_letters import queue_state
 from shared.mirror.table import MirrorTable
 from shared.pausing.history import PauseTable
 from shared.secret_store import SecretStore, StripeSecret
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
     from types_boto3_secretsmanager import SecretsManagerClient
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
     from types_boto3_ssm import SSMClient
 
+logger = logging.getLogger(__name__)
 
 # A mail may be large. After a time-out it may have been sent, and is sent again: hence the long one.
 MAIL_CONFIG = Config(connect_timeout=2, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 2})
@@ -86,6 +92,23 @@ def dead_letters(settings: NightlyAuditSettings) -> dict[str, WaitingMessages]:
     return {name: WaitingMessages(state.number, at(state.oldest_sent_at)) for name, state in states.items()}
 
 
+def oldest_secret_days(settings: NightlyAuditSettings, now: float) -> int | None:
+    """Return for how many days the secret has not changed that has not changed for longest, at `now` (Unix seconds).
+
+    To Secrets Manager a changed tag is a change too. A secret whose age cannot be read is logged and left out, because
+    the mail matters more; `None` where that is all of them.
+    """
+    changed: list[datetime] = []
+    for name in ("secret_id", "signing_secrets_id", "link_secrets_id"):
+        try:
+            found: Mapping[str, Any] = clients().secretsmanager.describe_secret(SecretId=getattr(settings, name))
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("The age of the secret of %s is not known (%s)", name.upper(), code_of(error))
+        else:
+            changed += [found["LastChangedDate"]] if "LastChangedDate" in found else []
+    return (datetime.fromtimestamp(now, UTC) - min(changed)).days if changed else None
+
+
 def wire() -> NightlyAudit:
     """Read the settings as they are now, and put together what a step needs.
 
@@ -103,4 +126,5 @@ def wire() -> NightlyAudit:
         ReportBucket(aws.s3, settings.audit_bucket),
         Mailer(aws.ses, settings.audit_email_from, settings.audit_email_to),
         partial(dead_letters, settings),
+        partial(oldest_secret_days, settings),
     )

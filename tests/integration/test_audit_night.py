@@ -112,6 +112,7 @@ def test_a_quiet_account_gets_an_all_clear(aws: Aws) -> None:
         "subscriptions_paused": 0,
         "customers_served_free": 0,
         "subscriptions_repaired": 0,
+        "oldest_secret_days": 0,
         "findings": 0,
         "uncollected_per_month": {},
         "mail": "sent",

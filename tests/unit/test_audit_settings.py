@@ -15,6 +15,8 @@ GOOD = {
     "AUDITS_TABLE_NAME": "Audits",
     "PAUSES_TABLE_NAME": "Pauses",
     "AUDIT_BUCKET": "audit-reports",
+    "SIGNING_SECRETS_ID": "signing",
+    "LINK_SECRETS_ID": "links",
     "AUDIT_SETTINGS": "audit-settings",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead",
     "SETTLE_DEAD_LETTER_QUEUE_URL": "https://sqs.example/settle-dead",
