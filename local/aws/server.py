@@ -46,6 +46,7 @@ _WRITES = frozenset(
     f"DynamoDB_20120810.{name}"
     for name in ("BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems", "UpdateItem")
 )
+_SEND_MAIL = "/v2/email/outbound-emails"
 _REFUSAL = json.dumps(
     {
         "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
@@ -55,9 +56,10 @@ _REFUSAL = json.dumps(
 
 
 class LocalControl:
-    """WSGI middleware at `/_local`: counts the mails sent; on request DynamoDB refuses writes, and SQS ends all delays.
+    """WSGI middleware at `/_local`: when mails were sent; on request DynamoDB refuses writes, and SQS ends delays.
 
-    SQS does not know the stack's clock, so somebody who moves it says so.
+    SQS does not know the stack's clock, so somebody who moves it says so. A mail's time is the one that its sender
+    signed the request with (`X-Amz-Date`, such as `20261128T184016Z`).
 
     moto's own data (`/moto-api/data.json`) has the mails too, but building all of it stops every service meanwhile.
     """
@@ -65,6 +67,7 @@ class LocalControl:
     def __init__(self, application: "WSGIApplication") -> None:
         self._application = application
         self._refuses_writes = False
+        self._mail_times: list[str] = []
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve a request of the control's own, refuse a write, or pass the request on."""
@@ -74,14 +77,21 @@ class LocalControl:
                 self._refuses_writes = bool(body.get("refuse_writes", self._refuses_writes))
                 if body.get("queues_due"):
                     _end_delays()
-            mails = sum(
-                len(backend.sent_messages) for regions in get_backend("ses").values() for backend in regions.values()
-            )
-            state = {"refuse_writes": self._refuses_writes, "mails": mails}
+            state = {"refuse_writes": self._refuses_writes, "mails": self._mail_times}
             return _respond(start_response, "200 OK", json.dumps(state).encode())
         if self._refuses_writes and environ.get("HTTP_X_AMZ_TARGET") in _WRITES:
             return _respond(start_response, "400 Bad Request", _REFUSAL)
-        return self._application(environ, start_response)
+        if environ["PATH_INFO"] == "/moto-api/reset":
+            self._mail_times.clear()
+        if environ["PATH_INFO"] != _SEND_MAIL:
+            return self._application(environ, start_response)
+
+        def start_and_note(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            if status.startswith("200"):
+                self._mail_times.append(environ.get("HTTP_X_AMZ_DATE", ""))
+            return start_response(status, headers, *error)
+
+        return self._application(environ, start_and_note)
 
 
 def _end_delays() -> None:

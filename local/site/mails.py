@@ -1,6 +1,7 @@
 """The outbox: the e-mails that SES accepted, read back from moto, and the pages that show them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from email import message_from_string, policy
 from email.message import EmailMessage
 from typing import NamedTuple
@@ -26,7 +27,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class OutboxMail:
-    """A mail, split into the parts that a person reads."""
+    """A mail, split into the parts that a person reads; `date` is empty where it is not known."""
 
     subject: str
     sender: str
@@ -40,10 +41,18 @@ class OutboxMail:
 def read_outbox(aws_url: str) -> list[OutboxMail]:
     """Return all mails in the order in which they were sent."""
     sent = requests.get(f"{aws_url}/moto-api/data.json", timeout=10).json().get("ses", {})
-    return [_raw_mail(mail["raw_data"]) for mail in sent.get("RawMessage", [])] + [
+    mails = [_raw_mail(mail["raw_data"]) for mail in sent.get("RawMessage", [])] + [
         OutboxMail(mail["subject"], mail["source"], _listed(mail["destinations"]), "", mail["body"], mail["body"], ())
         for mail in sent.get("Message", [])
     ]
+    # SES dates mails, and moto does not. The project's own are all raw ones, so that the order is the same.
+    times = requests.get(f"{aws_url}/_local", timeout=10).json()["mails"]
+    return [replace(mail, date=_date(time)) for mail, time in zip(mails, times, strict=False)]
+
+
+def _date(signed: str) -> str:
+    """Return the time of a signature in the form in which the site shows times."""
+    return f"{datetime.fromisoformat(signed):%Y-%m-%d %H:%M} UTC" if signed else ""
 
 
 def _listed(destinations: dict[str, list[str]]) -> str:
@@ -56,7 +65,7 @@ def _raw_mail(raw: str) -> OutboxMail:
         str(message["Subject"] or "(no subject)"),
         str(message["From"] or ""),
         str(message["To"] or ""),
-        str(message["Date"] or ""),
+        "",
         _body(message, "plain"),
         _body(message, "html"),
         tuple(map(_attachment, message.iter_attachments())),
@@ -82,7 +91,9 @@ _MAIL_POLICY = (
 )
 
 
-class _Numbered(NamedTuple):
+class NumberedMail(NamedTuple):
+    """A mail and its number."""
+
     number: int
     mail: OutboxMail
 
@@ -95,7 +106,7 @@ class SiteMails:
 
     def outbox(self, _: Request) -> Response:
         """All mails, newest first, and the codes of Stripe's login page that are not used yet."""
-        mails = [_Numbered(number, mail) for number, mail in enumerate(read_outbox(self._aws_url), start=1)]
+        mails = [NumberedMail(number, mail) for number, mail in enumerate(read_outbox(self._aws_url), start=1)]
         return page(
             "outbox",
             mails=mails[::-1],
@@ -126,8 +137,8 @@ class SiteMails:
             headers={"Content-Disposition": disposition},
         )
 
-    def _find(self, request: Request) -> _Numbered:
+    def _find(self, request: Request) -> NumberedMail:
         mails, number = read_outbox(self._aws_url), int(request.path_params["number"])
         if not 1 <= number <= len(mails):
             raise HTTPException(404, "This mail does not exist.")
-        return _Numbered(number, mails[number - 1])
+        return NumberedMail(number, mails[number - 1])

@@ -154,4 +154,4 @@ class Room:
             yield RoomQueue(name, int(counts["ApproximateNumberOfMessages"]), waiting)
 
     def _mails(self) -> int:
-        return int(requests.get(f"{self._backend.addresses.aws_url}/_local", timeout=10).json()["mails"])
+        return len(requests.get(f"{self._backend.addresses.aws_url}/_local", timeout=10).json()["mails"])

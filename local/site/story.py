@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from local.addresses import AUDIT_TO
 from local.site.backend import Backend, Customer
 from local.site.clock import MARCH, SiteClock
-from local.site.mails import read_outbox
+from local.site.mails import NumberedMail, read_outbox
 from local.site.pages import page
 from local.site.session import SiteSession
 from shared.pausing.history import PauseRecord
@@ -213,10 +213,10 @@ class SiteStory:
         if target > datetime.now(UTC):
             self._backend.let_time_pass(target)
 
-    def _newest_mail(self, address: str) -> tuple[int, str] | None:
-        """Return the number and the subject of the newest mail to an address."""
-        mails = read_outbox(self._backend.addresses.aws_url) if address else []
-        found = [(number, mail.subject) for number, mail in enumerate(mails, start=1) if address in mail.recipients]
+    def _newest_mail(self, address: str) -> NumberedMail | None:
+        """Return the newest mail to an address."""
+        mails = enumerate(read_outbox(self._backend.addresses.aws_url) if address else [], start=1)
+        found = [NumberedMail(number, mail) for number, mail in mails if address in mail.recipients]
         return found[-1] if found else None
 
     def _links(self, step: int) -> dict[int, str]:

@@ -113,5 +113,11 @@ def test_a_mail_before_the_return_arrives_however_far_the_clock_jumps(stack: Run
     for _ in range(4):
         requests.post(f"{page}/clock", headers={"Origin": stack.url}, timeout=120).raise_for_status()
     outbox = get(f"{stack.url}/outbox").text
-    assert len(re.findall(r"Your subscription returns on [^<]+</a>\s*<span class=\"small\">to tomas", outbox)) == 1
+    told = r"Your subscription returns on ([^<]+)</a>\s*<span class=\"small\">to tomas\.silva@example\.com, ([\d-]+)"
+    ((returns, sent),) = re.findall(told, outbox)
+    ahead = datetime.strptime(returns, "%d %B %Y").replace(tzinfo=UTC) - datetime.fromisoformat(sent).replace(
+        tzinfo=UTC
+    )
+    # `PauseNoticeDays`, and a day more.
+    assert timedelta(days=3) <= ahead <= timedelta(days=4)
     assert ">active</span>" in row_of(stack, "Tomás Silva")

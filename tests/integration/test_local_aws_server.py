@@ -4,6 +4,9 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import time_machine
 
 from local.aws.server import OneAtATime
 from local.site.mails import read_outbox
@@ -101,6 +104,10 @@ def test_mails_are_read_back_in_their_parts(aws: Aws) -> None:
         Content={"Simple": {"Subject": {"Data": "plain"}, "Body": {"Text": {"Data": "just text"}}}},
     )
     first, second = read_outbox(aws.url)
+    # As of the clock that the sender has, and not of the server's.
+    with time_machine.travel(datetime(2027, 2, 3, 4, 5, tzinfo=UTC), tick=False):
+        aws.clients.sesv2.send_email(FromEmailAddress=SENDER, Content={"Raw": {"Data": raw.encode()}})
+    assert "2027-02-03 04:05 UTC" in {mail.date for mail in read_outbox(aws.url)}
     assert (first.subject, first.text.strip(), first.html.strip()) == ("Café", "hello", "<p>hello</p>")
     assert [(one.name, one.content_type, one.content.strip()) for one in first.attachments] == [
         ("a.csv", "text/csv", b"1,2")
