@@ -13,7 +13,7 @@ from cli.terminal import Language, RowsForm, RowsFormat, check_customer_id, is_s
 from shared.audit.rendering.as_csv import safe_cell
 from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, Message, _, _n, listed, verbatim
-from shared.pausing.history import KINDS, HistoryEntry, PauseAction, PauseRecord, PauseState, hand
+from shared.pausing.history import KINDS, NO_RETURN, HistoryEntry, PauseAction, PauseRecord, PauseState, hand
 from shared.stripe.subscription import PauseKind
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ _OVER = frozenset(PauseAction) - {PauseAction.SET, PauseAction.BEGUN, PauseActio
 
 @dataclass(frozen=True, slots=True)
 class ListedPause:
-    """One pause; times are Unix seconds. `actor` is whoever set it; `last_action` is what happened last."""
+    """One pause; times are Unix seconds, and `resumes` 0 for no date of return.
+
+    `actor` is whoever set it; `last_action` is what happened last.
+    """
 
     subscription: str
     customer: str
@@ -116,9 +119,15 @@ def listed_pauses(items: Iterable[PauseRecord | HistoryEntry]) -> list[ListedPau
 def _facts(pause: ListedPause, timezone: tzinfo) -> Iterator[Message]:
     over = pause.last_action if pause.last_action in _OVER else None
     yield _ACTIONS[over] if over and not pause.state.is_open else _STATES[pause.state]
-    begins, resumes = (datetime.fromtimestamp(at, timezone).date() for at in (pause.begins, pause.resumes))
-    yield _("from {begins} to {resumes}", begins=begins, resumes=resumes)
+    yield _span(pause, timezone)
     yield KINDS[pause.kind]
+
+
+def _span(pause: ListedPause | HistoryEntry, timezone: tzinfo) -> Message:
+    begins, resumes = (datetime.fromtimestamp(at, timezone).date() for at in (pause.begins, pause.resumes))
+    if pause.resumes == NO_RETURN:
+        return _("from {begins}, without a date of return", begins=begins)
+    return _("from {begins} to {resumes}", begins=begins, resumes=resumes)
 
 
 def _why(each: ListedPause | HistoryEntry) -> Iterator[Message]:
@@ -141,10 +150,7 @@ def _write_history(entries: Sequence[HistoryEntry], timezone: tzinfo, language: 
     for each in entries:
         what = _("{time}: {what}", time=datetime.fromtimestamp(each.at, timezone), what=_ACTIONS[each.action])
         _line(what, language)
-        days = (datetime.fromtimestamp(at, timezone).date() for at in (each.begins, each.resumes))
-        _line(
-            _("from {begins} to {resumes}", **dict(zip(("begins", "resumes"), days, strict=True))), language, indent=2
-        )
+        _line(_span(each, timezone), language, indent=2)
         _line(listed(_why(each)), language, indent=2)
         if each.detail:
             _line(verbatim(each.detail), language, indent=2)
@@ -163,13 +169,14 @@ def _write_rows(
     """Write JSON with times as Unix seconds, or CSV with times as ISO 8601 in the time zone."""
     every = [asdict(each) for each in rows]
     if form == "json":
-        print_json(**{"pauses" if kind is ListedPause else "history": every})
+        shown = [row | {"resumes": None if row["resumes"] == NO_RETURN else row["resumes"]} for row in every]
+        print_json(**{"pauses" if kind is ListedPause else "history": shown})
         return
     writer = csv.DictWriter(sys.stdout, [field.name for field in fields(kind)], lineterminator="\n")
     writer.writeheader()
     for row in every:
         times = {
-            name: datetime.fromtimestamp(row[name], timezone).isoformat()
+            name: datetime.fromtimestamp(row[name], timezone).isoformat() if row[name] != NO_RETURN else ""
             for name in ("at", "begins", "resumes")
             if name in row
         }

@@ -75,7 +75,7 @@ def due_notice(record: PauseRecord, *, now: float, notice_days: int) -> NoticeKi
     if record.state is PauseState.RESUMING and record.waiting in {"payment", "payment_method"}:
         kind = NoticeKind.UNPAID if record.waiting == "payment" else NoticeKind.NO_PAYMENT_METHOD
         return kind if record.told != _mark(kind, record) else None
-    if record.state not in {PauseState.SCHEDULED, PauseState.PAUSED}:
+    if record.state not in {PauseState.SCHEDULED, PauseState.PAUSED} or not record.has_return:
         return None
     # Of a date that is set the mail says so itself: another one on the same day would only repeat it.
     if record.told != _mark(NoticeKind.SET, record):

@@ -46,17 +46,18 @@ def _object(description: str, **properties: Schema) -> Schema:
 
 _PAUSE = _object(
     "A pause. `kind` `subscription` is Stripe's real pause; `collection` only pauses payments, and `why_not_real` says "
-    "why. `resumes`: when Stripe resumes; `next_charge`: when it charges again",
+    "why. `resumes`: when Stripe resumes; `next_charge`: when it charges again; null "
+    "for a pause that lasts until somebody resumes it",
     kind={"enum": ["collection", "subscription"]},
     why_not_real=_TEXTS,
     state={"enum": [str(state) for state in PauseState]},
     outcome=_or_null(_TEXT),
     begin={"enum": ["now", "period_end"]},
     begins=_TIME,
-    resumes=_TIME,
-    next_charge=_TIME,
-    asked_resume={"type": "string", "format": "date"},
-    unused_time={"enum": ["credit", "forfeit", "none"]},
+    resumes=_or_null(_TIME),
+    next_charge=_or_null(_TIME),
+    asked_resume=_or_null({"type": "string", "format": "date"}),
+    unused_time={"enum": ["credit", "credit_period", "forfeit", "none"]},
     reason=_or_null(_TEXT),
     waiting=_or_null({"enum": ["payment", "payment_method", "stripe"]}),
     failure=_or_null(_TEXT),

@@ -333,12 +333,13 @@ class PausePages:
         )
 
     def _open_card(self, view: PauseView, record: PauseRecord, visit: Visit) -> _Card:
-        begins, back = self._day(record.begins), self._day(record.next_charge)
+        begins = self._day(record.begins)
+        returns = (_Fact(_("Return and next charge"), self._day(record.next_charge)),) if record.has_return else ()
         card = _Card(
             record.subscription_id,
             _title(view),
             NOTHING,
-            (_Fact(_("Service until"), begins), _Fact(_("Return and next charge"), back)),
+            (_Fact(_("Service until"), begins), *returns),
             last_day=view.last_day,
             resume_on=record.asked_resume,
         )
@@ -355,7 +356,7 @@ class PausePages:
                 return replace(
                     card,
                     state=_("This subscription is paused. Nothing is charged, and there is no service."),
-                    facts=(_Fact(_("Paused since"), begins), card.facts[1]),
+                    facts=(_Fact(_("Paused since"), begins), *returns),
                     can=frozenset({"resume", "change"} | ({"release"} if is_real else set())),
                 )
             case PauseState.RESUMING if record.waiting == "payment":

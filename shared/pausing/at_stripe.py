@@ -17,7 +17,13 @@ from shared.stripe.subscription import Subscription, has_more_items, read_subscr
 
 # What becomes of the time that is not used: a pause at once credits it or not. One at the end of the paid period
 # begins a few minutes early, which Stripe then credits; and if Stripe should pause after the renewal, it credits that.
-_UNUSED_TIME = {"credit": "pause_at", "forfeit": "none", "none": "pause_at"}
+# `credit_period` gives a whole period back, that of a renewal which should not have been.
+_UNUSED_TIME = {
+    "credit": "pause_at",
+    "credit_period": "item_current_period_start",
+    "forfeit": "none",
+    "none": "pause_at",
+}
 _RESUME_SETTINGS = {
     "billing_cycle_anchor": "resume_at",
     "payment_behavior": "resume_on_payment_success",
@@ -123,11 +129,8 @@ class StripePauses:
             return None
         return raw.get("hosted_invoice_url") if raw.get("status") == "open" else None
 
-    def schedule_pause(  # noqa: PLR0913 - what the entry consists of
-        self, subscription_id: str, operation_id: str, *, at: int | None, resumes: int, unused_time: str, key: str
-    ) -> str:
-        """Attach a schedule that pauses at a time, at once without one, and resumes; return its id."""
-        entry = _entry(operation_id, at, resumes, unused_time)
+    def schedule_pause(self, subscription_id: str, entry: StripeJson, *, key: str) -> str:
+        """Attach a schedule with a `pause_entry`; return its id."""
         params = {"from_subscription": subscription_id, "pause_schedules": [entry]}
         return str(self._send("post", "/v1/subscription_schedules", key, **params)["id"])
 
@@ -135,11 +138,8 @@ class StripePauses:
         """Attach a schedule that plans nothing yet, for an account where both in one request are refused."""
         return str(self._send("post", "/v1/subscription_schedules", key, from_subscription=subscription_id)["id"])
 
-    def plan_on(  # noqa: PLR0913 - what the entry consists of
-        self, schedule_id: str, operation_id: str, *, at: int | None, resumes: int, unused_time: str, key: str
-    ) -> None:
-        """Plan the pause on a schedule that is attached."""
-        entry = _entry(operation_id, at, resumes, unused_time)
+    def plan_on(self, schedule_id: str, entry: StripeJson, *, key: str) -> None:
+        """Plan a `pause_entry` on a schedule that is attached."""
         self._send("post", f"/v1/subscription_schedules/{schedule_id}", key, pause_schedules=[entry])
 
     def schedule_return(self, subscription_id: str, operation_id: str, *, resumes: int, key: str) -> str:
@@ -184,9 +184,9 @@ class StripePauses:
             if self._send("get", f"/v1/invoices/{invoice_id}")["status"] == "open":
                 raise
 
-    def pause_collection(self, subscription_id: str, *, resumes: int, key: str) -> None:
-        """Void the invoices of a subscription until a time."""
-        pause = {"behavior": "void", "resumes_at": resumes}
+    def pause_collection(self, subscription_id: str, *, resumes: int | None, key: str, behavior: str = "void") -> None:
+        """Pause the collection of a subscription until a time; without one until it is unset."""
+        pause = {"behavior": behavior} if resumes is None else {"behavior": behavior, "resumes_at": resumes}
         self._send("post", f"/v1/subscriptions/{subscription_id}", key, pause_collection=pause)
 
     def collect_again(self, subscription_id: str, *, key: str) -> None:
@@ -254,18 +254,24 @@ def _at_stripe(raw: StripeJson) -> AtStripe:
     )
 
 
-def _entry(operation_id: str, at: int | None, resumes: int, unused_time: str) -> dict[str, Any]:
-    """Return a pause and its return; all that has a default is said, because defaults differ by door and version."""
+def pause_entry(
+    operation_id: str, *, at: int | None, resumes: int | None, unused_time: str, bills_usage: bool = True
+) -> dict[str, Any]:
+    """Return the entry of a schedule that pauses at a time, at once without one, and resumes, if there is a time.
+
+    All that has a default is said, because defaults differ by door and version. The SDK's types require no `resume`.
+    """
     settings = {
         "type": "subscription",
         "invoicing_behavior": "pending_invoice_item",
         "bill_for": {
-            "outstanding_usage_through": {"type": "pause_at"},
+            "outstanding_usage_through": {"type": "pause_at" if bills_usage else "none"},
             "unused_time_from": {"type": _UNUSED_TIME[unused_time]},
         },
     }
     pause_at = {"type": "now"} if at is None else {"type": "timestamp", "timestamp": at}
-    return {"key": operation_id, "pause": {"pause_at": pause_at, "settings": settings}, "resume": _resume(resumes)}
+    entry = {"key": operation_id, "pause": {"pause_at": pause_at, "settings": settings}}
+    return entry if resumes is None else entry | {"resume": _resume(resumes)}
 
 
 def _resume(resumes: int | None) -> dict[str, Any]:

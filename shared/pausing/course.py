@@ -10,9 +10,12 @@ from enum import StrEnum
 from typing import Any
 
 from shared.pausing.at_stripe import AtStripe, StripeRefusalError
+from shared.pausing.conversion import is_safe_to_unset
 from shared.pausing.history import OVERDUE, STRIPE, Actor, HistoryEntry, PauseAction, PauseRecord, PauseState
-from shared.pausing.plan import MARGIN, Begin, next_renewal
+from shared.pausing.plan import LEAD, MARGIN, Begin, next_renewal
 from shared.portal.pause import pause_refusals
+from shared.stripe.periods import next_invoice_at, period_ends
+from shared.stripe.subscription import PauseCollection
 
 # How long whoever has taken a pause up may work on it before somebody else does: longer than any invocation.
 LEASE = timedelta(minutes=2)
@@ -22,6 +25,8 @@ SOON, WAITING, DAILY = timedelta(minutes=4), timedelta(hours=1), timedelta(days=
 # A pause is neither asked of Stripe in the last minute before it is to begin, nor undone.
 LAST_MINUTE = 60
 _MARGIN_SECONDS = int(MARGIN.total_seconds())
+# What the history says of a pause that has taken the place of a pause of collection.
+CONVERTED = "converted_from_collection"
 
 
 class Call(StrEnum):
@@ -38,6 +43,7 @@ class Call(StrEnum):
     VOID_INVOICE = "void-invoice"
     PAUSE_COLLECTION = "pause-collection"
     COLLECT_AGAIN = "collect-again"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ def after_refusal(  # noqa: PLR0911 - one for each edge
         case Call.SCHEDULE if refused.param == "pause_schedules" and "from_subscription" in refused.text:
             # The SDK's text of `from_subscription` allows no other parameter, the page about pause schedules does.
             return Settle(replace(record, step="attach"), again=True)
+        case Call.SCHEDULE | Call.ATTACH | Call.PLAN if record.is_conversion:
+            return _not_in_place_of(record, now, refused.code, refused.text)
         case Call.SCHEDULE | Call.ATTACH | Call.PAUSE_COLLECTION if record.state is PauseState.STARTING:
             return _failed(record, now, refused.code, refused.text)
         case Call.PLAN:
@@ -110,6 +118,8 @@ def _what_is_missing(refused: StripeRefusalError) -> str:
 def _start_real(  # noqa: PLR0911 - one for each edge
     record: PauseRecord, at: AtStripe, now: float
 ) -> Call | Settle:
+    if record.is_conversion and (first := _before_conversion(record, at, now)):
+        return first
     if planned := at.planned_by(record.operation_id):
         if planned.pause_state == "error":
             return _undoing(record, now, failure="pause_error", detail=planned.pause_error)
@@ -122,7 +132,7 @@ def _start_real(  # noqa: PLR0911 - one for each edge
     if record.step == "attach" and attached:
         # The request is repeated with the same key, so Stripe names the schedule that it made, or refuses.
         return Call.PLAN if record.schedule_id == attached else Call.ATTACH
-    if blocked := _blocked(record, at, now):
+    if not record.is_conversion and (blocked := _blocked(record, at, now)):
         return _failed(record, now, blocked)
     return Call.SCHEDULE
 
@@ -163,7 +173,8 @@ def _is_set(record: PauseRecord, now: float) -> Settle:
     settled = _wait(settled, now, record.begins)
     if record.step == "again":
         return Settle(settled, again=again)
-    return Settle(settled, (_entry(record, now, PauseAction.SET),), again=again)
+    detail = CONVERTED if record.is_conversion else None
+    return Settle(settled, (_entry(record, now, PauseAction.SET, detail=detail),), again=again)
 
 
 # It is set, and has not begun.
@@ -174,7 +185,12 @@ def _scheduled_real(  # noqa: PLR0911 - one for each edge
 ) -> Call | Settle:
     planned = at.planned_by(record.operation_id)
     if at.subscription.status == "paused":
-        return _has_begun(record, now)
+        return (
+            Call.COLLECT_AGAIN if record.is_conversion and at.subscription.pause_collection else _has_begun(record, now)
+        )
+    if planned and planned.pause_state == "error" and record.is_conversion:
+        again = replace(record, state=PauseState.STARTING, step="again")
+        return _not_in_place_of(again, now, "pause_error", planned.pause_error)
     if planned and planned.pause_state == "error":
         return _undoing(record, now, failure="pause_error", detail=planned.pause_error)
     if planned and planned.resume_state == "succeeded":
@@ -183,6 +199,8 @@ def _scheduled_real(  # noqa: PLR0911 - one for each edge
         return _as_planned(record, planned.resume_at, now, record.begins, timezone)
     if at.ended_by_itself and at.subscription.schedule_id is None and now < record.begins - LAST_MINUTE:
         return Settle(replace(record, state=PauseState.STARTING, step="again", schedule_id=None), again=True)
+    if record.is_conversion:
+        return _undoing(record, now, failure="not_paused_in_time")
     if at.ended_by_itself:
         return _failed(record, now, "not_paused_in_time")
     return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
@@ -199,15 +217,21 @@ def _scheduled_collection(record: PauseRecord, at: AtStripe, now: float) -> Call
 
 
 def _has_begun(record: PauseRecord, now: float) -> Settle:
-    begun = replace(record, state=PauseState.PAUSED, has_begun=True)
+    begun = replace(_converted(record), state=PauseState.PAUSED, has_begun=True)
     return Settle(begun, (_entry(begun, now, PauseAction.BEGUN, STRIPE),), again=True)
+
+
+def _converted(record: PauseRecord) -> PauseRecord:
+    """Forget the pause of collection, which is unset."""
+    nothing: dict[str, Any] = dict.fromkeys(("collection_behavior", "collection_resumes", "cleared_at"))
+    return replace(record, **nothing)
 
 
 def _as_planned(record: PauseRecord, resume_at: int | None, now: float, until: int, timezone: tzinfo) -> Settle:
     """Go on waiting; a date of return that somebody has changed at Stripe counts."""
-    if resume_at is None:
+    if resume_at is None and record.has_return and not record.is_conversion:
         return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
-    if resume_at == record.resumes:
+    if resume_at is None or resume_at == record.resumes:
         return Settle(_wait(record, now, until))
     day = datetime.fromtimestamp(resume_at, timezone).date().isoformat()
     moved = replace(record, resumes=resume_at, next_charge=resume_at, asked_resume=day)
@@ -225,6 +249,12 @@ def _paused_real(  # noqa: PLR0911 - one for each edge
         by_plan = now >= record.resumes or (planned is not None and planned.resume_state == "succeeded")
         outcome = PauseAction.RESUMED if by_plan else PauseAction.ENDED_ELSEWHERE
         return _undoing(record, now, outcome=outcome)
+    if record.is_conversion:
+        # An undo came too late.
+        return Call.COLLECT_AGAIN if at.subscription.pause_collection else Settle(_converted(record), again=True)
+    if not record.has_return and (planned is None or planned.resume_at is None):
+        # Without a schedule the portal can cancel it, and somebody can resume it.
+        return _undoing(record, now, outcome=PauseAction.RELEASED)
     if planned and planned.resume_state not in {"scheduled", None}:
         return _resuming(record, now)
     if planned and now < record.resumes + OVERDUE.total_seconds():
@@ -275,6 +305,95 @@ def _changing(record: PauseRecord, now: float, resumes: int, next_charge: int) -
         wanted_next_charge=next_charge,
     )
     return Settle(_wait(change, now, None), again=True)
+
+
+# It takes the place of a pause of collection.
+
+
+def _before_conversion(  # noqa: PLR0911 - one for each edge
+    record: PauseRecord, at: AtStripe, now: float
+) -> Call | Settle | None:
+    """Decide what has to be done before the pause is asked for; `None`: nothing.
+
+    Collection stays paused until the subscription is, so that no moment is without a pause. Only where Stripe refuses
+    that, it is unset before, and put back if the pause is refused all the same.
+    """
+    subscription, planned = at.subscription, at.planned_by(record.operation_id)
+    if planned and planned.pause_state != "error":
+        return None
+    if subscription.status == "paused":
+        return _is_paused_without_plan(record, at, now)
+    if blocked := _conversion_blocked(record, at, now):
+        return _undoing(record, now, failure=blocked) if record.cleared_at else _failed(record, now, blocked)
+    if record.cleared_at is None:
+        return _not_in_place_of(record, now, "pause_error", planned.pause_error) if planned else None
+    if planned or (record.schedule_id and record.schedule_id == subscription.schedule_id and record.step != "attach"):
+        return Call.RELEASE
+    if subscription.pause_collection:
+        return Call.COLLECT_AGAIN if is_safe_to_unset(subscription, now) else _after_renewal(record, at, now)
+    unused = _unused_after_clearing(record, at, now)
+    return Settle(replace(record, unused_time=unused), again=True) if unused != record.unused_time else None
+
+
+def _after_renewal(record: PauseRecord, at: AtStripe, now: float) -> Settle:
+    """Wait, with collection still paused, until the renewal that is near is over."""
+    renewal = next_invoice_at(at.subscription) or int(now)
+    return Settle(_wait(replace(record, cleared_at=None), now, renewal + int(LEAD.total_seconds())))
+
+
+def _is_paused_without_plan(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
+    """Only one pause is to be left, whoever has set the real one. Ours may have lost its schedule since."""
+    if at.subscription.pause_collection:
+        return Call.COLLECT_AGAIN
+    made = record.schedule_id or at.paused_by
+    return (
+        _is_set(replace(record, schedule_id=made), now)
+        if made or not record.has_return
+        else _failed(record, now, "paused_elsewhere")
+    )
+
+
+def _conversion_blocked(record: PauseRecord, at: AtStripe, now: float) -> str | None:
+    subscription = at.subscription
+    kept = PauseCollection(record.collection_behavior or "", record.collection_resumes)
+    if record.cleared_at is None and subscription.pause_collection != kept:
+        return "changed_meanwhile"
+    if subscription.cancel_at is not None or subscription.cancel_at_period_end:
+        return "canceling"
+    if record.has_return and now >= record.resumes - LAST_MINUTE:
+        return "resume_begun"
+    # Whose schedule it is that is being attached, Stripe's answer to the same request tells.
+    is_ours = at.planned_by(record.operation_id) or subscription.schedule_id == record.schedule_id
+    is_allowed = {"schedule"} if is_ours or record.step == "attach" else set()
+    reasons = {reason.code for reason in pause_refusals(subscription)} - is_allowed
+    return "cannot_pause" if reasons else None
+
+
+def _not_in_place_of(record: PauseRecord, now: float, failure: str, detail: str | None) -> Settle:
+    """Stripe has refused the pause: perhaps because collection is paused, so the next try is without that."""
+    if record.cleared_at is None:
+        return Settle(
+            replace(record, cleared_at=int(now), step=_without_attach(record), failure_detail=detail), again=True
+        )
+    return _undoing(record, now, failure=failure, detail=detail)
+
+
+def _without_attach(record: PauseRecord) -> str | None:
+    return None if record.step == "attach" else record.step
+
+
+def _unused_after_clearing(record: PauseRecord, at: AtStripe, now: float) -> str:
+    """What is left of the period that runs is credited if a renewal has come in between, because that is charged."""
+    since = record.cleared_at or 0
+    if any(len(list(period_ends(item, after=since, anchor=at.anchor))) > 1 for item in at.subscription.items):
+        return "credit_period"
+    return "none" if record.begin == Begin.PERIOD_END and now < record.begins else "forfeit"
+
+
+def _is_to_be_restored(record: PauseRecord, at: AtStripe, now: float) -> bool:
+    subscription, until = at.subscription, record.collection_resumes
+    is_over = until is not None and until <= now + LAST_MINUTE
+    return subscription.status != "paused" and subscription.pause_collection is None and not is_over
 
 
 # Its date of return is changed.
@@ -397,6 +516,8 @@ def _undoing(
 def _undo_real(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
     planned, is_paused_now = at.planned_by(record.operation_id), at.subscription.status == "paused"
     is_undo = record.outcome == PauseAction.UNDONE
+    if record.is_conversion and (is_undo or record.failure) and _is_to_be_restored(record, at, now):
+        return Call.RESTORE
     if is_undo and is_paused_now:
         # It came too late. To resume would charge somebody who has not asked for that, so the pause goes on.
         return _goes_on(replace(record, schedule_id=planned.schedule_id if planned else None), now)

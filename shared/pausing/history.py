@@ -36,6 +36,8 @@ _LOST_RACE = "TransactionCanceledException"
 _YEAR = timedelta(days=365)
 # Stripe carries a plan out by itself; where it has not after so long, the pause function does it.
 OVERDUE = timedelta(hours=1)
+# `resumes` and `next_charge` of a pause without a date of return: it lasts until somebody resumes it.
+NO_RETURN = 0
 
 
 class PauseState(StrEnum):
@@ -113,6 +115,10 @@ class PauseRecord:
     `stripe`, and `waiting_since` since when. `failure` is a code, `failure_detail` Stripe's words. `notified_for`: the
     `resumes` that a notice was sent for; `told`: the mail about the pause that was sent last. `group`: the
     customer's, whose rules hold for the mails' links.
+
+    `collection_behavior` and `collection_resumes` are those of a pause of collection that this pause takes the place
+    of, until it has begun: it is unset then, and put back if this pause fails or is undone before. `cleared_at`: when
+    it was decided to unset it before, because Stripe does not pause a subscription whose collection is paused.
     """
 
     subscription_id: str
@@ -150,6 +156,19 @@ class PauseRecord:
     notified_for: int | None = None
     told: str | None = None
     group: str | None = None
+    collection_behavior: str | None = None
+    collection_resumes: int | None = None
+    cleared_at: int | None = None
+
+    @property
+    def has_return(self) -> bool:
+        """Whether it has a date of return."""
+        return self.resumes != NO_RETURN
+
+    @property
+    def is_conversion(self) -> bool:
+        """Whether it is to take the place of a pause of collection, and has not yet."""
+        return self.collection_behavior is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +189,11 @@ class HistoryEntry:
     reason: str | None = None
     overridden: bool = False
     detail: str | None = None
+
+    @property
+    def has_return(self) -> bool:
+        """Whether the pause had a date of return then."""
+        return self.resumes != NO_RETURN
 
     @property
     def key(self) -> str:

@@ -13,9 +13,10 @@ from uuid import uuid4
 
 from shared.deadline import seconds_left
 from shared.errors import Forbidden, Unavailable, sentence
-from shared.pausing.at_stripe import AtStripe, StripePauses, StripeRefusalError
+from shared.pausing.at_stripe import AtStripe, StripePauses, StripeRefusalError, pause_entry
+from shared.pausing.conversion import ConversionPlan, ConversionRequest, PlannedConversion, plan_conversion
 from shared.pausing.course import DAILY, LAST_MINUTE, LEASE, Call, Settle, after_refusal, next_step
-from shared.pausing.history import Actor, PauseAction, PauseRecord, PauseState, PauseTable
+from shared.pausing.history import NO_RETURN, Actor, PauseAction, PauseRecord, PauseState, PauseTable
 from shared.pausing.plan import (
     LEAD,
     MARGIN,
@@ -35,13 +36,17 @@ from shared.pausing.refusals import (
     ALREADY_BEGUN,
     ALREADY_SET,
     NOT_PAUSED,
+    OUR_PAUSE,
     PAUSED_ELSEWHERE,
     why_it_does_not_return,
     why_it_failed,
 )
+from shared.stripe.gateway import StripeJson
+from shared.stripe.subscription import Subscription
 
-# The longest way is: schedule refused, attached, planned, read, begun, settled.
-_MOST_STEPS = 12
+# The longest way is that of a conversion: schedule refused, collection unset, schedule refused, attached, planned,
+# read, set, begun, released, settled.
+_MOST_STEPS = 20
 # How often a write is tried again because somebody else wrote meanwhile, and how long a double click waits for the
 # first one's result.
 _ATTEMPTS = 4
@@ -160,6 +165,31 @@ class Pausing:
                 return self._finish(written, at)
         raise _contended()
 
+    def plan_conversion(
+        self, subscription: Subscription, request: ConversionRequest, policy: PausePolicy
+    ) -> PlannedConversion:
+        """Return what `convert` would make of a subscription that was read already; it asks nothing of Stripe."""
+        return plan_conversion(subscription, request, policy=policy, timezone=self.timezone, now=self.clock())
+
+    def convert(
+        self, subscription_id: str, request: ConversionRequest, *, actor: Actor, policy: PausePolicy
+    ) -> PauseResult:
+        """Pause a subscription in place of its collection. Only the team asks for that."""
+        for _attempt in range(_ATTEMPTS):
+            record = self.table.get(subscription_id)
+            at = self._own(subscription_id, None)
+            if record and record.state.is_open:
+                if record.is_conversion:
+                    return self._wait_for(record)
+                return PauseResult(Outcome.REFUSED, record, (OUR_PAUSE,))
+            planned = self.plan_conversion(at.subscription, request, policy)
+            if planned.plan is None:
+                return PauseResult(Outcome.REFUSED, record, planned.refusals)
+            intent = self._conversion_intent(at, planned.plan, request, actor)
+            if written := self.table.write(intent, record):
+                return self._finish(written, at)
+        raise _contended()
+
     def resume(self, subscription_id: str, *, customer: str | None, actor: Actor) -> PauseResult:
         """Resume a running pause; one that has not begun is undone.
 
@@ -233,6 +263,34 @@ class Pausing:
             group=request.group,
             why_not_real=tuple(reason.code for reason in plan.why_not_real),
             retry_at=int(now + LEASE.total_seconds()),
+        )
+
+    def _conversion_intent(
+        self, at: AtStripe, plan: ConversionPlan, request: ConversionRequest, actor: Actor
+    ) -> PauseRecord:
+        operation_id, now = uuid4().hex, self.clock()
+        returns = NO_RETURN if plan.resumes is None else plan.resumes
+        day = "" if plan.resumes is None else datetime.fromtimestamp(returns, self.timezone).date().isoformat()
+        return PauseRecord(
+            subscription_id=at.subscription.id,
+            customer_id=at.subscription.customer_id,
+            operation_id=operation_id,
+            intent=operation_id,
+            kind="subscription",
+            state=PauseState.STARTING,
+            begin=plan.begin.value,
+            begins=plan.begins,
+            resumes=returns,
+            next_charge=returns,
+            asked_resume=day,
+            # The time that runs was not paid, or ends when the pause begins.
+            unused_time="forfeit",
+            created=int(now),
+            actor=actor.kind,
+            actor_name=actor.name,
+            retry_at=int(now + LEASE.total_seconds()),
+            collection_behavior=request.seen.behavior,
+            collection_resumes=request.seen.resumes_at,
         )
 
     def _result_of_same(self, record: PauseRecord, request: PauseRequest) -> PauseResult:
@@ -453,24 +511,20 @@ class Pausing:
         """Send one request; return the record with what it has brought, which the next write keeps."""
         # Stripe repeats the first response to a key for a day, a 500 too. So each attempt has its own, but for the
         # schedule without a plan: by its key it is recognised after a crash.
-        key = f"pause-{record.intent}-{call}" + ("" if call is Call.ATTACH else f"-{record.attempt}")
+        again = "" if record.cleared_at is None else "-cleared"
+        key = f"pause-{record.intent}-{call}{again}" + ("" if call is Call.ATTACH else f"-{record.attempt}")
         subscription_id, operation_id = record.subscription_id, record.operation_id
         wanted = record.wanted_resumes if record.state is PauseState.CHANGING else None
         resumes = record.resumes if wanted is None else wanted
         schedule_id = (planned.schedule_id if (planned := at.planned_by(operation_id)) else record.schedule_id) or ""
-        begins = None if record.begin == Begin.NOW else record.begins
         match call:
             case Call.SCHEDULE:
-                made = stripe.schedule_pause(
-                    subscription_id, operation_id, at=begins, resumes=resumes, unused_time=record.unused_time, key=key
-                )
+                made = stripe.schedule_pause(subscription_id, self._entry_of(record), key=key)
                 return replace(record, schedule_id=made)
             case Call.ATTACH:
                 return replace(record, schedule_id=stripe.attach_schedule(subscription_id, key=key))
             case Call.PLAN:
-                stripe.plan_on(
-                    schedule_id, operation_id, at=begins, resumes=resumes, unused_time=record.unused_time, key=key
-                )
+                stripe.plan_on(schedule_id, self._entry_of(record), key=key)
             case Call.RETURN:
                 made = stripe.schedule_return(subscription_id, operation_id, resumes=resumes, key=key)
                 return replace(record, schedule_id=made)
@@ -482,15 +536,29 @@ class Pausing:
                 stripe.resume_now(subscription_id, key=key)
             case Call.RELEASE:
                 stripe.release(schedule_id, key=key)
-                return replace(record, schedule_id=None, step="removed")
+                return replace(_removed(record), schedule_id=None)
             case Call.VOID_INVOICE:
                 stripe.void_invoice(at.latest_invoice or "", key=key)
             case Call.PAUSE_COLLECTION:
                 stripe.pause_collection(subscription_id, resumes=resumes, key=key)
             case Call.COLLECT_AGAIN:
                 stripe.collect_again(subscription_id, key=key)
-                return replace(record, step="removed")
+                return _removed(record)
+            case Call.RESTORE:
+                behavior, until = record.collection_behavior or "void", record.collection_resumes
+                stripe.pause_collection(subscription_id, resumes=until, behavior=behavior, key=key)
         return record
+
+    def _entry_of(self, record: PauseRecord) -> StripeJson:
+        """Return the entry of a schedule that a pause is planned by."""
+        is_now = record.begin == Begin.NOW or (record.is_conversion and record.begins <= self.clock())
+        return pause_entry(
+            record.operation_id,
+            at=None if is_now else record.begins,
+            resumes=record.resumes if record.has_return else None,
+            unused_time=record.unused_time,
+            bills_usage=not record.is_conversion,
+        )
 
     # What is shown.
 
@@ -503,6 +571,11 @@ class Pausing:
         if planned.plan is None or first is None:
             return PauseView(at, record, refusals=planned.refusals)
         return PauseView(at, record, planned.plan, (), first, last_return(planned.plan.begins, policy, self.timezone))
+
+
+def _removed(record: PauseRecord) -> PauseRecord:
+    """Keep that what was set at Stripe is removed, where that ends the pause."""
+    return replace(record, step="removed") if record.state is PauseState.UNDOING else record
 
 
 def _earliest(facts: PlanFacts) -> tuple[Planned, date | None]:

@@ -35,6 +35,7 @@ ALREADY_SET = PauseRefusal(
 ALREADY_BEGUN = PauseRefusal("already_begun", _("This pause has begun already."), _("You can resume instead."))
 ABOUT_TO_RESUME = PauseRefusal("about_to_resume", _("This subscription is about to resume."))
 NOT_PAUSED = PauseRefusal("not_paused", _("This subscription is not paused."))
+OUR_PAUSE = PauseRefusal("paused_elsewhere", _("It has a pause of this deployment."), _("See `portal pauses`."))
 
 _OURS = {
     each.code: each

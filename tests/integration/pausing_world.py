@@ -1,11 +1,11 @@
 """A simulator with its clock, the table `Pauses`, and the operations on them, one crash at any request if asked for."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import pytest
 import stripe
@@ -42,6 +42,7 @@ class PlainLinks(Links):
 
 
 LINKS = PlainLinks(cast("Any", None), "https://api.example/pause", "https://api.example/portal")
+T = TypeVar("T")
 
 
 class Crashed(BaseException):
@@ -60,6 +61,8 @@ class World:
     requests: list[str] = field(default_factory=list)
     # Before (even) or after (odd) which of the next requests to Stripe the process dies.
     crash_at: int | None = None
+    # How long a request to Stripe takes: time goes on meanwhile, and Stripe does what is due.
+    seconds_per_request: int = 0
 
     def __post_init__(self) -> None:
         self.go_to(self.now)
@@ -84,6 +87,21 @@ class World:
     @property
     def pausing(self) -> Pausing:
         return Pausing(lambda: _Watched(self), self.table, self.timezone, lambda: self.now, lambda _seconds: None)
+
+    def step(self, act: Callable[[], T]) -> T:
+        """Act, and die before or after it if that is the step."""
+        if self.crash_at is None:
+            return act()
+        self.crash_at -= 2
+        if self.crash_at == -2:
+            self.crash_at = None
+            raise Crashed
+        is_last, self.crash_at = self.crash_at == -1, None if self.crash_at == -1 else self.crash_at
+        try:
+            return act()
+        finally:
+            if is_last:
+                raise Crashed
 
     def go_to(self, moment: float) -> None:
         self.now = int(moment)
@@ -155,17 +173,14 @@ class _Watched(StripePauses):
     def _send(self, method: str, path: str, key: str | None = None, /, **params: Any) -> Any:
         world = self._world
         world.requests.append(f"{method} {path}")
-        if world.crash_at is None:
-            return super()._send(method, path, key, **params)
-        world.crash_at -= 2
-        if world.crash_at == -2:
-            world.crash_at = None
-            raise Crashed
-        answer = super()._send(method, path, key, **params)
-        if world.crash_at == -1:
-            world.crash_at = None
-            raise Crashed
-        return answer
+
+        def send() -> Any:
+            answer = super(_Watched, self)._send(method, path, key, **params)
+            if world.seconds_per_request:
+                world.go_to(world.now + world.seconds_per_request)
+            return answer
+
+        return world.step(send)
 
 
 def pauses_properties() -> Any:

@@ -16,7 +16,7 @@ from shared.audit.findings import CustomerName, Finding, Severity
 from shared.audit.options import AuditOptions
 from shared.audit.pauses import DAY, EXTENDED_OFTEN, NewPause, PausesRead, PolicyBreak
 from shared.i18n import Message, _, _n, listed, verbatim
-from shared.pausing.history import KINDS, OVERDUE, STRIPE, PauseRecord, hand
+from shared.pausing.history import KINDS, NO_RETURN, OVERDUE, STRIPE, PauseRecord, hand
 from shared.stripe.gateway import StripeJson
 from shared.stripe.subscription import Subscription, is_paused
 
@@ -102,7 +102,11 @@ def find_new_here(account: AccountFacts, audit: AuditContext) -> Iterator[Findin
 
 def _set_here(pause: NewPause, audit: AuditContext) -> Iterator[Message]:
     yield KINDS[pause.kind]
-    yield _("from {begins} to {resumes}", begins=audit.day_of(pause.begins), resumes=audit.day_of(pause.resumes))
+    begins = audit.day_of(pause.begins)
+    if pause.resumes == NO_RETURN:
+        yield _("from {begins}, without a date of return", begins=begins)
+    else:
+        yield _("from {begins} to {resumes}", begins=begins, resumes=audit.day_of(pause.resumes))
     yield hand(pause.actor, pause.actor_name)
     if pause.reason:
         yield _("reason {reason}", reason=pause.reason)
@@ -212,9 +216,10 @@ def _late_here(record: PauseRecord, audit: AuditContext) -> _Late | None:
     now = audit.seconds
     if record.waiting:
         # A customer may have asked to resume before the date that was set.
-        since = min(record.resumes, record.waiting_since or record.resumes)
+        times = [record.resumes if record.has_return else None, record.waiting_since]
+        since = min((each for each in times if each is not None), default=now)
         return _Late(_WAITS_FOR.get(record.waiting, _STRIPE_IS_LATE), since) if since <= now - _WAITS_LONG else None
-    return _Late(_STILL_PAUSED, record.resumes) if record.resumes <= now - _LATE else None
+    return _Late(_STILL_PAUSED, record.resumes) if record.has_return and record.resumes <= now - _LATE else None
 
 
 def _late_at_stripe(
