@@ -132,7 +132,7 @@ def get_page() -> Response[str]:
     if extend := query.get("extend"):
         answer = pages.propose_extension(visit, extend)
     elif cancel := query.get("cancel"):
-        answer = pages.lead_to_cancellation(visit, cancel)
+        answer = pages.lead_to_cancellation(visit, cancel, done=query.get("done"))
     else:
         answer = pages.show(visit, done=query.get("done"))
     metrics.add_metric(PauseMetric.PAGE, MetricUnit.Count, 1)

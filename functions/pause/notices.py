@@ -201,7 +201,7 @@ class Notices:
                         _("You can choose a later date, or cancel, before that day.")
                         if can_stay
                         else _("You can cancel before that day."),
-                        _("Nothing changes before you confirm it."),
+                        _("The links below change nothing until you confirm."),
                     ),
                     (
                         extend if can_stay else manage,

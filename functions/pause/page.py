@@ -6,7 +6,7 @@ still what was shown: a subscription that renewed meanwhile is shown again.
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from functools import partial
 from hashlib import sha256
@@ -74,14 +74,14 @@ class _Card:
 
 @dataclass(frozen=True, slots=True)
 class _Confirmation:
-    """What is about to be done, in facts; `expected` is what the plan has to be still."""
+    """What is about to be done, in facts, and the form that does it; or the `link` that leads to where it is done."""
 
-    subscription: str
     title: Message
     facts: tuple[_Fact, ...]
     notes: tuple[Message, ...]
     button: Message
-    fields: Mapping[str, str]
+    fields: Mapping[str, str] = field(default_factory=dict)
+    link: str | None = None
 
 
 _DONE = {
@@ -124,6 +124,7 @@ _WORDS = {
     "undo_to_cancel": _("To cancel, undo the pause first: the subscription then runs on, and you can cancel it."),
     "release_button": _("Give up the date of return"),
     "cancel": _("Cancel the subscription"),
+    "in_portal": _("You cancel in the customer portal. Nothing changes before you confirm it there."),
     "portal_pause": _("Pause in the customer portal"),
     "pay": _("Pay now"),
     "payment_method": _("Change the payment method"),
@@ -167,21 +168,23 @@ class PausePages:
             return self._overview(visit, (_NOT_LONGER,), HTTPStatus.CONFLICT)
         return self._pause(visit, subscription, {"resume_on": longer.isoformat()}, confirmed=False)
 
-    def lead_to_cancellation(self, visit: Visit, subscription: str) -> PageAnswer:
+    def lead_to_cancellation(self, visit: Visit, subscription: str, *, done: str | None = None) -> PageAnswer:
         """Show the way to the portal's cancellation: what has to go first, to be confirmed, or the link."""
         caller = visit.caller
         view = self._pausing.view(caller.checked(subscription), customer=caller.customer, policy=caller.policy)
         record = view.record
+        title, facts = _("Cancel this subscription?"), (_Fact(_("Subscription"), _title(view)),)
         if record is None or not record.state.is_open or record.kind == "collection":
-            return self._overview(visit, canceling=subscription)
-        note, button = _WORDS["undo_to_cancel"], _WORDS["undo"]
-        fields = {"action": "undo", "subscription": subscription, "then": "cancel"}
-        if record.has_begun or self._pausing.clock() >= record.begins:
-            note, button = _WORDS["release"], _WORDS["release_button"]
+            link = self._cancellation(visit, subscription)
+            confirmation = _Confirmation(title, facts, (_WORDS["in_portal"],), _WORDS["cancel"], link=link)
+        elif record.has_begun or self._pausing.clock() >= record.begins:
             fields = {"action": "release", "subscription": subscription}
-        facts = (_Fact(_("Subscription"), _title(view)),)
-        confirmation = _Confirmation(subscription, _("Cancel this subscription?"), facts, (note,), button, fields)
-        return self._page(visit, "confirm", errors=(), confirmation=confirmation)
+            confirmation = _Confirmation(title, facts, (_WORDS["release"],), _WORDS["release_button"], fields)
+        else:
+            fields = {"action": "undo", "subscription": subscription, "then": "cancel"}
+            confirmation = _Confirmation(title, facts, (_WORDS["undo_to_cancel"],), _WORDS["undo"], fields)
+        said = _DONE.get(done or "", NOTHING)
+        return self._page(visit, "confirm", errors=(), confirmation=confirmation, said=said)
 
     def act(self, visit: Visit, form: Mapping[str, str]) -> PageAnswer:
         """Carry out what a form asks for, or show what it means first.
@@ -200,15 +203,13 @@ class PausePages:
                 return self._after(visit, "renewal" if at_renewal else action, result)
             case "undo":
                 result = self._pausing.undo(subscription, customer=visit.caller.customer, actor=CUSTOMER)
-                if result.outcome is Outcome.DONE and form.get("then") == "cancel":
-                    return PageAnswer(
-                        HTTPStatus.SEE_OTHER, location=f"?token={visit.token}&cancel={subscription}", result=result
-                    )
+                canceling = subscription if form.get("then") == "cancel" else None
             case "release":
                 result = self._pausing.release(subscription, customer=visit.caller.customer, actor=CUSTOMER)
+                canceling = subscription
             case _:
                 return self._overview(visit, (_NOT_OFFERED,), HTTPStatus.BAD_REQUEST)
-        return self._after(visit, action, result)
+        return self._after(visit, action, result, canceling=canceling)
 
     # What is asked for.
 
@@ -238,7 +239,6 @@ class PausePages:
             "expected": expected,
         }
         confirmation = _Confirmation(
-            subscription,
             _("Change the date of return?") if is_change else _("Pause this subscription?"),
             (_Fact(_("Subscription"), _title(view)), *self._facts_of(planned.plan)),
             tuple(self._notes_of(planned.plan)),
@@ -256,7 +256,6 @@ class PausePages:
         else:
             note = _("Your subscription runs again at once. A new period begins, and it is charged today.")
         confirmation = _Confirmation(
-            subscription,
             _("Resume this subscription?"),
             (_Fact(_("Subscription"), _title(view)),),
             (note,),
@@ -265,7 +264,7 @@ class PausePages:
         )
         return self._page(visit, "confirm", errors=(), confirmation=confirmation)
 
-    def _after(self, visit: Visit, action: str, result: PauseResult) -> PageAnswer:
+    def _after(self, visit: Visit, action: str, result: PauseResult, *, canceling: str | None = None) -> PageAnswer:
         match result.outcome:
             case Outcome.REFUSED:
                 return replace(self._overview(visit, result.refusals, HTTPStatus.CONFLICT), result=result)
@@ -277,7 +276,8 @@ class PausePages:
                 action = ""
             case Outcome.DONE:
                 pass
-        return PageAnswer(HTTPStatus.SEE_OTHER, location=f"?token={visit.token}&done={action}", result=result)
+        then = f"&cancel={canceling}" if canceling and result.outcome is Outcome.DONE else ""
+        return PageAnswer(HTTPStatus.SEE_OTHER, location=f"?token={visit.token}&done={action}{then}", result=result)
 
     # What is shown.
 
@@ -287,15 +287,11 @@ class PausePages:
         errors: tuple[PauseRefusal, ...] = (),
         status: HTTPStatus = HTTPStatus.OK,
         said: Message = NOTHING,
-        canceling: str | None = None,
     ) -> PageAnswer:
         caller = visit.caller
         views = caller.own(self._pausing.views(caller.customer, caller.policy))
         offers = self._portal_pauses.offers(caller, views)
         cards = [self._card(view, visit, offers.get(view.at.subscription.id)) for view in views]
-        cards = [
-            replace(card, cancel=self._cancellation(visit, card.id)) if card.id == canceling else card for card in cards
-        ]
         return self._page(visit, "overview", status=status, errors=errors, said=said, cards=cards)
 
     def _card(self, view: PauseView, visit: Visit, portal_pause: PortalPause | None) -> _Card:
@@ -424,6 +420,7 @@ class PausePages:
         *,
         status: HTTPStatus = HTTPStatus.OK,
         errors: tuple[PauseRefusal, ...],
+        said: Message = NOTHING,
         **content: Any,
     ) -> PageAnswer:
         style = _style(self._brand.colour, self._brand.on_colour)
@@ -437,6 +434,7 @@ class PausePages:
                 style=style,
                 token=visit.token,
                 view=name,
+                said=said,
                 errors=[self._told(each) for each in errors],
                 reasons={code: _REASONS.get(code, verbatim(code)) for code in visit.caller.policy.pause_reasons},
                 words=_WORDS,

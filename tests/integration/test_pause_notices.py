@@ -119,7 +119,7 @@ def test_the_notice_leads_to_a_longer_pause_to_the_cancellation_and_to_the_porta
     assert html is not None
     assert [unescape(each) for each in re.findall(r'href="([^"]+)"', html.get_content())] == links
     assert "Stay paused longer" in text
-    assert "Nothing changes before you confirm it." in text
+    assert "The links below change nothing until you confirm." in text
 
 
 def test_a_pause_that_cannot_be_longer_is_not_offered_to_be(world: World, post: Post) -> None:

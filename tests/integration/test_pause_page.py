@@ -87,7 +87,7 @@ class Browser:
         if "extend" in query:
             self.answer = self.pages.propose_extension(self.visit, query["extend"])
         else:
-            self.answer = self.pages.lead_to_cancellation(self.visit, query["cancel"])
+            self.answer = self.pages.lead_to_cancellation(self.visit, query["cancel"], done=query.get("done"))
         return self.text
 
     def link(self, words: str) -> str:
@@ -104,7 +104,7 @@ class Browser:
         while self.answer.location:
             query = {name: values[0] for name, values in parse_qs(self.answer.location.partition("?")[2]).items()}
             if "cancel" in query:
-                self.follow(cancel=query["cancel"])
+                self.follow(cancel=query["cancel"], done=query["done"])
             else:
                 self.open(query.get("done"))
         return self.text
@@ -339,7 +339,8 @@ def test_who_is_going_to_be_paused_undoes_that_and_cancels(world: World, browser
     assert "To cancel, undo the pause first" in browser.follow(cancel=subscription)
     text = browser.press("Undo the pause")
     assert world.read(subscription)["schedule"] is None
-    assert "This subscription is running." in text
+    assert "Your pause has been undone." in text
+    assert "Nothing changes before you confirm it there." in text
     assert browser.link("Cancel the subscription") == cancellation(world, subscription)
 
 
