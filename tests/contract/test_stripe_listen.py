@@ -17,6 +17,7 @@ import stripe
 
 from local.stripe_simulator.testing import RunningSimulator
 from tests.contract.test_stripe_cli import CLI, environment
+from tests.end_to_end.stack_fixture import RunningStack, free_port, wait_for_counter
 from tests.integration import simulator_fixtures as given
 from tests.integration.simulator_fixtures import Receiver
 
@@ -81,6 +82,32 @@ def test_events_from_after_the_cli_went_away_are_sent_to_nobody(
         _attempts(simulator, 1)
     client.v1.customers.update(customer.id, {"name": "Grace"})
     assert [json.loads(one.body)["type"] for one in receiver.received] == ["customer.updated"]
+
+
+def test_the_stack_on_a_test_account_takes_what_the_documented_command_forwards(
+    simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    ports = (free_port(), free_port(), free_port())
+    webhook = f"http://127.0.0.1:{ports[0]}/webhooks/stripe"
+    with listening(simulator, tmp_path, "--all-snapshot", "--forward-to", webhook) as secret:
+        account = {"STRIPE_API_KEY": "sk_test_51anything", "STRIPE_API_BASE": simulator.url}
+        stack = RunningStack.start(ports=ports, STRIPE_WEBHOOK_SECRET=secret, **account)
+        try:
+            stack.wait_until_ready(shows="0 of 0 in sync")
+            client = simulator.client()
+            customer = client.v1.customers.create({"name": "Ada", "payment_method": "pm_card_visa"})
+            recurring: Any = {"interval": "month"}
+            plan: Any = {
+                "currency": "eur",
+                "unit_amount": 100,
+                "recurring": recurring,
+                "product_data": {"name": "Gold"},
+            }
+            price = client.v1.prices.create(plan)
+            client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}]})
+            wait_for_counter(stack, "1 of 1 in sync")
+        finally:
+            stack.stop()
 
 
 def _attempts(simulator: RunningSimulator, count: int) -> list[dict[str, Any]]:
