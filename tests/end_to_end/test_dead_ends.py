@@ -94,6 +94,11 @@ def test_a_pause_of_this_year_has_been_made_by_stripe_and_one_is_set_on_the_page
     assert "to tomas.silva@example.com" in get(f"{stack.url}/outbox").text
 
 
+def test_nobody_is_offered_a_pause_of_what_has_ended(stack: RunningStack) -> None:
+    for name in ("Luca Moretti", "Ingrid Berg"):
+        assert "page for pauses" not in row_of(stack, name)
+
+
 def test_the_page_for_pauses_leads_back(stack: RunningStack) -> None:
     assert f'<a href="{stack.url}/">' in page_for_pauses(stack, "Amélie Laurent")
 
