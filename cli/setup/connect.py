@@ -1,6 +1,6 @@
 """`portal connect`: what is left to do after a deployment, in one command that can be repeated at any point."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -161,7 +161,8 @@ class Connection:
     def _endpoint(self, client: StripeClient) -> None:
         url, store = self.deployment.output("WebhookUrl"), self.deployment.stored_signing_secrets
         now = self.deployment.ticking_clock()()
-        state = endpoint_state(endpoints_at(client, url), store.parsed())
+        before = endpoints_at(client, url)
+        known, state = {each["id"] for each in before}, endpoint_state(before, store.parsed())
         for orphan in state.orphans:
             delete_endpoint(client, orphan["id"])
             self.dialog.done(
@@ -171,9 +172,9 @@ class Connection:
         if state.current is not None:
             self._keep(client, state.current)
         elif not state.unknown:
-            self._create(client)
+            self._create(client, known)
         else:
-            self._replace(client, state.unknown, has_secret=state.has_secret)
+            self._replace(client, state.unknown, known, has_secret=state.has_secret)
         for each in state.replaced:
             self.dialog.note(
                 _WEBHOOK, _("{id} was replaced: `portal rotate webhook --finish` removes it", id=each["id"])
@@ -199,7 +200,7 @@ class Connection:
                 ),
             )
 
-    def _create(self, client: StripeClient) -> None:
+    def _create(self, client: StripeClient, known: Collection[str]) -> None:
         now = self.deployment.ticking_clock()()
         url, store = self.deployment.output("WebhookUrl"), self.deployment.stored_signing_secrets
         old_until = now + OVERLAP.total_seconds()
@@ -212,8 +213,51 @@ class Connection:
                 api_version=API_VERSION,
             ),
         )
+        self._look_again(client, made["id"], known)
 
-    def _replace(self, client: StripeClient, unknown: Sequence[StripeJson], *, has_secret: bool) -> None:
+    def _look_again(self, client: StripeClient, made: str, known: Collection[str]) -> None:
+        """Say what somebody else has done who ran this command at the same time, beside the endpoints `known` before.
+
+        Neither Stripe nor Secrets Manager has a lock or a conditional write that two runs could share.
+        """
+        endpoints = endpoints_at(client, self.deployment.output("WebhookUrl"))
+        stored = self.deployment.stored_signing_secrets.parsed().endpoint
+        present = {each["id"] for each in endpoints}
+        others = [each["id"] for each in endpoints if each["id"] not in {*known, made} and each["status"] == "enabled"]
+        if stored not in present:
+            self.dialog.to_do(
+                _WEBHOOK,
+                _(
+                    "{id}, whose signing secret is stored, is gone from Stripe: somebody else ran this command at the "
+                    "same time. Run it again, alone",
+                    id=str(stored),
+                ),
+            )
+        elif stored != made:
+            delete_endpoint(client, made)
+            self.dialog.done(
+                _WEBHOOK,
+                _(
+                    "deleted {id} again: somebody else ran this command at the same time, and the signing secret of "
+                    "{other} is stored",
+                    id=made,
+                    other=str(stored),
+                ),
+            )
+        elif others:
+            self.dialog.to_do(
+                _WEBHOOK,
+                _(
+                    "{names} has the deployment's address too: somebody else created it at the same time. When that "
+                    "run has ended, delete it (Dashboard: Webhooks) and keep {id}, whose signing secret is stored",
+                    names=", ".join(others),
+                    id=made,
+                ),
+            )
+
+    def _replace(
+        self, client: StripeClient, unknown: Sequence[StripeJson], known: Collection[str], *, has_secret: bool
+    ) -> None:
         names = ", ".join(each["id"] for each in unknown)
         if has_secret and len(unknown) > 1:
             self.dialog.to_do(
@@ -240,7 +284,7 @@ class Connection:
                 ),
             )
             return
-        self._create(client)
+        self._create(client, known)
         for each in unknown:
             delete_endpoint(client, each["id"])
             self.dialog.done(_WEBHOOK, _("deleted {id}", id=each["id"]))

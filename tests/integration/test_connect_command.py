@@ -3,8 +3,10 @@
 import json
 import re
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.setup import dialog
+from cli.setup.endpoint import create_endpoint
 from cli.setup.notifications import AlarmReaders
+from cli.setup.stored_secret import StoredSecret
 from cli.setup.stripe_key import PROBES
 from shared.errors import InvalidRequest, OperatorError
 from shared.i18n import Message
@@ -345,6 +349,80 @@ def test_two_endpoints_by_hand_are_left_to_people(world: SetupWorld) -> None:
     assert result.exit_code == 1
     assert "it is not known whose signing secret is stored" in result.output
     assert {each["id"] for each in world.endpoints()} == {first.id, second.id}
+
+
+def at_the_same_time(
+    monkeypatch: pytest.MonkeyPatch, *, before: Callable[[], object] = int, after: Callable[[], object] = int
+) -> None:
+    """Have somebody else act while a run creates its endpoint: before that, and after it has stored the secret."""
+
+    def creating(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr("cli.setup.connect.create_endpoint", create_endpoint)
+        before()
+        made = create_endpoint(*args, **options)
+        after()
+        return made
+
+    monkeypatch.setattr("cli.setup.connect.create_endpoint", creating)
+
+
+def test_the_endpoint_that_another_run_has_created_meanwhile_is_named(
+    world: SetupWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.save_portal_settings()
+    at_the_same_time(monkeypatch, before=world.connect)
+    result = world.connect()
+    assert result.exit_code == 1
+    stored = world.secret("SigningSecrets")
+    (other,) = {each["id"] for each in world.endpoints()} - {stored["endpoint"]}
+    said = " ".join(result.output.split())
+    assert f"{other} has the deployment's address too" in said
+    assert f"keep {stored['endpoint']}, whose signing secret is stored" in said
+    assert other in world.portal("doctor").output
+    # Until then every event of both is accepted.
+    assert set(world.deliver()) == {200}
+
+
+def test_an_endpoint_whose_secret_another_run_has_replaced_meanwhile_is_deleted_again(
+    world: SetupWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.save_portal_settings()
+    stored_by_another = partial(
+        create_endpoint,
+        world.simulator.client(),
+        world.deployment.output("WebhookUrl"),
+        world.deployment.stored_signing_secrets,
+        ["customer.subscription.updated"],
+        now=time.time(),
+        old_until=time.time() + 60,
+    )
+    at_the_same_time(monkeypatch, after=stored_by_another)
+    result = world.connect()
+    assert result.exit_code == 0, result.output
+    (endpoint,) = world.endpoints()
+    assert world.secret("SigningSecrets")["endpoint"] == endpoint["id"]
+    assert f"the signing secret of {endpoint['id']} is stored" in " ".join(result.output.split())
+
+
+def test_a_run_whose_endpoint_another_run_took_for_an_orphan_says_so_and_the_next_one_repairs_it(
+    world: SetupWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the creation and the storing of the secret, an endpoint looks as if its run had been killed."""
+    world.save_portal_settings()
+    update = StoredSecret.update
+
+    def interrupted(store: Any, change: Any) -> Any:
+        if world.endpoints():
+            monkeypatch.setattr(StoredSecret, "update", update)
+            world.connect()
+        return update(store, change)
+
+    monkeypatch.setattr(StoredSecret, "update", interrupted)
+    result = world.connect()
+    assert result.exit_code == 1
+    assert "is gone from Stripe: somebody else ran this command" in " ".join(result.output.split())
+    assert world.connect().exit_code == 0
+    assert world.secret("SigningSecrets")["endpoint"] in {each["id"] for each in world.endpoints()}
 
 
 def test_another_programs_endpoint_is_not_touched(world: SetupWorld) -> None:
