@@ -3,6 +3,7 @@
 A new command has to be in the table, with runs that reach what it prints.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -155,3 +156,23 @@ def test_no_sentence_stays_english(
                 run,
                 said,
             )
+
+
+HAVE_JSON = [name for name in RUNS if name not in {"acknowledge", "convert", "import", "resume"}]
+
+
+@pytest.mark.parametrize("command", HAVE_JSON)
+def test_programs_get_one_json_object_with_a_version(
+    command: str, world: SetupWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subscription = world.simulator.client().v1.subscriptions.list().data[0]
+    names = {"customer": str(subscription.customer), "subscription": subscription.id}
+    arguments = shlex.split(RUNS[command][0].arguments.format(**names))
+    monkeypatch.setattr("sys.argv", ["portal", command, *arguments, "--format", "json"])
+    with pytest.raises(SystemExit):
+        main()
+    # What the functions log to the same output here has a line of its own for each record.
+    printed = "\n".join(line for line in capsys.readouterr().out.splitlines() if not line.startswith('{"'))
+    found = json.loads(printed)
+    assert found["version"] == 1
+    assert len(found) > 1

@@ -16,16 +16,21 @@ import requests
 import stripe
 from botocore.exceptions import ClientError, NoCredentialsError
 from rich.console import Console, Group
+from rich.table import Table
 from typer.testing import CliRunner
 
 from cli import audit, explain, show
 from cli.deployment import KEY_VARIABLE, Deployment
 from cli.main import app, main
+from cli.recover.commands import summary_parts
+from cli.setup import doctor, health
+from cli.setup.health import CHECKS
 from cli.terminal import duration
 from shared.audit.findings import CustomerName, Finding, Severity
 from shared.audit.report import Report, ReportView
 from shared.errors import InvalidRequest, OperatorError, Unavailable
-from shared.i18n import verbatim
+from shared.i18n import _, verbatim
+from shared.mirror.drift import ComparisonResult, Difference, Drift, DriftKind, Failure
 from shared.mirror.items import Beginnings, MirroredSubscription
 from shared.portal.explain import ExplainedSubscription, Explanation
 from shared.stripe.money import MissedAmount, MonthlyAmount
@@ -454,3 +459,20 @@ def test_only_a_language_with_a_catalogue_is_accepted(command: list[str]) -> Non
 def test_without_a_country_a_subscription_has_to_be_named() -> None:
     with pytest.raises(InvalidRequest, match="sub_123"):
         CliRunner().invoke(app, ["explain"], catch_exceptions=False)
+
+
+def test_ids_are_whole_in_the_tables_of_every_command() -> None:
+    ids = ("sub_1QbCdEfGhIjKlMnOpQrStUvW", "cus_RbCdEfGhIjKlMn", "we_1QbCdEfGhIjKlMnOpQrStUvW")
+    drift = Drift(DriftKind.DIFFERENT, ids[0], ids[1], (Difference("items.si_1.quantity", 1, 2),))
+    failure = Failure(ids[0], "mirror_contended", "changed 5 times while it was read")
+    compared = ComparisonResult(
+        read=1, mirrored=1, found={DriftKind.DIFFERENT: 1}, drifts=(drift,), failed=1, failures=(failure,)
+    )
+    check = CHECKS[0]
+    unhealthy = health.failed(_("{id} was replaced, and is disabled", id=ids[2]), verbatim("x"))
+    tables = [each for each in summary_parts(compared, "fr") if isinstance(each, Table)]
+    lines = [
+        line for each in (*tables, doctor.as_table([(check, unhealthy)], "fr")) for line in printed(each).splitlines()
+    ]
+    for each in ids:
+        assert any(each in line for line in lines), each
