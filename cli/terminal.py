@@ -13,7 +13,15 @@ import typer
 from rich.markup import escape
 
 from shared.errors import InvalidRequest, sentence
-from shared.i18n import ENGLISH, NARROW_NO_BREAK_SPACE, NO_BREAK_SPACE, Message, _, languages
+from shared.i18n import (
+    ENGLISH,
+    NARROW_NO_BREAK_SPACE,
+    NO_BREAK_SPACE,
+    Message,
+    MissingCatalogueError,
+    _,
+    languages,
+)
 from shared.stripe.pacing import MOST_PER_SECOND
 
 
@@ -101,6 +109,10 @@ LANGUAGE: ContextVar[str] = ContextVar("LANGUAGE", default=ENGLISH)
 def _known_language(value: str | None) -> str | None:
     if value is not None and value not in languages():
         raise typer.BadParameter(f"{value!r} is not one of {', '.join(languages())}")
+    try:
+        _("yes").say(value or ENGLISH)
+    except MissingCatalogueError as error:  # before anything is done that could not be told
+        raise typer.BadParameter(str(error)) from error
     LANGUAGE.set(value or ENGLISH)
     return value
 

@@ -398,7 +398,9 @@ def _follow(name: Message, steps: Iterator[ReplayProgress], form: Form, language
 def _line(language: str) -> Iterator[Callable[[Message], None]]:
     """Show one line of progress on a terminal's standard error; elsewhere nothing."""
     columns = (BarColumn(bar_width=20), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # Elsewhere it would leave an empty line.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
         yield lambda message: bar.update(task, description=literal(message.say(language)))
 

@@ -20,6 +20,7 @@ from botocore.exceptions import (
 
 from cli.deployment import Deployment
 from cli.main import app, main
+from shared import i18n
 from shared.errors import OperatorError, Unavailable, sentence
 
 ROOT = Path(__file__).parents[2]
@@ -218,3 +219,15 @@ def test_a_closed_pipe_ends_the_command_in_silence() -> None:
         assert process.stdout.readline()
         process.stdout.close()
         assert (process.wait(30), process.stderr.read()) == (141, b"")
+
+
+def test_an_old_catalogue_is_named_before_anything_is_done(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "fr.po").write_text("")
+    monkeypatch.setattr(i18n, "LOCALE", tmp_path)
+    i18n._catalogue.cache_clear()
+    code, out, err = portal("show", "cus_1", "--language", "fr")
+    i18n._catalogue.cache_clear()
+    assert (code, out) == (2, "")
+    assert "fr.mo is missing: run `make catalogues`" in one_line(err)
