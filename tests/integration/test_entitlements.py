@@ -229,7 +229,7 @@ def test_where_entitlements_are_off_they_cost_nothing(
     with aws_calls(monkeypatch) as calls:
         assert world.signal("sso") == (200, "ignored_type")
     assert dict(calls) == {}
-    assert world.ask("sso") == (400, None, "bad_request")
+    assert world.ask("sso") == (400, None, "entitlements_off")
     assert world.requests() == 0
     _, answer = world.get()
     assert (answer["granted"], "features" in answer) == (True, False)
