@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.paused_collection import now_of, read_raw, write, writing
-from cli.terminal import Language, day, is_subscription_id
+from cli.terminal import Format, Language, day, is_subscription_id, print_json
 from shared.audit.acknowledgement import AUDIT_OK, PAUSE_OK, metadata_of
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, _
 from shared.stripe.pacing import RateLimit, refusals
 from shared.stripe.subscription import is_paused, read_subscription
@@ -33,25 +33,31 @@ def acknowledge(  # noqa: PLR0913 - each an option of the command
         bool, typer.Option("--findings", help="Acknowledge what the audit finds of it besides a pause.")
     ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Take the acknowledgement back.")] = False,
+    form: Format = "text",
     language: Language = ENGLISH,
 ) -> None:
-    """Keep a pause that the team wants out of the audit's headline, or all else that it finds, until a day.
+    """Keep what the team wants out of the audit's warnings.
 
+    A pause, or with --findings all else that the audit finds of a subscription, until a day or until further notice.
     It is written to the subscription's metadata; nobody's pause or charge is changed.
     """
     if not is_subscription_id(subscription):
         raise InvalidRequest(
-            "no_subscription", f"{subscription!r} is not a subscription: write its id, such as sub_123"
+            "no_subscription",
+            sentence("{subscription} is not a subscription: write one like sub_123", subscription=repr(subscription)),
         )
     deployment: Deployment = context.obj()
     limit = RateLimit(5)
     if len(note) > LONGEST_METADATA or len(by) > LONGEST_METADATA:
         raise InvalidRequest(
-            "too_long", f"Stripe keeps {LONGEST_METADATA} characters of metadata: shorten --note or --by"
+            "too_long",
+            sentence("Stripe keeps {most} characters of metadata: shorten --note or --by", most=LONGEST_METADATA),
         )
     last = None if until is None else day(until)
     if last is not None and last < now_of(deployment).date():
-        raise InvalidRequest("bad_date", f"{last} is over: --until is the last day of the acknowledgement")
+        raise InvalidRequest(
+            "bad_date", sentence("{day} is over: --until is the last day of the acknowledgement", day=last)
+        )
     value = "yes" if last is None else last.isoformat()
     metadata = metadata_of(AUDIT_OK if findings else PAUSE_OK, value, by, note)
     if remove:
@@ -61,7 +67,9 @@ def acknowledge(  # noqa: PLR0913 - each an option of the command
     limit.wait()
     with refusals(), writing():
         deployment.operator_stripe.v1.subscriptions.update(subscription, {"metadata": metadata})
-    if remove:
+    if form == "json":
+        print_json(subscription=subscription, acknowledged=not remove, until=last and last.isoformat())
+    elif remove:
         write(_("{subscription}: no longer acknowledged", subscription=subscription), language)
     elif last is None:
         write(_("{subscription}: acknowledged until further notice", subscription=subscription), language)
@@ -74,6 +82,9 @@ def _check_paused(deployment: "Deployment", limit: RateLimit, subscription_id: s
     if not is_paused(found, now_of(deployment)):
         raise InvalidRequest(
             "not_paused",
-            f"{subscription_id} is not paused: an acknowledgement would hide its next pause. Add --findings for what "
-            "else the audit finds of it",
+            sentence(
+                "{subscription} is not paused: an acknowledgement would hide its next pause. Add --findings for what "
+                "else the audit finds of it",
+                subscription=subscription_id,
+            ),
         )

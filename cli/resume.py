@@ -23,8 +23,8 @@ from cli.paused_collection import (
     unset,
     write,
 )
-from cli.terminal import Language, Rate, day, zone
-from shared.errors import InvalidRequest, Unavailable
+from cli.terminal import LANGUAGE, Language, Rate, day, zone
+from shared.errors import InvalidRequest, Unavailable, sentence
 from shared.i18n import ENGLISH, Message, _, _n, sentences
 from shared.mirror.table import SubscriptionTable
 from shared.portal.pause import (
@@ -163,22 +163,24 @@ def resume(  # noqa: PLR0913 - each an option of the command
     if not stranded:
         if not named or len(named) != 1 or every or customer is not None or confirm is not None:
             raise InvalidRequest(
-                "resume_whom", "Name one subscription whose pause is the deployment's, or add --stranded for the others"
+                "resume_whom",
+                sentence("Name one subscription whose pause is the deployment's, or add --stranded for the others"),
             )
         raise typer.Exit(resume_one(named[0], context.obj(), by=by, apply=apply, language=language))
     if apply and every == bool(named):
         raise InvalidRequest(
             "apply_to_whom",
-            "With --apply, name the subscriptions of the list, or add --all for all that it would resume",
+            sentence("With --apply, name the subscriptions of the list, or add --all for all that it would resume"),
         )
     deployment: Deployment = context.obj()
     now, team = now_of(deployment), zone(timezone)
     cutoff, removed = day(cutoff_on), day(button_removed_on)
     if removed > cutoff:
-        raise InvalidRequest("bad_calendar", "--button-removed-on must not be later than --cutoff-on")
+        raise InvalidRequest("bad_calendar", sentence("--button-removed-on must not be later than --cutoff-on"))
     if phase_on(now.astimezone(team).date(), button_removed_on=removed, cutoff_on=cutoff) != Phase.STRANDED:
         raise InvalidRequest(
-            "not_stranded", f"Until {cutoff} customers can resume by themselves, so nobody is stranded"
+            "not_stranded",
+            sentence("Until {day} customers can resume by themselves, so nobody is stranded", day=cutoff),
         )
     limit = RateLimit(requests_per_second)
     every_one = selected(deployment.operator_stripe, limit, Selection(customer, named or ()))
@@ -208,7 +210,8 @@ def _beginnings(
     try:
         held = retries.of(lambda: mirror.get_many(keys))
     except Unavailable as error:
-        typer.echo(f"The mirror could not be read, so no pause has a known beginning: {error.message}", err=True)
+        note = _("The mirror could not be read, so no pause has a known beginning: {why}", why=error.message)
+        typer.echo(note.say(LANGUAGE.get()), err=True)
         return {}
     # An item of another state says nothing of the present pause.
     return {
@@ -254,8 +257,15 @@ def _confirm(subscriptions: Sequence[Subscription], now: datetime, confirm: int 
         try:
             confirm = typer.prompt(question, type=int)
         except typer.Abort:
-            raise InvalidRequest("not_confirmed", "Nothing was changed: nobody confirmed (see --confirm)") from None
+            raise InvalidRequest(
+                "not_confirmed", sentence("Nothing was changed: nobody confirmed (see --confirm)")
+            ) from None
     if confirm != customers:
         raise InvalidRequest(
-            "not_confirmed", f"Nothing was changed: {confirm} was confirmed, and {customers} would be charged"
+            "not_confirmed",
+            sentence(
+                "Nothing was changed: {confirmed} was confirmed, and {customers} would be charged",
+                confirmed=confirm,
+                customers=customers,
+            ),
         )

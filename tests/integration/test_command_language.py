@@ -72,9 +72,20 @@ RUNS: dict[str, tuple[Run, ...]] = {
         Run("{subscription} --undo"),
         Run("sub_nobody --undo"),
     ),
-    "resume": (Run("{subscription}"), Run("--stranded")),
+    "resume": (
+        Run("{subscription}"),
+        Run("--stranded"),
+        Run(""),
+        Run("--stranded --apply"),
+        Run("--stranded --cutoff-on 2020-01-01"),
+    ),
     "pauses": (Run(""), Run("{subscription}"), Run("{subscription} --open")),
-    "acknowledge": (Run("{subscription} --findings"),),
+    "acknowledge": (
+        Run("{subscription} --findings"),
+        Run("{subscription}"),
+        Run("cus_1"),
+        Run("sub_1 --until 2020-01-01"),
+    ),
     "convert": (Run("{subscription}"),),
     "backfill": (Run("--dry-run"), Run("--starting-after sub_nobody")),
     "reconcile": (
@@ -158,7 +169,7 @@ def test_no_sentence_stays_english(
             )
 
 
-HAVE_JSON = [name for name in RUNS if name not in {"acknowledge", "convert", "import", "resume"}]
+HAVE_JSON = [name for name in RUNS if name not in {"convert", "import", "resume"}]
 
 
 @pytest.mark.parametrize("command", HAVE_JSON)
