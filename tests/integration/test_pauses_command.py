@@ -205,6 +205,7 @@ def portal(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Call
         retention=timedelta(days=400),
         parameters={},
         account=None,
+        has_pauses=False,
     )
     monkeypatch.setattr(Deployment, "of_stack", lambda _: deployment)
     return lambda *words, answers=None: CliRunner().invoke(app, [*words], input=answers)
