@@ -27,7 +27,7 @@ from shared.i18n import ENGLISH, Message, _, as_sentence, best_language, listed
 from shared.link_token import AfterCompletion, Flow, LinkClaims
 from shared.portal.which_configuration import configuration_of_group
 from shared.return_url import is_allowed
-from shared.ses import SEVEN_BITS
+from shared.ses import MailText, write_mail
 from shared.stripe.gateway import stripe_errors
 
 if TYPE_CHECKING:
@@ -104,15 +104,11 @@ def compose(link: MailedLink, *, sender: str, recipient: str, language: str) -> 
     """Return the mail as text and HTML. `sender` is an address, or `Name <address>`."""
     name, address = parseaddr(sender)
     subject = _("{name}: {subject}", name=name, subject=_SUBJECT) if name else _SUBJECT
-    message = EmailMessage(policy=SEVEN_BITS)
-    message["Subject"] = subject.say(language)
-    message["From"] = sender
-    message["To"] = recipient
-    message["Auto-Submitted"] = "auto-generated"
     values = _template_values(link, name or address.rpartition("@")[2], address, language)
-    message.set_content(_templates().get_template("link_mail.txt.j2").render(values))
-    message.add_alternative(_templates().get_template("link_mail.html.j2").render(values), subtype="html")
-    return message
+    text = _templates().get_template("link_mail.txt.j2").render(values)
+    html = _templates().get_template("link_mail.html.j2").render(values)
+    mail = MailText(subject.say(language), text, html, language)
+    return write_mail(mail, sender=sender, recipients=[recipient])
 
 
 def _template_values(link: MailedLink, business: str, address: str, language: str) -> dict[str, str]:

@@ -84,6 +84,11 @@ def problem_response(error: PortalError) -> ProblemResponse:
     return ProblemResponse(status_of(type(error)).value, problem(error), SAFE_HEADERS | NOT_KEPT)
 
 
+def retry_after(error: PortalError) -> dict[str, str]:
+    """Return the header that says when to try again, of a response to a request that may succeed later."""
+    return {"Retry-After": str(max(1, int(error.retry_after)))} if isinstance(error, Unavailable) else {}
+
+
 def internal_error() -> OperatorError:
     """Return the error of a request that a fault of ours has ended; `log_failure` logs the fault itself."""
     return OperatorError("internal_error", "A fault of the bundle itself; see the log")

@@ -1,6 +1,7 @@
 """Sends a mail by SES, and tells errors that may pass from those that only the operator can fix."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formataddr, parseaddr
@@ -32,6 +33,34 @@ _REFUSALS = frozenset(
         "SendingPausedException",
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class MailText:
+    """A mail in one language, as text and as HTML."""
+
+    subject: str
+    text: str
+    html: str
+    language: str
+
+
+def write_mail(
+    mail: MailText, *, sender: str, recipients: Sequence[str], csv: Mapping[str, bytes] | None = None
+) -> EmailMessage:
+    """Write a mail; `sender` may be `Name <address>`, `csv` has attachments by their names."""
+    message = EmailMessage(policy=SEVEN_BITS)
+    message["Subject"] = mail.subject
+    message["From"] = formataddr(parseaddr(sender))
+    message["To"] = ", ".join(recipients)
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.text)
+    message.add_alternative(mail.html, subtype="html")
+    for name, content in (csv or {}).items():
+        message.add_attachment(content, "text", "csv", filename=name, params={"charset": "utf-8"})
+    # Last: what begins with Content- moves into the first part when a second one is added.
+    message["Content-Language"] = mail.language
+    return message
 
 
 def send(ses: "SESV2Client", message: EmailMessage, sender: str, recipients: Sequence[str], *, fix: str) -> None:

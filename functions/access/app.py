@@ -27,6 +27,7 @@ from shared.http import (
     log_failure,
     log_problem,
     problem_response,
+    retry_after,
     verified_claims,
 )
 
@@ -122,8 +123,7 @@ def respond_to_failure(error: Exception) -> Response[str]:
 
 def _error_response(error: PortalError) -> Response[str]:
     response = problem_response(error)
-    later = {"Retry-After": str(max(1, int(error.retry_after)))} if isinstance(error, Unavailable) else {}
-    return Response(response.status, CONTENT_TYPE, response.body, headers=response.headers | later)
+    return Response(response.status, CONTENT_TYPE, response.body, headers=response.headers | retry_after(error))
 
 
 def _respond(answer: Answer) -> Response[str]:

@@ -10,6 +10,7 @@ from functions.create_session.app import app
 from functions.create_session.portal_session import SessionRequest
 from shared.errors import CATALOGUE
 from shared.http import CONTENT_TYPE, status_of
+from shared.openapi import Schema, document_of
 
 
 def _codes_by_status() -> dict[int, list[str]]:
@@ -80,10 +81,7 @@ def _refusal(status: int, *, has_page: bool) -> dict[str, Any]:
     return found
 
 
-Schema = dict[str, Any]
-
 _TITLE = "Portal link"
-_VERSION = "1"
 _ABOUT = (
     "Opens Stripe's customer portal for a proven customer. Responses must not be cached: they hold a credential, or "
     "lead to one. Errors are problem+json with a stable `code`; a browser that follows a link gets a page instead."
@@ -95,32 +93,19 @@ _TOKEN = {
     "description": "A link token: whose portal it is",
 }
 _EMAIL = {"type": "string", "description": "Prefills the login page; no customer is looked up"}
-_BEARER = {
-    "type": "http",
-    "scheme": "bearer",
-    "bearerFormat": "JWT",
-    "description": "A link token, or with `OidcIssuer` a signed-in user's token of that issuer instead",
-}
+_BEARER = "A link token, or with `OidcIssuer` a signed-in user's token of that issuer instead"
 
 
 def document() -> Schema:
     """Return the document. Raises `KeyError` for a route of the handler that is not described here."""
-    routes: dict[str, dict[str, Any]] = json.loads(app.get_openapi_json_schema(title=_TITLE, version=_VERSION))["paths"]
-    described = {"GET /portal": _get_portal, "GET /portal/return": _get_portal_return, "HEAD /portal": _head_portal}
-    described["POST /portal/sessions"] = _post_portal_sessions
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": _TITLE, "version": _VERSION, "description": _ABOUT},
-        "servers": [{"url": "/", "description": "The deployment's `ApiUrl`"}],
-        "paths": {
-            path: {method: described[f"{method.upper()} {path}"]() for method in sorted(methods)}
-            for path, methods in sorted(routes.items())
-        },
-        "components": {
-            "schemas": {"Problem": PROBLEM, "Message": MESSAGE, "SessionRequest": _request_schema()},
-            "securitySchemes": {"bearer": _BEARER},
-        },
+    described = {
+        "GET /portal": _get_portal(),
+        "GET /portal/return": _get_portal_return(),
+        "HEAD /portal": _head_portal(),
+        "POST /portal/sessions": _post_portal_sessions(),
     }
+    schemas = {"Problem": PROBLEM, "Message": MESSAGE, "SessionRequest": _request_schema()}
+    return document_of(app, _TITLE, _ABOUT, described, schemas=schemas, bearer=_BEARER)
 
 
 def _get_portal() -> Schema:

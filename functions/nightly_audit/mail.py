@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from email.message import EmailMessage
-from email.utils import formataddr, parseaddr
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from shared.audit.rendering.summary import bounded, groups_of, is_all_clear, urg
 from shared.audit.rendering.trend import what_changed
 from shared.audit.report import Report, ReportView
 from shared.i18n import Message, _, _n, signed
-from shared.ses import SEVEN_BITS, send
+from shared.ses import MailText, send, write_mail
 from shared.stripe.money import written_amounts
 
 if TYPE_CHECKING:
@@ -128,19 +127,9 @@ def compose(
     report = edition.report
     csv = _csv(edition, largest_csv) if report.paused and not edition.list_link else None
     text, html = mail_bodies(edition, Medium.MAIL_WITH_LIST if csv else Medium.MAIL)
-    message = EmailMessage(policy=SEVEN_BITS)
-    message["Subject"] = subject(edition)
-    message["From"] = formataddr(parseaddr(sender))
-    message["To"] = ", ".join(recipients)
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(text)
-    message.add_alternative(html, subtype="html")
-    if csv:
-        name = f"paused-subscriptions-{edition.night:%Y-%m-%d}.csv"
-        message.add_attachment(csv, "text", "csv", filename=name, params={"charset": "utf-8"})
-    # Last: what begins with Content- moves into the first part when a second one is added.
-    message["Content-Language"] = edition.language
-    return message
+    attached = {f"paused-subscriptions-{edition.night:%Y-%m-%d}.csv": csv} if csv else {}
+    mail = MailText(subject(edition), text, html, edition.language)
+    return write_mail(mail, sender=sender, recipients=recipients, csv=attached)
 
 
 class _TooLargeError(Exception):

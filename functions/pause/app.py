@@ -18,7 +18,20 @@ from functions.pause.page import PageAnswer, Visit
 from functions.pause.wiring import wire
 from shared.deadline import deadline
 from shared.errors import Conflict, InvalidRequest, OperatorError, PortalError, Unavailable
-from shared.http import CONTENT_TYPE, body_of, log_failure, log_problem, problem, status_of, verified_claims
+from shared.http import (
+    CONTENT_TYPE,
+    NOT_KEPT,
+    SAFE_HEADERS,
+    body_of,
+    internal_error,
+    log_failure,
+    log_problem,
+    problem,
+    problem_response,
+    retry_after,
+    status_of,
+    verified_claims,
+)
 from shared.i18n import best_language
 from shared.pausing.history import PauseRecord, PauseState
 from shared.pausing.operations import Outcome, PauseResult
@@ -32,12 +45,7 @@ app = APIGatewayHttpResolver(debug=False)
 
 _wire = cache(wire)
 
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Vary": "Accept-Language, Authorization",
-}
+_HEADERS = NOT_KEPT | SAFE_HEADERS | {"Vary": "Accept-Language, Authorization"}
 _PAGE_PATH = "/pause"
 _ERROR_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 # A pause takes up to five requests to Stripe; API Gateway waits 29 s. Whatever is not done then, the schedule finishes.
@@ -172,7 +180,7 @@ def respond_to_failure(error: Exception) -> Response[str]:
     """Log and count a fault of ours, and return the usual response instead of API Gateway's bare JSON."""
     log_failure(logger, error)
     metrics.add_metric(PauseMetric.FAILED, MetricUnit.Count, 1)
-    return _error_response(OperatorError("internal_error", "A fault of the bundle itself; see the log"))
+    return _error_response(internal_error())
 
 
 def follow_due(context: LambdaContext) -> dict[str, Any]:
@@ -299,21 +307,13 @@ def _json(status: HTTPStatus, body: dict[str, Any]) -> Response[str]:
 
 
 def _error_response(error: PortalError) -> Response[str]:
-    headers = dict(_HEADERS)
-    if isinstance(error, Unavailable):
-        headers |= {"Retry-After": str(max(1, int(error.retry_after)))}
+    response, headers = problem_response(error), _HEADERS | retry_after(error)
     event = app.current_event
-    if event.path == _PAGE_PATH:
-        reference = str(event.raw_event["requestContext"].get("requestId", ""))
-        # Without a token there is no page to go to instead.
-        visitor = Visitor(
-            event.headers.get("accept-language"),
-            has_token=False,
-            reference=reference,
-            followed_link=event.http_method == "GET",
-        )
-        headers |= {"Content-Language": visitor.language, "Content-Security-Policy": _ERROR_POLICY}
-        return Response(
-            status_of(type(error)).value, "text/html; charset=utf-8", visitor_page(error, visitor), headers=headers
-        )
-    return Response(status_of(type(error)).value, CONTENT_TYPE, problem(error), headers=headers)
+    if event.path != _PAGE_PATH:
+        return Response(response.status, CONTENT_TYPE, response.body, headers=headers)
+    reference = str(event.raw_event["requestContext"].get("requestId", ""))
+    # Without a token there is no page to go to instead.
+    is_link = event.http_method == "GET"
+    visitor = Visitor(event.headers.get("accept-language"), has_token=False, reference=reference, followed_link=is_link)
+    headers |= {"Content-Language": visitor.language, "Content-Security-Policy": _ERROR_POLICY}
+    return Response(response.status, "text/html; charset=utf-8", visitor_page(error, visitor), headers=headers)

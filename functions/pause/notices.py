@@ -6,7 +6,6 @@ A mail is recorded after it was sent: a crash between the two repeats it, and lo
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from email.message import EmailMessage
-from email.utils import formataddr, parseaddr
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from functions.pause.look import Brand, pages, shown
 from shared.i18n import Message, _, best_language
 from shared.pausing.history import PauseRecord, PauseState, PauseTable
 from shared.pausing.plan import longer_return
-from shared.ses import SEVEN_BITS, send
+from shared.ses import MailText, send, write_mail
 from shared.stripe.gateway import stripe_errors
 
 if TYPE_CHECKING:
@@ -140,30 +139,23 @@ class Notices:
         said = self._text(kind, record, language)
         lines = [line.say(language) for line in said.lines]
         links = [(link.words.say(language), link.url) for link in said.links]
-        message = EmailMessage(policy=SEVEN_BITS)
-        message["Subject"] = said.subject.say(language)
-        message["From"] = formataddr(parseaddr(self._sender or ""))
-        message["To"] = recipient.address
-        message["Auto-Submitted"] = "auto-generated"
+        subject = said.subject.say(language)
         listed = [f"{words}\n{url}" for words, url in links]
         text = "\n\n".join([*lines, *listed, self._brand.name]).strip()
-        message.set_content(text + "\n")
         html = (
             pages()
             .get_template("notice.html.j2")
             .render(
                 brand=self._brand,
                 language=language,
-                subject=said.subject.say(language),
+                subject=subject,
                 lines=lines,
                 links=links,
                 say=partial(shown, language),
             )
         )
-        message.add_alternative(html, subtype="html")
-        # Last: what begins with Content- moves into the first part when a second one is added.
-        message["Content-Language"] = language
-        return message
+        mail = MailText(subject, text + "\n", html, language)
+        return write_mail(mail, sender=self._sender or "", recipients=[recipient.address])
 
     def _text(self, kind: NoticeKind, record: PauseRecord, language: str) -> _Text:
         caller = Caller(record.customer_id, self._policy_of(record.group), group=record.group, locale=language)

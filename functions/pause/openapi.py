@@ -3,28 +3,21 @@
 import json
 import sys
 from http import HTTPStatus
-from typing import Any
 
 from functions.pause.answers import PauseBody
 from functions.pause.app import app
 from shared.http import CONTENT_TYPE
+from shared.openapi import PROBLEM_FIELDS, Schema, document_of, object_schema, problem_responses
 from shared.pausing.history import PauseState
 from shared.pausing.operations import Outcome
 
-Schema = dict[str, Any]
-
 _TITLE = "Pauses"
-_VERSION = "1"
 _ABOUT = (
     "Customers see, pause and resume their subscriptions. Times are Unix seconds; days are calendar days in the "
     "stack's time zone. Errors are problem+json with a stable `code`."
 )
-_BEARER = {
-    "type": "http",
-    "scheme": "bearer",
-    "bearerFormat": "JWT",
-    "description": "A pause token (`aud` `pause`); with `OidcIssuer` a signed-in user's token of that issuer instead",
-}
+_BEARER = "A pause token (`aud` `pause`); with `OidcIssuer` a signed-in user's token of that issuer instead"
+_STATUSES = (400, 401, 403, 500, 503)
 _TEXT: Schema = {"type": "string"}
 _TIME: Schema = {"type": "integer"}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
@@ -34,17 +27,7 @@ def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _object(description: str, **properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "description": description,
-        "required": list(properties),
-        "additionalProperties": False,
-        "properties": properties,
-    }
-
-
-_PAUSE = _object(
+_PAUSE = object_schema(
     "A pause. `kind` `subscription` is Stripe's real pause; `collection` only pauses payments, and `why_not_real` says "
     "why. `resumes`: when Stripe resumes; `next_charge`: when it charges again; null "
     "for a pause that lasts until somebody resumes it",
@@ -62,7 +45,7 @@ _PAUSE = _object(
     waiting=_or_null({"enum": ["payment", "payment_method", "stripe"]}),
     failure=_or_null(_TEXT),
 )
-_REFUSAL = _object(
+_REFUSAL = object_schema(
     "One reason why it is not possible, in the caller's language; `allowed_from`: when it will be",
     code=_TEXT,
     detail=_TEXT,
@@ -78,14 +61,7 @@ _RESULT: Schema = {
     "reasons": _REFUSALS,
     "payment_page": _or_null(_TEXT),
 }
-_PROBLEM: Schema = {
-    "type": {"const": "about:blank"},
-    "title": _TEXT,
-    "status": {"type": "integer"},
-    "code": _TEXT,
-    "detail": {"type": "string", "description": "For people, in English"},
-}
-_OFFER = _object(
+_OFFER = object_schema(
     "A pause as it would be; `first_day` and `last_day` are the earliest and the latest day of return",
     kind={"enum": ["collection", "subscription"]},
     why_not_real=_TEXTS,
@@ -95,14 +71,14 @@ _OFFER = _object(
     now={"enum": ["never", "credit", "forfeit"]},
     reasons=_TEXTS,
 )
-_LENGTH = _object("A length of time", interval=_TEXT, interval_count={"type": "integer"})
-_PORTAL_PAUSE = _object(
+_LENGTH = object_schema("A length of time", interval=_TEXT, interval_count={"type": "integer"})
+_PORTAL_PAUSE = object_schema(
     "The pause that the customer portal offers in place of ours: `url`, a credential that expires after an hour, opens "
     "it. Without `lengths` to choose from it lasts until the customer resumes",
     url={"type": "string", "format": "uri"},
     lengths={"type": "array", "items": _LENGTH},
 )
-_SUBSCRIPTION = _object(
+_SUBSCRIPTION = object_schema(
     "A subscription that has not ended, its present or last pause, and what a pause would be, here or in the portal",
     id=_TEXT,
     status=_TEXT,
@@ -124,7 +100,6 @@ _ID: Schema = {"name": "subscription", "in": "path", "required": True, "schema":
 
 def document() -> Schema:
     """Return the document. Raises `KeyError` for a route of the handler that is not described here."""
-    routes: dict[str, dict[str, Any]] = json.loads(app.get_openapi_json_schema(title=_TITLE, version=_VERSION))["paths"]
     path = "/subscriptions/{subscription}"
     described = {
         "GET /subscriptions": _list(),
@@ -133,42 +108,29 @@ def document() -> Schema:
         f"POST {path}/undo": _post("undo", "Undo a pause that has not begun; it never charges"),
         f"POST {path}/release": _post("release", "Give up the date of return, so that the portal can cancel"),
     }
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": _TITLE, "version": _VERSION, "description": _ABOUT},
-        "servers": [{"url": "/", "description": "The deployment's own address"}],
-        "paths": {
-            path: {method: described[f"{method.upper()} {path}"] for method in sorted(methods)}
-            for path, methods in sorted(
-                (path.replace("<", "{").replace(">", "}"), each) for path, each in routes.items()
-            )
-        },
-        "components": {
-            "schemas": {
-                "Offer": _OFFER,
-                "Pause": _PAUSE,
-                "PauseRequest": PauseBody.model_json_schema(),
-                "PortalPause": _PORTAL_PAUSE,
-                "Problem": _object("What is wrong (RFC 9457)", **_PROBLEM),
-                "Refused": _object("Not possible now: `reasons` has each reason", **_PROBLEM, **_RESULT),
-                "Refusal": _REFUSAL,
-                "Result": _object("What became of the request", **_RESULT),
-                "Subscription": _SUBSCRIPTION,
-            },
-            "securitySchemes": {"bearer": _BEARER},
-        },
+    schemas = {
+        "Offer": _OFFER,
+        "Pause": _PAUSE,
+        "PauseRequest": PauseBody.model_json_schema(),
+        "PortalPause": _PORTAL_PAUSE,
+        "Problem": object_schema("What is wrong (RFC 9457)", **PROBLEM_FIELDS),
+        "Refused": object_schema("Not possible now: `reasons` has each reason", **PROBLEM_FIELDS, **_RESULT),
+        "Refusal": _REFUSAL,
+        "Result": object_schema("What became of the request", **_RESULT),
+        "Subscription": _SUBSCRIPTION,
     }
+    return document_of(app, _TITLE, _ABOUT, described, schemas=schemas, bearer=_BEARER)
 
 
 def _list() -> Schema:
     items = {"type": "array", "items": {"$ref": "#/components/schemas/Subscription"}}
-    content = {"application/json": {"schema": _object("The caller's subscriptions", subscriptions=items)}}
+    content = {"application/json": {"schema": object_schema("The caller's subscriptions", subscriptions=items)}}
     return {
         "operationId": "getSubscriptions",
         "summary": "See the own subscriptions, their pauses, and what a pause would be",
         "security": [{"bearer": []}],
         "parameters": [_CUSTOMER],
-        "responses": {"200": {"description": "The subscriptions", "content": content}, **_problems()},
+        "responses": {"200": {"description": "The subscriptions", "content": content}, **problem_responses(*_STATUSES)},
     }
 
 
@@ -187,18 +149,9 @@ def _post(operation: str, summary: str, *, has_body: bool = False) -> Schema:
             "200": {"description": "Done", "content": result},
             "202": {"description": "Under way, or waiting for a payment", "content": result},
             "409": {"description": HTTPStatus.CONFLICT.phrase, "content": refused},
-            **_problems(),
+            **problem_responses(*_STATUSES),
         },
     }
-
-
-def _problems() -> dict[str, Schema]:
-    content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    found: dict[str, Schema] = {
-        str(status): {"description": HTTPStatus(status).phrase, "content": content}
-        for status in (400, 401, 403, 500, 503)
-    }
-    return found | {"429": {"description": "Too many requests at once, from API Gateway itself"}}
 
 
 if __name__ == "__main__":
