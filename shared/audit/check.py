@@ -312,7 +312,8 @@ class Check:
     """A named check. It sees every object once and keeps nothing between them; configurations are Stripe's raw JSON.
 
     `severities` are all that its findings can have, the worst first. `reports` says what it finds, and `permission`
-    what the key has to be allowed to read for it, besides subscriptions: both are for the documentation.
+    what the key has to be allowed to read for it, besides subscriptions: both are for the documentation. `of_paused`:
+    of subscriptions it sees only those that are paused at Stripe, of either kind, which in most accounts are few.
     """
 
     name: str
@@ -323,6 +324,7 @@ class Check:
     of_subscription: Callable[[Subscription, AuditContext], Iterable[Finding]] = nothing
     of_configuration: Callable[[StripeJson, AuditContext], Iterable[Finding]] = nothing
     of_account: Callable[[AccountFacts, AuditContext], Iterable[Finding]] = nothing
+    of_paused: bool = False
 
 
 def at(seconds: int | None) -> datetime | None:

@@ -53,7 +53,8 @@ class CheckRun:
 
     def __init__(self, checks: tuple[Check, ...], context: AuditContext, paused: Callable[[Finding], None]) -> None:
         self._checks = checks
-        self._of_subscription = tuple(check for check in checks if check.of_subscription is not nothing)
+        self._of_paused = tuple(check for check in checks if check.of_subscription is not nothing)
+        self._of_any = tuple(check for check in self._of_paused if not check.of_paused)
         self._context = context
         self._paused = paused
         self._found = Findings()
@@ -91,7 +92,7 @@ class CheckRun:
             subscription = each.subscription
             self.livemode = subscription.livemode
             customer = customer_of(listed.get(subscription.id, {}))
-            for check in self._of_subscription:
+            for check in self._of_any if subscription.pause_kind is None else self._of_paused:
                 act = partial(check.of_subscription, subscription, context)
                 self._run_check(check.name, act, subscription.id, customer)
 

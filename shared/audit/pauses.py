@@ -57,9 +57,9 @@ class NewPause:
 class PolicyBreak:
     """A customer's pause beyond the rules, if these are counted for the customer.
 
-    `code` is that of the rule (`shared.pausing.policy`), or `EXTENDED_OFTEN`. `number`: days that it lasts, days since
-    the pause before it, pauses within 365 days, or times that its end was put off. `overridden_by`: who of the team
-    overrode the rules for it.
+    `code` is that of the rule (`shared.pausing.policy`), or `EXTENDED_OFTEN`. `number`: days that it lasts, with those
+    right before it, days since the pause before it, pauses within 365 days, or times that its end was put off.
+    `overridden_by`: who of the team overrode the rules for it.
     """
 
     code: str
@@ -260,22 +260,40 @@ def _breaks_of(pause: _Pause, every: list[_Pause], policies: tuple[PausePolicy, 
         if is_before and not any(other.is_together_with(each) for each in (pause, *earlier)):
             earlier.append(other)
     past = PastPauses(tuple(each.begins for each in earlier), max((each.ends for each in earlier), default=None))
-    refused = (
-        {refusal.code for refusal in policy.refusals(begins=pause.begins, resumes=pause.ends, past=past, reason=None)}
-        for policy in policies
-    )
-    year = [each for each in earlier if each.begins > pause.begins - 365 * DAY]
-    numbers = {
-        "pause_too_long": (round((pause.ends - pause.begins) / DAY), ()),
-        "pause_too_soon": (max(0, (pause.begins - (past.last_ended or 0)) // DAY), tuple(earlier[-1:])),
-        "too_many_pauses": (len(year) + 1, tuple(year)),
-    }
-    broken = set.intersection(*refused) & numbers.keys()
-    for code, (number, others) in numbers.items():
-        if code in broken:
-            yield _break(code, number, pause, *others)
+    before = _right_before(pause, earlier)
+    begins = min(each.begins for each in (pause, *before))
+    if "pause_too_long" in _refused(policies, begins, pause.ends, PastPauses()):
+        yield _break("pause_too_long", round((pause.ends - begins) / DAY), pause, *before)
+    broken = _refused(policies, pause.begins, pause.ends, past)
+    if "pause_too_soon" in broken:
+        days = max(0, (pause.begins - (past.last_ended or 0)) // DAY)
+        yield _break("pause_too_soon", days, pause, *earlier[-1:])
+    if "too_many_pauses" in broken:
+        year = [each for each in earlier if each.begins > pause.begins - 365 * DAY]
+        yield _break("too_many_pauses", len(year) + 1, pause, *year)
     if pause.extended >= OFTEN_EXTENDED:
         yield _break(EXTENDED_OFTEN, pause.extended, pause)
+
+
+def _refused(policies: tuple[PausePolicy, ...], begins: int, ends: int, past: PastPauses) -> set[str]:
+    """Return the codes of the rules that every policy has against a pause."""
+    return set.intersection(
+        *(
+            {refusal.code for refusal in policy.refusals(begins=begins, resumes=ends, past=past, reason=None)}
+            for policy in policies
+        )
+    )
+
+
+def _right_before(pause: _Pause, earlier: list[_Pause]) -> list[_Pause]:
+    """Return the pauses of which each ended within the day before the next one began: they are one in effect."""
+    chain: list[_Pause] = []
+    begins = pause.begins
+    for other in reversed(earlier):
+        if other.ends >= begins - DAY:
+            chain.append(other)
+            begins = min(begins, other.begins)
+    return chain
 
 
 def _break(code: str, number: int, pause: _Pause, *others: _Pause) -> PolicyBreak:

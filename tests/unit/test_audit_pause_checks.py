@@ -11,10 +11,12 @@ import pytest
 from rich.console import Console
 
 from cli.audit import report_as_text
-from shared.audit.check import AccountFacts, AuditContext
+from shared.audit.check import AccountFacts, AuditContext, Check
+from shared.audit.check_run import CheckRun
 from shared.audit.checks import leaks as leak_checks
 from shared.audit.checks import paused as paused_checks
 from shared.audit.checks import pauses as pause_checks
+from shared.audit.checks.registry import CHECKS
 from shared.audit.findings import CustomerName, Finding, Findings, Severity
 from shared.audit.pauses import NewPause, PausesRead, PolicyBreak
 from shared.audit.rendering.as_csv import write_csv
@@ -27,6 +29,7 @@ from shared.i18n import languages
 from shared.pausing.history import PauseRecord, PauseState
 from shared.portal.pause import Phase
 from shared.stripe.subscription import PauseCollection, Subscription
+from shared.stripe.subscription_read import SubscriptionRead
 from tests.fakes import audit_report
 from tests.pause_records import pause_record
 from tests.unit.test_audit_paused_checks import DAY, SECOND, audit_in, subscription
@@ -307,3 +310,22 @@ def test_a_pause_that_is_over_in_the_table_is_not_shown_as_ours() -> None:
     (finding,) = paused_checks.find_paused_status(paused, context(record=record(state=PauseState.ENDED)))
     assert finding.paused
     assert finding.paused.set_here is None
+
+
+@pytest.mark.parametrize("check", [check for check in CHECKS if check.of_paused], ids=lambda check: check.name)
+def test_a_check_of_paused_subscriptions_has_nothing_to_say_of_another(check: Check) -> None:
+    """So the audit does not ask it, which keeps an account without pauses as quick as it was."""
+    audit = replace(context(plan(SECOND - 9 * DAY), record(resumes=SECOND - 9 * DAY)), paused_since={"sub_1": 0})
+    for other in (subscription(), subscription(status="past_due"), subscription(status="canceled", paused_at=SECOND)):
+        assert list(check.of_subscription(other, audit)) == []
+    asked: list[str] = []
+
+    def ask(each: Subscription, _audit: AuditContext) -> tuple[Finding, ...]:
+        asked.append(each.id)
+        return ()
+
+    watched = replace(check, of_subscription=ask)
+    run = CheckRun((watched,), audit, lambda _finding: None)
+    read = [SubscriptionRead(each, SECOND, 0) for each in (subscription(), replace(REAL, id="sub_2"))]
+    run.check_subscriptions(read, {}, {}, {}, None)
+    assert asked == ["sub_2"]

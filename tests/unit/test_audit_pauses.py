@@ -167,7 +167,9 @@ def test_a_customer_who_pauses_two_subscriptions_in_turn_pauses_too_often() -> N
     found = breaks(first, second, tonight("sub_a"))
     assert found == {"too_many_pauses": PolicyBreak("too_many_pauses", "cus_1", ("sub_a", "sub_b"), 3)}
     assert breaks(first, tonight("sub_a")) == {}
-    assert breaks(pause("sub_a", NOW - 366 * DAY, 20), second, tonight("sub_a")) == {}
+    a_year_ago = NOW - DAY // 2 - 365 * DAY
+    assert breaks(pause("sub_a", a_year_ago, 20), second, tonight("sub_a")) == {}
+    assert breaks(pause("sub_a", a_year_ago + 1, 20), second, tonight("sub_a"))["too_many_pauses"].number == 3
 
 
 def test_two_subscriptions_paused_for_the_same_time_are_one_pause() -> None:
@@ -180,6 +182,18 @@ def test_pauses_that_only_touch_are_two() -> None:
     before = pause("sub_a", NOW - DAY // 2 - 30 * DAY, 30 + 0.01, ends=None)
     found = breaks(before, tonight("sub_b"))
     assert found["pause_too_soon"].number == 0
+
+
+def test_pauses_that_follow_each_other_within_a_day_are_one_long_pause() -> None:
+    """A customer who resumes for a moment, or goes on with the next subscription, is paused on end."""
+    tonight_begins = NOW - DAY // 2
+    first = pause("sub_old", tonight_begins - 91 * DAY, 45)
+    second = pause("sub_old", tonight_begins - 45 * DAY, 44, number=1, ends=PauseAction.CANCELED)
+    options = AuditOptions(max_pause_days=90)
+    (found,) = breaks(first, second, tonight("sub_new", 10), options=options).values()
+    assert found == PolicyBreak("pause_too_long", "cus_1", ("sub_new", "sub_old"), 101)
+    later = pause("sub_old", tonight_begins - 45 * DAY, 44 - 0.01, number=1)
+    assert breaks(first, later, tonight("sub_new", 10), options=options) == {}
 
 
 def test_pauses_that_were_undone_before_they_began_do_not_count() -> None:
@@ -212,6 +226,11 @@ def test_a_short_pause_that_is_put_off_again_and_again_is_told() -> None:
     assert breaks(extended(2)) == {}
     assert breaks(extended(3)) == {"extended_often": PolicyBreak("extended_often", "cus_1", ("sub_1",), 3)}
     assert breaks(extended(3, at=NOW - 2 * DAY)) == {}
+
+
+def test_a_pause_of_long_ago_whose_end_was_put_off_tonight_is_counted() -> None:
+    entries = extended(3)
+    assert set(breaks([replace(entries[0], at=NOW - 20 * DAY)], entries[1:])) == {"extended_often"}
 
 
 def test_an_end_that_is_put_forward_is_no_extension() -> None:

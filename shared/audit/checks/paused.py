@@ -342,6 +342,7 @@ PAUSED_COLLECTION = Check(
         "`pause_collection` is set and `resumes_at` is not reached: no money comes in, while `status` stays `active`"
     ),
     of_subscription=find_paused_collection,
+    of_paused=True,
 )
 
 
@@ -462,6 +463,7 @@ PAUSED_STATUS = Check(
     (Severity.WARNING, Severity.INFO),
     reports="`status=paused`, Stripe's real pause, with its cause from `status_details`",
     of_subscription=find_paused_status,
+    of_paused=True,
 )
 
 
@@ -501,4 +503,5 @@ LONG_PAUSE = Check(
     (Severity.WARNING,),
     reports="pauses of either kind that are known to be older than `MaxPauseDays` and are not acknowledged",
     of_subscription=find_long_pause,
+    of_paused=True,
 )

@@ -133,6 +133,7 @@ NEW_PAUSES = Check(
         "given; each is in one mail"
     ),
     of_subscription=find_new_at_stripe,
+    of_paused=True,
     of_account=find_new_here,
 )
 
@@ -285,6 +286,7 @@ PAUSE_NOT_ENDED = Check(
         "period after `resumes_at`; plans that failed are in `hidden_pause`"
     ),
     of_subscription=find_not_ended,
+    of_paused=True,
     of_account=find_stalled,
 )
 
