@@ -111,7 +111,9 @@ def event_in(message: str, encoding: str = "") -> bytes:
     try:
         parsed = json.loads(text)
     except ValueError:
-        raise UnreadableEvent("unreadable_event", "Not an event that can be read: the body is not JSON") from None
+        raise UnreadableEvent(
+            "unreadable_event", sentence("Not an event that can be read: the body is not JSON")
+        ) from None
     if isinstance(parsed, dict) and is_from_event_bus(parsed):
         return json.dumps(parsed["detail"]).encode()
     return text.encode()

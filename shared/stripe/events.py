@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from shared.errors import UnreadableEvent
+from shared.errors import UnreadableEvent, sentence
 from shared.stripe.subscription import Seconds, Subscription, has_more_items, is_collected, read_subscription
 
 PREFIX = "customer.subscription."
@@ -147,7 +147,7 @@ def read_event(body: bytes) -> StripeEvent:
     except ValueError:
         fields = "the body"
     # Outside of the handlers: the cause would quote the event, and with it the customer.
-    raise UnreadableEvent("unreadable_event", f"Not an event that can be read: {fields}")
+    raise UnreadableEvent("unreadable_event", sentence("Not an event that can be read: {fields}", fields=fields))
 
 
 def subscription_event(event: SnapshotEvent) -> SubscriptionEvent:
@@ -193,7 +193,9 @@ def entitlements_signal(event: StripeEvent) -> EntitlementsSignal:
     Source: the SDK's `V1EntitlementsActiveEntitlementSummary...EventNotification`, which have no related object.
     """
     if isinstance(event, ThinEvent):
-        raise UnreadableEvent("thin_event_without_customer", f"The thin event {event.id} names no customer")
+        raise UnreadableEvent(
+            "thin_event_without_customer", sentence("The thin event {event} names no customer", event=event.id)
+        )
     try:
         summary = _EntitlementSummary.model_validate(event.data.object)
     except ValidationError as error:
@@ -204,7 +206,7 @@ def entitlements_signal(event: StripeEvent) -> EntitlementsSignal:
         keys = {one.lookup_key for one in listed.data} if listed else set()
         return EntitlementsSignal(event.created, summary.customer, tuple(sorted(keys)) if whole else None)
     # Outside of the handler: the cause would quote the customer.
-    raise UnreadableEvent("unreadable_event", f"Not entitlements that can be read: {fields}")
+    raise UnreadableEvent("unreadable_event", sentence("Not entitlements that can be read: {fields}", fields=fields))
 
 
 def _stamp_lag(event: SnapshotEvent, subscription: Subscription) -> int | None:

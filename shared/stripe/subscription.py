@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import ValidationError as PydanticValidationError
 
-from shared.errors import UnreadableEvent
+from shared.errors import UnreadableEvent, sentence
 
 PauseKind = Literal["collection", "subscription"]
 
@@ -233,10 +233,12 @@ def read_subscription(raw: Mapping[str, Any]) -> Subscription:
         shape = _Subscription.model_validate(raw)
     except PydanticValidationError as error:
         fields = ", ".join(sorted({".".join(map(str, e["loc"])) or "the object" for e in error.errors()}))
-        raise UnreadableEvent("unreadable_subscription", f"Not a subscription that can be read: {fields}") from error
+        raise UnreadableEvent(
+            "unreadable_subscription", sentence("Not a subscription that can be read: {fields}", fields=fields)
+        ) from error
     customer_id = shape.customer or shape.customer_account
     if customer_id is None:
-        raise UnreadableEvent("subscription_without_customer", "The subscription names no customer")
+        raise UnreadableEvent("subscription_without_customer", sentence("The subscription names no customer"))
     # Not `model_dump`: the fields are plain values already, and this runs for each event.
     own = vars(shape).copy()
     del own["customer"], own["customer_account"], own["object"]

@@ -1,5 +1,6 @@
 """How every command fails: one line that says what to do, no stack trace, and the documented exit code."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from botocore.exceptions import (
 from cli.deployment import Deployment
 from cli.main import app, main
 from shared import i18n
-from shared.errors import OperatorError, Unavailable, sentence
+from shared.errors import CATALOGUE, OperatorError, Unavailable, sentence
 
 ROOT = Path(__file__).parents[2]
 # The fewest arguments with which each command asks for the deployment.
@@ -231,3 +232,16 @@ def test_an_old_catalogue_is_named_before_anything_is_done(
     i18n._catalogue.cache_clear()
     assert (code, out) == (2, "")
     assert "fr.mo is missing: run `make catalogues`" in one_line(err)
+
+
+def test_every_error_of_a_command_can_be_translated() -> None:
+    """What a command raises has a `sentence`, or words that were made one before."""
+    errors = {entry.error.__name__ for entry in CATALOGUE.values()}
+    plain = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted((ROOT / "cli").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in errors
+        if len(node.args) > 1 and isinstance(node.args[1], ast.Constant | ast.JoinedStr)
+    ]
+    assert [each for each in plain if not each.startswith("cli/paused_collection.py")] == []
