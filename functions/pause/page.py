@@ -401,7 +401,10 @@ class PausePages:
             notes.append(_("The time that you have paid for and do not use is credited to your next invoice."))
         if plan.unused_time == "forfeit":
             notes.append(_("The time that you have paid for and do not use is not paid back."))
-        notes.append(_("You can undo the pause, change its date or cancel at any time."))
+        if self._pausing.clock() >= plan.begins:
+            notes.append(_("You can resume, change the date or cancel at any time."))
+        else:
+            notes.append(_("You can undo the pause, change its date or cancel at any time."))
         return notes
 
     def _identity_of(self, plan: PausePlan) -> str:

@@ -282,6 +282,9 @@ def test_a_longer_pause_takes_one_confirmation(world: World, browser: Browser) -
     assert world.record(subscription) == before
     assert "Change the date of return?" in text
     assert "Return and next charge 2 May 2027" in text
+    # It has begun, so it cannot be undone.
+    assert "You can resume, change the date or cancel at any time." in text
+    assert "undo" not in text
     assert "The date of return has been changed." in browser.press("Change the date")
     assert world.record(subscription).asked_resume == "2027-05-02"
     # The link may be followed again.
