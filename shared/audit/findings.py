@@ -59,7 +59,7 @@ class CustomerName:
 
 @dataclass(frozen=True, slots=True)
 class SetHere:
-    """Who set a pause through this product, or changed it last, why, and when it ends (aware).
+    """Who set a pause through this product, or changed it last, why, and when it ends (aware), if it has an end.
 
     `actor` and `actor_name` are as in `shared.pausing.history.Actor`.
     """
@@ -68,7 +68,7 @@ class SetHere:
     actor_name: str | None
     reason: str | None
     overridden: bool
-    resumes: datetime
+    resumes: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

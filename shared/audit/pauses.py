@@ -26,6 +26,8 @@ SETTLED_SECONDS = 600
 MOST_NEW, MOST_OF_A_CODE, MOST_CUSTOMERS = 100, 20, 500
 # The rules look back a year; a pause that began before it may have ended within.
 _LOOK_BACK = 2 * 365 * DAY
+# A pause without a date of return lasts for longer than anything is looked at.
+_NEVER = 100 * 365 * DAY
 # From this many on, later dates of return are worth a line, however short the pause is.
 OFTEN_EXTENDED = 3
 EXTENDED_OFTEN = "extended_often"
@@ -209,6 +211,7 @@ class _Pause:
     ends: int
     has_begun: bool = False
     is_over: bool = False
+    has_return: bool = True
     extended: int = 0
     overridden_by: tuple[str, ...] = ()
 
@@ -217,9 +220,9 @@ class _Pause:
             self.extended += 1
         if entry.action is PauseAction.BEGUN:
             self.has_begun = True
-        self.begins, self.ends = entry.begins, entry.resumes
+        self.begins, self.ends, self.has_return = entry.begins, _end_of(entry), entry.has_return
         if entry.action in _OVER or (entry.action is PauseAction.FAILED and not self.has_begun):
-            self.is_over, self.ends = True, min(entry.at, entry.resumes)
+            self.is_over, self.ends, self.has_return = True, min(entry.at, self.ends), True
         if entry.overridden:
             self.overridden_by = tuple(dict.fromkeys((*self.overridden_by, entry.actor_name or entry.actor)))
 
@@ -234,6 +237,10 @@ class _Pause:
         return 2 * common >= min(self.ends - self.begins, other.ends - other.begins)
 
 
+def _end_of(entry: HistoryEntry) -> int:
+    return entry.resumes if entry.has_return else entry.begins + _NEVER
+
+
 def policy_breaks(
     history: Iterable[HistoryEntry], operations: Iterable[str], policies: Iterable[PausePolicy]
 ) -> Iterator[PolicyBreak]:
@@ -243,7 +250,7 @@ def policy_breaks(
         known = pauses.get(entry.operation_id)
         if known is None:
             known = pauses[entry.operation_id] = _Pause(
-                entry.operation_id, entry.subscription_id, entry.customer_id, entry.begins, entry.resumes
+                entry.operation_id, entry.subscription_id, entry.customer_id, entry.begins, _end_of(entry)
             )
         known.add(entry)
     every = sorted((each for each in pauses.values() if each.is_pause), key=lambda each: each.begins)
@@ -262,7 +269,8 @@ def _breaks_of(pause: _Pause, every: list[_Pause], policies: tuple[PausePolicy, 
     past = PastPauses(tuple(each.begins for each in earlier), max((each.ends for each in earlier), default=None))
     before = _right_before(pause, earlier)
     begins = min(each.begins for each in (pause, *before))
-    if "pause_too_long" in _refused(policies, begins, pause.ends, PastPauses()):
+    # One without a date of return is a matter of `long_pause`, once it has lasted.
+    if pause.has_return and "pause_too_long" in _refused(policies, begins, pause.ends, PastPauses()):
         yield _break("pause_too_long", round((pause.ends - begins) / DAY), pause, *before)
     broken = _refused(policies, pause.begins, pause.ends, past)
     if "pause_too_soon" in broken:

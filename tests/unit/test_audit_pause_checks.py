@@ -26,7 +26,7 @@ from shared.audit.rendering.page import NOTED_SUBJECTS, Medium
 from shared.audit.rendering.summary import is_all_clear
 from shared.audit.report import Report, ReportView
 from shared.i18n import languages
-from shared.pausing.history import PauseRecord, PauseState
+from shared.pausing.history import NO_RETURN, PauseRecord, PauseState
 from shared.portal.pause import Phase
 from shared.stripe.subscription import PauseCollection, Subscription
 from shared.stripe.subscription_read import SubscriptionRead
@@ -303,6 +303,20 @@ def test_a_promise_that_has_passed_is_shown_as_one() -> None:
     text, _html = mail_bodies(ReportView(audit_report(finding, timezone="UTC"), "en"), Medium.MAIL)
     assert "was to end on 22 November 2026 at 06:00" in " ".join(text.split())
     assert "resumes on" not in text
+
+
+def test_a_pause_of_ours_without_a_date_of_return_has_none_in_any_medium() -> None:
+    paused = subscription(status="paused", paused_at=SECOND - DAY, paused_reason="pause_requested")
+    (finding,) = paused_checks.find_paused_status(paused, context(record=record(resumes=NO_RETURN)))
+    shown = audit_report(finding, timezone="UTC")
+    text, _html = mail_bodies(ReportView(shown, "en"), Medium.MAIL)
+    assert "no end: it lasts until you end it, by the customer" in " ".join(text.split())
+    assert "ends by itself" not in finding.action.say("en")
+    assert json.loads(to_json(shown))["findings"][0]["paused"]["set_here"]["resumes"] is None
+    file = StringIO(newline="")
+    write_csv(shown.paused, file)
+    assert "1970" not in text + file.getvalue()
+    assert late(paused, record=record(resumes=NO_RETURN)) == []
 
 
 def test_a_pause_that_is_over_in_the_table_is_not_shown_as_ours() -> None:

@@ -19,7 +19,7 @@ from shared.audit.pauses import (
     policy_breaks,
     read_pauses,
 )
-from shared.pausing.history import HistoryEntry, PauseAction
+from shared.pausing.history import NO_RETURN, HistoryEntry, PauseAction
 from tests.fakes import FakePauses
 from tests.pause_records import pause_entry, pause_record
 
@@ -237,6 +237,16 @@ def test_an_end_that_is_put_forward_is_no_extension() -> None:
     entries = extended(3)
     shorter = replace(entries[-1], at=entries[-1].at + 1, resumes=entries[0].resumes)
     assert breaks(entries[:-1], [shorter]) == {}
+
+
+def test_a_pause_without_a_date_of_return_is_neither_long_nor_short_before_it_is_over() -> None:
+    endless = [replace(each, resumes=NO_RETURN) for each in tonight("sub_a")]
+    assert breaks(endless) == {}
+    # Of another subscription it is one with any other of its time.
+    long_ago = [replace(each, resumes=NO_RETURN) for each in pause("sub_b", NOW - 100 * DAY, 200)]
+    assert breaks(long_ago, tonight("sub_a")) == {}
+    over = replace(long_ago[-1], action=PauseAction.RESUMED, at=NOW - 5 * DAY)
+    assert breaks([*long_ago, over], tonight("sub_a"))["pause_too_soon"].number == 4
 
 
 def test_what_a_group_may_is_not_beyond_the_rules() -> None:

@@ -256,7 +256,7 @@ def _collection_facts(
 def _set_here(record: PauseRecord | None) -> SetHere | None:
     if record is None or not record.state.is_open:
         return None
-    resumes = datetime.fromtimestamp(record.resumes, UTC)
+    resumes = datetime.fromtimestamp(record.resumes, UTC) if record.has_return else None
     return SetHere(record.actor, record.actor_name, record.reason, record.overridden, resumes)
 
 
@@ -419,7 +419,7 @@ def find_paused_status(subscription: Subscription, audit: AuditContext) -> Itera
     cause = subscription.paused_reason or UNKNOWN
     severity, why, action = _CAUSES.get(cause, _UNKNOWN_CAUSE)
     if facts.set_here and cause == "pause_requested":
-        why, action = _SET_HERE, _NOTHING_TO_DO
+        why, action = _SET_HERE, _NOTHING_TO_DO if facts.set_here.resumes else action
     yield Finding(
         PAUSED_STATUS_NAME,
         severity,

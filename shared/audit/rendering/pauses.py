@@ -14,6 +14,8 @@ from shared.pausing.history import hand
 from shared.portal.pause import PauseOrigin, Phase
 from shared.stripe.money import MissedAmount, MonthlyAmount, written_amounts
 
+_NO_END = _("no end: it lasts until you end it")
+
 
 @dataclass(frozen=True, slots=True)
 class PauseWords:
@@ -107,11 +109,12 @@ def _events(paused: PausedSubscription, report: Report) -> Iterator[Message]:
 
 
 def _set_here(paused: PausedSubscription, known: SetHere, report: Report) -> Iterator[Message]:
-    moment = known.resumes.astimezone(report.timezone)
-    if known.resumes <= report.as_of:
-        yield _("was to end on {moment}", moment=moment)
+    if known.resumes is None:
+        yield _NO_END
+    elif known.resumes <= report.as_of:
+        yield _("was to end on {moment}", moment=known.resumes.astimezone(report.timezone))
     elif paused.kind == "subscription":
-        yield _("resumes on {moment}", moment=moment)
+        yield _("resumes on {moment}", moment=known.resumes.astimezone(report.timezone))
     yield hand(known.actor, known.actor_name and shown(known.actor_name))
     if known.reason:
         yield _("reason {reason}", reason=known.reason)
@@ -135,7 +138,7 @@ def _end(paused: PausedSubscription, report: Report) -> Message:
     may_be_the_button = paused.origin in (PauseOrigin.BUTTON, PauseOrigin.UNKNOWN)
     if may_be_the_button and paused.behavior == "void" and report.phase is not Phase.STRANDED:
         return _("no end; if the portal's button paused it, the customer can still resume there")
-    return _("no end: it lasts until you end it")
+    return _NO_END
 
 
 @dataclass(frozen=True, slots=True)
