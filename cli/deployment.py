@@ -37,6 +37,7 @@ from shared.return_url import origin_of
 from shared.secret_store import LinkSecrets, SecretStore, SigningSecrets, StripeSecret
 from shared.stripe.entitlements import EntitlementsReader
 from shared.stripe.gateway import PATIENT_TIMEOUT_SECONDS, stripe_client
+from shared.stripe.pacing import RateLimit
 from shared.stripe.subscription_read import SubscriptionRead
 
 STRIPE_API_BASE = "https://api.stripe.com"
@@ -228,6 +229,11 @@ class Deployment:
     def pausing(self) -> Pausing:
         """The operations on pauses, with the operator's key."""
         return Pausing(lambda: StripePauses(self.operator_stripe), self.pauses, self.timezone, self.ticking_clock())
+
+    def paced_pausing(self, limit: RateLimit) -> Pausing:
+        """Return the operations on pauses, with one client for many, each request within a rate limit."""
+        stripe = StripePauses(self.operator_stripe, limit.wait)
+        return Pausing(lambda: stripe, self.pauses, self.timezone, self.ticking_clock())
 
     @property
     def pause_policy(self) -> PausePolicy:

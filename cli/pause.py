@@ -147,7 +147,8 @@ def _conclude(result: PauseResult, done: Message, at: Operator, *, before: Pause
 
 def _facts(pause: PausePlan | PauseRecord) -> dict[str, Any]:
     """Return a pause for programs; times are Unix seconds."""
-    return {name: getattr(pause, name) for name in ("kind", "begins", "resumes", "next_charge")}
+    times = {name: getattr(pause, name) or None for name in ("begins", "resumes", "next_charge")}
+    return {"kind": pause.kind, **times}
 
 
 def _dry(at: Operator, pause: PausePlan | PauseRecord) -> int:

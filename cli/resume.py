@@ -1,31 +1,35 @@
 """`portal resume`: resume a pause of this deployment, or the customers whom the old portal's button left stranded."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
 
+import stripe
 import typer
+from stripe import StripeClient
 
 from cli.pause import By, resume_one
 from cli.paused_collection import (
     Apply,
     Named,
     OneCustomer,
-    PausePlan,
+    PauseOutcome,
     Selection,
-    end_pauses,
+    acknowledged,
+    line_about,
     now_of,
-    plan_each,
+    read_raw,
     selected,
-    show,
-    unless_acknowledged,
-    unset,
     write,
+    write_counts,
+    writing,
 )
 from cli.terminal import LANGUAGE, Language, Rate, day, zone
-from shared.errors import InvalidRequest, Unavailable, sentence
-from shared.i18n import ENGLISH, Message, _, _n, sentences
+from shared.errors import InvalidRequest, Unavailable, UnreadableEvent, sentence
+from shared.i18n import ENGLISH, Message, _, _n, sentences, verbatim
 from shared.mirror.table import SubscriptionTable
 from shared.portal.pause import (
     PAUSE_BUTTON_REMOVED_ON,
@@ -36,6 +40,7 @@ from shared.portal.pause import (
     pause_origin,
     phase_on,
 )
+from shared.stripe.gateway import read_from_stripe
 from shared.stripe.money import MonthlyAmount, add_amounts, monthly_amount, written_amounts
 from shared.stripe.pacing import RateLimit, Retries
 from shared.stripe.periods import next_invoice_at
@@ -45,6 +50,32 @@ if TYPE_CHECKING:
     from cli.deployment import Deployment
 
 app = typer.Typer()
+
+
+@dataclass(frozen=True, slots=True)
+class PausePlan:
+    """What to do with a subscription; `refusal` is the reason why nothing can be done."""
+
+    what: Message
+    do: Callable[[StripeClient, str, str], None]
+    refusal: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A subscription and what to do with it."""
+
+    subscription: Subscription
+    plan: PausePlan
+
+
+@dataclass(frozen=True, slots=True)
+class PauseResult:
+    """A subscription, what happened to it, and why or how."""
+
+    subscription: Subscription
+    outcome: PauseOutcome
+    what: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,14 +223,91 @@ def resume(  # noqa: PLR0913 - each an option of the command
         return resume_plan(subscription, calendar, beginnings.get(subscription.id, Beginning()), named=bool(named))
 
     today = now.astimezone(team).date()
-    planned = [unless_acknowledged(deployment.operator_stripe, limit, each, today) for each in plan_each(paused, plan)]
+    planned = [
+        _unless_acknowledged(deployment.operator_stripe, limit, each, today) for each in _plan_each(paused, plan)
+    ]
     if apply:
-        show(planned, language)
+        _show(planned, language)
         charged = [
             each.subscription for each in planned if not each.plan.refusal and will_be_charged(each.subscription)
         ]
         _confirm(charged, now, confirm, language)
-    end_pauses(deployment.operator_stripe, limit, planned, apply=apply, language=language)
+    _end_pauses(deployment.operator_stripe, limit, planned, apply=apply, language=language)
+
+
+def _plan_each(
+    subscriptions: Iterable[Subscription], planner: Callable[[Subscription], PausePlan | None]
+) -> list[Planned]:
+    """Plan all of them before anything is changed: a change must not affect a list that is being read."""
+    return [Planned(each, plan) for each in subscriptions if (plan := planner(each))]
+
+
+def _unless_acknowledged(client: StripeClient, limit: RateLimit, planned: Planned, today: date) -> Planned:
+    """Refuse a plan for a pause that the team has acknowledged, even where it named the subscription."""
+    if planned.plan.refusal:
+        return planned
+    refusal = acknowledged(read_raw(client, limit, planned.subscription.id), today)
+    return replace(planned, plan=replace(planned.plan, refusal=refusal)) if refusal else planned
+
+
+def end_pause(
+    client: StripeClient, limit: RateLimit, subscription: Subscription, plan: PausePlan, *, apply: bool
+) -> PauseResult:
+    """Carry out a plan, unless the subscription has changed since: it is read again first.
+
+    Raises `OperatorError` when the key has no write permission, because every other subscription would fail too.
+    """
+    if plan.refusal:
+        return PauseResult(subscription, PauseOutcome.SKIPPED, plan.refusal)
+    if not apply:
+        return PauseResult(subscription, PauseOutcome.WOULD, plan.what)
+    try:
+        limit.wait()
+        now = read_from_stripe(client, subscription.id).subscription
+        if (now.status, now.pause_collection) != (subscription.status, subscription.pause_collection):
+            changed = _("its pause has changed meanwhile: nothing was done")
+            return PauseResult(subscription, PauseOutcome.SKIPPED, changed)
+        limit.wait()
+        plan.do(client, subscription.id, uuid4().hex)
+    except (stripe.InvalidRequestError, Unavailable, UnreadableEvent) as error:
+        return PauseResult(subscription, PauseOutcome.FAILED, _failure(error))
+    return PauseResult(subscription, PauseOutcome.DONE, plan.what)
+
+
+def _failure(error: stripe.InvalidRequestError | Unavailable | UnreadableEvent) -> Message:
+    if isinstance(error, stripe.InvalidRequestError):
+        return _("Stripe refused: {message}", message=str(error.user_message))
+    return verbatim(error.message)
+
+
+def unset(client: StripeClient, subscription_id: str, key: str) -> None:
+    """End a pause of collection."""
+    with writing():
+        client.v1.subscriptions.update(subscription_id, {"pause_collection": ""}, {"idempotency_key": key})
+
+
+def _show(planned: Iterable[Planned], language: str) -> None:
+    """Write what would be done, before the question."""
+    for each in planned:
+        outcome = PauseOutcome.SKIPPED if each.plan.refusal else PauseOutcome.WOULD
+        write(line_about(each.subscription, outcome, each.plan.refusal or each.plan.what), language)
+
+
+def _end_pauses(
+    client: StripeClient, limit: RateLimit, planned: Sequence[Planned], *, apply: bool, language: str
+) -> None:
+    """Carry out the plans, with a line about each and the counts; exits with 1 if one failed."""
+    counts: Counter[PauseOutcome] = Counter()
+    try:
+        for each in planned:
+            result = end_pause(client, limit, each.subscription, each.plan, apply=apply)
+            counts[result.outcome] += 1
+            write(line_about(each.subscription, result.outcome, result.what), language)
+    finally:
+        write_counts(counts, language)
+    if not apply and counts[PauseOutcome.WOULD]:
+        write(_("A dry run: nothing was changed. Add --apply to do it."), language)
+    raise typer.Exit(int(counts[PauseOutcome.FAILED] > 0))
 
 
 def _beginnings(

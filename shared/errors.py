@@ -463,7 +463,6 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _command("too_many_configurations"),
         _command("too_many_secrets"),
         _command("unreadable_file"),
-        _failure("half_converted"),
         _failure("not_running"),
         _failure("not_the_stack"),
         _failure("webhook_unreachable"),

@@ -3,7 +3,7 @@
 A pause schedule is known as ours by its entry's `key`, which is the pause's own id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
@@ -87,11 +87,12 @@ class StripePauses:
     """The requests to Stripe.
 
     Each raises `Unavailable` for an outcome that is not known, `StripeRefusalError` for a definite refusal, and
-    `OperatorError` where the key is wrong.
+    `OperatorError` where the key is wrong. `wait` returns when the next request may start.
     """
 
-    def __init__(self, client: StripeClient) -> None:
+    def __init__(self, client: StripeClient, wait: Callable[[], None] = lambda: None) -> None:
         self._client = client
+        self._wait = wait
 
     def read(self, subscription_id: str, schedule_id: str | None = None, operation_id: str | None = None) -> AtStripe:
         """Read the subscription, and its schedule if it has one. Raises `Forbidden` if there is none of that id.
@@ -224,6 +225,7 @@ class StripePauses:
 
     def _send(self, method: str, path: str, key: str | None = None, /, **params: Any) -> StripeJson:
         options: dict[str, Any] = {"idempotency_key": key} if key else {}
+        self._wait()
         with stripe_errors():
             try:
                 answer: StripeJson = self._client.raw_request(method, path, **params, **options).data

@@ -26,11 +26,13 @@ class ConversionRequest:
 
     `seen` is the pause of collection that was shown; any other is left alone. `until`: the day of return, where it is
     not that of `seen`. `paid_through`: the end of the time that was paid (Unix seconds), `None` if that is not known.
+    `at_once`: even where that time has not ended, and then what is left of it is lost.
     """
 
     seen: PauseCollection
     until: date | None = None
     paid_through: int | None = None
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,9 @@ def is_safe_to_unset(subscription: Subscription, now: float) -> bool:
 
 
 def _beginning(subscription: Subscription, request: ConversionRequest, now: float) -> tuple[Begin, int]:
-    """Nobody loses time that was paid, or may have been: such a pause begins at the end of the period."""
+    """Nobody loses time that was paid, or may have been, unless the team says so: it begins at the period's end."""
     end, paid = subscription.current_period_end, request.paid_through
-    if end is None or end <= now or (paid is not None and paid <= now):
+    if request.at_once or end is None or end <= now or (paid is not None and paid <= now):
         return Begin.NOW, int(now)
     return Begin.PERIOD_END, end - int(MARGIN.total_seconds())
 
@@ -127,7 +129,7 @@ def _paid(allowed_from: int) -> PauseRefusal:
     return PauseRefusal(
         "paid_time_left",
         _("The time that runs was paid, or may have been, and a pause without a date of return begins at once."),
-        _("Wait until that time has ended, or choose a date of return with --until."),
+        _("Wait until that time has ended, choose a date of return with --until, or give the time up with --now."),
         allowed_from,
     )
 

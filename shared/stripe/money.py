@@ -149,6 +149,28 @@ def monthly_amount(subscription: Subscription, discounts: Discounts = NO_DISCOUN
     return MonthlyAmount(amounts, tuple(dict.fromkeys(reasons)), at_most)
 
 
+@dataclass(frozen=True, slots=True)
+class PeriodAmount:
+    """What one whole period of every item costs, before discounts and taxes; the fields are as in `MonthlyAmount`."""
+
+    amounts: Mapping[str, Decimal]
+    unknown: tuple[Message, ...] = ()
+
+
+def period_amount(subscription: Subscription) -> PeriodAmount:
+    """Sum one period of each item: what the first invoice of a new billing cycle charges."""
+    known: list[Mapping[str, Decimal]] = []
+    reasons: list[Message] = []
+    for item in subscription.items:
+        try:
+            known.append({_currency_of(item, subscription): _each_invoice(item)})
+        except _NotKnowableError as error:
+            reasons.append(error.reason)
+    if not subscription.items:
+        reasons.append(_("the subscription shows no items"))
+    return PeriodAmount(add_amounts(known), tuple(dict.fromkeys(reasons)))
+
+
 def _discounted(
     amounts: Mapping[str, Decimal], subscription: Subscription, discounts: Discounts
 ) -> tuple[Mapping[str, Decimal], tuple[Message, ...]]:

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.convert import convert_plan
 from cli.deployment import Deployment
 from cli.main import app
 from cli.resume import Beginning, Calendar, resume_plan
 from shared.errors import InvalidRequest
 from shared.i18n import say
+from shared.pausing.conversion import ConversionRequest
+from shared.pausing.operations import Outcome
 from shared.pausing.policy import PausePolicy
 from shared.stripe.gateway import read_from_stripe
-from tests.integration.pausing_world import DAY, World, pauses, world
+from tests.integration.pausing_world import DAY, TEAM, World, pauses, world
 
 __all__ = ["pauses", "world"]
 
@@ -191,8 +192,9 @@ def test_the_commands_about_paused_collection_leave_our_pauses_alone(world: Worl
     assert found.pause_collection
     calendar = Calendar(now, world.now + DAY, world.day(1))
     assert resume_plan(found, calendar, Beginning(world.now, exact=True), named=True) is None
-    plan = convert_plan(found, now)
-    assert plan is None or plan.refusal
+    seen = ConversionRequest(found.pause_collection, world.day(90), paid_through=0)
+    result = world.pausing.convert(subscription, seen, actor=TEAM, policy=RULES)
+    assert (result.outcome, [each.code for each in result.refusals]) == (Outcome.REFUSED, ["paused_elsewhere"])
 
 
 def test_the_words_are_french_too_and_fit_80_columns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What `portal resume` and `portal convert` do to subscriptions of the simulator."""
+"""What `portal resume --stranded` and `portal acknowledge` do to subscriptions of the simulator."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -9,12 +9,10 @@ import pytest
 import stripe
 from typer.testing import CliRunner, Result
 
-from cli import convert
-from cli.convert import convert_plan
 from cli.deployment import Deployment
 from cli.main import app
-from cli.paused_collection import PauseOutcome, PausePlan, PauseResult, end_pause, subscriptions, writing
-from cli.resume import Beginning, Calendar, resume_plan
+from cli.paused_collection import PauseOutcome, subscriptions, writing
+from cli.resume import Beginning, Calendar, PausePlan, PauseResult, end_pause, resume_plan
 from shared.errors import InvalidRequest, OperatorError
 from shared.mirror.items import MirroredSubscription, Write
 from shared.portal.pause import midnight_of
@@ -66,8 +64,7 @@ def carry_out(client: stripe.StripeClient, paused: Subscription, plan: Any, *, a
 def test_a_dry_run_changes_nothing(client: stripe.StripeClient, subscribe: Subscribe) -> None:
     made = subscribe(billing_mode=FLEXIBLE)
     paused = pause_collection(client, made)
-    for plan in (stranded_plan, convert_plan):
-        assert carry_out(client, paused, plan, apply=False).outcome is PauseOutcome.WOULD
+    assert carry_out(client, paused, stranded_plan, apply=False).outcome is PauseOutcome.WOULD
     assert state(client, made) == paused
 
 
@@ -92,79 +89,6 @@ def test_a_pause_with_an_end_or_with_drafts_is_not_stranded(client: stripe.Strip
     assert stranded_plan(state(client, made), now()) is None
     assert stranded_plan(pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400), now()) is None
     assert stranded_plan(pause_collection(client, made, behavior="keep_as_draft"), now()) is None
-
-
-def test_paused_collection_becomes_a_real_pause_without_a_bill_or_a_credit(
-    client: stripe.StripeClient, subscribe: Subscribe
-) -> None:
-    made = subscribe(billing_mode=FLEXIBLE)
-    assert carry_out(client, pause_collection(client, made), convert_plan).outcome is PauseOutcome.DONE
-    after = state(client, made)
-    assert (after.status, after.pause_collection) == ("paused", None)
-
-
-def test_a_conversion_that_stops_halfway_collects_nothing_and_is_finished_later(
-    client: stripe.StripeClient, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = subscribe(billing_mode=FLEXIBLE)
-    paused = pause_collection(client, made)
-    plan = convert_plan(paused, now())
-    assert plan
-
-    def refuse(*_: Any) -> None:
-        raise stripe.InvalidRequestError("no", None)  # type: ignore[no-untyped-call]  # the library's own
-
-    with monkeypatch.context() as patched:
-        patched.setattr(convert, "unset", refuse)
-        result = end_pause(client, limit(), paused, plan, apply=True)
-    assert result.outcome is PauseOutcome.FAILED
-    assert "run this again" in result.what.say("en")
-    half = state(client, made)
-    assert (half.status, half.pause_collection) == ("paused", paused.pause_collection)
-    assert carry_out(client, half, convert_plan).outcome is PauseOutcome.DONE
-    assert state(client, made).pause_collection is None
-
-
-@pytest.mark.parametrize(
-    ("params", "reason"),
-    [
-        ({"billing_mode": {"type": "classic"}}, "classic"),
-        ({"billing_mode": FLEXIBLE, "trial_period_days": 7}, "trial"),
-        ({"billing_mode": FLEXIBLE, "collection_method": "send_invoice", "days_until_due": 7}, "send_invoice"),
-    ],
-)
-def test_what_stripe_would_refuse_is_explained_and_not_tried(
-    client: stripe.StripeClient, subscribe: Subscribe, params: dict[str, Any], reason: str
-) -> None:
-    paused = pause_collection(client, subscribe(**params))
-    result = carry_out(client, paused, convert_plan)
-    assert result.outcome is PauseOutcome.SKIPPED
-    assert reason in result.what.say("en")
-    # The rule is Stripe's own, not ours alone.
-    with pytest.raises(stripe.InvalidRequestError):
-        client.v1.subscriptions.pause(paused.id)
-
-
-def test_a_collection_that_resumes_by_itself_is_not_converted(
-    client: stripe.StripeClient, subscribe: Subscribe
-) -> None:
-    made = subscribe(billing_mode=FLEXIBLE)
-    result = carry_out(client, pause_collection(client, made, resumes_at=int(now().timestamp()) + 86400), convert_plan)
-    assert result.outcome is PauseOutcome.SKIPPED
-    assert f"starts again by itself on {(now() + timedelta(days=1)).date():%-d %B %Y}" in result.what.say("en")
-    assert "subscription schedule with pause_schedules" in result.what.say("en")
-
-
-def test_an_acknowledged_pause_is_not_converted(
-    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
-) -> None:
-    made, other = subscribe(billing_mode=FLEXIBLE), subscribe(billing_mode=FLEXIBLE)
-    for each in (made, other):
-        pause_collection(client, each)
-    portal("acknowledge", made.id)
-    answer = portal("convert", "--apply", *RATE)
-    assert "the team has acknowledged this pause until further notice" in answer.stdout
-    assert (state(client, made).status, state(client, other).status) == ("active", "paused")
 
 
 def test_the_list_has_every_page_or_one_customer_only(client: stripe.StripeClient, subscribe: Subscribe) -> None:
@@ -200,12 +124,12 @@ def portal(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Call
         operator_stripe=simulator.client(),
         clock=(now() + timedelta(days=3)).timestamp(),
         mirror=TrueTable(simulator.client()),
+        has_pauses=False,
         uncertainty=timedelta(seconds=3),
         allow_verified_email=False,
         retention=timedelta(days=400),
         parameters={},
         account=None,
-        has_pauses=False,
     )
     monkeypatch.setattr(Deployment, "of_stack", lambda _: deployment)
     return lambda *words, answers=None: CliRunner().invoke(app, [*words], input=answers)
@@ -220,20 +144,18 @@ def stranding() -> tuple[str, ...]:
 RATE = ("--requests-per-second", "100")
 
 
-def test_the_commands_do_nothing_until_told_to(
+def test_the_command_does_nothing_until_told_to(
     client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
 ) -> None:
     made = subscribe(billing_mode=FLEXIBLE)
     paused = pause_collection(client, made)
-    for words in (stranding(), ("convert",)):
-        answer = portal(*words, *RATE)
-        assert answer.exit_code == 0
-        assert f"{made.id} {paused.customer_id} would: " in answer.stdout
-        assert "Add --apply to do it." in answer.stdout
+    answer = portal(*stranding(), *RATE)
+    assert answer.exit_code == 0
+    assert f"{made.id} {paused.customer_id} would: " in answer.stdout
+    assert "Add --apply to do it." in answer.stdout
     assert state(client, made) == paused
-    assert f"{made.id} {paused.customer_id} done: convert" in portal("convert", "--apply", *RATE).stdout
-    assert state(client, made).status == "paused"
-    assert "No paused subscription to change." in portal(*stranding(), "--customer", paused.customer_id, *RATE).stdout
+    other = client.v1.customers.create({}).id
+    assert "No paused subscription to change." in portal(*stranding(), "--customer", other, *RATE).stdout
 
 
 def test_a_subscription_created_and_paused_today_is_not_stranded_and_never_resumed(
@@ -249,19 +171,17 @@ def test_a_subscription_created_and_paused_today_is_not_stranded_and_never_resum
     assert state(client, made) == paused
 
 
-def test_they_speak_french(client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]) -> None:
+def test_it_speaks_french(client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]) -> None:
     french = ("--language", "fr", "--requests-per-second", "100")
     paused = pause_collection(client, subscribe(billing_mode=FLEXIBLE))
-    classic = pause_collection(client, subscribe(billing_mode={"type": "classic"}))
-    would = portal("convert", *french).stdout
-    assert f"{paused.id} {paused.customer_id} à faire\u00a0: conversion" in would
-    assert f"{classic.id} {classic.customer_id} ignoré\u00a0: Son billing_mode vaut classic." in would
-    assert "1 à modifier, 1 ignoré." in would
+    would = portal(*stranding(), *french).stdout
+    assert f"{paused.id} {paused.customer_id} à faire\u00a0: reprise" in would
+    assert "1 à modifier." in would
     assert "Ajoutez --apply pour exécuter." in would
     done = portal(*stranding(), "--apply", "--all", "--confirm", "1", *french).stdout
     assert "1 client sera débité" in done
     assert f"{paused.id} {paused.customer_id} fait\u00a0: reprise" in done
-    assert "2 effectués." in done
+    assert "1 effectué." in done
 
 
 def test_one_subscription_is_resumed_and_the_others_are_left_alone(

@@ -113,7 +113,7 @@ def test_the_language_and_the_format_have_the_same_names_and_values(portal: Port
         assert "'banana' is not one of 'text', 'json'" in one_line(err)
 
 
-TEXT_ONLY = {"convert", "resume"}
+TEXT_ONLY = {"resume"}
 
 
 @every_command
