@@ -303,13 +303,13 @@ class Seed:
             for step in person.steps:
                 moment = min(step.at if isinstance(step.at, datetime) else present - step.at, present)
                 steps.setdefault(moment, []).append((step, subscriptions[person.email]))
-        last = SIGN_UP
         for moment in sorted(steps):
             self.wait_until_idle()
-            # What is settled years later would count as sent again by somebody.
-            self._clock.go_to(last + _SETTLED)
+            # What is settled years later would count as sent again by somebody. It is from now, not from the step's own
+            # time: on a slow machine the step takes longer than that.
+            self._clock.go_to(datetime.now(UTC) + _SETTLED)
             settle()
-            self._clock.go_to(last := moment)
+            self._clock.go_to(moment)
             for step, subscription in steps[moment]:
                 self._signals.check()
                 if step.act == "promise":
