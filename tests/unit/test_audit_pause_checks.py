@@ -303,6 +303,8 @@ def test_a_promise_that_has_passed_is_shown_as_one() -> None:
     text, _html = mail_bodies(ReportView(audit_report(finding, timezone="UTC"), "en"), Medium.MAIL)
     assert "was to end on 22 November 2026 at 06:00" in " ".join(text.split())
     assert "resumes on" not in text
+    assert "INFO Should have ended by now (1)" in text
+    assert "Nothing to do now" not in text
 
 
 def test_a_pause_of_ours_without_a_date_of_return_has_none_in_any_medium() -> None:

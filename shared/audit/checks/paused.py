@@ -398,6 +398,7 @@ _CAUSES = {
     "system": (Severity.WARNING, _("Stripe itself paused the subscription."), _CHECK_EVENTS),
 }
 _SET_HERE = _("It was set on your page for pauses, or by your team: by whom, and until when, is shown with it.")
+SHOULD_HAVE_ENDED = _("Its date of return has passed: if it lasts, the other findings about customers say what to do.")
 _NOTHING_TO_DO = _("Nothing: it ends by itself. `portal resume` ends it earlier.")
 _UNKNOWN_CAUSE = (
     Severity.WARNING,
@@ -419,7 +420,7 @@ def find_paused_status(subscription: Subscription, audit: AuditContext) -> Itera
     cause = subscription.paused_reason or UNKNOWN
     severity, why, action = _CAUSES.get(cause, _UNKNOWN_CAUSE)
     if facts.set_here and cause == "pause_requested":
-        why, action = _SET_HERE, _NOTHING_TO_DO if facts.set_here.resumes else action
+        why, action = _SET_HERE, _action_here(facts.set_here, audit) or action
     yield Finding(
         PAUSED_STATUS_NAME,
         severity,
@@ -429,6 +430,12 @@ def find_paused_status(subscription: Subscription, audit: AuditContext) -> Itera
         facts,
         code=cause if cause in _CAUSES else "unknown_cause",
     )
+
+
+def _action_here(known: SetHere, audit: AuditContext) -> Message | None:
+    if known.resumes is None:
+        return None
+    return SHOULD_HAVE_ENDED if known.resumes <= audit.now else _NOTHING_TO_DO
 
 
 def _status_facts(subscription: Subscription, audit: AuditContext) -> PausedSubscription:

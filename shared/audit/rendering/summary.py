@@ -166,6 +166,7 @@ _NEEDS_METHOD = _("Ask the customer for a valid payment method")
 _HAS_TO_PAY = _("Ask the customer to pay")
 _FIND_OUT_WHY = _("Find out why these are paused")
 _NOTHING_NOW = _("Nothing to do now")
+_SHOULD_HAVE_ENDED = _("Should have ended by now")
 _ACKNOWLEDGED = _("Acknowledged by your team")
 
 
@@ -174,6 +175,8 @@ def heading_of(finding: Finding, report: Report) -> Message:
     facts = finding.paused
     if facts is not None and facts.acknowledged:
         return _ACKNOWLEDGED
+    if finding.action == paused_checks.SHOULD_HAVE_ENDED:
+        return _SHOULD_HAVE_ENDED
     if finding.severity is Severity.INFO:
         return _NOTHING_NOW
     if facts is not None and facts.ends_at is not None:
