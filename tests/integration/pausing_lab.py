@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import stripe
 
-from functions.pause.look import Brand
+from functions.pause.look import Brand, shown
 from functions.pause.notices import Notices
 from local.stripe_simulator.resources.passing_time import advance
 from local.stripe_simulator.store import Clock
@@ -64,7 +64,7 @@ class Promise:
     begin: str
     begins: int
     ends: int
-    asked: set[date]
+    since: int
     is_over: bool = False
 
 
@@ -105,6 +105,7 @@ class Lab:
         }
         self.events: list[Any] = []
         self.calm_ticks: list[int] = []
+        self.was_disturbed = False
         self.simulator.listeners.append(self.events.append)
         self.subscription = self.stripe.v1.subscriptions.create(wanted).id
         self.judge = Judge(self)
@@ -148,6 +149,7 @@ class Lab:
     def disturbed(self, act: Callable[[], Any], plan: Mapping[int, Fault], **named: Fault) -> Any:
         """Act while things go wrong as planned; `None` if the process has died."""
         self.faults.begin(plan, named)
+        self.was_disturbed = self.was_disturbed or bool(plan or named)
         try:
             return act()
         except Crashed:
@@ -181,7 +183,7 @@ class Lab:
     def pause(self, on: date, begin: Begin = Begin.PERIOD_END, **options: Any) -> PauseResult | None:
         given: dict[str, Any] = {"customer": self.customer, "actor": CUSTOMER, "policy": self.rules} | options
         wanted = PauseRequest(on, begin, override=given.pop("override", False))
-        self.judge.asked_to_pause(on, begin)
+        self.judge.asked_to_pause(begin)
         result = self.request(lambda: self.pausing.pause(self.subscription, wanted, **given))
         self.judge.answered_pause(wanted, result)
         return result
@@ -301,7 +303,7 @@ class Lab:
                 moments += [moment + late for moment in of_pause for late in (1, SETTLED_AFTER, MARGIN_SECONDS + 1)]
             if self.events:
                 moments.append(self.events[0]["created"] + SETTLED_AFTER)
-            retry_at = record.retry_at if ticks and record and record.retry_at else None
+            retry_at = self._next_look(record) if ticks and record else None
             if retry_at:
                 moments.append(max(retry_at, self.now + 1))
             self.go_to(min(moment for moment in moments if moment > self.now))
@@ -309,6 +311,12 @@ class Lab:
             if retry_at and self.now >= retry_at:
                 self.tick()
                 self.judge.look()
+
+    def _next_look(self, record: PauseRecord) -> int | None:
+        """Return when the schedule has something to do: not each day, while a pause only waits."""
+        ahead = [record.begins, record.resumes, record.next_charge - 4 * DAY]
+        soon = min((moment + 60 for moment in ahead if moment + 60 > self.now), default=None)
+        return max(record.retry_at, soon) if record.retry_at and record.state.is_settled and soon else record.retry_at
 
     def heal(self) -> None:
         """Let everybody answer again, and the schedule come a few times."""
@@ -353,6 +361,13 @@ class Lab:
     def mails(self) -> list[str]:
         return [str(message_from_bytes(raw, policy=policy.default)["Subject"]) for raw in self.ses.sent]
 
+    @property
+    def texts(self) -> list[str]:
+        """What the mails say, without their links."""
+        mails = (message_from_bytes(raw, policy=policy.default) for raw in self.ses.sent)
+        bodies = (mail.get_body(("plain",)) for mail in mails)
+        return [" ".join(body.get_content().split()) for body in bodies if body]
+
 
 @dataclass
 class Judge:
@@ -370,7 +385,7 @@ class Judge:
         self.history: dict[str, HistoryEntry] = {}
         # Served by somebody else's hand, or as a subscription is that nobody has paused.
         self.granted: list[tuple[int, int]] = []
-        self.days: set[date] = set()
+        self.mails: list[tuple[str, int]] = []
         self.period_ends: set[int] = set()
         self.resumed_at: int | None = None
         # Somebody else has changed something since the customer asked for a pause.
@@ -378,11 +393,10 @@ class Judge:
 
     # What happens.
 
-    def asked_to_pause(self, on: date, begin: Begin) -> None:
+    def asked_to_pause(self, begin: Begin) -> None:
         raw = self.lab.raw
         if raw["status"] == "active" and raw["schedule"] is None and raw["pause_collection"] is None:
             self.is_touched = self.is_paused_by_another = False
-        self.days.add(on)
         self.period_ends.add(self.lab.period_end)
         if begin is Begin.NOW:
             self.period_ends.add(self.lab.now)
@@ -396,9 +410,8 @@ class Judge:
         if result is None or result.record is None:
             return
         assert result.outcome is not Outcome.REFUSED or result.refusals, "refused without a reason"
-        if result.outcome is Outcome.DONE:
-            record = result.record
-            assert record.state.is_open, f"done, and {record.state}"
+        # Somebody else may have ended it in the same moment.
+        if result.outcome is Outcome.DONE and (record := result.record).state.is_open:
             day = self.lab.midnight(wanted.resume_on)
             if record.kind == "subscription":
                 assert record.resumes == record.next_charge == day, "told another date than was asked for"
@@ -449,6 +462,7 @@ class Judge:
             self._nothing_is_free(raw, granted=access)
             self._what_is_paid_is_served(raw, granted=access)
         self._it_returns(raw, record)
+        self._mails_are_sent(record)
 
     def _keep_promises(self, record: PauseRecord | None) -> None:
         if record is None:
@@ -457,7 +471,7 @@ class Judge:
         if record.state in {PauseState.SCHEDULED, PauseState.PAUSED} and record.failure is None:
             self._dates_are_right(record)
             if known is None:
-                known = Promise(record.kind, record.begin, record.begins, record.next_charge, set(self.days))
+                known = Promise(record.kind, record.begin, record.begins, record.next_charge, self.lab.now)
                 self.promises[record.operation_id] = known
                 if self.resumed_at is not None and self.resumed_at >= record.created:
                     known.is_over = True
@@ -590,6 +604,21 @@ class Judge:
             assert raw["status"] == "paused"
             return
         raise AssertionError(f"not back on the promised day: {raw['status']}, {record.state}")
+
+    def _mails_are_sent(self, record: PauseRecord | None) -> None:
+        """Each mail once, or again after a fault; and the day of return is named in one before it comes."""
+        new = self.lab.mails[len(self.mails) :]
+        if new and not self.lab.was_disturbed:
+            repeated = {(subject, len(self.history)) for subject in new} & set(self.mails)
+            assert not repeated, f"the same mail twice: {repeated}"
+        self.mails += [(subject, len(self.history)) for subject in new]
+        if record is None or record.state not in {PauseState.SCHEDULED, PauseState.PAUSED}:
+            return
+        promise = self.promises.get(record.operation_id)
+        looks = [moment for moment in self.lab.calm_ticks if promise and moment > promise.since]
+        if promise and looks and not promise.is_over and self.lab.now > promise.ends - HOUR and record.retry_at:
+            day = datetime.fromtimestamp(promise.ends, self.lab.timezone).date()
+            assert any(shown("en", day) in text for text in self.lab.texts), f"no mail has named the return on {day}"
 
     def can_cancel(self) -> None:
         """Check that the customer can cancel, after giving up the date of return if there is one."""

@@ -256,3 +256,96 @@ def test_what_ses_refuses_costs_no_pause(pauses: Pauses, monkeypatch: pytest.Mon
     monkeypatch.setenv("PAUSE_EMAIL_FROM", "nobody@unverified.example")
     pause_app._wire.cache_clear()
     assert pauses.ask("pause", resume_on=day(60)).status == 200
+
+
+DAYS = ("0001-01-01", "1969-12-31", "2028-02-29", "2100-02-28", "2999-12-31", "9999-12-31")
+WRONG_BODIES = (
+    b'{"resume_on": "2027-02-29"}',
+    b'{"resume_on": "10000-01-01"}',
+    b'{"resume_on": "-0001-01-01"}',
+    b'{"resume_on": "2027-03-01T00:00:00+14:00"}',
+    b'{"resume_on": "2027-03-01", "begin": "yesterday"}',
+    b'{"resume_on": "2027-03-01", "reason": "caf\xc3\xa9"}',
+    b'{"resume_on": "2027-03-01", "reason": "' + b"a" * 5_000 + b'"}',
+    b'{"resume_on": NaN}',
+    b'{"resume_on": 1e999}',
+    b'{"resume_on": "\\ud800"}',
+    b'{"resume_on": "2027-03-01\\u0000"}',
+    b"[" * 2_000,
+    b"\xff\xfe",
+    b"x" * 100_000,
+)
+
+
+def odd_subscriptions(pauses: Pauses) -> dict[str, str]:
+    """Return the customer's subscriptions in every state in which one cannot simply be paused."""
+    stripe = pauses.stripe
+    product = stripe.v1.prices.retrieve(pauses.price).product
+    yearly: Any = {"product": product, "currency": "eur", "unit_amount": 9900, "recurring": {"interval": "year"}}
+    dollars: Any = {"product": product, "currency": "usd", "unit_amount": 900, "recurring": {"interval": "week"}}
+    prices = {"yearly": stripe.v1.prices.create(yearly).id, "dollars": stripe.v1.prices.create(dollars).id}
+
+    def make(**params: Any) -> str:
+        wanted: Any = {"customer": pauses.customer, "items": [{"price": pauses.price}], **params}
+        return stripe.v1.subscriptions.create(wanted).id
+
+    found = {
+        "active": make(billing_mode={"type": "flexible"}),
+        "classic": make(billing_mode={"type": "classic"}),
+        "trial": make(trial_period_days=20),
+        "invoiced": make(collection_method="send_invoice", days_until_due=30),
+        "incomplete": make(payment_behavior="default_incomplete"),
+        "dollars": make(items=[{"price": prices["dollars"]}]),
+        "several": make(items=[{"price": pauses.price}, {"price": prices["yearly"]}]),
+        "canceled": make(),
+        "canceling": make(cancel_at_period_end=True),
+        "collection paused": make(),
+        "past due": make(),
+        "unpaid": make(),
+        "of a schedule": make(),
+    }
+    stripe.v1.subscriptions.cancel(found["canceled"])
+    stripe.v1.subscriptions.update(found["collection paused"], {"pause_collection": {"behavior": "keep_as_draft"}})
+    for name, status in (("past due", "past_due"), ("unpaid", "unpaid")):
+        pauses.simulator.admin("POST", f"subscriptions/{found[name]}", {"status": status})
+    stripe.v1.subscription_schedules.create({"from_subscription": found["of a schedule"]})
+    return found
+
+
+def test_no_date_and_no_state_of_a_subscription_is_a_fault_of_ours(pauses: Pauses) -> None:
+    for name, subscription in odd_subscriptions(pauses).items():
+        for on in DAYS:
+            for begin in ("period_end", "now"):
+                answer = pauses.ask("pause", subscription, resume_on=on, begin=begin)
+                assert answer.status in {200, 409}, (name, on, begin, answer.body)
+        answer = pauses.ask("pause", subscription, resume_on=day(59))
+        assert answer.status in {200, 202, 409}, (name, answer.body)
+        for action in ("resume", "undo", "release"):
+            answer = pauses.ask(action, subscription)
+            assert answer.status in {200, 202, 409}, (name, action, answer.body)
+    assert pauses.ask().status == 200
+
+
+@pytest.mark.parametrize("sent", WRONG_BODIES, ids=range(len(WRONG_BODIES)))
+def test_no_body_is_a_fault_of_ours(pauses: Pauses, sent: bytes) -> None:
+    answer = pauses.ask("pause", body=sent)
+    assert answer.status in {400, 413}, answer.body
+
+
+@pytest.mark.parametrize("name", ["sub_%00", "sub_" + "a" * 3_000, "sub_caf\u00e9", "..", "su%62_1", "sub_1 OR 1=1"])
+@pytest.mark.parametrize("action", ["pause", "undo"])
+def test_no_name_of_a_subscription_is_a_fault_of_ours(pauses: Pauses, name: str, action: str) -> None:
+    fields = {"resume_on": day(60)} if action == "pause" else {}
+    assert pauses.ask(action, name, **fields).status in {403, 404}
+
+
+def test_the_subscription_of_a_test_clock_that_is_far_ahead_is_no_fault_of_ours(pauses: Pauses) -> None:
+    clock = pauses.stripe.v1.test_helpers.test_clocks.create({"frozen_time": int(time.time()) + 400 * 86_400})
+    customer = pauses.stripe.v1.customers.create({"test_clock": clock.id, "payment_method": "pm_card_visa"}).id
+    wanted: Any = {"customer": customer, "items": [{"price": pauses.price}], "billing_mode": {"type": "flexible"}}
+    subscription = pauses.stripe.v1.subscriptions.create(wanted).id
+    token = pauses.token(sub=customer)
+    for days in (60, 410, 460):
+        assert pauses.ask("pause", subscription, token=token, resume_on=day(days)).status in {200, 202, 409}
+    for action in ("resume", "release"):
+        assert pauses.ask(action, subscription, token=token).status in {200, 202, 409}
