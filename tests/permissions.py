@@ -1,7 +1,7 @@
-"""What each function calls: the least that its policy and the Stripe key have to permit, and the tables of the docs.
+"""What functions and commands call: the least that a policy and the Stripe key have to permit, and the docs' tables.
 
-`tests/integration/test_permissions.py` compares this with the calls that are made, and `tests/unit/test_template.py`
-with the policies of template.yaml and with the docs.
+`tests/integration/test_permissions.py` and `test_command_permissions.py` compare this with the calls that are made, and
+`tests/unit/test_template.py` with the policies of template.yaml and with the docs.
 """
 
 import re
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 DEPLOY = Path(__file__).parents[1] / "docs" / "how-to" / "deploy.md"
+COMMANDS_PAGE = Path(__file__).parents[1] / "docs" / "reference" / "commands.md"
 _TABLE = re.compile(r"(?<=<!-- permissions -->\n).*?(?=<!-- end of permissions -->)", re.DOTALL)
 
 
@@ -207,6 +208,79 @@ CALLS: Mapping[str, Calls] = {
     ),
 }
 
+_STACK = {"cloudformation:DescribeStacks": "every command reads the stack"}
+_KEY = "secretsmanager:GetSecretValue Secret"
+_PAUSE_READS = {"dynamodb:GetItem Pauses", "dynamodb:Query Pauses", _KEY}
+_PAUSE_WRITES = {"dynamodb:GetItem Pauses", "dynamodb:PutItem Pauses", "sts:GetCallerIdentity", _KEY}
+_SCHEDULE = {"GET /v1/subscription_schedules/{id}"}
+
+# By command, as it is typed; the pause function's own calls finish what a command has begun.
+COMMANDS: Mapping[str, Calls] = {
+    "pause": Calls(
+        aws=frozenset(_PAUSE_READS),
+        stripe=frozenset({"GET /v1/subscriptions/{id}"} | _SCHEDULE),
+        without_call=_STACK,
+    ),
+    "pause --apply": Calls(
+        aws=frozenset(_PAUSE_WRITES | {"dynamodb:Query Pauses"}),
+        stripe=frozenset(
+            {
+                "GET /v1/subscriptions/{id}",
+                "POST /v1/subscription_schedules",
+                "POST /v1/subscription_schedules/{id}",
+                "POST /v1/invoices/{id}/void",
+                "POST /v1/subscription_schedules/{id}/release",
+                "POST /v1/subscriptions/{id}",
+            }
+            | _SCHEDULE
+        ),
+        without_call=_STACK,
+    ),
+    "resume": Calls(
+        aws=frozenset(_PAUSE_READS),
+        stripe=frozenset({"GET /v1/subscriptions/{id}"} | _SCHEDULE),
+        without_call=_STACK,
+    ),
+    "resume --apply": Calls(
+        aws=frozenset(_PAUSE_WRITES),
+        stripe=frozenset(
+            {
+                "GET /v1/invoices/{id}",
+                "GET /v1/subscriptions/{id}",
+                "POST /v1/subscription_schedules/{id}",
+                "POST /v1/subscription_schedules/{id}/release",
+                "POST /v1/subscriptions/{id}",
+                "POST /v1/subscriptions/{id}/resume",
+            }
+            | _SCHEDULE
+        ),
+        without_call=_STACK,
+    ),
+    "convert": Calls(
+        aws=frozenset({"dynamodb:BatchGetItem Subscriptions", "dynamodb:GetItem Pauses", _KEY}),
+        stripe=frozenset({"GET /v1/subscriptions", "GET /v1/subscriptions/{id}"}),
+        without_call=_STACK,
+    ),
+    "convert --apply": Calls(
+        aws=frozenset({"dynamodb:BatchGetItem Subscriptions", *_PAUSE_WRITES}),
+        stripe=frozenset(
+            {
+                "GET /v1/subscriptions",
+                "GET /v1/subscriptions/{id}",
+                "POST /v1/subscription_schedules",
+                "POST /v1/subscription_schedules/{id}/release",
+                "POST /v1/subscriptions/{id}",
+            }
+            | _SCHEDULE
+        ),
+        without_call=_STACK,
+    ),
+    "pauses": Calls(aws=frozenset({"dynamodb:Scan Pauses"}), stripe=frozenset(), without_call=_STACK),
+    "pauses SUBSCRIPTION": Calls(
+        aws=frozenset({"dynamodb:GetItem Pauses", "dynamodb:Query Pauses"}), stripe=frozenset(), without_call=_STACK
+    ),
+}
+
 # In the Dashboard's words, by the beginning of a path, or by the field that is expanded; reading is GET.
 STRIPE_PERMISSIONS = {
     "coupon": "Coupons",
@@ -294,7 +368,7 @@ class CallRecorder:
         monkeypatch.setattr(HTTPAdapter, "send", recorded_send)
 
     def _function(self) -> str | None:
-        """Return the function whose code is on the stack."""
+        """Return the function whose code is on the stack, or the one that is driven."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             name = frame.f_globals.get("__name__", "")
@@ -329,12 +403,21 @@ def _listed(values: Iterable[str]) -> str:
 
 def table() -> str:
     """The table of docs/how-to/deploy.md, a row for each function."""
-    rows = ["| function | Stripe key | AWS role |", "|---|---|---|"]
-    for function, calls in CALLS.items():
+    return _table_of("function", "AWS role", CALLS)
+
+
+def command_table() -> str:
+    """The table of docs/reference/commands.md, a row for each command."""
+    return _table_of("command", "AWS credentials", COMMANDS)
+
+
+def _table_of(kind: str, aws: str, all_calls: Mapping[str, Calls]) -> str:
+    rows = [f"| {kind} | Stripe key | {aws} |", "|---|---|---|"]
+    for name, calls in all_calls.items():
         stripe = {permission(route) for route in calls.stripe}
         # Stripe's write permissions include reading.
         stripe -= {each.replace("write", "read") for each in stripe if each.endswith("write")}
-        rows.append(f"| `{function}` | {_listed(stripe)} | {_listed(_by_action(calls))} |")
+        rows.append(f"| `{name}` | {_listed(stripe)} | {_listed(_by_action(calls))} |")
     return "\n".join(rows) + "\n"
 
 
@@ -347,9 +430,22 @@ def _by_action(calls: Calls) -> list[str]:
 
 
 def with_table(text: str) -> str:
-    """The page with the table written anew."""
+    """docs/how-to/deploy.md with the table written anew."""
     return _TABLE.sub(lambda _: table(), text)
+
+
+def with_command_table(text: str) -> str:
+    """docs/reference/commands.md with the table written anew."""
+    return _TABLE.sub(lambda _: command_table(), text)
+
+
+class CommandRecorder(CallRecorder):
+    """Records the calls of the command that runs, in whichever thread it makes them."""
+
+    def _function(self) -> str | None:
+        return self.driven
 
 
 if __name__ == "__main__":
     DEPLOY.write_text(with_table(DEPLOY.read_text()))
+    COMMANDS_PAGE.write_text(with_command_table(COMMANDS_PAGE.read_text()))

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from tests.end_to_end.stack_fixture import RunningStack, customer_page, eventually, get, in_sync, wait_for_counter
-from tests.permissions import CallRecorder, permission
+from tests.permissions import CommandRecorder, permission
 from tests.shown_commands import Example, examples
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -118,13 +118,6 @@ def pause_collection(stack: RunningStack, name: str) -> None:
     values = {"action": "pause_collection", "behavior": "void"}
     requests.post(f"{stack.url}{form[1]}", values, headers={"Origin": stack.url}, timeout=60).raise_for_status()
     eventually(stack, name, "collection paused")
-
-
-class CommandRecorder(CallRecorder):
-    """Records the calls of the command that runs, in whichever thread it makes them."""
-
-    def _function(self) -> str | None:
-        return self.driven
 
 
 def documented_permissions(command: str) -> set[str]:

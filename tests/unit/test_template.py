@@ -14,7 +14,7 @@ from local.aws.intrinsics import Intrinsics, TemplateLoader
 from shared.access import AccessPolicy
 from shared.pausing.policy import PausePolicy
 from tests.kept_resources import RESOURCES_FILE, TEMPLATE_FILE, as_text, import_template, resources_to_import
-from tests.permissions import CALLS, DEPLOY, permission, with_table
+from tests.permissions import CALLS, COMMANDS_PAGE, DEPLOY, permission, with_command_table, with_table
 
 TEMPLATE: dict[str, Any] = yaml.load((Path(__file__).parents[2] / "template.yaml").read_text(), TemplateLoader)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
@@ -124,6 +124,9 @@ def test_the_docs_have_the_permissions_that_the_code_needs() -> None:
     text = DEPLOY.read_text()
     assert "<!-- permissions -->" in text
     assert with_table(text) == text, "run `make reference`"
+    text = COMMANDS_PAGE.read_text()
+    assert "<!-- permissions -->" in text
+    assert with_command_table(text) == text, "run `make reference`"
 
 
 def test_concurrency_is_reserved_for_the_functions_that_strangers_reach_and_only_if_asked_for() -> None:
