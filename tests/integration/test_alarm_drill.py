@@ -273,44 +273,6 @@ class TestPause:
         assert tick()["not_carried_out"] == 1
         assert ring("pause") == {"PauseNotCarriedOut"}
 
-    @pytest.mark.parametrize(("days", "rings"), [(364, set[str]()), (366, {"SecretsOld"})])
-    @pytest.mark.parametrize("old", ["Secret", "SigningSecrets", "LinkSecrets"])
-    def test_a_secret_that_nobody_has_changed_for_a_year(  # noqa: PLR0913, PLR0917 - fixtures and parameters
-        self,
-        aws: Aws,
-        monkeypatch: pytest.MonkeyPatch,
-        ring: Callable[[str], set[str]],
-        old: str,
-        days: int,
-        rings: set[str],
-    ) -> None:
-        secretsmanager: Any = wiring.clients().secretsmanager
-        describe = secretsmanager.describe_secret
-
-        def described(**secret: Any) -> dict[str, Any]:
-            found: dict[str, Any] = describe(**secret)
-            is_old = secret["SecretId"] == aws.template.ref(old)
-            return found | ({"LastChangedDate": datetime.now(UTC) - timedelta(days=days)} if is_old else {})
-
-        monkeypatch.setattr(secretsmanager, "describe_secret", described)
-        run_durably(audit_app.handler, "nightly_audit", {})
-        assert ring("nightly_audit") == rings
-
-    def test_an_age_that_may_not_be_read_costs_no_mail(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
-        capsys: pytest.CaptureFixture[str],
-        ring: Callable[[str], set[str]],
-    ) -> None:
-        secretsmanager: Any = wiring.clients().secretsmanager
-        refused = ClientError({"Error": {"Code": "AccessDeniedException"}}, "DescribeSecret")
-        monkeypatch.setattr(secretsmanager, "describe_secret", Mock(side_effect=refused))
-        assert run_durably(audit_app.handler, "nightly_audit", {})["mail"] == "sent"
-        assert "The age of the secret of LINK_SECRETS_ID is not known (AccessDeniedException)" in caplog.text
-        assert ring("nightly_audit") == set()
-        assert "OldestSecretDays" not in capsys.readouterr().out
-
     def test_a_sender_that_ses_refuses(
         self, pauses: Pauses, ring: Callable[[str], set[str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
