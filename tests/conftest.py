@@ -52,6 +52,7 @@ EXHAUSTIVE = (
     "tests/integration/test_audit_killed.py",
     "tests/integration/test_concurrency.py",
     "tests/integration/test_openapi.py",
+    "tests/integration/test_pausing_kills.py",
     "tests/unit/test_simulator_fuzz.py",
     "tests/unit/test_simulator_probes.py",
 )
