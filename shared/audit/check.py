@@ -66,26 +66,30 @@ class SeenCustomers:
 
     def __init__(self, most: int = MOST_CUSTOMERS) -> None:
         self._most = most
-        self._once: set[int] = set()
-        self._again: set[int] = set()
+        self._known = KnownCustomers()
+        self._sets: tuple[set[int], set[int]] | None = None
 
     def dump(self) -> KnownCustomers:
         """Return the digests, to be loaded by the next step."""
-        return KnownCustomers(_packed(self._once), _packed(self._again))
+        if self._sets:
+            self._known = KnownCustomers(*map(_packed, self._sets))
+        return self._known
 
     def load(self, known: KnownCustomers) -> None:
         """Restore what `dump` returned."""
-        self._once, self._again = _unpacked(known.once), _unpacked(known.again)
+        self._known, self._sets = known, None
 
     def is_seen_for_the_second_time(self, customer_id: str) -> bool:
         """Remember the customer; return `True` for the second subscription only, not for the first or the third."""
+        # As sets they take ten times the memory: not in the steps that read no subscriptions.
+        self._sets = once, again = self._sets or (_unpacked(self._known.once), _unpacked(self._known.again))
         key = int.from_bytes(blake2b(customer_id.encode(), digest_size=8).digest())
-        if key in self._once:
-            again = key not in self._again
-            self._again.add(key)
-            return again
-        if len(self._once) < self._most:
-            self._once.add(key)
+        if key in once:
+            is_second = key not in again
+            again.add(key)
+            return is_second
+        if len(once) < self._most:
+            once.add(key)
         return False
 
 
