@@ -11,7 +11,6 @@ import json
 import os
 import re
 import select
-import socket
 import ssl
 import weakref
 import zlib
@@ -20,7 +19,7 @@ from datetime import UTC, datetime
 from functools import cache, cached_property, lru_cache, partial
 from hashlib import sha256
 from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -122,37 +121,29 @@ class Connections:
 
     def __init__(self, endpoint: str, settings: ClientSettings, authorities: str | Path = _AUTHORITIES) -> None:
         """`authorities` is the file of certificates that an HTTPS server's certificate has to come from."""
-        parts = urlsplit(endpoint)
-        self._is_https = parts.scheme == "https"
-        self._address = (parts.hostname or "", parts.port or (443 if self._is_https else 80))
-        self._idle: list[socket.socket] = []
+        self._address = urlsplit(endpoint)
+        self._idle: list[HTTPConnection] = []
         weakref.finalize(self, _close_all, self._idle)
         self.settings = settings
         self.authorities = authorities
 
     def post(self, headers: Mapping[str, str], body: bytes) -> Response | None:
         """Return the response to a POST to `/`; `None` where there was no whole one."""
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"POST / HTTP/1.1\r\n{lines}accept-encoding: identity\r\ncontent-length: {len(body)}\r\n\r\n"
         connection = None
         try:
             connection = self._kept() or self._opened()
-            # In one piece: a second one could wait for the acknowledgement of the first.
-            connection.sendall(head.encode() + body)
-            reading = HTTPResponse(connection, method="POST")
-            reading.begin()
+            connection.request("POST", "/", body, headers)
+            reading = connection.getresponse()
             response = Response(reading.status, reading.getheader("x-amz-crc32"), reading.read())
         except (OSError, HTTPException):
             if connection:
                 connection.close()
             return None
-        if reading.will_close:
-            connection.close()
-        else:
+        if connection.sock:
             self._idle.append(connection)
         return response
 
-    def _kept(self) -> socket.socket | None:
+    def _kept(self) -> HTTPConnection | None:
         """Return a connection that is still open; each is used by one thread at a time."""
         while True:
             try:
@@ -161,22 +152,28 @@ class Connections:
                 return None
             # What comes without being asked for is the end of the connection.
             unasked = select.poll()
-            unasked.register(connection, select.POLLIN)
+            unasked.register(connection.sock, select.POLLIN)
             if not unasked.poll(0):
                 return connection
             connection.close()
 
-    def _opened(self) -> socket.socket:
-        tls = _tls(self.authorities) if self._is_https else None
-        connection = socket.create_connection(self._address, self.settings.connect_timeout)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if tls:
-            connection = tls.wrap_socket(connection, server_hostname=self._address[0])
-        connection.settimeout(self.settings.read_timeout)
+    def _opened(self) -> HTTPConnection:
+        host, port, seconds = self._address.hostname or "", self._address.port, self.settings.connect_timeout
+        connection = (
+            HTTPSConnection(host, port, timeout=seconds, context=_tls(self.authorities))
+            if self._address.scheme == "https"
+            else HTTPConnection(host, port, seconds)
+        )
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        connection.sock.settimeout(self.settings.read_timeout)
         return connection
 
 
-def _close_all(connections: list[socket.socket]) -> None:
+def _close_all(connections: list[HTTPConnection]) -> None:
     for connection in connections:
         connection.close()
 

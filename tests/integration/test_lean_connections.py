@@ -95,8 +95,8 @@ def test_a_request_is_whole_and_so_is_its_response(listening: Listening) -> None
     assert body == b'{"a": 1}'
     assert set(head.decode().split("\r\n")) == {
         "POST / HTTP/1.1",
-        "accept-encoding: identity",
-        "content-length: 8",
+        "Accept-Encoding: identity",
+        "Content-Length: 8",
         "host: service.example",
         "x-amz-target: DynamoDB_20120810.GetItem",
     }
