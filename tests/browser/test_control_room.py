@@ -122,7 +122,8 @@ def test_from_the_home_page_a_customer_is_paused_and_resumed_without_a_mouse(pag
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=2).first).to_contain_text("active, collection paused")
-    expect(page.get_by_text("Invoices kept as drafts, without an end.")).to_be_visible()
+    # Whether it also ends, the switches of other tests decide.
+    expect(page.get_by_text("Invoices kept as drafts, without an end")).to_be_visible()
     tab_to(page, page.get_by_role("button", name="Resume collection"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Pause collection")).to_be_visible()
