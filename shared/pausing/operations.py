@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import uuid4
 
 from shared.deadline import seconds_left
-from shared.errors import Forbidden, Unavailable, sentence
+from shared.errors import Forbidden, OperatorError, Unavailable, sentence
 from shared.pausing.at_stripe import AtStripe, StripePauses, StripeRefusalError, pause_entry
 from shared.pausing.conversion import ConversionPlan, ConversionRequest, PlannedConversion, plan_conversion
 from shared.pausing.course import DAILY, LAST_MINUTE, LEASE, Call, Settle, after_refusal, next_step
@@ -451,7 +451,7 @@ class Pausing:
         """Go on until it is settled. What stops it is left to the tick."""
         try:
             return self._result(self._drive(record, at))
-        except Unavailable:
+        except (Unavailable, OperatorError):
             return PauseResult(Outcome.UNDERWAY, record)
 
     def _result(self, record: PauseRecord) -> PauseResult:
@@ -474,7 +474,7 @@ class Pausing:
             stripe = self.stripe()
             latest = stripe.read(record.subscription_id).latest_invoice
             return stripe.invoice_page(latest) if latest else None
-        except Unavailable:
+        except (Unavailable, OperatorError):
             return None
 
     def _drive(self, record: PauseRecord, at: AtStripe | None) -> PauseRecord:

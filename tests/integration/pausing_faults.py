@@ -26,6 +26,7 @@ class FaultKind(StrEnum):
     BUSY = "busy"  # refused: 409, or a conflict of transactions
     LIMITED = "limited"  # refused: 429, or a throttled table
     BROKEN = "broken"  # 500, and nothing was done
+    FORBIDDEN = "forbidden"  # 403: the key lacks the permission
     OVERTAKEN = "overtaken"  # something else happens right before it
     FOLLOWED = "followed"  # something else happens before its answer arrives
 
@@ -133,7 +134,7 @@ def _no_answer() -> Exception:
 
 
 def _stripe_refusal(kind: FaultKind) -> tuple[bytes, int, dict[str, str]]:
-    status = {FaultKind.BUSY: 409, FaultKind.LIMITED: 429}.get(kind, 500)
+    status = {FaultKind.BUSY: 409, FaultKind.LIMITED: 429, FaultKind.FORBIDDEN: 403}.get(kind, 500)
     named = {FaultKind.BUSY: "idempotency_error", FaultKind.LIMITED: "invalid_request_error"}.get(kind, "api_error")
     body = f'{{"error": {{"type": "{named}", "message": "{kind}"}}}}'
     return body.encode(), status, {"Request-Id": "req_1"}

@@ -185,6 +185,21 @@ def test_what_stripe_lost_is_finished_by_the_schedule(pauses: Pauses) -> None:
     assert body(pauses.ask())["subscriptions"][0]["pause"]["state"] == "scheduled"
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_midway_leaves_the_pause_to_the_schedule(pauses: Pauses, status: int) -> None:
+    """The intent is written by then. The operator reads of the key with each look, until it is right again."""
+    fault = {"status": status, "method": "POST", "path": "/v1/subscription_schedules", "times": 2}
+    pauses.simulator.admin("POST", "faults", {"fail": [fault]})
+    answer = pauses.ask("pause", resume_on=day(60))
+    assert (check(answer, "post", f"{PATH}/pause"), body(answer)["outcome"]) == (202, "underway")
+    pausing = pause_app._wire().pausing
+    object.__setattr__(pausing, "clock", lambda: time.time() + 300)
+    assert tick() == {"followed": 0, "failed": 1, "not_carried_out": 0}
+    object.__setattr__(pausing, "clock", lambda: time.time() + 600)
+    assert tick() == {"followed": 1, "failed": 0, "not_carried_out": 0}
+    assert body(pauses.ask())["subscriptions"][0]["pause"]["state"] == "scheduled"
+
+
 def test_settings_that_are_wrong_are_named_in_the_log_only(pauses: Pauses, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAUSE_GROUPS", '{"gold": {"max_days": 3}}')
     pause_app._wire.cache_clear()

@@ -19,7 +19,7 @@ from tests.integration.pausing_lab import DAY, HOUR, Lab
 
 FEBRUARY = int(datetime(2027, 2, 1, 10, tzinfo=UTC).timestamp())
 # Whoever tries again once, as the library does, sees only what happens twice.
-ONCE = (FaultKind.KILLED_BEFORE, FaultKind.KILLED_AFTER, FaultKind.REPEATED)
+ONCE = (FaultKind.KILLED_BEFORE, FaultKind.KILLED_AFTER, FaultKind.REPEATED, FaultKind.FORBIDDEN)
 TWICE = (FaultKind.UNSENT, FaultKind.LOST, FaultKind.BROKEN, FaultKind.LIMITED, FaultKind.BUSY)
 
 
