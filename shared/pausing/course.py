@@ -27,6 +27,8 @@ LAST_MINUTE = 60
 _MARGIN_SECONDS = int(MARGIN.total_seconds())
 # What the history says of a pause that has taken the place of a pause of collection.
 CONVERTED = "converted_from_collection"
+# The failure of a pause that Stripe accepted, and had not begun an hour after its time.
+NOT_IN_TIME = "not_paused_in_time"
 
 
 class Call(StrEnum):
@@ -195,14 +197,16 @@ def _scheduled_real(  # noqa: PLR0911 - one for each edge
         return _undoing(record, now, failure="pause_error", detail=planned.pause_error)
     if planned and planned.resume_state == "succeeded":
         return _undoing(record, now, outcome=PauseAction.RESUMED)
+    if planned and planned.pause_state != "succeeded" and now >= record.begins + OVERDUE.total_seconds():
+        return _undoing(record, now, failure=NOT_IN_TIME)
     if planned:
         return _as_planned(record, planned.resume_at, now, record.begins, timezone)
     if at.ended_by_itself and at.subscription.schedule_id is None and now < record.begins - LAST_MINUTE:
         return Settle(replace(record, state=PauseState.STARTING, step="again", schedule_id=None), again=True)
     if record.is_conversion:
-        return _undoing(record, now, failure="not_paused_in_time")
+        return _undoing(record, now, failure=NOT_IN_TIME)
     if at.ended_by_itself:
-        return _failed(record, now, "not_paused_in_time")
+        return _failed(record, now, NOT_IN_TIME)
     return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
 
 
@@ -518,8 +522,8 @@ def _undo_real(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
     is_undo = record.outcome == PauseAction.UNDONE
     if record.is_conversion and (is_undo or record.failure) and _is_to_be_restored(record, at, now):
         return Call.RESTORE
-    if is_undo and is_paused_now:
-        # It came too late. To resume would charge somebody who has not asked for that, so the pause goes on.
+    if is_paused_now and (is_undo or record.failure == NOT_IN_TIME):
+        # Stripe was faster. To resume would charge somebody who has not asked for that, so the pause goes on.
         return _goes_on(replace(record, schedule_id=planned.schedule_id if planned else None), now)
     # A read may be a moment behind, so the schedule is released by its id even if the subscription does not name it.
     if record.step != "removed" and (record.schedule_id or planned):
@@ -531,8 +535,9 @@ def _undo_real(record: PauseRecord, at: AtStripe, now: float) -> Call | Settle:
 
 
 def _goes_on(record: PauseRecord, now: float) -> Settle:
-    """Go on with a pause that has begun before it was undone."""
-    begun = replace(record, state=PauseState.PAUSED, has_begun=True, outcome=None, failure="undo_too_late", step=None)
+    """Go on with a pause that has begun before it was undone; whoever asked to undo it learns that it was too late."""
+    failure = "undo_too_late" if record.outcome == PauseAction.UNDONE else None
+    begun = replace(record, state=PauseState.PAUSED, has_begun=True, outcome=None, failure=failure, step=None)
     return Settle(_wait(begun, now, None), (_entry(begun, now, PauseAction.BEGUN, STRIPE),), again=True)
 
 

@@ -47,6 +47,7 @@ _OURS = {
         PauseRefusal("resume_begun", ABOUT_TO_RESUME.why),
         PauseRefusal("too_late", _("This subscription is about to renew.")),
         PauseRefusal("undo_too_late", ALREADY_BEGUN.why),
+        PauseRefusal("not_paused_in_time", _("Our payment service did not carry it out."), ASK_US),
     )
 }
 # By what Stripe's answer names; the first that is found counts.

@@ -131,6 +131,53 @@ def test_what_is_released_while_it_waits_for_its_payment_is_not_charged_later() 
     assert status(shop)[0] == "active"
 
 
+def does_not_begin(shop: Lab) -> None:
+    """Let Stripe keep the plan of a pause, and never carry it out."""
+    shop.judge.look()
+    shop.judge.somebody_else_acted()
+    shop.simulator.pause_plans.clear()
+    shop.simulator.phase_starts.clear()
+
+
+def test_a_pause_that_stripe_never_begins_fails_and_leaves_nothing_behind() -> None:
+    shop = lab()
+    shop.pause(shop.day(60))
+    does_not_begin(shop)
+    to(shop, record(shop).begins + HOUR - 60)
+    shop.tick()
+    assert record(shop).state is PauseState.SCHEDULED
+    to(shop, record(shop).begins + HOUR + 600, ticks=False)
+    shop.tick()
+    assert (record(shop).state, record(shop).failure) == (PauseState.FAILED, "not_paused_in_time")
+    assert status(shop) == ("active", None, None)
+    assert [entry.action.value for entry in shop.kept.history(shop.subscription)] == ["set", "failed"]
+    to(shop, record(shop).resumes + DAY)
+    assert status(shop)[0] == "active"
+
+
+@pytest.mark.parametrize("kind", [FaultKind.OVERTAKEN, FaultKind.KILLED_AFTER])
+def test_a_pause_that_begins_while_it_is_given_up_goes_on(kind: FaultKind) -> None:
+    """It has a date of return again, and is not left paused without anybody who follows it."""
+    shop = lab()
+    shop.pause(shop.day(60))
+    schedule = str(shop.raw["schedule"])
+    does_not_begin(shop)
+    to(shop, record(shop).begins + HOUR - 60)
+    to(shop, shop.now + 600, ticks=False)
+
+    def begin() -> None:
+        shop.simulator.pause_plans[shop.subscription] = shop.now
+        shop.simulator.due_changes.add(shop.raw)
+        shop.go_to(shop.now + 1)
+
+    shop.disturbed(shop.tick, {}, **{f"{schedule}/release": Fault(kind, begin)})
+    assert status(shop)[0] == "paused"
+    shop.heal()
+    assert (record(shop).state, record(shop).failure) == (PauseState.PAUSED, None)
+    to(shop, record(shop).resumes + DAY)
+    assert (record(shop).outcome, status(shop)) == ("resumed", ("active", None, None))
+
+
 def test_a_pause_that_is_set_does_not_begin_at_once_because_somebody_asks_for_the_same_day() -> None:
     shop = lab()
     back = shop.day(60)
