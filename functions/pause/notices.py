@@ -1,4 +1,4 @@
-"""The mails about a pause: that it is set, that collection is about to start again, and that a return was not paid.
+"""The mails about a pause: that it is set or has failed, that it is about to end, and that a return was not paid.
 
 A mail is recorded after it was sent: a crash between the two repeats it, and loses none. No charge comes unannounced.
 """
@@ -15,9 +15,10 @@ import stripe
 from functions.pause.caller import Caller
 from functions.pause.links import Links
 from functions.pause.look import Brand, pages, shown
-from shared.i18n import Message, _, best_language
+from shared.i18n import NOTHING, Message, _, best_language, sentences
 from shared.pausing.history import PauseRecord, PauseState, PauseTable
 from shared.pausing.plan import longer_return
+from shared.pausing.refusals import NOT_BEGUN, why_it_failed
 from shared.ses import MailText, send, write_mail
 from shared.stripe.gateway import stripe_errors
 
@@ -38,6 +39,7 @@ class NoticeKind(StrEnum):
     """What a mail is about."""
 
     SET = "set"
+    FAILED = "failed"
     RETURN = "return"
     UNPAID = "unpaid"
     NO_PAYMENT_METHOD = "no_payment_method"
@@ -74,6 +76,9 @@ def due_notice(record: PauseRecord, *, now: float, notice_days: int) -> NoticeKi
     if record.state is PauseState.RESUMING and record.waiting in {"payment", "payment_method"}:
         kind = NoticeKind.UNPAID if record.waiting == "payment" else NoticeKind.NO_PAYMENT_METHOD
         return kind if record.told != _mark(kind, record) else None
+    if record.state is PauseState.FAILED:
+        # It is looked at again for this mail alone.
+        return NoticeKind.FAILED if record.retry_at is not None else None
     if record.state not in {PauseState.SCHEDULED, PauseState.PAUSED} or not record.has_return:
         return None
     # Of a date that is set the mail says so itself: another one on the same day would only repeat it.
@@ -124,10 +129,10 @@ class Notices:
         """Send the mail that is due, and return which; a customer without an address gets none, and is recorded too."""
         notice_days = self._policy_of(record.group).pause_notice_days
         kind = due_notice(record, now=now, notice_days=notice_days)
-        if kind is None or self._sender is None:
+        if kind is None or (self._sender is None and kind is not NoticeKind.FAILED):
             return None
-        recipient = self._recipient(record.customer_id)
-        if recipient is not None:
+        recipient = self._recipient(record.customer_id) if self._sender else None
+        if self._sender and recipient:
             message = self.compose(kind, record, recipient)
             send(self._ses(), message, self._sender, [recipient.address], fix=_FIX)
         self._record(kind, record, is_near=_is_near(record, now, notice_days))
@@ -182,6 +187,19 @@ class Notices:
                         _UNWANTED,
                     ),
                     (manage,),
+                )
+            case NoticeKind.FAILED:
+                refusal, has_missed = why_it_failed(record), record.failure in NOT_BEGUN
+                return _Text(
+                    _("Your pause did not begin") if has_missed else _("Your pause could not be set"),
+                    (
+                        _("Your pause of {day} did not begin, and your subscription went on.", day=begins)
+                        if has_missed
+                        else _("The pause that you asked for could not be set."),
+                        sentences(refusal.why, refusal.lifted_by or NOTHING),
+                        _("Your subscription is charged as if you had not asked for a pause."),
+                    ),
+                    (_Link(_("Look at your subscriptions"), page),),
                 )
             case NoticeKind.RETURN:
                 can_stay = longer_return(record.begins, record.next_charge, caller.policy, self._timezone) is not None
@@ -238,10 +256,12 @@ class Notices:
             changes: dict[str, Any] = {"notified_for": record.resumes} if kind is NoticeKind.RETURN else {"told": told}
             if kind is NoticeKind.SET and is_near:
                 changes["notified_for"] = record.resumes
+            if kind is NoticeKind.FAILED:
+                changes["retry_at"] = None
             if self._table.write(replace(record, **changes), record):
                 return
             found = self._table.get(record.subscription_id)
-            if found is None or found.resumes != record.resumes:
+            if found is None or (found.operation_id, found.resumes) != (record.operation_id, record.resumes):
                 return
             record = found
 

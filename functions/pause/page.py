@@ -23,7 +23,7 @@ from shared.pausing.history import CUSTOMER, PauseRecord, PauseState
 from shared.pausing.operations import Outcome, PauseResult, PauseView, Pausing
 from shared.pausing.plan import Begin, PausePlan, PauseRequest, longer_return
 from shared.pausing.policy import PausePolicy, PauseRefusal
-from shared.pausing.refusals import why_it_does_not_return, why_it_failed
+from shared.pausing.refusals import NOT_BEGUN, why_it_does_not_return, why_it_failed
 from shared.stripe.money import monthly_amount, written_amounts
 
 
@@ -138,7 +138,6 @@ _CHANGED = PauseRefusal(
 )
 _BAD_DATE = PauseRefusal("bad_date", _("Enter the date of return as year, month and day, such as 2027-03-31."))
 # Stripe had accepted these pauses, and did not carry them out.
-_NOT_BEGUN = frozenset({"not_paused_in_time", "pause_error"})
 _NOT_LONGER = PauseRefusal("not_longer", _("Your pause is as long as a pause can be."))
 _NOT_OFFERED = PauseRefusal("not_offered", _("This is not possible for your subscription at the moment."))
 
@@ -299,7 +298,7 @@ class PausePages:
         if record and record.state.is_open:
             return self._open_card(view, record, visit)
         card = _Card(subscription.id, _title(view), NOTHING)
-        if record and record.failure in _NOT_BEGUN:
+        if record and record.failure in NOT_BEGUN:
             missed = _(
                 "Your pause of {day} did not begin, and your subscription went on.", day=self._day(record.begins)
             )

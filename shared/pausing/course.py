@@ -575,7 +575,19 @@ def _failed(record: PauseRecord, now: float, failure: str, detail: str | None = 
     failed = replace(
         record, state=PauseState.FAILED, failure=failure, failure_detail=detail, retry_at=None, waiting=None, step=None
     )
+    if _has_to_be_told(record, failure):
+        failed = _wait(failed, now, int(now))
     return Settle(failed, (_entry(failed, now, PauseAction.FAILED, detail=failure),))
+
+
+def _has_to_be_told(record: PauseRecord, failure: str) -> bool:
+    """Whether the customer needs a mail about a failure: it is looked at again until that is sent.
+
+    The answer to a request (the first attempt) says itself that it failed. A customer does not know of what the team
+    asked for before it is set. A pause of collection that was not replaced goes on, and what is over costs nothing.
+    """
+    is_known = record.actor != "team" or record.told is not None
+    return record.attempt > 0 and is_known and not record.is_conversion and failure != "subscription_over"
 
 
 def _wait(record: PauseRecord, now: float, until: int | None) -> PauseRecord:

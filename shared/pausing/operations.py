@@ -221,6 +221,9 @@ class Pausing:
         taken = self.table.write(claimed, record)
         if taken is None:
             return self.table.get(subscription_id)
+        if not taken.state.is_open:
+            # Only its mail is left to send.
+            return taken
         try:
             return self._drive(taken, None)
         except Forbidden:

@@ -37,6 +37,9 @@ ABOUT_TO_RESUME = PauseRefusal("about_to_resume", _("This subscription is about 
 NOT_PAUSED = PauseRefusal("not_paused", _("This subscription is not paused."))
 OUR_PAUSE = PauseRefusal("paused_elsewhere", _("It has a pause of this deployment."), _("See `portal pauses`."))
 
+# The failures of a pause that Stripe accepted and did not begin.
+NOT_BEGUN = frozenset({"not_paused_in_time", "pause_error"})
+
 _OURS = {
     each.code: each
     for each in (

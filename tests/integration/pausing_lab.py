@@ -502,7 +502,7 @@ class Judge:
         if record.state.is_open:
             assert record.retry_at, "an open pause that nobody looks at again"
             assert record.retry_at <= self.lab.now + DAY, "an open pause that nobody looks at for days"
-        else:
+        elif record.state is not PauseState.FAILED:
             assert record.retry_at is None, "a pause that is over, and looked at"
 
     def _history_is_complete(self, record: PauseRecord | None) -> None:

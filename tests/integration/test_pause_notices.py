@@ -15,7 +15,7 @@ from functions.pause.look import Brand
 from functions.pause.notices import NoticeKind, Notices
 from shared.errors import Unavailable
 from shared.pausing.history import PauseState
-from tests.integration.pausing_world import DAY, LINKS, World, pauses, world
+from tests.integration.pausing_world import DAY, LINKS, Outcome, World, pauses, world
 from tests.integration.simulator_fixtures import server
 
 __all__ = ["pauses", "server", "world"]
@@ -198,6 +198,95 @@ def test_a_pause_that_changes_while_its_mail_is_sent_keeps_the_change(world: Wor
     post.notices.send_due(before, now=world.now)
     assert world.record(subscription).asked_resume == world.day(90).isoformat()
     assert post.send(subscription) is NoticeKind.SET
+
+
+def fail_after_the_answer(world: World, subscription: str) -> None:
+    """Ask for a pause, which is answered as under way, and then refused by Stripe."""
+    path = {"method": "POST", "path": "/v1/subscription_schedules", "times": 9}
+    world.simulator.admin("POST", "faults", {"fail": [{"status": 500} | path]})
+    assert world.pause(subscription, world.day(60)).outcome is Outcome.UNDERWAY
+    refusal = "You cannot pause a subscription that is in a trial."
+    world.simulator.admin("POST", "faults", {"fail": [{"status": 400, "message": refusal} | path]})
+    look(world)
+    world.simulator.admin("POST", "faults", {})
+    assert world.record(subscription).state is PauseState.FAILED
+
+
+def look(world: World) -> None:
+    world.go_to(world.now + 300)
+    world.tick()
+
+
+@pytest.mark.parametrize(
+    ("locale", "subject", "said"),
+    [
+        ("en", "Your pause could not be set", ("A trial cannot be paused.", "is charged as if you had not asked")),
+        ("fr", "Votre pause n’a pas pu être enregistrée", ("ne peut pas être mise en pause", "sera prélevé comme si")),  # noqa: RUF001 - French has that apostrophe
+    ],
+)
+def test_a_pause_that_fails_after_its_answer_is_told_once(
+    world: World, post: Post, locale: str, subject: str, said: tuple[str, ...]
+) -> None:
+    world.stripe.v1.customers.update(world.customer, {"preferred_locales": [locale]})
+    subscription = world.subscribe()
+    fail_after_the_answer(world, subscription)
+    assert post.send(subscription) is NoticeKind.FAILED
+    text = _text(post.outbox.mails[0])
+    assert post.subjects == [subject]
+    assert all(words in text for words in said), text
+    look(world)
+    assert post.send(subscription) is None
+    assert list(world.table.due(now=world.now + DAY)) == []
+
+
+def test_a_pause_that_stripe_did_not_begin_is_told(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.send(subscription)
+    world.stripe.v1.subscriptions.update(subscription, {"collection_method": "send_invoice", "days_until_due": 14})
+    post.pass_days(subscription, world.record(subscription).begins + 2 * DAY)
+    assert post.subjects == ["Your pause begins on 1 March 2027", "Your pause did not begin"]
+    assert "Your pause of 1 March 2027 did not begin, and your subscription went on." in _text(post.outbox.mails[1])
+
+
+def test_a_refusal_that_was_the_answer_is_not_mailed(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    refusal = {"method": "POST", "path": "/v1/subscription_schedules", "status": 400, "message": "trial", "times": 1}
+    world.simulator.admin("POST", "faults", {"fail": [refusal]})
+    assert world.pause(subscription, world.day(60)).outcome is Outcome.REFUSED
+    assert world.record(subscription).state is PauseState.FAILED
+    look(world)
+    assert post.send(subscription) is None
+
+
+def test_the_mail_about_a_failure_is_tried_until_it_is_sent(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    fail_after_the_answer(world, subscription)
+    post.outbox.failures = 1
+    with pytest.raises(Unavailable):
+        post.send(subscription)
+    assert list(world.table.due(now=world.now + 300)) == [subscription]
+    look(world)
+    assert post.send(subscription) is NoticeKind.FAILED
+
+
+def test_a_failure_is_not_looked_at_again_without_a_sender(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    fail_after_the_answer(world, subscription)
+    assert replace(post, sender=None).send(subscription) is None
+    assert list(world.table.due(now=world.now + DAY)) == []
+
+
+def test_a_new_pause_is_followed_although_the_mail_about_the_last_one_comes_late(world: World, post: Post) -> None:
+    """It has the same dates: only the pause that failed is told of, and is not looked at again."""
+    subscription = world.subscribe()
+    fail_after_the_answer(world, subscription)
+    failed = world.record(subscription)
+    assert world.pause(subscription, world.day(60)).outcome is Outcome.DONE
+    new = world.record(subscription)
+    assert new.resumes == failed.resumes
+    post.notices.send_due(failed, now=world.now)
+    assert world.record(subscription) == new
 
 
 def test_an_undone_pause_sends_nothing(world: World, post: Post) -> None:
