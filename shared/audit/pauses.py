@@ -1,7 +1,7 @@
 """What the table `Pauses` says of a night: the pauses that were set, and the customers who pause beyond the rules.
 
-The rules of `PausePolicy` count for each subscription by itself. Here they are counted for a customer, across all
-subscriptions: somebody who cancels and subscribes again, or pauses two in turn, breaks no rule and is seen only here.
+The rules of `PausePolicy` are counted here as they are where a customer asks for a pause. What is beyond them was
+allowed by the team, was asked for at the same moment for several subscriptions, or was set under other rules.
 """
 
 import json
@@ -13,8 +13,17 @@ from itertools import islice, takewhile
 
 from shared.audit.findings import CustomerName
 from shared.audit.options import AuditOptions
-from shared.pausing.history import OVERDUE, HistoryEntry, PauseAction, PauseReader
-from shared.pausing.policy import PastPauses, PausePolicy
+from shared.pausing.history import (
+    LOOK_BACK,
+    OVER_ACTIONS,
+    OVERDUE,
+    CustomerPause,
+    HistoryEntry,
+    PauseAction,
+    PauseReader,
+    customer_pauses,
+)
+from shared.pausing.policy import PausePolicy, PauseTime, counted_besides
 from shared.stripe.subscription import PauseKind
 
 logger = logging.getLogger(__name__)
@@ -24,16 +33,9 @@ DAY = 86_400
 SETTLED_SECONDS = 600
 # So many of a night's pauses are kept, so many of each kind of break, and so many customers are looked at.
 MOST_NEW, MOST_OF_A_CODE, MOST_CUSTOMERS = 100, 20, 500
-# The rules look back a year; a pause that began before it may have ended within.
-_LOOK_BACK = 2 * 365 * DAY
-# A pause without a date of return lasts for longer than anything is looked at.
-_NEVER = 100 * 365 * DAY
 # From this many on, later dates of return are worth a line, however short the pause is.
 OFTEN_EXTENDED = 3
 EXTENDED_OFTEN = "extended_often"
-_OVER = frozenset(
-    {PauseAction.RESUMED, PauseAction.RELEASED, PauseAction.CANCELED, PauseAction.ENDED_ELSEWHERE, PauseAction.UNDONE}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class NewPause:
 
 @dataclass(frozen=True, slots=True)
 class PolicyBreak:
-    """A customer's pause beyond the rules, if these are counted for the customer.
+    """A customer's pause beyond the rules.
 
     `code` is that of the rule (`shared.pausing.policy`), or `EXTENDED_OFTEN`. `number`: days that it lasts, with those
     right before it, days since the pause before it, pauses within 365 days, or times that its end was put off.
@@ -126,7 +128,7 @@ def read_pauses(
         if place >= MOST_CUSTOMERS or not more():
             not_looked_at = len(night.asked_for) - place
             break
-        history = table.entries_of_customer(customer_id, since=until - _LOOK_BACK)
+        history = table.entries_of_customer(customer_id, since=until - int(LOOK_BACK.total_seconds()))
         breaks += policy_breaks(history, operations, policies)
     number = Counter(each.code for each in breaks)
     shown = [each for code in number for each in islice((one for one in breaks if one.code == code), MOST_OF_A_CODE)]
@@ -161,7 +163,7 @@ class _Night:
 
     def add(self, entry: HistoryEntry) -> None:
         newest = self._newest.setdefault(entry.operation_id, entry)
-        if entry.action in _OVER:
+        if entry.action in OVER_ACTIONS:
             self._over.add(entry.operation_id)
         if entry.action in {PauseAction.SET, PauseAction.CHANGED}:
             self.asked_for.setdefault(entry.customer_id, set()).add(entry.operation_id)
@@ -200,82 +202,35 @@ def policies_of(options: AuditOptions) -> tuple[PausePolicy, ...]:
     return (stack, *of_groups)
 
 
-@dataclass(slots=True)
-class _Pause:
-    """One pause, from its entries, given oldest first."""
-
-    operation_id: str
-    subscription_id: str
-    customer_id: str
-    begins: int
-    ends: int
-    has_begun: bool = False
-    is_over: bool = False
-    has_return: bool = True
-    extended: int = 0
-    overridden_by: tuple[str, ...] = ()
-
-    def add(self, entry: HistoryEntry) -> None:
-        if entry.action is PauseAction.CHANGED and entry.resumes > self.ends:
-            self.extended += 1
-        if entry.action is PauseAction.BEGUN:
-            self.has_begun = True
-        self.begins, self.ends, self.has_return = entry.begins, _end_of(entry), entry.has_return
-        if entry.action in _OVER or (entry.action is PauseAction.FAILED and not self.has_begun):
-            self.is_over, self.ends, self.has_return = True, min(entry.at, self.ends), True
-        if entry.overridden:
-            self.overridden_by = tuple(dict.fromkeys((*self.overridden_by, entry.actor_name or entry.actor)))
-
-    @property
-    def is_pause(self) -> bool:
-        """Whether it has begun, or still will."""
-        return self.has_begun or not self.is_over
-
-    def is_together_with(self, other: "_Pause") -> bool:
-        """Whether the two overlap for half of the shorter one: somebody who pauses two at once pauses once."""
-        common = min(self.ends, other.ends) - max(self.begins, other.begins)
-        return 2 * common >= min(self.ends - self.begins, other.ends - other.begins)
-
-
-def _end_of(entry: HistoryEntry) -> int:
-    return entry.resumes if entry.has_return else entry.begins + _NEVER
-
-
 def policy_breaks(
     history: Iterable[HistoryEntry], operations: Iterable[str], policies: Iterable[PausePolicy]
 ) -> Iterator[PolicyBreak]:
     """Return how these pauses of a customer go beyond every one of the policies; `history` is oldest first."""
-    pauses: dict[str, _Pause] = {}
-    for entry in history:
-        known = pauses.get(entry.operation_id)
-        if known is None:
-            known = pauses[entry.operation_id] = _Pause(
-                entry.operation_id, entry.subscription_id, entry.customer_id, entry.begins, _end_of(entry)
-            )
-        known.add(entry)
-    every = sorted((each for each in pauses.values() if each.is_pause), key=lambda each: each.begins)
+    every = customer_pauses(history)
     wanted = set(operations)
     for pause in every:
         if pause.operation_id in wanted:
             yield from _breaks_of(pause, every, tuple(policies))
 
 
-def _breaks_of(pause: _Pause, every: list[_Pause], policies: tuple[PausePolicy, ...]) -> Iterator[PolicyBreak]:
-    earlier: list[_Pause] = []
-    for other in every:
-        is_before = other is not pause and other.begins <= pause.begins
-        if is_before and not any(other.is_together_with(each) for each in (pause, *earlier)):
-            earlier.append(other)
-    past = PastPauses(tuple(each.begins for each in earlier), max((each.ends for each in earlier), default=None))
-    before = _right_before(pause, earlier)
-    begins = min(each.begins for each in (pause, *before))
+def _breaks_of(
+    pause: CustomerPause, every: list[CustomerPause], policies: tuple[PausePolicy, ...]
+) -> Iterator[PolicyBreak]:
+    before = [each for each in every if each is not pause and each.begins <= pause.begins]
+    counted = counted_besides(pause, before)
+    earlier = [group[0] for group in counted]
+    chain = _right_before(pause, earlier)
+    # A resume that waited for its payment does not make the pause longer than it was set.
+    whole = PauseTime(
+        pause.subscription_id, min(each.begins for each in (pause, *chain)), min(pause.ends, pause.resumes)
+    )
     # One without a date of return is a matter of `long_pause`, once it has lasted.
-    if pause.has_return and "pause_too_long" in _refused(policies, begins, pause.ends, PastPauses()):
-        yield _break("pause_too_long", round((pause.ends - begins) / DAY), pause, *before)
-    broken = _refused(policies, pause.begins, pause.ends, past)
+    if pause.has_return and "pause_too_long" in _refused(policies, whole, ()):
+        yield _break("pause_too_long", round((whole.ends - whole.begins) / DAY), pause, *chain)
+    broken = _refused(policies, pause, before)
     if "pause_too_soon" in broken:
-        days = max(0, (pause.begins - (past.last_ended or 0)) // DAY)
-        yield _break("pause_too_soon", days, pause, *earlier[-1:])
+        last = max((each for group in counted for each in group), key=lambda each: each.ends)
+        yield _break("pause_too_soon", max(0, (pause.begins - last.ends) // DAY), pause, last)
     if "too_many_pauses" in broken:
         year = [each for each in earlier if each.begins > pause.begins - 365 * DAY]
         yield _break("too_many_pauses", len(year) + 1, pause, *year)
@@ -283,19 +238,16 @@ def _breaks_of(pause: _Pause, every: list[_Pause], policies: tuple[PausePolicy, 
         yield _break(EXTENDED_OFTEN, pause.extended, pause)
 
 
-def _refused(policies: tuple[PausePolicy, ...], begins: int, ends: int, past: PastPauses) -> set[str]:
+def _refused(policies: tuple[PausePolicy, ...], pause: PauseTime, others: Iterable[PauseTime]) -> set[str]:
     """Return the codes of the rules that every policy has against a pause."""
     return set.intersection(
-        *(
-            {refusal.code for refusal in policy.refusals(begins=begins, resumes=ends, past=past, reason=None)}
-            for policy in policies
-        )
+        *({refusal.code for refusal in policy.refusals(pause, others=others)} for policy in policies)
     )
 
 
-def _right_before(pause: _Pause, earlier: list[_Pause]) -> list[_Pause]:
+def _right_before(pause: CustomerPause, earlier: list[CustomerPause]) -> list[CustomerPause]:
     """Return the pauses of which each ended within the day before the next one began: they are one in effect."""
-    chain: list[_Pause] = []
+    chain: list[CustomerPause] = []
     begins = pause.begins
     for other in reversed(earlier):
         if other.ends >= begins - DAY:
@@ -304,6 +256,6 @@ def _right_before(pause: _Pause, earlier: list[_Pause]) -> list[_Pause]:
     return chain
 
 
-def _break(code: str, number: int, pause: _Pause, *others: _Pause) -> PolicyBreak:
+def _break(code: str, number: int, pause: CustomerPause, *others: CustomerPause) -> PolicyBreak:
     subscriptions = dict.fromkeys(each.subscription_id for each in (pause, *others))
     return PolicyBreak(code, pause.customer_id, tuple(subscriptions), number, pause.overridden_by)

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from shared.i18n import _
 from shared.pausing.plan import LEAD, MARGIN, Begin
-from shared.pausing.policy import PastPauses, PausePolicy, PauseRefusal
+from shared.pausing.policy import PausePolicy, PauseRefusal, PauseTime
 from shared.portal.pause import midnight_of, pause_refusals
 from shared.stripe.periods import next_invoice_at
 from shared.stripe.subscription import PauseCollection, Subscription, is_paused
@@ -80,7 +80,7 @@ def plan_conversion(
     if request.until is not None and resumes is not None:
         # The company's longest pause; the other rules are about pauses that customers ask for.
         rules = policy.model_copy(update={"pause_allowed": "everybody"})
-        refusals += rules.refusals(begins=begins, resumes=resumes, past=_NO_PAST, reason=None)
+        refusals += rules.refusals(PauseTime(subscription.id, begins, resumes))
     return (
         PlannedConversion(None, tuple(refusals))
         if refusals
@@ -134,7 +134,6 @@ def _paid(allowed_from: int) -> PauseRefusal:
     )
 
 
-_NO_PAST = PastPauses()
 _CHANGED = PauseRefusal("changed_meanwhile", _("Its pause has changed meanwhile: nothing was done."))
 _RETURNS_FIRST = PauseRefusal(
     "resume_too_early",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -17,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shared.aws import code_of, serialize
 from shared.errors import Unavailable, sentence
 from shared.i18n import Message, _
-from shared.pausing.policy import PastPauses
+from shared.pausing.policy import PauseTime
 from shared.stripe.subscription import PauseKind
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ _CURRENT, _HISTORY = "current", "history#"
 _ENTRIES_OF_A_REQUEST = 1000
 _ATTEMPTS = 5
 _LOST_RACE = "TransactionCanceledException"
-_YEAR = timedelta(days=365)
+# The rules look back a year; a pause that began before it may have ended within.
+LOOK_BACK = timedelta(days=2 * 365)
 # Stripe carries a plan out by itself; where it has not after so long, the pause function does it.
 OVERDUE = timedelta(hours=1)
 # `resumes` and `next_charge` of a pause without a date of return: it lasts until somebody resumes it.
@@ -201,13 +203,65 @@ class HistoryEntry:
         return f"{_HISTORY}{self.at:010d}#{self.version:06d}#{self.operation_id}"
 
 
-def past_pauses(entries: "list[HistoryEntry]") -> PastPauses:
-    """Return what the policy needs to know of a history, oldest entry first."""
-    begun = [entry for entry in entries if entry.action is PauseAction.BEGUN]
-    over = {PauseAction.RESUMED, PauseAction.RELEASED, PauseAction.ENDED_ELSEWHERE, PauseAction.CANCELED}
-    own = {entry.operation_id for entry in begun}
-    ended = [entry.at for entry in entries if entry.action in over and entry.operation_id in own]
-    return PastPauses(tuple(entry.begins for entry in begun), max(ended, default=None))
+# After these a pause is over.
+OVER_ACTIONS = frozenset(
+    {PauseAction.RESUMED, PauseAction.RELEASED, PauseAction.CANCELED, PauseAction.ENDED_ELSEWHERE, PauseAction.UNDONE}
+)
+# A pause without a date of return lasts for longer than anything is looked at.
+_NEVER = int(timedelta(days=100 * 365).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerPause(PauseTime):
+    """One pause of a customer that has begun or still will, as the history has it; times are Unix seconds.
+
+    `ends` is when it was over, or else is to be. `resumes` is the date of return that it had last, `extended` how often
+    that was put off, `overridden_by` who of the team overrode the rules for it.
+    """
+
+    operation_id: str
+    customer_id: str
+    resumes: int
+    has_begun: bool
+    has_return: bool
+    extended: int
+    overridden_by: tuple[str, ...]
+
+
+def customer_pauses(entries: Iterable[HistoryEntry]) -> list[CustomerPause]:
+    """Return the pauses of a customer's history that have begun or still will, in the order in which they begin."""
+    by_operation: dict[str, list[HistoryEntry]] = {}
+    for entry in sorted(entries, key=lambda each: each.key):
+        by_operation.setdefault(entry.operation_id, []).append(entry)
+    found = (_customer_pause(each) for each in by_operation.values())
+    return sorted((each for each in found if each), key=lambda each: each.begins)
+
+
+def _customer_pause(entries: list[HistoryEntry]) -> CustomerPause | None:
+    last = entries[-1]
+    has_begun = any(each.action is PauseAction.BEGUN for each in entries)
+    ended = [each.at for each in entries if each.action in OVER_ACTIONS]
+    if not has_begun and (ended or any(each.action is PauseAction.FAILED for each in entries)):
+        return None
+    return CustomerPause(
+        last.subscription_id,
+        last.begins,
+        max(ended, default=_return_of(last)),
+        last.operation_id,
+        last.customer_id,
+        _return_of(last),
+        has_begun=has_begun,
+        has_return=bool(ended) or last.has_return,
+        extended=sum(
+            after.action is PauseAction.CHANGED and _return_of(after) > _return_of(before)
+            for before, after in pairwise(entries)
+        ),
+        overridden_by=tuple(dict.fromkeys(each.actor_name or each.actor for each in entries if each.overridden)),
+    )
+
+
+def _return_of(entry: HistoryEntry) -> int:
+    return entry.resumes if entry.has_return else entry.begins + _NEVER
 
 
 class PauseReader(Protocol):
@@ -313,9 +367,9 @@ class PauseTable:
         }
         return [_read(HistoryEntry, item) for item in self._pages("query", request)]
 
-    def past(self, subscription_id: str, *, now: float) -> PastPauses:
-        """Return what the policy needs to know of the last two years."""
-        return past_pauses(self.history(subscription_id, since=int(now - 2 * _YEAR.total_seconds())))
+    def pauses_of(self, customer_id: str, *, now: float) -> list[CustomerPause]:
+        """Return a customer's pauses of the last two years, as the policy counts them, eventually consistent."""
+        return customer_pauses(self.entries_of_customer(customer_id, since=int(now - LOOK_BACK.total_seconds())))
 
     def newest_entries(self, *, until: int) -> Iterator[HistoryEntry]:
         """Yield the history of all subscriptions up to a Unix second, the newest first, eventually consistent.

@@ -5,7 +5,7 @@ it up after a crash, goes on as `course.py` decides: read Stripe, act, read agai
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -16,7 +16,7 @@ from shared.errors import Forbidden, OperatorError, Unavailable, sentence
 from shared.pausing.at_stripe import AtStripe, StripePauses, StripeRefusalError, pause_entry
 from shared.pausing.conversion import ConversionPlan, ConversionRequest, PlannedConversion, plan_conversion
 from shared.pausing.course import DAILY, LAST_MINUTE, LEASE, Call, Settle, after_refusal, next_step
-from shared.pausing.history import NO_RETURN, Actor, PauseAction, PauseRecord, PauseState, PauseTable
+from shared.pausing.history import NO_RETURN, Actor, CustomerPause, PauseAction, PauseRecord, PauseState, PauseTable
 from shared.pausing.plan import (
     LEAD,
     MARGIN,
@@ -30,7 +30,7 @@ from shared.pausing.plan import (
     plan_new_return,
     plan_pause,
 )
-from shared.pausing.policy import PastPauses, PausePolicy, PauseRefusal
+from shared.pausing.policy import PausePolicy, PauseRefusal
 from shared.pausing.refusals import (
     ABOUT_TO_RESUME,
     ALREADY_BEGUN,
@@ -116,24 +116,26 @@ class Pausing:
 
     def views(self, customer: str, policy: PausePolicy) -> list[PauseView]:
         """Return every subscription of the customer that has not ended."""
-        return [self._view(at, policy) for at in self.stripe().of_customer(customer)]
+        pauses = self._pauses(customer)
+        return [self._view(at, policy, pauses) for at in self.stripe().of_customer(customer)]
 
     def view(self, subscription_id: str, *, customer: str | None, policy: PausePolicy) -> PauseView:
         """Return one subscription."""
-        return self._view(self._own(subscription_id, customer), policy)
+        at = self._own(subscription_id, customer)
+        return self._view(at, policy, self._pauses(at.subscription.customer_id))
 
     def preview(
         self, subscription_id: str, request: PauseRequest, *, customer: str | None, policy: PausePolicy
     ) -> PausePreview:
         """Return a subscription, and what `pause` would make of the request now."""
         at = self._own(subscription_id, customer)
-        view, now = self._view(at, policy), self.clock()
+        pauses = self._pauses(at.subscription.customer_id)
+        view, facts = self._view(at, policy, pauses), self._facts(at, policy, pauses)
         if view.record and view.record.state.is_open:
-            facts = self._facts(at, policy, now, past=False)
             return PausePreview(view, plan_new_return(facts, request, _plan_of(view.record)))
         if at.planned:
             return PausePreview(view, Planned(None, (PAUSED_ELSEWHERE,)))
-        return PausePreview(view, plan_pause(self._facts(at, policy, now), request))
+        return PausePreview(view, plan_pause(facts, request))
 
     def pause(
         self, subscription_id: str, request: PauseRequest, *, customer: str | None, actor: Actor, policy: PausePolicy
@@ -153,7 +155,7 @@ class Pausing:
                 if changed:
                     return changed
                 continue
-            facts = self._facts(at, policy, now)
+            facts = self._facts(at, policy, self._pauses(at.subscription.customer_id))
             if at.planned:
                 # The company's own schedule will pause it; its collection would then be paused too.
                 return PauseResult(Outcome.REFUSED, record, (PAUSED_ELSEWHERE,))
@@ -239,9 +241,15 @@ class Pausing:
             raise Forbidden("not_your_subscription", sentence("That subscription is not yours"))
         return at
 
-    def _facts(self, at: AtStripe, policy: PausePolicy, now: float, *, past: bool = True) -> PlanFacts:
-        known = self.table.past(at.subscription.id, now=now) if past else PastPauses()
-        return PlanFacts(at.subscription, at.anchor, known, policy, self.timezone, now)
+    def _pauses(self, customer: str) -> list[CustomerPause]:
+        return self.table.pauses_of(customer, now=self.clock())
+
+    def _facts(self, at: AtStripe, policy: PausePolicy, pauses: Iterable[CustomerPause] = ()) -> PlanFacts:
+        # An index may be behind for a moment. The record, which is read consistently, has said that this subscription
+        # has no pause that still is to begin.
+        own = at.subscription.id
+        others = [each for each in pauses if each.has_begun or each.subscription_id != own]
+        return PlanFacts(at.subscription, at.anchor, others, policy, self.timezone, self.clock())
 
     def _intent(self, at: AtStripe, plan: PausePlan, request: PauseRequest, actor: Actor, now: float) -> PauseRecord:
         operation_id = uuid4().hex
@@ -324,8 +332,7 @@ class Pausing:
         now = self.clock()
         if now >= record.resumes - LEAD.total_seconds():
             return PauseResult(Outcome.REFUSED, record, (ABOUT_TO_RESUME,))
-        facts = self._facts(at, policy, now, past=False)
-        planned = plan_new_return(facts, request, _plan_of(record))
+        planned = plan_new_return(self._facts(at, policy), request, _plan_of(record))
         if planned.plan is None:
             return PauseResult(Outcome.REFUSED, record, planned.refusals)
         asked = replace(record, group=request.group or record.group)
@@ -565,9 +572,9 @@ class Pausing:
 
     # What is shown.
 
-    def _view(self, at: AtStripe, policy: PausePolicy) -> PauseView:
-        record, now = self.table.get(at.subscription.id), self.clock()
-        facts = self._facts(at, policy, now)
+    def _view(self, at: AtStripe, policy: PausePolicy, pauses: Iterable[CustomerPause]) -> PauseView:
+        record = self.table.get(at.subscription.id)
+        facts = self._facts(at, policy, pauses)
         if record and record.state.is_open:
             return PauseView(at, record, last_day=last_return(record.begins, policy, self.timezone))
         planned, first = _earliest(facts)

@@ -4,14 +4,14 @@ Pure: it looks at what was read from Stripe and at the time, and changes nothing
 """
 
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Literal
 
 from shared.i18n import _
-from shared.pausing.policy import PastPauses, PausePolicy, PauseRefusal, too_long
+from shared.pausing.policy import PausePolicy, PauseRefusal, PauseTime, too_long
 from shared.pausing.refusals import ASK_US, CANCELING, CANNOT_PAUSE, OVER, OVERDUE, PAUSED_ELSEWHERE
 from shared.portal.facts import Reason
 from shared.portal.pause import midnight_of, pause_refusals
@@ -85,7 +85,7 @@ class PlanFacts:
 
     subscription: Subscription
     anchor: int | None
-    past: PastPauses
+    others: Sequence[PauseTime]
     policy: PausePolicy
     timezone: tzinfo
     now: float
@@ -178,9 +178,11 @@ def _checked(facts: PlanFacts, request: PauseRequest, plan: PausePlan, *, is_new
             )
         )
     if not request.override:
-        past = facts.past if is_new else PastPauses()
-        refusals += facts.policy.refusals(
-            begins=plan.begins, resumes=plan.resumes, past=past, reason=request.reason if is_new else None
+        pause = PauseTime(facts.subscription.id, plan.begins, plan.resumes)
+        refusals += (
+            facts.policy.refusals(pause, others=facts.others, reason=request.reason)
+            if is_new
+            else facts.policy.refusals(pause)
         )
         if is_new and request.begin is Begin.NOW and facts.policy.pause_now == "never":
             refusals.append(

@@ -1,9 +1,9 @@
 """Who may pause, for how long and how often: the rules of the company, beside those of Stripe."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -11,7 +11,7 @@ from shared.i18n import Message, _, _n
 
 # The longest pause that Stripe's own portal offers (SDK text of `features.subscription_pause.duration`, 16.1.0).
 LONGEST_PAUSE_DAYS = 3 * 365
-_YEAR = timedelta(days=365)
+_YEAR_SECONDS = 365 * 86_400
 # The refusal where pauses are off for the customer.
 NOT_OFFERED = "pauses_not_offered"
 # The rules count days. A day may have 25 hours, and a pause begins some minutes before the paid time ends.
@@ -41,14 +41,42 @@ def too_long(longest: timedelta) -> PauseRefusal:
 
 
 @dataclass(frozen=True, slots=True)
-class PastPauses:
-    """What the rules need to know about the earlier pauses of a subscription.
+class PauseTime:
+    """From when until when (Unix seconds) a subscription is paused, as set or as it was."""
 
-    `begun`: when each pause began, `last_ended`: when the last of them that had begun was over; Unix seconds.
+    subscription_id: str
+    begins: int
+    ends: int
+
+    def is_together_with(self, other: "PauseTime") -> bool:
+        """Whether two subscriptions are paused at the same time, for at least half of the shorter pause."""
+        common = min(self.ends, other.ends) - max(self.begins, other.begins)
+        is_half = 2 * common >= min(self.ends - self.begins, other.ends - other.begins)
+        return is_half and self.subscription_id != other.subscription_id
+
+
+_Time = TypeVar("_Time", bound=PauseTime)
+
+
+def counted_besides(pause: PauseTime, others: Iterable[_Time]) -> list[list[_Time]]:
+    """Return a customer's other pauses as the rules count them, in the order in which they begin.
+
+    Those of several subscriptions at the same time count as one, and are in one list; those at the time of `pause` are
+    left out. Two of the same subscription always count as two.
     """
-
-    begun: tuple[int, ...] = ()
-    last_ended: int | None = None
+    counted: list[list[_Time]] = []
+    for other in sorted(others, key=lambda each: each.begins):
+        if other.is_together_with(pause):
+            continue
+        for group in counted:
+            if other.is_together_with(group[0]) and all(
+                other.subscription_id != each.subscription_id for each in group
+            ):
+                group.append(other)
+                break
+        else:
+            counted.append([other])
+    return counted
 
 
 def _words(value: Any) -> Any:
@@ -88,20 +116,26 @@ class PausePolicy(BaseModel):
         """How long a pause may last."""
         return timedelta(days=min(self.max_pause_days or LONGEST_PAUSE_DAYS, LONGEST_PAUSE_DAYS))
 
-    def refusals(self, *, begins: int, resumes: int, past: PastPauses, reason: str | None) -> Iterator[PauseRefusal]:
-        """Return the rules that a pause would break; times are Unix seconds."""
+    def refusals(
+        self, pause: PauseTime, *, others: Iterable[PauseTime] = (), reason: str | None = None
+    ) -> Iterator[PauseRefusal]:
+        """Return the rules that a pause would break; `others` are the customer's other pauses, of all subscriptions."""
         if self.pause_allowed == "nobody":
             yield PauseRefusal(NOT_OFFERED, _("Pauses are not offered for your subscription."))
-        if resumes - begins > self.longest.total_seconds() + _ROOM_SECONDS:
+        if pause.ends - pause.begins > self.longest.total_seconds() + _ROOM_SECONDS:
             yield too_long(self.longest)
         if reason is not None and reason not in self.pause_reasons:
             yield PauseRefusal("unknown_reason", _("This reason is not among those offered."))
-        yield from self._too_often(begins, past)
+        yield from self._too_often(pause, others)
 
-    def _too_often(self, begins: int, past: PastPauses) -> Iterator[PauseRefusal]:
+    def _too_often(self, pause: PauseTime, others: Iterable[PauseTime]) -> Iterator[PauseRefusal]:
+        counted = [
+            PauseTime(group[0].subscription_id, group[0].begins, max(each.ends for each in group))
+            for group in counted_besides(pause, others)
+        ]
         between = timedelta(days=self.pause_min_days_between)
-        earliest = (past.last_ended or 0) + int(between.total_seconds())
-        if begins + _ROOM_SECONDS < earliest:
+        earliest = _first_with_room(pause, counted, int(between.total_seconds())) if between else pause.begins
+        if earliest > pause.begins:
             yield PauseRefusal(
                 "pause_too_soon",
                 _n(
@@ -112,14 +146,34 @@ class PausePolicy(BaseModel):
                 _("Choose a pause that begins later."),
                 earliest,
             )
-        recent = sorted(moment for moment in past.begun if moment > begins - _YEAR.total_seconds())
         most = self.pause_max_in_365_days
-        if most and len(recent) >= most:
+        begun = [each.begins for each in counted]
+        if most and _most_in_a_year(begun, pause.begins) >= most:
+            later = sorted(moment + _YEAR_SECONDS + 1 for moment in begun)
             yield PauseRefusal(
                 "too_many_pauses",
                 _n(
                     "Only {n} pause is possible within 365 days.", "Only {n} pauses are possible within 365 days.", most
                 ),
                 None,
-                recent[-most] + int(_YEAR.total_seconds()) + 1,
+                next(each for each in later if each > pause.begins and _most_in_a_year(begun, each) < most),
             )
+
+
+def _first_with_room(pause: PauseTime, counted: Sequence[PauseTime], between: int) -> int:
+    """Return the first moment, from its own beginning on, at which a pause keeps `between` seconds from the others.
+
+    A customer may have set one of another subscription that begins later.
+    """
+    earliest, length = pause.begins, pause.ends - pause.begins
+    for other in counted:
+        is_before = earliest + length + between <= other.begins + _ROOM_SECONDS
+        if not is_before and earliest + _ROOM_SECONDS < other.ends + between:
+            earliest = other.ends + between
+    return earliest
+
+
+def _most_in_a_year(begun: Sequence[int], begins: int) -> int:
+    """Return how many of the pauses begin within the same 365 days as one more, at most."""
+    starts = (moment for moment in (*begun, begins) if begins - _YEAR_SECONDS < moment <= begins)
+    return max(sum(start <= moment < start + _YEAR_SECONDS for moment in begun) for start in starts)

@@ -217,6 +217,10 @@ class FakeDynamoDb:
                     for each in everything
                     if each["subscription_id"] == values[":id"] and first <= each["entry"]["S"] <= last
                 ]
+            case "customer_id = :customer AND #at >= :since", "by_customer":
+                theirs = [each for each in everything if "at" in each and each["customer_id"] == values[":customer"]]
+                recent = [each for each in theirs if int(each["at"]["N"]) >= int(values[":since"]["N"])]
+                return sorted(recent, key=lambda each: int(each["at"]["N"]))
             case "due = :due AND retry_at <= :now", "due":
                 found = [each for each in everything if each.get("due") == values[":due"]]
                 due = [each for each in found if int(each["retry_at"]["N"]) <= int(values[":now"]["N"])]

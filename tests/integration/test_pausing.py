@@ -429,6 +429,97 @@ def test_the_rules_of_the_company_count_what_has_begun(world: World) -> None:
     assert world.history(subscription)[-1].overridden
 
 
+def test_who_cancels_and_subscribes_again_has_not_more_pauses(world: World) -> None:
+    subscription = world.subscribe()
+    policy = OPEN.with_changes({"pause_max_in_365_days": 1, "pause_min_days_between": 60})
+    world.pause(subscription, world.day(60), policy=policy)
+    begins = world.record(subscription).begins
+    world.pass_time(begins + DAY)
+    world.stripe.v1.subscriptions.cancel(subscription)
+    world.pass_time(begins + 3 * DAY)
+    assert world.record(subscription).outcome == "canceled"
+    ended, again = world.history(subscription)[-1].at, world.subscribe()
+    refused = world.pause(again, world.day(60), policy=policy)
+    assert {each.code: each.allowed_from for each in refused.refusals} == {
+        "pause_too_soon": ended + 60 * DAY,
+        "too_many_pauses": begins + 365 * DAY + 1,
+    }
+    assert world.pause(again, world.day(60), policy=policy, override=True, actor=TEAM).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize("first_asked", [0, 1])
+def test_who_pauses_two_subscriptions_in_turn_has_not_more_pauses(world: World, first_asked: int) -> None:
+    """Neither has begun when the other one is asked for, and either may be the first to begin."""
+    early = world.subscribe()
+    world.go_to(world.now + 20 * DAY)
+    pair, days = (early, world.subscribe()), (world.day(16), world.day(36))
+    policy = OPEN.with_changes({"pause_max_in_365_days": 1, "pause_min_days_between": 30})
+    asked, other = first_asked, 1 - first_asked
+    assert world.pause(pair[asked], days[asked], policy=policy).outcome is Outcome.DONE
+    record = world.record(pair[asked])
+    refused = world.pause(pair[other], days[other], policy=policy)
+    assert {each.code: each.allowed_from for each in refused.refusals} == {
+        "pause_too_soon": record.resumes + 30 * DAY,
+        "too_many_pauses": record.begins + 365 * DAY + 1,
+    }
+    # Undone before it begins, it is none.
+    assert world.undo(pair[asked]).outcome is Outcome.DONE
+    assert world.pause(pair[other], days[other], policy=policy).outcome is Outcome.DONE
+
+
+def test_two_subscriptions_that_are_paused_for_the_same_dates_are_one_pause(world: World) -> None:
+    policy = OPEN.with_changes({"pause_max_in_365_days": 1, "pause_min_days_between": 30})
+    early = world.subscribe()
+    world.go_to(world.now + 3 * DAY)
+    pair = (early, world.subscribe())
+    for subscription in pair:
+        assert world.pause(subscription, world.day(40), policy=policy).outcome is Outcome.DONE
+    first = world.record(pair[0]).begins
+    world.pass_time(world.now + 41 * DAY)
+    for subscription in pair:
+        refused = world.pause(subscription, world.day(60), policy=policy)
+        assert [each.code for each in refused.refusals] == ["too_many_pauses"]
+        assert refused.refusals[0].allowed_from == first + 365 * DAY + 1
+
+
+def test_an_index_that_is_behind_neither_refuses_nor_allows_another_pause(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = OPEN.with_changes({"pause_max_in_365_days": 1})
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60), policy=policy)
+    stale = world.history(subscription)
+    world.undo(subscription)
+    monkeypatch.setattr(world.table, "entries_of_customer", lambda _customer, *, since: stale if since else [])
+    assert world.pause(subscription, world.day(60), policy=policy).outcome is Outcome.DONE
+    world.pass_time(world.record(subscription).begins + DAY)
+    stale = world.history(subscription)
+    world.resume(subscription)
+    assert world.actions(subscription)[-1] == "resumed"
+    assert len(stale) < len(world.history(subscription))
+    refused = world.pause(subscription, world.day(90), policy=policy)
+    assert [each.code for each in refused.refusals] == ["too_many_pauses"]
+
+
+def test_another_customers_pauses_are_not_counted(world: World) -> None:
+    policy = OPEN.with_changes({"pause_max_in_365_days": 1})
+    assert world.pause(world.subscribe(), world.day(60), policy=policy).outcome is Outcome.DONE
+    world.customer = world.stripe.v1.customers.create({"payment_method": "pm_card_visa"}).id
+    world.go_to(world.now + 10 * DAY)
+    theirs = world.subscribe()
+    assert world.pause(theirs, world.day(60), policy=policy).outcome is Outcome.DONE
+
+
+def test_the_list_of_subscriptions_reads_the_customers_pauses_once(world: World) -> None:
+    for _ in range(3):
+        world.subscribe()
+    operations: list[str] = []
+    client: Any = world.table._client
+    client.meta.events.register("before-call.dynamodb", lambda model, **_: operations.append(model.name))
+    assert len(world.pausing.views(world.customer, OPEN)) == 3
+    assert sorted(operations) == ["GetItem"] * 3 + ["Query"]
+
+
 def test_the_return_is_at_the_beginning_of_the_day_where_the_shop_is(world: World) -> None:
     subscription, world.timezone = world.subscribe(), ZoneInfo("Europe/Paris")
     record = world.pause(subscription, date(2027, 3, 28)).record

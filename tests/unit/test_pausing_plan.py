@@ -1,5 +1,6 @@
 """What a pause would be, and every reason why there is none."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -8,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.pausing.plan import Begin, PauseRequest, PlanFacts, Planned, plan_pause
-from shared.pausing.policy import PastPauses, PausePolicy
+from shared.pausing.policy import PausePolicy, PauseTime
 from shared.stripe.periods import renewals
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
 
@@ -37,12 +38,12 @@ def plan(  # noqa: PLR0913 - what differs
     *,
     now: float = NOW,
     policy: PausePolicy = OPEN,
-    past: PastPauses | None = None,
+    others: Sequence[PauseTime] = (),
     timezone: Any = UTC,
     anchor: int | None = END,
     **request: Any,
 ) -> Planned:
-    facts = PlanFacts(subscription, anchor, past or PastPauses(), policy, timezone, now)
+    facts = PlanFacts(subscription, anchor, others, policy, timezone, now)
     return plan_pause(facts, PauseRequest(on, begin, **request))
 
 
@@ -128,12 +129,47 @@ def test_close_to_a_renewal_a_pause_has_to_wait_for_it(minutes: int, is_refused:
 
 def test_rules_name_the_day_from_which_a_pause_is_allowed() -> None:
     policy = OPEN.with_changes({"pause_min_days_between": 30, "pause_max_in_365_days": 2})
-    past = PastPauses((NOW - 300 * DAY, NOW - 60 * DAY), NOW - 5 * DAY)
-    refusals = {each.code: each.allowed_from for each in plan(policy=policy, past=past).refusals}
+    spans = ((NOW - 300 * DAY, NOW - 290 * DAY), (NOW - 60 * DAY, NOW - 5 * DAY))
+    others = [PauseTime("sub_old", *span) for span in spans]
+    refusals = {each.code: each.allowed_from for each in plan(policy=policy, others=others).refusals}
     assert refusals == {"pause_too_soon": NOW + 25 * DAY, "too_many_pauses": NOW + 65 * DAY + 1}
     assert codes(plan(reason="boredom")) == ["unknown_reason"]
     assert codes(plan(policy=PausePolicy())) == ["pauses_not_offered"]
     assert codes(plan(begin=Begin.NOW, policy=OPEN.with_changes({"pause_now": "never"}))) == ["not_at_once"]
+
+
+def test_a_pause_that_runs_at_the_same_time_is_refused_by_no_rule_without_limits() -> None:
+    assert plan(others=[PauseTime("sub_2", END - 20 * DAY, END + 5 * DAY)]).plan
+
+
+def test_a_year_that_holds_a_pause_before_and_one_after_is_full_only_if_it_holds_both() -> None:
+    policy = OPEN.with_changes({"pause_max_in_365_days": 2})
+    before, after = (PauseTime("sub_2", END + days * DAY, END + (days + 9) * DAY) for days in (-200, 100))
+    (refusal,) = plan(policy=policy, others=[before, after]).refusals
+    assert (refusal.code, refusal.allowed_from) == ("too_many_pauses", before.begins + 365 * DAY + 1)
+    later = replace(after, begins=END + 300 * DAY, ends=END + 309 * DAY)
+    assert plan(policy=policy, others=[before, later]).plan
+
+
+def test_a_pause_that_another_one_follows_too_soon_has_to_wait_until_that_is_over() -> None:
+    policy = OPEN.with_changes({"pause_min_days_between": 30})
+    wanted = plan().plan
+    assert wanted
+    for gap, codes_expected in ((31, []), (29, ["pause_too_soon"])):
+        begins = wanted.resumes + gap * DAY
+        refusals = plan(policy=policy, others=[PauseTime("sub_2", begins, begins + 9 * DAY)]).refusals
+        assert [each.code for each in refusals] == codes_expected
+        assert [each.allowed_from for each in refusals] == [begins + 39 * DAY for _ in codes_expected]
+
+
+def test_a_long_pause_of_another_subscription_does_not_hide_those_of_this_one() -> None:
+    """Each of the two overlaps with it, but two of one subscription never count as one."""
+    policy = OPEN.with_changes({"pause_max_in_365_days": 2, "pause_min_days_between": 30})
+    long = PauseTime("sub_2", END - 200 * DAY, END - 10 * DAY)
+    own = [PauseTime("sub_1", END - days * DAY, END - (days - 20) * DAY) for days in (150, 80)]
+    refusals = {each.code: each.allowed_from for each in plan(policy=policy, others=[long, *own]).refusals}
+    assert refusals == {"too_many_pauses": long.begins + 365 * DAY + 1, "pause_too_soon": long.ends + 30 * DAY}
+    assert codes(plan(policy=policy, others=[long, own[0]])) == ["pause_too_soon"]
 
 
 @pytest.mark.parametrize(

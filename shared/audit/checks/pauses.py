@@ -336,10 +336,7 @@ def find_beyond_rules(account: AccountFacts, audit: AuditContext) -> Iterator[Fi
             Severity.INFO,
             tuple(each.customer_id for each in shown),
             _MEANINGS[code](number, audit.options),
-            _(
-                "Nothing, if your team meant it; the rules themselves count for each subscription alone. `portal "
-                "pauses` has the history."
-            ),
+            _("Nothing, if your team meant it. `portal pauses` has the history."),
             more=number - len(shown),
             code=code,
             customers=tuple(_customer(each.subscription_ids[0], each.customer_id, read) for each in shown),
