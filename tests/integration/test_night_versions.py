@@ -26,8 +26,10 @@ NIGHTS = Path(__file__).parents[1] / "fixtures" / "audit-nights.json"
 VERSIONS: dict[str, list[dict[str, Any]]] = json.loads(NIGHTS.read_text())
 SENT, SILENT, DIED, REFUSED, KILLED, FAILED, TODAY = (date(2026, 11, day) for day in range(20, 27))
 TOTALS = {"eur": Decimal(4900), "usd": Decimal("1233.5")}
-FULL: Any = SimpleNamespace(complete=True, paused=[1, 2, 3], customers_served_free=2, totals=TOTALS)
-EMPTY: Any = SimpleNamespace(complete=False, paused=[], customers_served_free=0, totals={})
+FULL: Any = SimpleNamespace(
+    complete=True, paused=[1, 2, 3], customers_served_free=2, totals=TOTALS, pauses_until=1795150000
+)
+EMPTY: Any = SimpleNamespace(complete=False, paused=[], customers_served_free=0, totals={}, pauses_until=None)
 
 
 def at(night: date) -> datetime:
