@@ -573,9 +573,10 @@ class Judge:
         now = self.lab.now
         if not granted or raw["status"] not in {"active", "paused", "trialing"}:
             return
-        # Collection starts again shortly before the renewal that is to be paid.
+        # Collection starts again shortly before the renewal that is to be paid, or the cancellation in its place.
         renewal = min(int(item["current_period_end"]) for item in raw["items"]["data"])
-        covered = [*self._paid(), *self.granted, (renewal, renewal)]
+        ends = [each for each in (renewal, raw["cancel_at"]) if each]
+        covered = [*self._paid(), *self.granted, *((each, each) for each in ends)]
         assert any(start - MARGIN_SECONDS <= now <= end + MARGIN_SECONDS + SETTLED_AFTER for start, end in covered), (
             "served for free"
         )

@@ -247,6 +247,6 @@ def test_the_promise_is_kept_whatever_happens() -> None:
     run(EXAMPLES, steps=30)
 
 
-@pytest.mark.skipif(not IS_RANDOM, reason="PAUSE_EXAMPLES asks for longer histories, others each time")
+@pytest.mark.exhaustive
 def test_the_promise_is_kept_in_longer_histories() -> None:
-    run(EXAMPLES, steps=60)
+    run(2 * EXAMPLES, steps=60)
