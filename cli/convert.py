@@ -19,6 +19,7 @@ from cli.paused_collection import (
     PauseOutcome,
     Selection,
     acknowledged,
+    confirmed_number,
     line_about,
     now_of,
     read_raw,
@@ -369,19 +370,13 @@ def _confirm(to_do: Sequence[Conversion], confirm: int | None, at: Operator, *, 
         return
     if not quiet:
         write(question(to_do, at), at.language)
-    if confirm is None:
-        try:
-            confirm = typer.prompt(_("Type the number of subscriptions to pause").say(at.language), type=int)
-        except typer.Abort:
-            raise InvalidRequest(
-                "not_confirmed", sentence("Nothing was changed: nobody confirmed (see --confirm)")
-            ) from None
-    if confirm != len(to_do):
+    confirmed = confirmed_number(confirm, _("Type the number of subscriptions to pause"), at.language)
+    if confirmed != len(to_do):
         raise InvalidRequest(
             "not_confirmed",
             sentence(
                 "Nothing was changed: {confirmed} was confirmed, and {number} would be paused",
-                confirmed=confirm,
+                confirmed=confirmed,
                 number=len(to_do),
             ),
         )

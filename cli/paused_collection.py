@@ -16,7 +16,7 @@ from stripe import StripeClient
 from cli.deployment import KEY_VARIABLE
 from cli.terminal import printable
 from shared.audit.acknowledgement import acknowledgement_of
-from shared.errors import InvalidRequest, OperatorError, UnreadableEvent
+from shared.errors import InvalidRequest, OperatorError, UnreadableEvent, sentence
 from shared.i18n import Message, _, _n, listed
 from shared.stripe.gateway import StripeJson, read_from_stripe, stripe_errors
 from shared.stripe.lists import pages, with_whole_subscriptions
@@ -98,7 +98,10 @@ def selected(client: StripeClient, limit: RateLimit, selection: Selection) -> It
         limit.wait()
         found = read_from_stripe(client, each).subscription
         if customer not in (None, found.customer_id):
-            raise InvalidRequest("not_the_customers", f"{each} does not belong to {customer}")
+            raise InvalidRequest(
+                "not_the_customers",
+                sentence("{subscription} does not belong to {customer}", subscription=each, customer=customer),
+            )
         yield found
 
 
@@ -127,9 +130,24 @@ def writing() -> Iterator[None]:
             raise
         raise OperatorError(
             "no_write_permission",
-            f"The API key may not change subscriptions: set {KEY_VARIABLE} to a restricted key with the permission "
-            "Subscriptions: Write",
+            sentence(
+                "The API key may not change subscriptions: set {variable} to a restricted key with the permission "
+                "`Subscriptions: Write`",
+                variable=KEY_VARIABLE,
+            ),
         ) from error
+
+
+def confirmed_number(given: int | None, question: Message, language: str) -> int:
+    """Return the number that was `given`, or ask for it. Raises `InvalidRequest` when nobody answers."""
+    if given is not None:
+        return given
+    try:
+        return int(typer.prompt(question.say(language), type=int))
+    except typer.Abort:
+        raise InvalidRequest(
+            "not_confirmed", sentence("Nothing was changed: nobody confirmed (see --confirm)")
+        ) from None
 
 
 def line_about(subscription: Subscription, outcome: PauseOutcome, what: Message) -> Message:

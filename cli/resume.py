@@ -19,6 +19,7 @@ from cli.paused_collection import (
     PauseOutcome,
     Selection,
     acknowledged,
+    confirmed_number,
     line_about,
     now_of,
     read_raw,
@@ -360,20 +361,13 @@ def _confirm(subscriptions: Sequence[Subscription], now: datetime, confirm: int 
         return
     customers = len({each.customer_id for each in subscriptions})
     write(charge_question(subscriptions, now), language)
-    if confirm is None:
-        question = _("Type the number of customers to charge").say(language)
-        try:
-            confirm = typer.prompt(question, type=int)
-        except typer.Abort:
-            raise InvalidRequest(
-                "not_confirmed", sentence("Nothing was changed: nobody confirmed (see --confirm)")
-            ) from None
-    if confirm != customers:
+    confirmed = confirmed_number(confirm, _("Type the number of customers to charge"), language)
+    if confirmed != customers:
         raise InvalidRequest(
             "not_confirmed",
             sentence(
                 "Nothing was changed: {confirmed} was confirmed, and {customers} would be charged",
-                confirmed=confirm,
+                confirmed=confirmed,
                 customers=customers,
             ),
         )

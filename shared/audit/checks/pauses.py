@@ -25,7 +25,7 @@ NOT_ENDED_NAME = "pause_not_ended"
 BEYOND_RULES_NAME = "pauses_beyond_rules"
 
 _LATE = int(OVERDUE.total_seconds())
-# A customer who has a mail about it gets a day to pay before the team hears of it.
+# A customer who has a mail about it gets a day to pay before the team is told.
 _WAITS_LONG = DAY
 
 
