@@ -22,6 +22,10 @@ PATIENCE_SECONDS = 120
 SETTLES_SOON = ("--parameter", "EventClockUncertaintySeconds=2")
 HAS_PROC = Path("/proc/self/task").exists()
 
+# A job in the background ignores Ctrl-C, and so do the processes that it starts; those in a terminal do not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def free_port() -> int:
     with socket.socket() as probe:
