@@ -117,8 +117,11 @@ def listed_pauses(items: Iterable[PauseRecord | HistoryEntry]) -> list[ListedPau
 
 
 def _facts(pause: ListedPause, timezone: tzinfo) -> Iterator[Message]:
-    over = pause.last_action if pause.last_action in _OVER else None
-    yield _ACTIONS[over] if over and not pause.state.is_open else _STATES[pause.state]
+    over = pause.last_action if pause.last_action in _OVER and not pause.state.is_open else None
+    if over is PauseAction.RELEASED and pause.resumes == NO_RETURN:
+        yield _("open-ended")
+    else:
+        yield _ACTIONS[over] if over else _STATES[pause.state]
     yield _span(pause, timezone)
     yield KINDS[pause.kind]
 

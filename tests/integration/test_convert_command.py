@@ -138,6 +138,15 @@ def test_one_is_converted_to_a_day_and_the_others_are_left_alone(portal: Portal)
     assert world.read(other) == before
 
 
+def test_one_without_a_date_of_return_is_listed_as_open_ended(portal: Portal) -> None:
+    paused(portal.world, portal.watcher)
+    assert portal("--all", "--apply", "--confirm", "1").exit_code == 0
+    portal.deployment.pauses, portal.deployment.timezone = portal.world.table, UTC
+    listed = CliRunner().invoke(app, ["pauses"]).stdout
+    assert "open-ended, from " in listed
+    assert "given up" not in listed
+
+
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_what_cannot_be_converted_is_explained_and_not_tried(portal: Portal, language: str) -> None:
     world = portal.world
