@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import requests
@@ -26,7 +26,10 @@ _STRIPE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RoomRow:
-    """One subscription: what Stripe has, what the mirror has, and where they differ."""
+    """One subscription: what Stripe has, what the mirror has, and where they differ.
+
+    `stripe_changes` and `mirror_changes` name the fields that changed last on either side while somebody looked.
+    """
 
     id: str
     customer_id: str
@@ -36,6 +39,8 @@ class RoomRow:
     differences: tuple[Difference, ...]
     is_expired: bool
     access: CustomerAccess
+    stripe_changes: tuple[str, ...] = ()
+    mirror_changes: tuple[str, ...] = ()
 
     @property
     def in_sync(self) -> bool:
@@ -43,6 +48,34 @@ class RoomRow:
         if self.stripe is None or self.mirrored is None:
             return self.mirrored is None and self.is_expired
         return not self.differences
+
+    def after(self, before: "RoomRow") -> "RoomRow":
+        """Return this row with the names of what has changed since `before`, or of what had changed until then."""
+        return replace(
+            self,
+            stripe_changes=_state_changes(before.stripe, self.stripe) or before.stripe_changes,
+            mirror_changes=_mirror_changes(before.mirrored, self.mirrored) or before.mirror_changes,
+        )
+
+
+def _state_changes(before: Subscription | None, now: Subscription | None) -> tuple[str, ...]:
+    if before is None or now is None:
+        return ()
+    names = [each.field for each in differences(before, now)]
+    # This field alone is not compared with Stripe's.
+    if before.cancellation_reason != now.cancellation_reason:
+        names.append("cancellation_reason")
+    # An item's id says nothing to people.
+    return tuple(dict.fromkeys(name.rpartition(".")[2] if name.startswith("items.") else name for name in names))
+
+
+def _mirror_changes(before: MirroredSubscription | None, now: MirroredSubscription | None) -> tuple[str, ...]:
+    if before is None or now is None:
+        return ()
+    # Every write changes its own fields, such as `revision`: they are named where nothing else changed.
+    return _state_changes(before.subscription, now.subscription) or tuple(
+        each.name for each in fields(MirroredSubscription) if getattr(before, each.name) != getattr(now, each.name)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +144,10 @@ class Room:
             if self.is_simulated:
                 self.feed.update()
             listed = self._backend.subscriptions_at_stripe()
-            rows = tuple(self._rows(listed.subscriptions, dict(listed.customers)))
+            before = {row.id: row for row in self._state.rows} if self._state else {}
+            rows = tuple(
+                row.after(before.get(row.id, row)) for row in self._rows(listed.subscriptions, dict(listed.customers))
+            )
             deliveries = tuple(self.feed.newest(_SHOWN_DELIVERIES))
             return RoomState(rows, deliveries, tuple(self._queues()), dict(listed.customers), self._mails())
         except Exception as error:  # noqa: BLE001 - shown on the page, which goes on looking

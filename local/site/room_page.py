@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from local.site.clock import clock_moves
 from local.site.pages import page, rendered
-from local.site.room import Room, RoomState
+from local.site.room import Room, RoomRow, RoomState
 from local.site.session import SiteSession
 from local.site.switches import RUNS, SWITCHES, Run, Switches
 
@@ -73,12 +73,22 @@ class SiteRoom:
         )
 
     async def _stream(self, beginning: int) -> AsyncIterator[str]:
-        """Send changes until the reader leaves, everything begins again, or the stack stops."""
+        """Send changes until the reader leaves, everything begins again, or the stack stops.
+
+        A row is sent again for every change of either side, even one that looks the same.
+        """
         sent: dict[str, str] = {}
+        rows: dict[str, RoomRow] = {}
         last = time.monotonic()
         while not self._session.closed.is_set() and self._session.beginning == beginning:
-            parts = await run_in_threadpool(lambda: self._parts(self._room.look()))
-            changed = {name: html for name, html in parts.items() if sent.get(name) != html}
+            state = await run_in_threadpool(self._room.look)
+            parts = await run_in_threadpool(self._parts, state)
+            rows, before = {f"sub-{row.id}": row for row in state.rows}, rows
+            changed = {
+                name: html
+                for name, html in parts.items()
+                if (html, rows.get(name)) != (sent.get(name), before.get(name))
+            }
             gone = [name for name in sent if name not in parts]
             if changed or gone:
                 yield f"data: {json.dumps({'parts': changed, 'gone': gone})}\n\n"

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from local.site.switches import SWITCHES
 from tests.browser.faults import violations
-from tests.end_to_end.stack_fixture import SETTLES_SOON, RunningStack, customer_page, get
+from tests.end_to_end.stack_fixture import SETTLES_SOON, RunningStack, customer_page, get, simulator
 
 ALL_IN_SYNC = re.compile(r"^(\d+) of \1 in sync$")
 NOT_ALL_IN_SYNC = re.compile(r"^(?!(\d+) of \1 )\d+ of \d+ in sync$")
@@ -39,6 +39,16 @@ def room(page: Page, stack: RunningStack) -> Page:
     page.goto(f"{stack.url}/room")
     expect(page.get_by_text("Live: rows light up")).to_be_visible()
     return page
+
+
+def change(page: Page, stack: RunningStack, subscription: str, values: dict[str, str | float | bool]) -> None:
+    """Change a subscription at Stripe, behind the page's back."""
+    answer = page.request.post(
+        f"http://127.0.0.1:{stack.ports[1]}/v1/subscriptions/{subscription}",
+        form=values,
+        headers={"Authorization": "Bearer sk_test_local"},
+    )
+    assert answer.ok, answer.text()
 
 
 def is_green(page: Page) -> None:
@@ -81,6 +91,21 @@ def test_a_lost_event_turns_its_row_red_and_the_keyboard_repairs_it(page: Page, 
     page.get_by_role("button", name="Turn off Drop").press("Enter")
     page.get_by_role("button", name="Reconcile").press("Enter")
     expect(page.locator("#room-trial")).to_contain_text("portal reconcile --repair ended with 0")
+    is_green(page)
+
+
+@pytest.mark.usefixtures("stays_here")
+def test_a_new_quantity_lights_its_row_up_and_both_sides_name_it(page: Page, stack: RunningStack) -> None:
+    row = room(page, stack).locator("#room-rows tr").first
+    name = str(row.get_attribute("id")).removeprefix("sub-")
+    (found,) = [one for one in simulator(stack, "subscriptions")["data"] if one["id"] == name]
+    item = found["items"]["data"][0]
+    change(page, stack, name, {"items[0][id]": item["id"], "items[0][quantity]": str(item["quantity"] + 1)})
+    expect(row).to_have_class("changed")
+    for side in ("Stripe", "Mirror"):
+        cell = row.locator(f"[data-label={side}]")
+        expect(cell).to_contain_text(f"{item['quantity'] + 1} x ")
+        expect(cell).to_contain_text("last change: quantity")
     is_green(page)
 
 
@@ -148,11 +173,7 @@ def test_the_first_tab_skips_to_the_content_and_focus_stays_where_it_is(page: Pa
     name = str(row.get_attribute("id")).removeprefix("sub-")
     # Whatever the tests before it have left there, this changes what the row says.
     behavior = "void" if "kept as drafts" in row.inner_text() else "keep_as_draft"
-    page.request.post(
-        f"http://127.0.0.1:{stack.ports[1]}/v1/subscriptions/{name}",
-        form={"pause_collection[behavior]": behavior},
-        headers={"Authorization": "Bearer sk_test_local"},
-    )
+    change(page, stack, name, {"pause_collection[behavior]": behavior})
     expect(row).to_have_class("changed")
     expect(link).to_be_focused()
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import pytest
 import requests
@@ -66,6 +67,32 @@ def test_the_counter_compares_both_sides_and_a_dropped_event_shows(stack: Runnin
     assert "Stripe did not send it" in text
     assert "<code>pause_collection.behavior</code>" in text
     change(stack, first_subscription(stack), **{"metadata[touched]": "1"})
+    wait_for_counter(stack, in_sync(stack))
+
+
+def item_of(stack: RunningStack, subscription: str) -> Any:
+    (found,) = [one for one in simulator(stack, "subscriptions")["data"] if one["id"] == subscription]
+    return found["items"]["data"][0]
+
+
+@pytest.mark.parametrize("field", ["quantity", "price"])
+def test_a_lost_change_of_plan_or_quantity_is_not_green(stack: RunningStack, field: str) -> None:
+    wait_until_settled(stack)
+    name = first_subscription(stack)
+    item = item_of(stack, name)
+    prices = requests.get(f"http://127.0.0.1:{stack.ports[1]}/v1/prices", auth=("sk_test_local", ""), timeout=60).json()
+    other = next(
+        one["id"]
+        for one in prices["data"]
+        if one["id"] != item["price"]["id"] and one["recurring"] == item["price"]["recurring"]
+    )
+    simulator(stack, "faults", {"drop": 1})
+    value = str(item["quantity"] + 1) if field == "quantity" else other
+    change(stack, name, **{"items[0][id]": item["id"], f"items[0][{field}]": value})
+    wait_for_counter(stack, in_sync(stack, but=1))
+    shown = "quantity" if field == "quantity" else "price_id"
+    assert f"<code>items.{item['id']}.{shown}</code>" in get(f"{stack.url}/room").text
+    change(stack, name, **{"metadata[touched]": field})
     wait_for_counter(stack, in_sync(stack))
 
 
@@ -160,6 +187,36 @@ def test_the_stream_tells_what_changed_and_ends_when_everything_begins_again(sta
         move(stack, "march")
         assert not [each for each in lines if "20 March" in each]
     assert 0 <= clock(stack) - 1710925200 < 600  # 2024-03-20 09:00
+
+
+def test_the_stream_sends_a_row_for_each_sides_change_of_what_it_does_not_show(stack: RunningStack) -> None:
+    """A new quantity reaches Stripe's side first; an event that changes nothing visible still writes the mirror."""
+    wait_until_settled(stack)
+    name = first_subscription(stack)
+    item = item_of(stack, name)
+    simulator(stack, "faults", {"delay_seconds": 3})
+    with requests.get(f"{stack.url}/room/changes", stream=True, timeout=60) as stream:
+        lines = stream.iter_lines(decode_unicode=True)
+        next(lines)
+
+        def sent() -> Iterator[str]:
+            for line in islice(lines, 200):
+                if f"sub-{name}" in line:
+                    yield html.unescape(json.loads(line.removeprefix("data: "))["parts"][f"sub-{name}"])
+
+        rows = sent()
+        change(stack, name, **{"items[0][id]": item["id"], "items[0][quantity]": str(item["quantity"] + 1)})
+        marks = []
+        for row in rows:
+            marks.append(tuple("last change: <code>quantity</code>" in side for side in row.split("Mirror", 1)))
+            if all(marks[-1]):
+                break
+        assert marks[0] == (True, False)
+        assert marks[-1] == (True, True)
+        simulator(stack, "faults", {})
+        wait_until_settled(stack)
+        change(stack, name, **{"metadata[touched]": "again"})
+        assert any("<code>revision</code>" in row for row in rows)
 
 
 def test_to_begin_again_empties_everything(stack: RunningStack) -> None:
