@@ -62,11 +62,12 @@ class PauseAnswers:
         """Return who opened the page. Raises `Unauthenticated` unless the token is a pause token, and not expired."""
         return self._caller(self._of_token(token), None)
 
-    def list(self, caller: Caller, language: str) -> "list[dict[str, Any]]":
+    def list(self, caller: Caller, language: str) -> dict[str, Any]:
         """Return the caller's subscriptions that have not ended, as the API shows them."""
-        views = caller.own(self.pausing.views(caller.customer, caller.policy))
-        offers = self.portal_pauses.offers(caller, views)
-        return [view_json(view, offers.get(view.at.subscription.id), caller.policy, language) for view in views]
+        found = self.pausing.views(caller.customer, caller.policy, only=caller.only)
+        offers = self.portal_pauses.offers(caller, found.views)
+        listed = [view_json(each, offers.get(each.at.subscription.id), caller.policy, language) for each in found.views]
+        return {"subscriptions": listed, "has_more": found.has_more}
 
     def pause(self, caller: Caller, subscription: str, body: bytes) -> PauseResult:
         """Pause, or change the date of return."""
@@ -131,7 +132,7 @@ def pause_json(record: PauseRecord | None) -> dict[str, Any] | None:
     }
 
 
-def refusals_json(refusals: tuple[PauseRefusal, ...], language: str) -> "list[dict[str, Any]]":
+def refusals_json(refusals: tuple[PauseRefusal, ...], language: str) -> list[dict[str, Any]]:
     """Return why something is refused, in the caller's language."""
     return [
         {

@@ -104,7 +104,7 @@ def get_subscriptions() -> Response[str]:
     caller, language = _caller(), _language()
     listed = _wire().answers.list(caller, language)
     metrics.add_metric(PauseMetric.LISTED, MetricUnit.Count, 1)
-    return _json(HTTPStatus.OK, {"subscriptions": listed})
+    return _json(HTTPStatus.OK, listed)
 
 
 @app.post("/subscriptions/<subscription>/pause")

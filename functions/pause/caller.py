@@ -1,13 +1,11 @@
 """Who asks the pause function for something, and what a token limits them to."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
 from shared.errors import Forbidden
 from shared.link_token import SubscriptionId
-from shared.pausing.operations import PauseView
 from shared.pausing.policy import PausePolicy
 
 _subscription_id = TypeAdapter(SubscriptionId)
@@ -25,10 +23,6 @@ class Caller:
     only: str | None = None
     group: str | None = None
     locale: str | None = None
-
-    def own(self, views: Iterable[PauseView]) -> list[PauseView]:
-        """Return those of the subscriptions that the token is good for."""
-        return [view for view in views if self.only in {None, view.at.subscription.id}]
 
     def checked(self, subscription: str) -> str:
         """Return the id of a subscription that the caller names. Whose it is, is seen when it is read.

@@ -124,7 +124,13 @@ def document() -> Schema:
 
 def _list() -> Schema:
     items = {"type": "array", "items": {"$ref": "#/components/schemas/Subscription"}}
-    content = {"application/json": {"schema": object_schema("The caller's subscriptions", subscriptions=items)}}
+    listed = object_schema(
+        "The caller's subscriptions, the newest first. With `has_more` there are others, not read in time: "
+        "ask with a token for the one that is meant",
+        subscriptions=items,
+        has_more={"type": "boolean"},
+    )
+    content = {"application/json": {"schema": listed}}
     return {
         "operationId": "getSubscriptions",
         "summary": "See the own subscriptions, their pauses, and what a pause would be",

@@ -102,6 +102,7 @@ _REASONS = {
 }
 _WORDS = {
     "title": _("Pause your subscription"),
+    "has_more": _("You have more subscriptions than are shown here. Ask us about the others."),
     "meaning": _(
         "You keep your service to the end of the time that you have paid for. From then to your return nothing is "
         "charged, and there is no service."
@@ -288,10 +289,12 @@ class PausePages:
         said: Message = NOTHING,
     ) -> PageAnswer:
         caller = visit.caller
-        views = caller.own(self._pausing.views(caller.customer, caller.policy))
-        offers = self._portal_pauses.offers(caller, views)
-        cards = [self._card(view, visit, offers.get(view.at.subscription.id)) for view in views]
-        return self._page(visit, "overview", status=status, errors=errors, said=said, cards=cards)
+        found = self._pausing.views(caller.customer, caller.policy, only=caller.only)
+        offers = self._portal_pauses.offers(caller, found.views)
+        cards = [self._card(view, visit, offers.get(view.at.subscription.id)) for view in found.views]
+        return self._page(
+            visit, "overview", status=status, errors=errors, said=said, cards=cards, has_more=found.has_more
+        )
 
     def _card(self, view: PauseView, visit: Visit, portal_pause: PortalPause | None) -> _Card:
         record, subscription = view.record, view.at.subscription

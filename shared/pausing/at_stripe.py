@@ -3,7 +3,7 @@
 A pause schedule is known as ours by its entry's `key`, which is the pause's own id.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import stripe
 from stripe import StripeClient
 
+from shared.deadline import seconds_left
 from shared.errors import Forbidden
 from shared.stripe.gateway import StripeJson, stripe_errors, text_of, with_all_items
 from shared.stripe.subscription import Subscription, has_more_items, read_subscription
@@ -30,6 +31,13 @@ _RESUME_SETTINGS = {
     "proration_behavior": "none",
 }
 _LIVE_SCHEDULES = frozenset({"active", "not_started"})
+_PAGE = 100
+# Of one customer's: Stripe allows 500 that are active or scheduled (stripe-python 16.1.0, `Subscription.create`).
+MOST_SUBSCRIPTIONS = 500
+# What a request has to have left to begin another read of a list: one attempt of it, and what is made of the answer.
+_LEAST_SECONDS = 8
+# How much earlier than by our own clock Stripe may say that a schedule was made.
+_CLOCK_UNCERTAINTY = 3600
 
 
 class StripeRefusalError(Exception):
@@ -54,6 +62,14 @@ class PlannedPause:
     resume_at: int | None
     resume_state: str | None
     resume_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SoughtSchedule:
+    """The schedule of a pause that was asked for at a time (Unix seconds) by our clock."""
+
+    operation_id: str
+    since: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,14 @@ class AtStripe:
         return pause is not None and pause.behavior == "void" and pause.resumes_at == resumes
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerSubscriptions:
+    """A customer's subscriptions that have not ended, the newest first; `has_more`: there are others."""
+
+    subscriptions: tuple[AtStripe, ...]
+    has_more: bool
+
+
 class StripePauses:
     """The requests to Stripe.
 
@@ -94,11 +118,13 @@ class StripePauses:
         self._client = client
         self._wait = wait
 
-    def read(self, subscription_id: str, schedule_id: str | None = None, operation_id: str | None = None) -> AtStripe:
+    def read(
+        self, subscription_id: str, schedule_id: str | None = None, sought: SoughtSchedule | None = None
+    ) -> AtStripe:
         """Read the subscription, and its schedule if it has one. Raises `Forbidden` if there is none of that id.
 
-        `schedule_id`: the schedule that it had. If it has none now, how that one ended is read too. `operation_id`: the
-        pause whose schedule is not known. If it is paused and has none now, that one is looked for.
+        `schedule_id`: the schedule that it had. If it has none now, how that one ended is read too. `sought`: the
+        schedule whose id is not known. If the subscription is paused and has none now, that one is looked for.
         """
         try:
             raw = self._send("get", f"/v1/subscriptions/{subscription_id}")
@@ -109,18 +135,29 @@ class StripePauses:
         found = _at_stripe(raw)
         if attached := found.subscription.schedule_id:
             return replace(found, planned=self._planned(attached))
-        if schedule_id is None and operation_id is not None and found.subscription.status == "paused":
-            past = self._schedule_of(found.subscription, operation_id)
+        if schedule_id is None and sought is not None and found.subscription.status == "paused":
+            past = self._schedule_of(found.subscription, sought)
             return replace(found, paused_by=past["id"], ended_by_itself=_ended_by_itself(past)) if past else found
         return replace(found, ended_by_itself=schedule_id is not None and self._ended_by_itself(schedule_id))
 
-    def of_customer(self, customer_id: str) -> list[AtStripe]:
-        """Return the customer's subscriptions that have not ended, at most a hundred, without their schedules."""
+    def of_customer(self, customer_id: str) -> CustomerSubscriptions:
+        """Return the customer's subscriptions that have not ended, without their schedules.
+
+        `MOST_SUBSCRIPTIONS` at most, and fewer where the deadline is near. Each has all its items.
+        """
+        found: list[AtStripe] = []
         try:
-            listed = self._send("get", "/v1/subscriptions", customer=customer_id, limit=100)
+            for page in self._pages("/v1/subscriptions", customer=customer_id):
+                for raw in page["data"]:
+                    if has_more_items(raw) and seconds_left() < _LEAST_SECONDS:
+                        return CustomerSubscriptions(tuple(found), has_more=True)
+                    found.append(_at_stripe(with_all_items(self._client, raw) if has_more_items(raw) else raw))
+                if len(found) >= MOST_SUBSCRIPTIONS or seconds_left() < _LEAST_SECONDS:
+                    return CustomerSubscriptions(tuple(found), has_more=bool(page["has_more"]))
         except StripeRefusalError:
-            return []
-        return [_at_stripe(raw) for raw in listed["data"]]
+            # There is no such customer; or the subscription that a page was to start after has just been canceled.
+            return CustomerSubscriptions(tuple(found), has_more=bool(found))
+        return CustomerSubscriptions(tuple(found), has_more=False)
 
     def invoice_page(self, invoice_id: str) -> str | None:
         """Return the address of the page where an open invoice can be paid; `None` if it is not open."""
@@ -210,12 +247,28 @@ class StripePauses:
             _error(resume),
         )
 
-    def _schedule_of(self, subscription: Subscription, operation_id: str) -> StripeJson | None:
-        """Return the schedule that was released of a subscription, and had this pause."""
-        listed = self._send("get", "/v1/subscription_schedules", customer=subscription.customer_id, limit=100)
-        own = (raw for raw in listed["data"] if raw.get("released_subscription") == subscription.id)
-        keys = ((raw, entry.get("key")) for raw in own for entry in raw.get("pause_schedules") or [])
-        return next((raw for raw, key in keys if key == operation_id), None)
+    def _schedule_of(self, subscription: Subscription, sought: SoughtSchedule) -> StripeJson | None:
+        """Return the schedule that was released of a subscription, and had this pause.
+
+        Stripe lists the newest first: only those that were made since the pause was asked for are read.
+        """
+        since = sought.since - _CLOCK_UNCERTAINTY
+        for page in self._pages("/v1/subscription_schedules", customer=subscription.customer_id):
+            for raw in page["data"]:
+                keys = {entry.get("key") for entry in raw.get("pause_schedules") or []}
+                if raw.get("released_subscription") == subscription.id and sought.operation_id in keys:
+                    return raw  # type: ignore[no-any-return]  # Stripe's JSON
+            if page["data"] and page["data"][-1]["created"] < since:
+                return None
+        return None
+
+    def _pages(self, path: str, **params: Any) -> Iterator[StripeJson]:
+        """Read a list page by page, as far as is asked for."""
+        page = self._send("get", path, limit=_PAGE, **params)
+        yield page
+        while page["has_more"] and page["data"]:
+            page = self._send("get", path, limit=_PAGE, starting_after=page["data"][-1]["id"], **params)
+            yield page
 
     def _ended_by_itself(self, schedule_id: str) -> bool:
         try:

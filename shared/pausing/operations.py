@@ -13,7 +13,14 @@ from uuid import uuid4
 
 from shared.deadline import seconds_left
 from shared.errors import Forbidden, OperatorError, Unavailable, sentence
-from shared.pausing.at_stripe import AtStripe, StripePauses, StripeRefusalError, pause_entry
+from shared.pausing.at_stripe import (
+    AtStripe,
+    CustomerSubscriptions,
+    SoughtSchedule,
+    StripePauses,
+    StripeRefusalError,
+    pause_entry,
+)
 from shared.pausing.conversion import ConversionPlan, ConversionRequest, PlannedConversion, plan_conversion
 from shared.pausing.course import DAILY, LAST_MINUTE, LEASE, Call, Settle, after_refusal, next_step
 from shared.pausing.history import NO_RETURN, Actor, CustomerPause, PauseAction, PauseRecord, PauseState, PauseTable
@@ -92,6 +99,14 @@ class PauseView:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseViews:
+    """Subscriptions of a customer; `has_more`: there are others, which could not be read within a request."""
+
+    views: list[PauseView]
+    has_more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PausePreview:
     """A subscription, and what a request would make of it."""
 
@@ -114,10 +129,11 @@ class Pausing:
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
-    def views(self, customer: str, policy: PausePolicy) -> list[PauseView]:
-        """Return every subscription of the customer that has not ended."""
+    def views(self, customer: str, policy: PausePolicy, *, only: str | None = None) -> PauseViews:
+        """Return the customer's subscriptions that have not ended, or the one that a token is good for."""
+        found = self.stripe().of_customer(customer) if only is None else self._just(only, customer)
         pauses = self._pauses(customer)
-        return [self._view(at, policy, pauses) for at in self.stripe().of_customer(customer)]
+        return PauseViews([self._view(at, policy, pauses) for at in found.subscriptions], found.has_more)
 
     def view(self, subscription_id: str, *, customer: str | None, policy: PausePolicy) -> PauseView:
         """Return one subscription."""
@@ -240,6 +256,13 @@ class Pausing:
         if customer is not None and at.subscription.customer_id != customer:
             raise Forbidden("not_your_subscription", sentence("That subscription is not yours"))
         return at
+
+    def _just(self, subscription_id: str, customer: str) -> CustomerSubscriptions:
+        try:
+            at = self._own(subscription_id, customer)
+        except Forbidden:
+            return CustomerSubscriptions((), has_more=False)
+        return CustomerSubscriptions(() if at.subscription.ended else (at,), has_more=False)
 
     def _pauses(self, customer: str) -> list[CustomerPause]:
         return self.table.pauses_of(customer, now=self.clock())
@@ -490,7 +513,8 @@ class Pausing:
     def _drive(self, record: PauseRecord, at: AtStripe | None) -> PauseRecord:
         stripe = self.stripe()
         for _step in range(_MOST_STEPS):
-            sought = record.operation_id if record.state is PauseState.STARTING else None
+            is_starting = record.state is PauseState.STARTING
+            sought = SoughtSchedule(record.operation_id, record.created) if is_starting else None
             at = at or stripe.read(record.subscription_id, record.schedule_id, sought)
             step = next_step(record, at, self.clock(), self.timezone)
             if isinstance(step, Call):

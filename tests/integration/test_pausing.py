@@ -516,7 +516,7 @@ def test_the_list_of_subscriptions_reads_the_customers_pauses_once(world: World)
     operations: list[str] = []
     client: Any = world.table._client
     client.meta.events.register("before-call.dynamodb", lambda model, **_: operations.append(model.name))
-    assert len(world.pausing.views(world.customer, OPEN)) == 3
+    assert len(world.pausing.views(world.customer, OPEN).views) == 3
     assert sorted(operations) == ["GetItem"] * 3 + ["Query"]
 
 

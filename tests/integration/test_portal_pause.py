@@ -47,7 +47,7 @@ class Portal:
 
     def offer(self, subscription: str, caller: Caller | None = None) -> PortalPause | None:
         asking = caller or self.caller
-        views = self.world.pausing.views(self.world.customer, asking.policy)
+        views = self.world.pausing.views(self.world.customer, asking.policy).views
         return self.pauses.offers(asking, views).get(subscription)
 
     def page(self, language: str = "en", caller: Caller | None = None) -> str:
@@ -90,7 +90,7 @@ def test_it_takes_the_place_of_pauses_that_the_company_does_not_offer(world: Wor
 
 def test_the_api_says_so_too(world: World, portal: Portal) -> None:
     subscription = world.subscribe()
-    (view,) = world.pausing.views(world.customer, OFF)
+    (view,) = world.pausing.views(world.customer, OFF).views
     shown = view_json(view, portal.offer(subscription), OFF, "en")
     lengths = [{"interval": "month", "interval_count": 1}, {"interval": "month", "interval_count": 3}]
     assert shown["portal_pause"] == {"url": opened(world, subscription), "lengths": lengths}
