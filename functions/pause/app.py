@@ -191,19 +191,20 @@ def follow_due(context: LambdaContext) -> dict[str, Any]:
     for subscription in list(pausing.table.due(now=pausing.clock())):
         if context.get_remaining_time_in_millis() < _LEAST_MILLISECONDS:
             break
-        try:
-            with deadline(FOLLOW_SECONDS):
-                record = pausing.follow(subscription)
-        except PortalError as error:
-            log_problem(logger, error)
-            counts["failed"] += 1
-        except Exception as error:  # noqa: BLE001 - a fault of our own must not stop the other pauses
-            log_failure(logger, error)
-            counts["failed"] += 1
-        else:
-            counts["followed"] += 1
-            counts["not_carried_out"] += _report(record)
-            _send_notice(record)
+        with logger.append_context_keys(subscription=subscription):
+            try:
+                with deadline(FOLLOW_SECONDS):
+                    record = pausing.follow(subscription)
+            except PortalError as error:
+                log_problem(logger, error)
+                counts["failed"] += 1
+            except Exception as error:  # noqa: BLE001 - a fault of our own must not stop the other pauses
+                log_failure(logger, error)
+                counts["failed"] += 1
+            else:
+                counts["followed"] += 1
+                counts["not_carried_out"] += _report(record)
+                _send_notice(record)
     for metric, name in (
         (PauseMetric.FOLLOWED, "followed"),
         (PauseMetric.FOLLOW_FAILED, "failed"),

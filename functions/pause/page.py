@@ -249,7 +249,7 @@ class PausePages:
 
     def _confirm_resume(self, visit: Visit, subscription: str) -> PageAnswer:
         view = self._pausing.view(subscription, customer=visit.caller.customer, policy=visit.caller.policy)
-        if view.record is None or not view.record.state.is_open:
+        if view.record is None or not (view.record.state.is_open or _is_released(view)):
             return self._overview(visit, (_NOT_OFFERED,), HTTPStatus.CONFLICT)
         if view.record.kind == "collection":
             note = _("Your subscription runs again from its next renewal on, and is charged then.")
@@ -306,8 +306,8 @@ class PausePages:
                 "Your pause of {day} did not begin, and your subscription went on.", day=self._day(record.begins)
             )
             card = replace(card, notes=(sentences(missed, self._told(why_it_failed(record))),))
-        if record and record.outcome == "released" and subscription.status == "paused":
-            card = replace(
+        if _is_released(view):
+            return replace(
                 card,
                 state=_("This subscription is paused, and does not return by itself."),
                 can=frozenset({"resume", "cancel"}),
@@ -320,7 +320,7 @@ class PausePages:
                 card, state=running, notes=(*card.notes, _portal_words(portal_pause)), portal_pause=portal_pause.url
             )
         if view.offer is None:
-            said = card.state or _("This subscription cannot be paused just now.")
+            said = _("This subscription cannot be paused just now.")
             return replace(card, state=said, notes=(*card.notes, *map(self._told, view.refusals)))
         return replace(
             card,
@@ -463,6 +463,12 @@ def _title(view: PauseView) -> Message:
     if not amounts:
         return _("Your subscription")
     return _("Your subscription, {amounts} a month", amounts=written_amounts(amounts))
+
+
+def _is_released(view: PauseView) -> bool:
+    """Whether it is paused still, after the customer gave the date of return up."""
+    record = view.record
+    return record is not None and record.outcome == "released" and view.at.subscription.status == "paused"
 
 
 def _can_begin_now(view: PauseView, policy: PausePolicy) -> bool:

@@ -235,7 +235,7 @@ class Pausing:
         record, now = self.table.get(subscription_id), self.clock()
         if record is None or record.retry_at is None or record.retry_at > now:
             return record
-        claimed = replace(record, attempt=record.attempt + 1, retry_at=int(now + LEASE.total_seconds()))
+        claimed = replace(record, attempt=record.attempt + 1, retry_at=int(now + _lease_of(record).total_seconds()))
         taken = self.table.write(claimed, record)
         if taken is None:
             return self.table.get(subscription_id)
@@ -605,6 +605,14 @@ class Pausing:
         if planned.plan is None or first is None:
             return PauseView(at, record, refusals=planned.refusals)
         return PauseView(at, record, planned.plan, (), first, last_return(planned.plan.begins, policy, self.timezone))
+
+
+def _lease_of(record: PauseRecord) -> timedelta:
+    """Return how long to leave a pause to whoever takes it up.
+
+    Of one that is over only its mail is left to send. An address that is never accepted is tried less and less often.
+    """
+    return LEASE if record.state.is_open else min(LEASE * 2 ** min(record.attempt, 10), DAILY)
 
 
 def _removed(record: PauseRecord) -> PauseRecord:

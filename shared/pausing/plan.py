@@ -230,6 +230,9 @@ def _collection_refusal(subscription: Subscription, reasons: tuple[Reason, ...],
         return CANNOT_PAUSE
     if begin is Begin.NOW:
         return PauseRefusal("not_at_once", _NOT_AT_ONCE, _("Let it begin then."))
+    if any(item.usage_type == "metered" for item in subscription.items):
+        # The renewal at which the pause begins bills the usage of the time before, and its invoice would be void.
+        return PauseRefusal("metered", _("Its usage is billed afterwards, so it cannot be paused here."), ASK_US)
     # One renewal has to be the renewal of all items, or some would be served free until their own.
     rhythms = {(item.interval, item.interval_count, item.current_period_end) for item in subscription.items}
     if len(rhythms) != 1 or next(iter(rhythms))[0] is None:

@@ -1,5 +1,6 @@
 """The pause function behind its routes, with its schedule, and its document."""
 
+import io
 import json
 import time
 from pathlib import Path
@@ -198,6 +199,24 @@ def test_a_key_that_is_refused_midway_leaves_the_pause_to_the_schedule(pauses: P
     object.__setattr__(pausing, "clock", lambda: time.time() + 600)
     assert tick() == {"followed": 1, "failed": 0, "not_carried_out": 0}
     assert body(pauses.ask())["subscriptions"][0]["pause"]["state"] == "scheduled"
+
+
+def test_the_log_names_the_pause_that_the_schedule_could_not_follow_or_tell_of(
+    pauses: Pauses, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    assert pauses.ask("pause", resume_on=day(60)).status == 200
+    monkeypatch.setenv("PAUSE_EMAIL_FROM", "nobody@unverified.example")
+    pause_app._wire.cache_clear()
+    pausing = pause_app._wire().pausing
+    object.__setattr__(pausing, "clock", lambda: time.time() + 86_400)
+    assert tick()["followed"] == 1
+    fault = {"status": 500, "method": "GET", "path": "/v1/subscriptions", "times": 9}
+    pauses.simulator.admin("POST", "faults", {"fail": [fault]})
+    object.__setattr__(pausing, "clock", lambda: time.time() + 2 * 86_400)
+    assert tick()["failed"] == 1
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    for code in ("mail_refused", "stripe_unavailable"):
+        assert [each.get("subscription") for each in lines if each.get("code") == code] == [pauses.subscription]
 
 
 def test_settings_that_are_wrong_are_named_in_the_log_only(pauses: Pauses, monkeypatch: pytest.MonkeyPatch) -> None:

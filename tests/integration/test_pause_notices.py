@@ -270,6 +270,27 @@ def test_the_mail_about_a_failure_is_tried_until_it_is_sent(world: World, post: 
     assert post.send(subscription) is NoticeKind.FAILED
 
 
+def test_an_address_that_is_never_accepted_does_not_alarm_with_every_look(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    fail_after_the_answer(world, subscription)
+    post.outbox.failures = 1000
+    tries: list[float] = []
+    until = world.now + 5 * DAY
+    while world.now < until:
+        world.go_to(world.now + 3600)
+        if list(world.table.due(now=world.now)):
+            world.tick()
+            tries.append(world.now)
+            with pytest.raises(Unavailable):
+                post.send(subscription)
+    assert 5 <= len(tries) <= 13
+    assert tries[-1] > until - 2 * DAY
+    post.outbox.failures = 0
+    world.go_to(world.now + DAY)
+    world.tick()
+    assert post.send(subscription) is NoticeKind.FAILED
+
+
 def test_a_failure_is_not_looked_at_again_without_a_sender(world: World, post: Post) -> None:
     subscription = world.subscribe()
     fail_after_the_answer(world, subscription)

@@ -197,6 +197,19 @@ def test_a_paused_customer_can_cancel(world: World, browser: Browser) -> None:
     assert world.read(subscription)["schedule"] is None
 
 
+def test_who_has_given_up_the_date_of_return_can_still_resume(world: World, browser: Browser) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(90))
+    world.pass_time(world.period_end(subscription) + DAY)
+    browser.open()
+    browser.press("Give up the date of return")
+    browser.open()
+    assert "it is charged today" in browser.press("Resume")
+    assert "Your subscription runs again." in browser.press("Resume my subscription")
+    assert world.read(subscription)["status"] == "active"
+    assert len(world.charges(subscription)) == 2
+
+
 def test_a_pause_of_collection_keeps_nobody_from_canceling(world: World, browser: Browser) -> None:
     """There is no schedule in the way, so that nothing has to be given up first."""
     subscription = world.subscribe(mode="classic")

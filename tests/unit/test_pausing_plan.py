@@ -189,6 +189,17 @@ def test_a_day_begins_where_the_shop_is(zone: str, on: date, resumes: datetime) 
     assert found.resumes == int(resumes.timestamp())
 
 
+def test_usage_that_is_billed_afterwards_is_not_given_away() -> None:
+    """The renewal at which a pause of collection begins bills the usage of the time before, and would be void."""
+    usage = replace(ITEM, id="si_2", usage_type="metered", quantity=None)
+    for items in ((usage,), (ITEM, usage)):
+        metered = replace(SUBSCRIPTION, items=items)
+        found = plan(metered).plan
+        assert found
+        assert found.kind == "subscription"
+        assert codes(plan(replace(metered, billing_mode="classic"))) == ["metered"]
+
+
 def test_items_of_several_rhythms_begin_with_the_last_of_them_or_not_at_all() -> None:
     later = replace(ITEM, id="si_2", interval="year", current_period_end=END + 20 * DAY)
     mixed = replace(SUBSCRIPTION, items=(ITEM, later), current_period_end=END + 20 * DAY)
