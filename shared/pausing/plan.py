@@ -12,7 +12,7 @@ from typing import Literal
 
 from shared.i18n import _
 from shared.pausing.policy import PausePolicy, PauseRefusal, PauseTime, too_long
-from shared.pausing.refusals import ASK_US, CANCELING, CANNOT_PAUSE, OVER, OVERDUE, PAUSED_ELSEWHERE
+from shared.pausing.refusals import ASK_US, CANCELING, OVER, OVERDUE, PAUSED_ELSEWHERE
 from shared.portal.facts import Reason
 from shared.portal.pause import midnight_of, pause_refusals
 from shared.stripe.periods import renewals
@@ -25,8 +25,6 @@ MARGIN = timedelta(minutes=5)
 LEAD = timedelta(minutes=15)
 # No pause ends later, not even the team's: no calendar goes on for ever.
 _FURTHEST = timedelta(days=3650)
-# What a pause of collection shares with a real one, and what only the real one minds.
-_SHARED = frozenset({"status"})
 
 
 class Begin(StrEnum):
@@ -99,7 +97,7 @@ def plan_pause(facts: PlanFacts, request: PauseRequest) -> Planned:
         return Planned(None, tuple(refusals))
     reasons = tuple(pause_refusals(subscription))
     kind: PauseKind = "collection" if reasons else "subscription"
-    if kind == "collection" and (found := _collection_refusal(subscription, reasons, request.begin)):
+    if kind == "collection" and (found := _collection_refusal(subscription, request.begin)):
         return Planned(None, (found,))
     ends = subscription.current_period_end or 0
     begins = int(facts.now) if request.begin is Begin.NOW else ends
@@ -224,10 +222,8 @@ def _state_refusals(facts: PlanFacts, begin: Begin) -> Iterator[PauseRefusal]:
 _NOT_AT_ONCE = _("This subscription can only be paused at the end of the time that you have paid for.")
 
 
-def _collection_refusal(subscription: Subscription, reasons: tuple[Reason, ...], begin: Begin) -> PauseRefusal | None:
+def _collection_refusal(subscription: Subscription, begin: Begin) -> PauseRefusal | None:
     """Return why not even the collection of a subscription can be paused."""
-    if any(reason.code in _SHARED for reason in reasons):
-        return CANNOT_PAUSE
     if begin is Begin.NOW:
         return PauseRefusal("not_at_once", _NOT_AT_ONCE, _("Let it begin then."))
     if any(item.usage_type == "metered" for item in subscription.items):

@@ -2,13 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.pausing.plan import Begin, PauseRequest, PlanFacts, Planned, plan_pause
+from shared.pausing.plan import (
+    Begin,
+    PausePlan,
+    PauseRequest,
+    PlanFacts,
+    Planned,
+    last_return,
+    longer_return,
+    next_renewal,
+    plan_new_return,
+    plan_pause,
+)
 from shared.pausing.policy import PausePolicy, PauseTime
 from shared.stripe.periods import renewals
 from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
@@ -94,6 +105,89 @@ def test_where_stripe_cannot_pause_collection_is_paused_to_a_renewal(changes: An
     assert codes(plan(replace(SUBSCRIPTION, **changes), begin=Begin.NOW)) == ["not_at_once"]
 
 
+def test_a_renewal_in_the_very_second_of_the_return_is_the_one_that_is_charged() -> None:
+    """The one after it would be a period without service that nobody has asked for."""
+    midnight = int(datetime(2027, 3, 1, tzinfo=UTC).timestamp())
+    items = (replace(ITEM, current_period_end=midnight),)
+    classic = replace(SUBSCRIPTION, billing_mode="classic", items=items, current_period_end=midnight)
+    found = plan(classic, date(2027, 4, 1), now=midnight - 10 * DAY, anchor=midnight).plan
+    assert found
+    april = int(datetime(2027, 4, 1, tzinfo=UTC).timestamp())
+    assert (found.next_charge, found.resumes, found.is_moved) == (april, april - 300, False)
+
+
+def test_a_pause_of_collection_does_not_start_again_at_the_renewal_that_is_being_billed() -> None:
+    assert next_renewal(SUBSCRIPTION, END, after=END - 600) == END
+    assert next_renewal(SUBSCRIPTION, END, after=END - 599) == END + 31 * DAY
+    later = replace(ITEM, id="si_2", current_period_end=END + 9 * DAY)
+    assert next_renewal(replace(SUBSCRIPTION, items=(ITEM, later)), END, after=NOW) == END + 9 * DAY
+
+
+@pytest.mark.parametrize(
+    ("rule", "begin", "unused"),
+    [
+        ("credit", Begin.NOW, "credit"),
+        ("forfeit", Begin.NOW, "forfeit"),
+        ("forfeit", Begin.PERIOD_END, "none"),
+        ("never", Begin.PERIOD_END, "none"),
+    ],
+)
+def test_what_becomes_of_the_paid_time_is_as_the_rules_say(rule: str, begin: Begin, unused: str) -> None:
+    found = plan(begin=begin, policy=OPEN.with_changes({"pause_now": rule})).plan
+    assert found
+    assert found.unused_time == unused
+
+
+def new_return(on: date, *, now: float, policy: PausePolicy = OPEN, **request: Any) -> Planned:
+    """Plan another date of return for the pause that begins at END."""
+    current = plan().plan
+    assert current
+    others = [PauseTime("sub_2", END - 60 * DAY, END - 5 * DAY)]
+    facts = PlanFacts(replace(SUBSCRIPTION, status="paused"), END, others, policy, UTC, now)
+    return plan_new_return(facts, PauseRequest(on, **request), current)
+
+
+def test_a_new_return_keeps_to_the_longest_pause_and_to_nothing_that_the_pause_itself_has_passed() -> None:
+    during = END + 20 * DAY
+    strict = OPEN.with_changes({"pause_min_days_between": 30, "pause_max_in_365_days": 1})
+    moved = new_return(date(2027, 6, 9), now=during, policy=strict).plan
+    assert moved
+    assert (moved.begins, moved.resumes) == (END - 300, int(datetime(2027, 6, 9, tzinfo=UTC).timestamp()))
+    assert codes(new_return(date(2027, 6, 12), now=during)) == ["pause_too_long"]
+    assert new_return(date(2027, 6, 12), now=during, override=True).plan
+    assert codes(new_return(date(2027, 6, 1), now=during, policy=PausePolicy())) == ["pauses_not_offered"]
+    assert codes(new_return(date(9999, 12, 31), now=during, override=True)) == ["pause_too_long"]
+
+
+def test_a_new_return_is_never_in_the_past_nor_within_minutes() -> None:
+    midnight = int(datetime(2027, 3, 21, tzinfo=UTC).timestamp())
+    for now, expected in (
+        (midnight - 900, []),
+        (midnight - 899, ["resume_too_early"]),
+        (midnight + 9 * DAY, ["resume_too_early"]),
+    ):
+        for override in (False, True):
+            found = new_return(date(2027, 3, 21), now=now, override=override)
+            assert [each.code for each in found.refusals] == expected
+
+
+def test_the_latest_day_of_return_is_one_that_the_rules_allow_and_the_next_one_is_not() -> None:
+    current = plan().plan
+    assert isinstance(current, PausePlan)
+    day = last_return(current.begins, OPEN, UTC)
+    assert plan(on=day).plan
+    assert codes(plan(on=day + timedelta(days=1))) == ["pause_too_long"]
+    assert longer_return(current.begins, current.resumes, OPEN, UTC) == date(2027, 5, 10)
+    thirty_first = int(datetime(2027, 5, 31, tzinfo=UTC).timestamp())
+    assert longer_return(current.begins, thirty_first, OPEN, UTC) == day
+    assert longer_return(current.begins, int(datetime(2027, 3, 31, tzinfo=UTC).timestamp()), OPEN, UTC) == date(
+        2027, 4, 30
+    )
+    at_last = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+    assert longer_return(current.begins, at_last, OPEN, UTC) is None
+    assert longer_return(current.begins, current.resumes, OPEN.with_changes({"pause_allowed": "nobody"}), UTC) is None
+
+
 def test_a_pause_that_ended_by_its_date_is_none_any_more() -> None:
     over = replace(SUBSCRIPTION, pause_collection=PauseCollection("void", NOW - 1))
     found = plan(over).plan
@@ -170,6 +264,76 @@ def test_a_long_pause_of_another_subscription_does_not_hide_those_of_this_one() 
     refusals = {each.code: each.allowed_from for each in plan(policy=policy, others=[long, *own]).refusals}
     assert refusals == {"too_many_pauses": long.begins + 365 * DAY + 1, "pause_too_soon": long.ends + 30 * DAY}
     assert codes(plan(policy=policy, others=[long, own[0]])) == ["pause_too_soon"]
+
+
+def refused(*others: PauseTime, **rules: int) -> dict[str, int | None]:
+    """The rules that a pause of sub_1 from BEGINS to RESUMES breaks, each with the moment from which on it does not."""
+    planned = plan(policy=OPEN.with_changes(rules), others=others)
+    return {each.code: each.allowed_from for each in planned.refusals}
+
+
+BEGINS, RESUMES = END - 300, int(datetime(2027, 4, 10, tzinfo=UTC).timestamp())
+YEAR = 365 * DAY
+
+
+def test_a_year_is_365_days_from_the_beginning_of_a_pause_and_does_not_hold_its_end() -> None:
+    one = {"pause_max_in_365_days": 1}
+    for moment, allowed_from in ((BEGINS - YEAR, None), (BEGINS - YEAR + 1, BEGINS + 2), (BEGINS + YEAR, None)):
+        expected = {} if allowed_from is None else {"too_many_pauses": allowed_from}
+        assert refused(PauseTime("sub_2", moment, moment + DAY), **one) == expected
+    # The earlier of the two is in no year with this one.
+    others = [PauseTime("sub_2", BEGINS - YEAR + days * DAY, BEGINS - YEAR + (days + 1) * DAY) for days in (0, 5)]
+    assert refused(*others, pause_max_in_365_days=2) == {}
+
+
+def test_the_moment_that_a_refusal_names_is_one_at_which_no_other_year_is_full() -> None:
+    others = [PauseTime("sub_2", END - days * DAY, END - (days - 9) * DAY) for days in (200, 100)]
+    assert refused(*others, pause_max_in_365_days=1) == {"too_many_pauses": END - 100 * DAY + YEAR + 1}
+
+
+def test_days_between_are_counted_from_the_end_of_whichever_pause_is_near() -> None:
+    rule = {"pause_min_days_between": 30}
+    long_ago = PauseTime("sub_2", BEGINS - 300 * DAY, BEGINS - 290 * DAY)
+    # A pause begins some minutes before the paid time ends, and a day may have 25 hours: an hour is nothing.
+    for late, is_refused in ((3600, False), (3601, True)):
+        near = PauseTime("sub_2", BEGINS - 60 * DAY, BEGINS - 30 * DAY + late)
+        assert refused(long_ago, near, **rule) == ({"pause_too_soon": near.ends + 30 * DAY} if is_refused else {})
+        after = PauseTime("sub_2", RESUMES + 30 * DAY - late, RESUMES + 60 * DAY)
+        assert refused(long_ago, after, **rule) == ({"pause_too_soon": after.ends + 30 * DAY} if is_refused else {})
+
+
+def test_pauses_for_the_same_holiday_are_over_when_the_last_of_them_is() -> None:
+    first = PauseTime("sub_2", BEGINS - 60 * DAY, BEGINS - 40 * DAY)
+    second = PauseTime("sub_3", BEGINS - 50 * DAY, BEGINS - 20 * DAY)
+    assert refused(first, second, pause_min_days_between=30) == {"pause_too_soon": second.ends + 30 * DAY}
+    assert refused(first, second, pause_max_in_365_days=2) == {}
+
+
+@pytest.mark.parametrize(("share", "is_one"), [(0.5, True), (0.49, False), (0.0, False)])
+def test_two_subscriptions_share_a_pause_only_if_half_of_the_shorter_one_is_common(share: float, is_one: bool) -> None:  # noqa: FBT001
+    length = 20 * DAY
+    ends = BEGINS + int(share * length)
+    other = PauseTime("sub_2", ends - length, ends)
+    assert (refused(other, pause_max_in_365_days=1) == {}) is is_one
+    # Those of one subscription are two, whatever their dates.
+    assert refused(replace(other, subscription_id="sub_1"), pause_max_in_365_days=1)
+
+
+def test_the_last_day_is_allowed_where_the_clocks_make_a_day_of_25_hours() -> None:
+    paris = ZoneInfo("Europe/Paris")
+    end = int(datetime(2027, 9, 1, 0, 5, tzinfo=paris).timestamp())
+    renewing = replace(SUBSCRIPTION, current_period_end=end, items=(replace(ITEM, current_period_end=end),))
+    day = last_return(end - 300, OPEN, paris)
+    assert day == date(2027, 12, 10)
+    assert plan(renewing, day, now=end - DAY, timezone=paris).plan
+    assert codes(plan(renewing, day + timedelta(days=1), now=end - DAY, timezone=paris)) == ["pause_too_long"]
+
+
+@pytest.mark.parametrize("days", [0, 3650])
+def test_no_rule_allows_a_longer_pause_than_stripes_own_portal(days: int) -> None:
+    policy = OPEN.with_changes({"max_pause_days": days})
+    assert last_return(END, policy, UTC) == date(2030, 2, 28)
+    assert codes(plan(on=date(2030, 3, 3), policy=policy)) == ["pause_too_long"]
 
 
 @pytest.mark.parametrize(
