@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import stripe
@@ -29,6 +30,9 @@ ISSUER, SUBJECT = "portal_issuer", "portal_subject"
 # Stripe repeats the first response to an idempotency key for a day: a 500, or a customer that has been deleted since.
 # After such a response another key is needed.
 _KEYS = 3
+
+# Customers of one address that a request reads, in five pages.
+_MOST_WITH_ADDRESS = 500
 
 MAX_EMAIL_LENGTH = 254
 # The longest value that Stripe's metadata can hold.
@@ -147,7 +151,7 @@ def customer_of_user(client: StripeClient, user: User, *, create_missing: bool) 
     if found := _by_metadata(client, user):
         return found
     unbound = [customer for customer in listed if _owner(customer) == (None, None)]
-    if len(unbound) > 1:
+    if len(unbound) > 1 or len(listed) == _MOST_WITH_ADDRESS:
         raise Forbidden(
             "several_customers",
             "Several customers have your e-mail address. Write to support, who can say which of them is yours",
@@ -158,13 +162,17 @@ def customer_of_user(client: StripeClient, user: User, *, create_missing: bool) 
 
 
 def _with_address(client: StripeClient, email: str) -> "list[Customer]":
-    """Stripe compares addresses exactly, upper and lower case included, and lists customers created a moment ago."""
+    """Stripe compares addresses exactly, upper and lower case included, and lists customers created a moment ago.
+
+    Returns `_MOST_WITH_ADDRESS` at most, and then there may be others.
+    """
     with stripe_errors():
         try:
-            listed = client.v1.customers.list({"email": email, "limit": 100, "expand": ["data.subscriptions"]}).data
+            found = client.v1.customers.list({"email": email, "limit": 100, "expand": ["data.subscriptions"]})
+            with_it = (customer for customer in found.auto_paging_iter() if customer.email == email)
+            return list(islice(with_it, _MOST_WITH_ADDRESS))
         except stripe.InvalidRequestError as error:
             raise _refused(error) from error
-    return [customer for customer in listed if customer.email == email]
 
 
 def _owner(customer: "Customer") -> tuple[str | None, str | None]:
@@ -189,7 +197,7 @@ def _by_metadata(client: StripeClient, user: User) -> str | None:
     query = f"metadata['{ISSUER}']:'{_quoted(user.issuer)}' AND metadata['{SUBJECT}']:'{_quoted(user.subject)}'"
     with stripe_errors():
         try:
-            found = client.v1.customers.search({"query": query, "limit": 100}).data
+            found = list(client.v1.customers.search({"query": query, "limit": 100}).auto_paging_iter())
         except stripe.InvalidRequestError:
             return None
     own = [customer for customer in found if _owner(customer) == (user.issuer, user.subject)]

@@ -16,7 +16,7 @@ from stripe import StripeClient
 from functions.access.lookups import Lookups
 from functions.access.settings import AccessSettings
 from shared.access import CustomerAccess, customer_access
-from shared.deadline import keeping_deadline
+from shared.deadline import keeping_deadline, seconds_left
 from shared.errors import InvalidRequest
 from shared.identity import User, customer_of_user, identity_of_token, identity_of_user
 from shared.link_token import (
@@ -42,7 +42,8 @@ from shared.stripe.subscription_read import LIST_LAG, SubscriptionRead
 MOST_CUSTOMERS = 100
 # Queries side by side, for a server's batch.
 _STREAMS = 10
-
+# What a request has to have left to read another page of a customer's subscriptions, write them and decide.
+_PAGE_SECONDS = 3
 
 # Any text that the company chose (docs.stripe.com/api/entitlements/feature/create: up to 80 characters).
 LookupKey = Annotated[str, Field(min_length=1, max_length=80)]
@@ -176,7 +177,11 @@ class AccessAnswers:
         mirror.observe(customer, held)
 
     def _read_through(self, customer: str) -> None:
-        """Bring the customer's subscriptions that have not ended into the mirror, by the mirror's own rule."""
+        """Bring the customer's subscriptions that have not ended into the mirror, by the mirror's own rule.
+
+        The newest come first. Of a customer with very many the request may have no time for all: what is left then is
+        brought by its events, or repaired by the audit.
+        """
         settings, client = self.settings, self._client
         mirror = Mirror(
             self.table,
@@ -185,16 +190,22 @@ class AccessAnswers:
             retention=settings.retention,
             account=settings.stripe_account_id,
         )
-        with stripe_errors():
-            try:
-                page = read_page(client, "/v1/subscriptions", {"customer": customer, "limit": PAGE})
-            except stripe.InvalidRequestError as error:
-                if error.http_status == HTTPStatus.NOT_FOUND or error.code == "resource_missing":
-                    return
-                raise refused_request(error) from error
-        for raw in page.data:
-            whole = with_all_items(client, raw) if has_more_items(raw) else raw
-            mirror.observe(SubscriptionRead(read_subscription(whole), page.as_of, page.took, LIST_LAG))
+        query: dict[str, Any] = {"customer": customer, "limit": PAGE}
+        while True:
+            with stripe_errors():
+                try:
+                    page = read_page(client, "/v1/subscriptions", query)
+                except stripe.InvalidRequestError as error:
+                    # No such customer; or the subscription that the page was to start after has just been canceled.
+                    if error.http_status == HTTPStatus.NOT_FOUND or error.code == "resource_missing":
+                        return
+                    raise refused_request(error) from error
+            for raw in page.data:
+                whole = with_all_items(client, raw) if has_more_items(raw) else raw
+                mirror.observe(SubscriptionRead(read_subscription(whole), page.as_of, page.took, LIST_LAG))
+            if not page.has_more or seconds_left() < _PAGE_SECONDS:
+                return
+            query["starting_after"] = page.last_id
 
     def _find(self, user: User) -> str | None:
         """Find the customer of a user whose claims name none; a question about access creates none."""

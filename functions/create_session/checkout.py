@@ -2,6 +2,7 @@
 
 import json
 from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import stripe
@@ -23,6 +24,8 @@ SUBSCRIBED_STATUSES = LIVE_STATUSES | {"incomplete"}
 MARK = "portal_link"
 # Stripe repeats the first response to an idempotency key for a day, even a 500. So after a 500 another key is needed.
 _KEYS = 3
+_MOST_SESSIONS = 500
+_LONGEST_OPEN = 86_400
 # The header of such a response.
 REPLAYED = "Idempotent-Replayed"
 
@@ -94,9 +97,19 @@ def _create(client: StripeClient, params: "SessionCreateParams", ours: "list[Ses
 
 
 def _ours(client: StripeClient, customer: str) -> "list[Session]":
-    """Return the customer's sessions that the portal link created, newest first."""
-    listed = client.v1.checkout.sessions.list({"customer": customer, "limit": 100}).data
-    return [each for each in listed if each.metadata and MARK in each.metadata]
+    """Return the customer's sessions that the portal link created, newest first: the last one, and all open ones.
+
+    A session is open for a day at most (docs.stripe.com/api/checkout/sessions, `expires_at`), so none that is a day
+    older than the last one is. Beyond `_MOST_SESSIONS`, most of them the site's own, none is looked for.
+    """
+    listed = client.v1.checkout.sessions.list({"customer": customer, "limit": 100})
+    ours: list[Session] = []
+    for each in islice(listed.auto_paging_iter(), _MOST_SESSIONS):
+        if ours and each.created < ours[0].created - _LONGEST_OPEN:
+            break
+        if each.metadata and MARK in each.metadata:
+            ours.append(each)
+    return ours
 
 
 def _checkout_refusal(error: stripe.InvalidRequestError) -> PortalError:

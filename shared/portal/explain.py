@@ -247,18 +247,18 @@ def _charged(raw: StripeJson, customer: StripeJson) -> str | None:
 def _payment_methods(client: StripeClient, customer: str) -> dict[str | None, str]:
     """Return the type of each; a deleted customer has none."""
     try:
-        listed = client.v1.customers.payment_methods.list(customer, {"limit": _PAGE}).data
+        listed = client.v1.customers.payment_methods.list(customer, {"limit": _PAGE})
+        return {each.id: each.type for each in listed.auto_paging_iter()}
     except stripe.InvalidRequestError as error:
         if error.code != "resource_missing":
             raise
         return {}
-    return {each.id: each.type for each in listed}
 
 
 def _has_live_subscription(client: StripeClient, customer: str) -> bool:
     with stripe_errors():
-        listed = client.v1.subscriptions.list({"customer": customer, "limit": _PAGE}).data
-    return any(each.status not in {"canceled", "incomplete_expired"} for each in listed)
+        listed = client.v1.subscriptions.list({"customer": customer, "limit": _PAGE})
+        return any(each.status not in {"canceled", "incomplete_expired"} for each in listed.auto_paging_iter())
 
 
 YES, NO = _("yes"), _("no")

@@ -276,6 +276,29 @@ def test_who_has_just_paid_is_looked_up_at_stripe_before_being_refused(access: A
     assert access.stripe_requests() == before + 1
 
 
+def test_all_pages_of_a_customers_subscriptions_are_looked_up(
+    access: Access, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The product that is asked about may be that of the oldest subscription."""
+    monkeypatch.setattr("functions.access.answers.PAGE", 1)
+    items: Any = [{"price": world.price.id}]
+    made = {world.stripe.v1.subscriptions.create({"customer": world.customer, "items": items}).id for _ in range(2)}
+    assert said(access.get(access.token(world.customer))) == (200, True, "active")
+    found = {one.subscription.id for one in access.table.of_customer(world.customer)}
+    assert found == {world.subscription, *made}
+
+
+def test_near_the_deadline_the_newest_subscriptions_decide(
+    access: Access, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.access.answers.PAGE", 1)
+    monkeypatch.setattr("functions.access.answers._PAGE_SECONDS", 60)
+    items: Any = [{"price": world.price.id}]
+    newest = world.stripe.v1.subscriptions.create({"customer": world.customer, "items": items}).id
+    assert said(access.get(access.token(world.customer))) == (200, True, "active")
+    assert [one.subscription.id for one in access.table.of_customer(world.customer)] == [newest]
+
+
 def test_a_former_customer_who_has_paid_again_is_looked_up_too(access: Access, world: World) -> None:
     access.mirror(world.customer, status="canceled", ended_at=int(time.time()) - 60)
     assert said(access.get(access.token(world.customer))) == (200, True, "active")

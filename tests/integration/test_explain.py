@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 from cli.deployment import Deployment
 from cli.main import app
 from shared.errors import OperatorError, PortalError
+from shared.portal import explain
 from tests.integration.conftest import Aws
 from tests.integration.simulator_fixtures import RunningSimulator, Shop
 
@@ -272,3 +274,23 @@ def test_what_is_wrong_with_the_customers_configuration_is_said_with_the_rules_o
     assert (
         "À vérifier dans cette configuration erreur\u00a0: features.subscription_pause n\u2019a pas de durée" in shown
     )
+
+
+def test_payment_methods_and_subscriptions_beyond_the_first_page_count(
+    explainer: Explainer, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A customer with two methods can remove one, and one with a live subscription keeps the last one."""
+    monkeypatch.setattr("shared.portal.explain._PAGE", 1)
+    client, customer = explainer.client, str(subscribe().customer)
+    items: Any = [{"price": explainer.shop.monthly.id}]
+    # Stripe lists what was never paid with those that are not canceled, and the newest first.
+    dead = client.v1.subscriptions.create(
+        {"customer": customer, "items": items, "payment_behavior": "default_incomplete"}
+    ).id
+    explainer.simulator.admin("POST", "clock", {"now": int(time.time()) + 25 * 3600})
+    assert client.v1.subscriptions.retrieve(dead).status == "incomplete_expired"
+    assert explain._has_live_subscription(client, customer)
+    client.v1.payment_methods.attach("pm_card_visa", {"customer": customer})
+    listed = client.v1.customers.payment_methods.list(customer).data
+    assert len(listed) > 1
+    assert {*explain._payment_methods(client, customer)} == {each.id for each in listed}

@@ -23,7 +23,7 @@ class Sessions:
         self.is_paid_meanwhile = False
 
     def list(self, _: Any) -> Any:
-        return SimpleNamespace(data=self.made[::-1])
+        return SimpleNamespace(auto_paging_iter=lambda: iter(self.made[::-1]))
 
     def create(self, params: Any, options: Any) -> Any:
         self.keys.append(options["idempotency_key"])
@@ -32,7 +32,9 @@ class Sessions:
                 self.made.append(self.appears)
             raise self.failures.pop(0)
         name = f"cs_{len(self.made)}"
-        session = SimpleNamespace(id=name, status="open", url=f"https://pay/{name}", metadata=params["metadata"])
+        session = SimpleNamespace(
+            id=name, status="open", url=f"https://pay/{name}", metadata=params["metadata"], created=len(self.made)
+        )
         self.made.append(session)
         return session
 
@@ -94,3 +96,30 @@ def test_the_same_state_gives_the_same_key_and_another_state_another() -> None:
     sessions.made[0].status = "complete"
     checkout_url(client(sessions), PARAMS)
     assert len(set(sessions.keys)) == 2
+
+
+def test_behind_sessions_of_the_sites_own_ours_is_found_and_beyond_the_limit_it_is_not_looked_for() -> None:
+    sessions = Sessions()
+    checkout_url(client(sessions), PARAMS)
+    own = SimpleNamespace(id="cs_site", status="open", url="https://pay/site", metadata={}, created=0)
+    sessions.made += [own] * 499
+    assert checkout_url(client(sessions), PARAMS) == "https://pay/cs_0"
+    read = iter([own] * 501)
+    sessions.list = lambda _: SimpleNamespace(auto_paging_iter=lambda: read)  # type: ignore[method-assign]
+    assert checkout_url(client(sessions), PARAMS) != "https://pay/cs_0"
+    assert len(list(read)) == 1
+
+
+def test_what_is_a_day_older_than_the_last_of_ours_cannot_be_open_and_is_not_read() -> None:
+    made = [
+        SimpleNamespace(
+            id=f"cs_{created}", status="open", url=f"https://pay/{created}", metadata={MARK: "x"}, created=created
+        )
+        for created in (200_000, 200_000 - 86_400, 200_000 - 86_401, 1)
+    ]
+    read, sessions = iter(made), Sessions()
+    sessions.made = made[::-1]
+    sessions.list = lambda _: SimpleNamespace(auto_paging_iter=lambda: read)  # type: ignore[method-assign]
+    checkout_url(client(sessions), PARAMS)
+    assert [each.id for each in made if each.status == "expired"] == ["cs_200000", "cs_113600"]
+    assert [each.id for each in read] == ["cs_1"]

@@ -54,8 +54,8 @@ class ScriptedStripe(stripe.HTTPClient):
         return [key for kind, _, key in self.requests if kind == "create"]
 
 
-def found(*customers: Mapping[str, Any]) -> Answer:
-    return 200, {"object": "list", "data": list(customers), "has_more": False, "url": "/v1/customers"}, {}
+def found(*customers: Mapping[str, Any], has_more: bool = False) -> Answer:
+    return 200, {"object": "list", "data": list(customers), "has_more": has_more, "url": "/v1/customers"}, {}
 
 
 def customer(name: str = "cus_1", created: int = 1, **metadata: str) -> dict[str, Any]:
@@ -242,6 +242,32 @@ def test_of_several_unbound_customers_none_is_opened() -> None:
     with pytest.raises(Forbidden) as caught:
         by_email(found(unbound("cus_1"), unbound("cus_2")))
     assert caught.value.code == "several_customers"
+
+
+def of_others(count: int) -> list[dict[str, Any]]:
+    return [customer(f"cus_other{number}", portal_subject=f"user|{number + 2}") for number in range(count)]
+
+
+def test_an_unbound_customer_is_not_the_only_one_because_the_other_is_on_the_next_page() -> None:
+    first, second = [unbound("cus_1"), *of_others(99)], [unbound("cus_2")]
+    with pytest.raises(Forbidden) as caught:
+        ask(ScriptedStripe(list=[found(*first, has_more=True), found(*second)]), create_missing=False)
+    assert caught.value.code == "several_customers"
+
+
+def test_the_own_customer_is_found_behind_a_hundred_others_with_the_address() -> None:
+    pages = [found(*of_others(100), has_more=True), found(customer("cus_ada"))]
+    transport = ScriptedStripe(list=pages)
+    assert ask(transport) == "cus_ada"
+    assert transport.keys() == []
+
+
+def test_of_more_customers_than_a_request_reads_none_is_opened_and_none_is_made() -> None:
+    transport = ScriptedStripe(list=[found(*of_others(100), has_more=True)])
+    with pytest.raises(Forbidden) as caught:
+        ask(transport)
+    assert caught.value.code == "several_customers"
+    assert ([kind for kind, _, _ in transport.requests].count("list"), transport.keys()) == (5, [])
 
 
 def test_two_users_who_bind_one_customer_send_the_same_key_and_two_customers_have_two() -> None:
