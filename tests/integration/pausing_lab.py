@@ -190,7 +190,11 @@ class Lab:
 
     def resume(self) -> PauseResult | None:
         self.judge.asked_to_resume()
-        return self.request(lambda: self.pausing.resume(self.subscription, customer=self.customer, actor=CUSTOMER))
+        result = self.request(lambda: self.pausing.resume(self.subscription, customer=self.customer, actor=CUSTOMER))
+        if not self.judge.may_resume:
+            # A pause was asked for meanwhile: this may have ended it.
+            self.judge.asked_to_resume()
+        return result
 
     def undo(self) -> PauseResult | None:
         result = self.request(lambda: self.pausing.undo(self.subscription, customer=self.customer, actor=CUSTOMER))
@@ -220,7 +224,7 @@ class Lab:
                     self.stripe.v1.invoices.pay(invoice["id"])
 
     def release_in_the_dashboard(self) -> None:
-        if schedule := self.raw["schedule"]:
+        if (schedule := self.raw["schedule"]) and not self.is_over:
             self.judge.somebody_else_acted()
             self.stripe.v1.subscription_schedules.release(schedule)
 
@@ -387,13 +391,15 @@ class Judge:
         self.granted: list[tuple[int, int]] = []
         self.mails: list[tuple[str, int]] = []
         self.period_ends: set[int] = set()
-        self.resumed_at: int | None = None
+        # A resume was asked for since the last pause was.
+        self.may_resume = False
         # Somebody else has changed something since the customer asked for a pause.
         self.is_touched = self.has_changed_plan = False
 
     # What happens.
 
     def asked_to_pause(self, begin: Begin) -> None:
+        self.may_resume = False
         raw = self.lab.raw
         if raw["status"] == "active" and raw["schedule"] is None and raw["pause_collection"] is None:
             self.is_touched = self.is_paused_by_another = False
@@ -403,7 +409,7 @@ class Judge:
 
     def asked_to_resume(self) -> None:
         """From now on it may be charged."""
-        self.resumed_at = self.lab.now
+        self.may_resume = True
         self._end_promises()
 
     def answered_pause(self, wanted: PauseRequest, result: PauseResult | None) -> None:
@@ -428,7 +434,9 @@ class Judge:
         raw = self.lab.raw
         if raw["status"] != "paused" and not raw["pause_collection"]:
             self._end_promises()
-        if not self.lab.is_over and raw["schedule"] not in self.foreign_schedules:
+        now = self.lab.record
+        is_paused_again = now and result.record and now.operation_id != result.record.operation_id
+        if not self.lab.is_over and not is_paused_again and raw["schedule"] not in self.foreign_schedules:
             assert raw["schedule"] is None, "released, and a schedule still keeps the customer from canceling"
 
     def somebody_else_acted(self, *, gives_service: bool = False) -> None:
@@ -473,8 +481,7 @@ class Judge:
             if known is None:
                 known = Promise(record.kind, record.begin, record.begins, record.next_charge, self.lab.now)
                 self.promises[record.operation_id] = known
-                if self.resumed_at is not None and self.resumed_at >= record.created:
-                    known.is_over = True
+                known.is_over = self.may_resume
             if not known.is_over:
                 known.ends = record.next_charge
         if known and record.state in {PauseState.ENDED, PauseState.FAILED}:
