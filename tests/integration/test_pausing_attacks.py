@@ -1,5 +1,6 @@
 """What could cost a customer or the company money: crashes, races and changes at the worst moment, one at a time."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -7,9 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.pausing.history import PauseState
-from shared.pausing.operations import Outcome
-from shared.pausing.plan import Begin
+from shared.errors import Unavailable
+from shared.pausing.at_stripe import StripePauses
+from shared.pausing.history import CUSTOMER, PauseState
+from shared.pausing.operations import Outcome, Pausing
+from shared.pausing.plan import Begin, PauseRequest
 from tests.integration.pausing_faults import Fault, FaultKind
 from tests.integration.pausing_lab import DAY, HOUR, RULES, Lab
 from tests.integration.pausing_world import TEAM
@@ -218,3 +221,244 @@ def test_a_day_beyond_all_limits_is_refused(mode: str, day: date, zone: str, int
         policy=RULES.with_changes({"max_pause_days": 0}),
     )
     assert shop.pause(day).outcome is Outcome.REFUSED  # type: ignore[union-attr]
+
+
+class Keyed(StripePauses):
+    """The requests to Stripe, and the keys of those that change something; these fail if they are to."""
+
+    def __init__(self, shop: Lab, keys: list[str], *, fails: bool) -> None:
+        super().__init__(shop.watched)
+        self._keys, self._fails = keys, fails
+
+    def _send(self, method: str, path: str, key: str | None = None, /, **params: Any) -> Any:
+        if key:
+            self._keys.append(key)
+        if key and self._fails:
+            raise Unavailable("stripe_unavailable", "500")
+        return super()._send(method, path, key, **params)
+
+
+def keyed(shop: Lab, *, fails: bool = False) -> tuple[Pausing, list[str]]:
+    """The operations of a lab, and the keys that they send from now on."""
+    keys: list[str] = []
+    return replace(shop.pausing, stripe=lambda: Keyed(shop, keys, fails=fails), clock=lambda: shop.now), keys
+
+
+def test_each_try_has_a_key_of_its_own_because_stripe_repeats_a_500_for_a_day() -> None:
+    shop = lab()
+    pausing, keys = keyed(shop, fails=True)
+    wanted = PauseRequest(shop.day(60))
+    shop.judge.asked_to_pause(wanted.begin)
+    pausing.pause(shop.subscription, wanted, customer=shop.customer, actor=CUSTOMER, policy=RULES)
+    for _ in range(2):
+        shop.go_to(shop.now + 300)
+        with pytest.raises(Unavailable):
+            pausing.follow(shop.subscription)
+    assert len(keys) == len(set(keys)) == 3
+    assert len({key.rpartition("-")[0] for key in keys}) == 1
+    shop.heal()
+    assert record(shop).state is PauseState.SCHEDULED
+
+
+def test_a_schedule_without_a_plan_is_known_again_by_its_key_after_a_crash() -> None:
+    """Another key would ask for a second schedule, which Stripe refuses while the first one is attached."""
+    shop = lab()
+    shop.disturbed(lambda: shop.pause(shop.day(60)), {}, PutItem=KILLED)
+    found = record(shop)
+    assert shop.kept.write(replace(found, step="attach"), found)
+    pausing, keys = keyed(shop)
+    for fault in (KILLED, Fault(FaultKind.KILLED_BEFORE)):
+        shop.go_to(shop.now + 300)
+        shop.disturbed(lambda: pausing.follow(shop.subscription), {}, **{"POST /v1/subscription_schedules": fault})
+    attached = [key for key in keys if "attach" in key]
+    assert len(attached) == 2
+    assert len(set(attached)) == 1
+    shop.heal()
+    assert record(shop).state is PauseState.SCHEDULED
+    assert len(shop.stripe.v1.subscription_schedules.list().data) == 1
+
+
+def test_each_change_has_a_key_of_its_own() -> None:
+    """Back to the first date: the same request with the same key would be the one of before, and change nothing."""
+    shop = lab()
+    days = [shop.day(60), shop.day(75), shop.day(60), shop.day(75)]
+    for day in days:
+        result = shop.pause(day)
+        assert result
+        assert result.outcome is Outcome.DONE
+        (schedule,) = shop.stripe.v1.subscription_schedules.list().data
+        assert schedule.pause_schedules[0].resume.resume_at == shop.midnight(day)  # type: ignore[union-attr]
+
+
+def test_what_somebody_works_on_is_left_to_them() -> None:
+    """The list of what is due may be behind: a pause that was taken up meanwhile is not touched."""
+    shop = lab()
+    shop.disturbed(lambda: shop.pause(shop.day(60)), {}, **{"POST /v1/subscription_schedules": KILLED})
+    before = record(shop)
+    shop.disturbed(lambda: shop.pausing.follow(shop.subscription), {})
+    assert not [name for name in shop.faults.requests if "/v1/" in name]
+    assert record(shop) == before
+    shop.go_to(before.retry_at)
+    shop.disturbed(lambda: shop.pausing.follow(shop.subscription), {}, **{"GET /v1/subscriptions": KILLED})
+    taken = record(shop)
+    assert (taken.attempt, taken.retry_at) == (before.attempt + 1, shop.now + 120)
+
+
+@pytest.mark.parametrize("mode", ["flexible", "classic"])
+def test_right_before_the_return_it_is_not_changed_any_more(mode: str) -> None:
+    """Stripe may be about to charge: a change that comes too late would be answered as done."""
+    for seconds, is_refused in ((901, False), (900, True)):
+        shop = lab(mode)
+        shop.pause(shop.day(45))
+        to(shop, shop.period_end + DAY)
+        to(shop, record(shop).resumes - seconds)
+        result = shop.pause(shop.day(40))
+        assert result
+        if is_refused:
+            assert [each.code for each in result.refusals] == ["about_to_resume"]
+        else:
+            assert result.outcome is Outcome.DONE
+
+
+def test_resumed_minutes_before_its_return_a_pause_of_collection_does_not_get_longer() -> None:
+    shop = lab("classic")
+    shop.pause(shop.day(45))
+    to(shop, shop.period_end + DAY)
+    charged = record(shop).next_charge
+    for seconds in (599, 301, 299, 1):
+        to(shop, charged - seconds)
+        result = shop.resume()
+        assert result
+        assert (result.outcome, record(shop).next_charge) == (Outcome.DONE, charged)
+    to(shop, charged + DAY)
+    assert max(each["created"] for each in shop.invoices if each["status"] != "void") == charged
+
+
+@pytest.mark.parametrize("late", [-59, 1])
+def test_who_resumes_a_pause_of_collection_as_it_begins_gets_it_back_at_the_next_renewal(late: int) -> None:
+    """The invoice of the renewal is void already, so an undo would give the period away."""
+    shop = lab("classic")
+    shop.pause(shop.day(80))
+    begins = record(shop).begins
+    to(shop, begins + late, ticks=False)
+    undone, resumed = shop.undo(), shop.resume()
+    assert undone
+    assert resumed
+    assert [each.code for each in undone.refusals] == ["already_begun"]
+    assert (resumed.outcome, record(shop).next_charge) == (Outcome.DONE, begins + 31 * DAY)
+    to(shop, begins + 32 * DAY)
+    assert record(shop).outcome == "resumed"
+
+
+def test_an_undo_of_what_stripe_has_begun_changes_nothing() -> None:
+    shop = lab()
+    shop.pause(shop.day(60))
+    to(shop, record(shop).begins + 1, ticks=False)
+    before = record(shop)
+    result = shop.undo()
+    assert result
+    assert [each.code for each in result.refusals] == ["already_begun"]
+    assert record(shop) == before
+
+
+def test_who_cancels_a_pause_of_collection_keeps_it_until_then() -> None:
+    """It keeps nobody from canceling; to end it would serve a period whose invoice is void."""
+    shop = lab("classic")
+    shop.pause(shop.day(60))
+    for moment in (shop.now, shop.period_end + DAY):
+        to(shop, moment)
+        before = record(shop)
+        result = shop.release()
+        assert result
+        assert result.outcome is Outcome.DONE
+        assert (record(shop), status(shop)[2]["behavior"]) == (before, "void")
+
+
+def test_while_a_pause_is_being_set_its_return_is_not_given_up() -> None:
+    shop = lab()
+    shop.disturbed(lambda: shop.pause(shop.day(60)), {}, **{"POST /v1/subscription_schedules": KILLED})
+    before = record(shop)
+    result = shop.release()
+    assert result
+    assert (result.outcome, record(shop)) == (Outcome.BUSY, before)
+    shop.heal()
+    assert record(shop).state is PauseState.SCHEDULED
+
+
+def test_a_second_resume_while_the_first_is_under_way_is_the_same_one() -> None:
+    """With an intent of its own it would have keys of its own, and could charge a second time."""
+    shop = lab()
+    shop.pause(shop.day(60))
+    to(shop, shop.period_end + DAY)
+    killed = Fault(FaultKind.KILLED_BEFORE)
+    shop.disturbed(shop.resume, {}, **{"POST /v1/subscription_schedules": killed, "/resume": killed})
+    before = record(shop)
+    assert before.state is PauseState.RESUMING
+    result = shop.resume()
+    assert result
+    assert (result.outcome, record(shop)) == (Outcome.UNDERWAY, before)
+    shop.heal()
+    assert (record(shop).outcome, status(shop)[0]) == ("resumed", "active")
+    assert [each["status"] for each in shop.invoices] == ["paid", "paid"]
+
+
+def test_what_was_given_up_and_resumed_elsewhere_is_not_resumed_again() -> None:
+    shop = lab()
+    shop.pause(shop.day(60))
+    to(shop, shop.period_end + DAY)
+    shop.release()
+    shop.resume_in_the_dashboard()
+    shop.pay_what_is_open()
+    assert status(shop)[0] == "active"
+    before, entries = record(shop), shop.kept.history(shop.subscription)
+    result = shop.resume()
+    assert result
+    assert result.outcome is Outcome.DONE
+    assert (record(shop), shop.kept.history(shop.subscription)) == (before, entries)
+
+
+def test_what_the_company_has_planned_is_not_previewed_as_possible() -> None:
+    shop = lab()
+    entry: Any = {"pause": {"pause_at": {"type": "timestamp", "timestamp": shop.now + DAY}}}
+    shop.stripe.v1.subscription_schedules.create({"from_subscription": shop.subscription, "pause_schedules": [entry]})
+    request = PauseRequest(shop.day(60))
+    found = shop.pausing.preview(shop.subscription, request, customer=shop.customer, policy=RULES)
+    assert [each.code for each in found.planned.refusals] == ["paused_elsewhere"]
+
+
+def test_the_rules_of_whoever_changed_a_pause_last_count_behind_its_mails() -> None:
+    """A pause of the team has no group until the customer changes it, and keeps that one then."""
+    shop = lab()
+
+    def change(days: int, group: str | None) -> str | None:
+        request = PauseRequest(shop.day(days), group=group)
+        shop.pausing.pause(shop.subscription, request, customer=None, actor=TEAM, policy=RULES)
+        group_now: str | None = record(shop).group
+        return group_now
+
+    assert [change(60, None), change(70, "gold"), change(75, None)] == [None, "gold", "gold"]
+
+
+def test_a_change_beyond_the_rules_is_recorded_as_the_teams() -> None:
+    shop = lab()
+    shop.pause(shop.day(60))
+    team: dict[str, Any] = {"customer": None, "actor": TEAM, "override": True}
+    shop.pause(shop.day(200), **team)
+    entries = shop.kept.history(shop.subscription)
+    assert [(each.action.value, each.overridden, each.actor_name) for each in entries] == [
+        ("set", False, None),
+        ("changed", True, TEAM.name),
+    ]
+    shop.pause(shop.day(70))
+    assert not shop.kept.history(shop.subscription)[-1].overridden
+
+
+def test_an_earlier_refusal_is_not_the_answer_to_what_is_asked_next() -> None:
+    shop = lab()
+    shop.pause(shop.day(60))
+    found = record(shop)
+    assert shop.kept.write(replace(found, failure="stripe_refused", failure_detail="in the past"), found)
+    for result in (shop.pause(shop.day(70)), shop.undo()):
+        assert result
+        assert (result.outcome, result.refusals) == (Outcome.DONE, ())
+    assert status(shop) == ("active", None, None)
