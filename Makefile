@@ -215,6 +215,12 @@ $(SUPPLY): requirements-supply.txt | $(BIN)/portal
 # ------------------------------------------------------------------ artifacts
 # The AWS services that the functions call (Lambda itself for the durable audit); a test compares them with the code.
 AWS_SERVICES := dynamodb events lambda s3 secretsmanager sesv2 sqs ssm
+# Half of the archive would be botocore's models of the other 430 services, and these parts of packages, which no function
+# imports: Stripe's parameter types for type checkers and its classes of thin events, pydantic's version 1, Powertools'
+# utilities but those in use, and a browser's library for pages of an API's document. A test looks for imports of them.
+UNUSED := stripe/params stripe/events pydantic/v1 \
+	$(addprefix aws_lambda_powertools/utilities/,auth_alpha circuit_breaker data_masking feature_flags idempotency kafka streaming) \
+	aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.*
 
 # SAM calls build-<logical id> with ARTIFACTS_DIR: build-WebhookFunction packages functions/webhook. Each artifact holds its
 # function, shared/, and the function's locked dependencies for Lambda's platform. The bytecode is marked unchecked-hash,
@@ -233,10 +239,7 @@ build-%Function: $(BIN)/portal catalogues
 	$(UV) pip install --quiet --require-hashes -r functions/$(NAME)/requirements.txt --target "$(ARTIFACTS_DIR)" \
 		--python-platform $(LAMBDA_PLATFORM) --python-version $(LAMBDA_PYTHON) --only-binary :all: --link-mode copy
 	rm -rf "$(ARTIFACTS_DIR)/bin" "$(ARTIFACTS_DIR)/.lock"
-	@# Half of the archive would be botocore's models of the other 430 services, and Stripe's parameter types for type checkers.
 	find "$(ARTIFACTS_DIR)/botocore/data" -mindepth 1 -maxdepth 1 -type d $(AWS_SERVICES:%=! -name %) -exec rm -rf {} +
-	rm -rf "$(ARTIFACTS_DIR)/stripe/params"
-	@# A browser's library of 1.7 MB, for pages of an API's document that no function serves.
-	rm -f "$(ARTIFACTS_DIR)"/aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.*
+	cd "$(ARTIFACTS_DIR)" && rm -rf $(UNUSED)
 	$(UV) run --quiet --no-project --python $(BUILD_PYTHON) python -m compileall -q -j 0 \
 		--invalidation-mode unchecked-hash -s "$(ARTIFACTS_DIR)" -p /var/task "$(ARTIFACTS_DIR)"

@@ -8,9 +8,10 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,21 +50,26 @@ def refused_licenses(package: Distribution) -> list[str]:
     return [] if name in ALLOWED_LICENSES else [name]
 
 
-def imported_modules(source: str) -> Iterator[str]:
-    """The modules that a source imports anywhere, except those that only a type checker reads."""
+def imported_modules(source: str | bytes, package: str = "") -> Iterator[str]:
+    """The modules that a source imports anywhere, except those that only a type checker reads.
 
-    def visit(node: ast.AST) -> Iterator[str]:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+    `package` is where the source is, for its relative imports.
+    """
+
+    def visit(nodes: Iterable[ast.AST]) -> Iterator[str]:
+        for node in nodes:
+            if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+                yield from visit(node.orelse)
                 continue
-            if isinstance(child, ast.Import):
-                yield from (alias.name for alias in child.names)
-            elif isinstance(child, ast.ImportFrom) and child.module:
-                yield child.module
-                yield from (f"{child.module}.{alias.name}" for alias in child.names)
-            yield from visit(child)
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                module = resolve_name("." * node.level + (node.module or ""), package)
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+            yield from visit(ast.iter_child_nodes(node))
 
-    yield from visit(ast.parse(source))
+    yield from visit([ast.parse(source)])
 
 
 def packages_imported(function: str) -> set[str]:
