@@ -3,18 +3,24 @@
 import io
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import jsonschema
 import jwt
 import pytest
+from pydantic import SecretStr
 
 from functions.pause import app as pause_app
+from functions.pause import wiring
+from functions.pause.look import shown
 from functions.pause.openapi import document
 from local.gateway.event import HttpResponse
 from local.site.mails import read_outbox
+from shared.secret_store import SecretStore, StripeSecret
 from tests.integration.conftest import LINK_SECRET, Api, Aws
 from tests.integration.simulator_fixtures import RunningSimulator
 from tests.integration.test_access_changes import Context
@@ -269,6 +275,54 @@ def test_the_page_pauses_and_mails_the_customer(pauses: Pauses, aws: Aws, monkey
     mail = read_outbox(aws.url)[-1]
     assert (mail.recipients, mail.sender) == ("ida@example.com", "Shop <hello@shop.example>")
     assert "/pause?token=" in mail.text
+
+
+def test_a_day_begins_where_the_shop_is_for_the_pause_and_for_its_mail(
+    pauses: Pauses, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their days begin fourteen hours before those of UTC."""
+    monkeypatch.setenv("AUDIT_TIMEZONE", "Pacific/Kiritimati")
+    monkeypatch.setenv("PAUSE_EMAIL_FROM", "Shop <hello@shop.example>")
+    pause_app._wire.cache_clear()
+    aws.clients.sesv2.create_email_identity(EmailIdentity="hello@shop.example")
+    back = datetime.now(UTC).date() + timedelta(days=60)
+    assert pauses.ask("pause", resume_on=back.isoformat()).status == 200
+    record = pause_app._wire().pausing.table.get(pauses.subscription)
+    assert record
+    assert (
+        record.resumes == datetime(back.year, back.month, back.day, tzinfo=ZoneInfo("Pacific/Kiritimati")).timestamp()
+    )
+    assert f"returns on {shown('en', back)}" in read_outbox(aws.url)[-1].text
+
+
+def test_the_mails_keep_to_the_rules_of_the_customers_group(
+    pauses: Pauses, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With weeks of notice, the mail that a pause is set is that of its return too."""
+    monkeypatch.setenv("PAUSE_GROUPS", '{"gold": {"pause_notice_days": 60}}')
+    monkeypatch.setenv("PAUSE_EMAIL_FROM", "Shop <hello@shop.example>")
+    pause_app._wire.cache_clear()
+    aws.clients.sesv2.create_email_identity(EmailIdentity="hello@shop.example")
+    other = pauses.token(sub=pauses.other)
+    pauses.ask("pause", resume_on=day(45), token=pauses.token(group="gold"))
+    pauses.ask("pause", pauses.others, resume_on=day(45), token=other)
+    table = pause_app._wire().pausing.table
+    gold, plain = table.get(pauses.subscription), table.get(pauses.others)
+    assert gold
+    assert plain
+    assert (gold.notified_for, plain.notified_for) == (gold.resumes, None)
+
+
+@pytest.mark.usefixtures("pauses")
+def test_a_new_stripe_key_is_used_as_soon_as_it_is_in_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = iter(("sk_test_old", "sk_test_new"))
+    used: list[str] = []
+    monkeypatch.setattr(SecretStore, "get", lambda _: StripeSecret(stripe_api_key=SecretStr(next(keys))))
+    monkeypatch.setattr(wiring, "stripe_client", lambda key, _base: used.append(key))
+    pausing = wiring.wire().pausing
+    for _ in range(2):
+        pausing.stripe()
+    assert used == ["sk_test_old", "sk_test_new"]
 
 
 @pytest.mark.parametrize("claims", [{"aud": "portal"}, {"aud": "access"}, {"exp": 1}])

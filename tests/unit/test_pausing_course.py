@@ -231,6 +231,7 @@ def test_a_return_that_stripe_refuses_to_plan_is_resumed_by_hand_when_its_time_h
     )
     by_hand = after_refusal(changing, Call.RETURN, refusal(), END + DAY).record
     assert (by_hand.state, by_hand.step, by_hand.failure) == (PauseState.PAUSED, "no_return", None)
+    assert by_hand.retry_at == END + 2 * DAY
     gone = at(replace(PAUSED, schedule_id=None), ended_by_itself=True)
     assert settled(by_hand, gone, END + 2 * DAY).state is PauseState.PAUSED
     assert settled(by_hand, gone, BACK - 1).retry_at == BACK + 239
@@ -392,8 +393,10 @@ def test_a_change_of_collection_is_never_set_to_a_renewal_that_is_over() -> None
         late, subscription=replace(late.subscription, pause_collection=PauseCollection("void", july.resumes))
     )
     assert settled(july, kept, APRIL).wanted_next_charge == MAY
-    # After the charge there is nothing to change.
-    assert settled(changing, found, MAY).failure == "changed_meanwhile"
+    # It has been charged: to pause it again would take the time that was paid.
+    longer = replace(changing, wanted_resumes=MAY + 31 * DAY - MARGIN, wanted_next_charge=MAY + 31 * DAY)
+    assert step(longer, found, MAY - 1) is Call.PAUSE_COLLECTION
+    assert settled(longer, found, MAY).failure == "changed_meanwhile"
 
 
 @pytest.mark.parametrize("state", [each for each in PauseState if each.is_open and each is not PauseState.STARTING])
