@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
@@ -36,12 +35,11 @@ from local.site.backend import Backend
 from local.site.session import SiteSession
 from local.stack_clock import FOLLOW_PATH, ClockFollower, StackClock
 from local.stop_signals import Interrupted, StopSignals
-
-if TYPE_CHECKING:
-    from stripe.params import WebhookEndpointCreateParams
-
+from shared.stripe.webhook_endpoint import endpoint_parameters, events_for
 
 LOCAL_KEY = "sk_test_local"
+# The simulator takes every key of test mode; on AWS the functions have a restricted one.
+FUNCTIONS_KEY = "rk_test_local"
 # The functions share one process here; settings with this prefix may differ between them.
 _MAY_DIFFER = "POWERTOOLS_"
 # Each takes five seconds at most: a slow machine shows the demo's people only once the mirror has them all.
@@ -89,11 +87,10 @@ def provision(
     template = Template.load(parameters=parameters, names=addresses.names)
     os.environ.update(process_environment(template, options))
     aws = AwsClients.at(addresses.aws_url)
-    signing_secrets = _signing_secrets(options, client, template.outputs()["WebhookUrl"])
     link_secrets = {"1": secrets.token_urlsafe(32)}
     contents: dict[str, dict[str, object]] = {
-        "Secret": {"stripe_api_key": options.stripe_key or LOCAL_KEY},
-        "SigningSecrets": {"webhook_signing_secrets": signing_secrets},
+        "Secret": {"stripe_api_key": options.stripe_key or FUNCTIONS_KEY},
+        "SigningSecrets": _signing_secrets(options, client, template),
         "LinkSecrets": {**link_secrets},
     }
     create_resources(template, aws, sender=SENDING_DOMAIN, secrets=contents)
@@ -123,21 +120,13 @@ def process_environment(template: Template, options: Options) -> dict[str, str]:
     return {**shared, **options.addresses.aws_environment}
 
 
-def _signing_secrets(options: Options, client: StripeClient, webhook_url: str) -> list[str]:
+def _signing_secrets(options: Options, client: StripeClient, template: Template) -> dict[str, object]:
+    """Return the content of the secret: the one that was given, or that of a new endpoint, as `portal connect` does."""
     if options.stripe_key:
-        return [options.webhook_secret] if options.webhook_secret else []
-    endpoint: WebhookEndpointCreateParams = {
-        "url": webhook_url,
-        "enabled_events": [
-            "customer.subscription.created",
-            "customer.subscription.deleted",
-            "customer.subscription.paused",
-            "customer.subscription.resumed",
-            "customer.subscription.updated",
-            "entitlements.active_entitlement_summary.updated",
-        ],
-    }
-    return [str(client.v1.webhook_endpoints.create(endpoint).secret)]
+        return {"webhook_signing_secrets": [options.webhook_secret] if options.webhook_secret else []}
+    events = events_for(entitlements=template.parameters()["Entitlements"] == "true")
+    made = client.v1.webhook_endpoints.create(endpoint_parameters(template.outputs()["WebhookUrl"], events))
+    return {"webhook_signing_secrets": [str(made.secret)], "endpoint": made.id}
 
 
 @contextmanager

@@ -15,9 +15,10 @@ import stripe
 from local.stripe_simulator.simulator import Simulator
 from local.stripe_simulator.testing import RunningSimulator
 from shared.audit.check import AccessListFacts, WaitingMessages
-from shared.audit.checks.mirror import NEEDED, UNREADABLE_EVENTS
+from shared.audit.checks.mirror import UNREADABLE_EVENTS
 from shared.mirror.items import Beginnings
 from shared.pausing.history import HistoryEntry
+from shared.stripe.webhook_endpoint import NEEDED
 from tests.fakes import FakePauses
 from tests.pause_records import pause_entry, pause_record
 from tests.unit.test_configuration_rules import (

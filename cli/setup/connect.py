@@ -14,12 +14,10 @@ from cli.deployment import aws_client
 from cli.recover.commands import backfill_line, fill_mirror
 from cli.setup.dialog import Dialog, read_key
 from cli.setup.endpoint import (
-    API_VERSION,
     create_endpoint,
     delete_endpoint,
     endpoint_state,
     endpoints_at,
-    events_for,
     has_others,
     repair_endpoint,
     wait_until_accepted,
@@ -35,6 +33,7 @@ from shared.errors import PortalError
 from shared.i18n import ENGLISH, Message, _, listed, verbatim
 from shared.stripe.gateway import StripeJson
 from shared.stripe.pacing import RateLimit
+from shared.stripe.webhook_endpoint import API_VERSION, events_for
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment

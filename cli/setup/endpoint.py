@@ -20,23 +20,12 @@ import stripe
 from stripe import StripeClient, WebhookSignature
 
 from cli.setup.stored_secret import Content, StoredSecret
-from shared.audit.checks.mirror import NEEDED
 from shared.errors import OperatorError, Unavailable, sentence
 from shared.i18n import Message, _
 from shared.secret_store import REREAD_SECONDS, SigningSecrets
-from shared.stripe.events import ENTITLEMENTS_UPDATED
 from shared.stripe.gateway import StripeJson, refused_request, stripe_errors
+from shared.stripe.webhook_endpoint import EVENTS, MADE_BY, endpoint_parameters
 
-# The mirror needs the first five; the others announce changes that it holds too.
-EVENTS = (
-    *NEEDED,
-    *(
-        f"customer.subscription.{each}"
-        for each in ("pending_update_applied", "pending_update_expired", "trial_will_end")
-    ),
-)
-API_VERSION = stripe.api_version
-MADE_BY = ("made_by", "stripe-portal-bundle")
 _MOST = 100
 # No event of Stripe's has this type: the webhook verifies it, and ignores it.
 TEST_EVENT_TYPE = "portal.connection_test"
@@ -68,11 +57,6 @@ def is_ours(endpoint: StripeJson) -> bool:
     """Whether one of our commands made the endpoint."""
     name, value = MADE_BY
     return bool((endpoint.get("metadata") or {}).get(name) == value)
-
-
-def events_for(*, entitlements: bool) -> tuple[str, ...]:
-    """Return the types of events that the mirror is made from, with those of entitlements if it holds them."""
-    return (*EVENTS, ENTITLEMENTS_UPDATED) if entitlements else EVENTS
 
 
 def missing_events(endpoint: StripeJson, wanted: Sequence[str]) -> list[str]:
@@ -140,16 +124,8 @@ def create_endpoint(  # noqa: PLR0913 - keywords
     If the secret cannot be stored, the endpoint is deleted again. Whatever is killed in between leaves an endpoint that
     `delete_orphans` finds.
     """
-    name, value = MADE_BY
-    params: Any = {
-        "url": url,
-        "enabled_events": list(events),
-        "api_version": API_VERSION,
-        "description": "Mirror of subscriptions",
-        "metadata": {name: value},
-    }
     with refusals():
-        made = client.v1.webhook_endpoints.create(params)
+        made = client.v1.webhook_endpoints.create(endpoint_parameters(url, events))
     endpoint: StripeJson = made.to_dict(for_json=True)
     try:
         secret.update(

@@ -6,8 +6,9 @@ from typing import Any
 
 from stripe import StripeClient
 
-from cli.setup.endpoint import API_VERSION, MADE_BY, refusals
+from cli.setup.endpoint import refusals
 from shared.stripe.gateway import StripeJson
+from shared.stripe.webhook_endpoint import API_VERSION, MADE_BY
 
 _KIND = "amazon_eventbridge"
 _PATH = "/v2/core/event_destinations"

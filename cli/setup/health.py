@@ -17,8 +17,6 @@ from stripe import StripeClient
 
 from cli.deployment import aws_client
 from cli.setup.endpoint import (
-    API_VERSION,
-    EVENTS,
     EndpointState,
     endpoint_state,
     endpoints_at,
@@ -40,12 +38,11 @@ from cli.setup.stripe_key import (
     stored_words,
     without_words,
 )
-from shared.audit.checks.mirror import NEEDED
 from shared.i18n import NOTHING, Message, _, _n, verbatim
 from shared.mirror.drift import differences, is_expired
-from shared.stripe.events import ENTITLEMENTS_UPDATED
 from shared.stripe.gateway import stripe_errors
 from shared.stripe.subscription import Subscription, has_more_items, read_subscription
+from shared.stripe.webhook_endpoint import API_VERSION, EVENTS, needed_events
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment
@@ -272,8 +269,8 @@ def check_endpoint(deployment: "Deployment") -> Results:
 def _endpoint_faults(state: EndpointState, *, entitlements: bool) -> Results:
     endpoint = state.current or {}
     name = endpoint["id"]
-    needed = (*NEEDED, ENTITLEMENTS_UPDATED) if entitlements else NEEDED
-    is_enabled, missing = endpoint.get("status") == "enabled", missing_events(endpoint, needed)
+    is_enabled = endpoint.get("status") == "enabled"
+    missing = missing_events(endpoint, needed_events(entitlements=entitlements))
     if not is_enabled:
         yield failed(
             _("{name} is disabled: Stripe sends it nothing", name=name),

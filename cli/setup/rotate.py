@@ -8,14 +8,12 @@ from stripe import StripeClient
 
 from cli.setup.dialog import Dialog, read_key
 from cli.setup.endpoint import (
-    API_VERSION,
     EndpointState,
     create_endpoint,
     delete_endpoint,
     disable_endpoint,
     endpoint_state,
     endpoints_at,
-    events_for,
     has_undelivered,
     wait_until_accepted,
     without_ended,
@@ -28,6 +26,7 @@ from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, _
 from shared.link_token import MAX_AGE
 from shared.secret_store import CACHE_SECONDS, UNTIL
+from shared.stripe.webhook_endpoint import API_VERSION, events_for
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment

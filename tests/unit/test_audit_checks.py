@@ -18,6 +18,7 @@ from shared.i18n import verbatim
 from shared.portal.pause import PAUSE_CUTOFF_ON, Phase
 from shared.stripe.money import written_amount, written_amounts
 from shared.stripe.subscription import SubscriptionItem
+from shared.stripe.webhook_endpoint import NEEDED
 from tests.audit_tables import OWN_CHECKS, PAGE, with_table
 from tests.fakes import subscription
 
@@ -194,7 +195,7 @@ def destination(**changes: Any) -> dict[str, Any]:
 
 
 def test_with_entitlements_an_endpoint_that_is_not_sent_them_is_found() -> None:
-    deaf = endpoint(enabled_events=list(mirror_checks.NEEDED))
+    deaf = endpoint(enabled_events=list(NEEDED))
     facts = account(webhook_endpoints=[deaf], webhook_url="https://ours")
     assert list(mirror_checks.find_endpoint_faults(facts, AUDIT)) == []
     on = replace(AUDIT, options=AuditOptions(entitlements=True))

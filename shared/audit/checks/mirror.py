@@ -6,11 +6,10 @@ from datetime import datetime
 from shared.audit.check import AccountFacts, AuditContext, Check, DriftTotals, at
 from shared.audit.findings import Finding, Severity
 from shared.i18n import NOTHING, Message, _, _n, duration, listed, sentences
-from shared.stripe.events import ENTITLEMENTS_UPDATED
 from shared.stripe.gateway import StripeJson
+from shared.stripe.webhook_endpoint import needed_events
 
 WEBHOOK_ENDPOINTS_NAME = "webhook_endpoints"
-NEEDED = tuple(f"customer.subscription.{what}" for what in ("created", "updated", "deleted", "paused", "resumed"))
 # The first version whose subscriptions say why they are paused (`status_details`).
 FIRST_VERSION_WITH_CAUSE = "2026-09-30"
 
@@ -33,7 +32,7 @@ _ADD_TYPES = _("Add these types to the endpoint.")
 def find_endpoint_faults(account: AccountFacts, audit: AuditContext) -> Iterator[Finding]:
     """Check the deployment's endpoint, or every endpoint for subscriptions if the deployment's address is not known."""
     endpoints, address = account.webhook_endpoints, account.webhook_url
-    wanted = (*NEEDED, ENTITLEMENTS_UPDATED) if audit.options.entitlements else NEEDED
+    wanted = needed_events(entitlements=audit.options.entitlements)
     if endpoints is None:
         return
     if not address:
