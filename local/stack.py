@@ -1,9 +1,13 @@
 """Starts the stack, prints its addresses, watches it, and ends it without leaving anything behind."""
 
+import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 from local.addresses import Addresses, Options
+from local.function_log import function_log
 from local.processes import Children, NotRunning, responds
 from local.stop_signals import StopSignals
 
@@ -16,8 +20,10 @@ def run(options: Options, signals: StopSignals) -> None:
     addresses = options.addresses
     addresses.check_free()
     signals.check()
-    _print(f"Starting {'the Stripe simulator and ' if addresses.stripe_port else ''}AWS (moto) ...")
-    with Children(signals) as children:
+    # Standard output is the functions' from here on.
+    say = partial(print, file=sys.stdout, flush=True)
+    say(f"Starting {'the Stripe simulator and ' if addresses.stripe_port else ''}AWS (moto) ...")
+    with function_log() as log, Children(signals) as children:
         _start_children(children, addresses)
         # Imported while the children start.
         from local.assembly import assembled  # noqa: PLC0415
@@ -25,9 +31,9 @@ def run(options: Options, signals: StopSignals) -> None:
         signals.check()
         _wait_for_children(children, addresses)
         customers = " and the demo's customers" if addresses.stripe_port else ""
-        _print(f"Creating the tables, the queues, the secrets{customers} ...")
+        say(f"Creating the tables, the queues, the secrets{customers} ...")
         with assembled(options, signals) as site:
-            _print(_summary(options, time.monotonic() - began))
+            say(_summary(options, log, time.monotonic() - began))
             while site.is_alive():
                 children.check()
                 time.sleep(_WATCH_SECONDS)
@@ -49,7 +55,7 @@ def _wait_for_children(children: Children, addresses: Addresses) -> None:
     children.wait_until("AWS (moto)", lambda: responds(f"{addresses.aws_url}/moto-api/"))
 
 
-def _summary(options: Options, seconds: float) -> str:
+def _summary(options: Options, log: Path, seconds: float) -> str:
     addresses = options.addresses
     is_simulated = addresses.stripe_port is not None
     about = "simulator; key sk_test_local" if is_simulated else "your test account: it has real objects, in test mode"
@@ -57,6 +63,7 @@ def _summary(options: Options, seconds: float) -> str:
         ("Demo site and API", addresses.site_url),
         ("Stripe", f"{addresses.stripe_url}  ({about})"),
         ("AWS", f"{addresses.aws_url}  (moto; key and secret: local, region eu-west-1)"),
+        ("Functions' log", str(log)),
         ("Clock", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" + (" (moved by --as-of)" if options.as_of else "")),
     ]
     if options.oidc:
@@ -68,7 +75,3 @@ def _summary(options: Options, seconds: float) -> str:
         if not options.webhook_secret:
             lines += ["  and its signing secret in STRIPE_WEBHOOK_SECRET, before this is started."]
     return "\n".join([f"Ready after {seconds:.1f} s. Ctrl-C stops everything.", "", *lines, ""])
-
-
-def _print(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - a program for a terminal

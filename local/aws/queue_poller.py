@@ -1,5 +1,6 @@
 """Lambda's event source mappings in this process: polls queues and invokes functions with their messages."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from local.aws.template import Template
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
     from types_boto3_sqs.type_defs import MessageTypeDef
+
+logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 
@@ -109,19 +112,27 @@ def polling(pollers: Sequence[Poller], stalled: threading.Event | None = None) -
     def is_due(poller: Poller) -> bool:
         return not (stalled and stalled.is_set() and isinstance(poller, QueuePoller))
 
-    def poll() -> None:
+    def poll_all() -> None:
         while not stop.is_set():
-            try:
-                busy = sum(poller.poll() for poller in pollers if is_due(poller))
-            except (BotoCoreError, ClientError):
-                busy = 0  # AWS is starting or stopping
+            busy = sum([_poll(poller) for poller in pollers if is_due(poller)])
             if not busy:
                 stop.wait(POLL_SECONDS)
 
-    thread = threading.Thread(target=poll, name="queues", daemon=True)
+    thread = threading.Thread(target=poll_all, name="queues", daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join(5)
+
+
+def _poll(poller: Poller) -> int:
+    """Poll once; what a function fails on comes again, as on Lambda, and the others go on."""
+    try:
+        return poller.poll()
+    except (BotoCoreError, ClientError):
+        return 0  # AWS is starting or stopping
+    except Exception:
+        logger.exception("A function failed")
+        return 0

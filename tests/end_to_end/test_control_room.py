@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -309,3 +310,25 @@ def test_the_story_keeps_its_step_and_a_button_counts_once(stack: RunningStack) 
     assert present() == "Today"
     go_on(5)
     assert present() == "Amélie presses today's button"
+
+
+# The last: all of the above has happened in this stack.
+def test_the_terminal_shows_only_messages_for_people_and_names_the_functions_log(stack: RunningStack) -> None:
+    requests.post(f"{stack.url}/audit", timeout=120, allow_redirects=False).raise_for_status()
+    first, *lines = [line for line in stack.said.splitlines() if line]
+    assert first.startswith("Starting the Stripe simulator")
+    assert lines[0].startswith("Creating the tables")
+    assert lines[1].startswith("Ready after")
+    names = [line.strip().partition("  ")[0] for line in lines[2:]]
+    assert names == ["Demo site and API", "Stripe", "AWS", "Functions' log", "Clock"]
+    log = Path(lines[5].rpartition("  ")[2])
+    assert '"UncollectedPerMonth' in log.read_text()
+
+
+def test_the_functions_log_ends_with_the_stack(stack: RunningStack) -> None:
+    (line,) = [line for line in stack.lines if "Functions' log" in line]
+    log = Path(line.rpartition("  ")[2].strip())
+    assert log.exists()
+    stack.stop()
+    assert not log.exists()
+    assert stack.said.endswith("Stopped.\n")
