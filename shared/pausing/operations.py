@@ -58,6 +58,8 @@ _MOST_STEPS = 20
 # first one's result.
 _ATTEMPTS = 4
 _WAIT_SECONDS, _POLL_SECONDS = 3.0, 0.25
+# The failure of a pause whose subscription Stripe does not have.
+_MISSING = "subscription_missing"
 
 
 class Outcome(StrEnum):
@@ -235,7 +237,13 @@ class Pausing:
         record, now = self.table.get(subscription_id), self.clock()
         if record is None or record.retry_at is None or record.retry_at > now:
             return record
-        claimed = replace(record, attempt=record.attempt + 1, retry_at=int(now + _lease_of(record).total_seconds()))
+        claimed = replace(
+            record,
+            attempt=record.attempt + 1,
+            retry_at=int(now + _lease_of(record).total_seconds()),
+            # Whether Stripe has it is seen anew by each look.
+            failure=None if record.failure == _MISSING else record.failure,
+        )
         taken = self.table.write(claimed, record)
         if taken is None:
             return self.table.get(subscription_id)
@@ -246,7 +254,7 @@ class Pausing:
             return self._drive(taken, None)
         except Forbidden:
             # It may be deleted, with its test clock; or the key may be another account's, and then nothing is known.
-            lost = replace(taken, failure="subscription_missing", retry_at=int(now + DAILY.total_seconds()))
+            lost = replace(taken, failure=_MISSING, retry_at=int(now + DAILY.total_seconds()))
             return self.table.write(lost, taken) or self.table.get(subscription_id)
 
     # One request.

@@ -377,6 +377,19 @@ def test_a_subscription_that_stripe_does_not_know_any_more_is_looked_at_once_a_d
     assert (lost.state, lost.failure, lost.retry_at) == (PauseState.SCHEDULED, "subscription_missing", world.now + DAY)
 
 
+def test_a_subscription_that_stripe_knows_again_is_not_reported_any_more(world: World) -> None:
+    """The key was another account's for a while: whoever has put the right one back hears of it no longer."""
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    missing = {"status": 404, "method": "GET", "path": "/v1/subscriptions", "times": 9}
+    for faults, failure in (({"fail": [missing]}, "subscription_missing"), ({}, None)):
+        world.simulator.admin("POST", "faults", faults)
+        world.go_to(world.now + DAY)
+        (found,) = world.tick(subscription)
+        assert found
+        assert (found.state, found.failure) == (PauseState.SCHEDULED, failure)
+
+
 def test_somebody_elses_subscription_is_like_one_that_does_not_exist(world: World) -> None:
     subscription, other = world.subscribe(), world.stripe.v1.customers.create({"email": "eve@example.com"}).id
     world.pause(subscription, world.day(60))
