@@ -261,6 +261,22 @@ def test_a_planned_resume_that_failed_is_released_before_it_is_asked_for() -> No
     assert actions(waiting, at(replace(PAUSED, schedule_id=None), waits_for_payment=True), BACK + HOUR) == []
 
 
+def test_the_history_says_whose_hand_ended_a_pause() -> None:
+    asked = replace(REAL, state=PauseState.RESUMING, has_begun=True, actor="team", actor_name="ops")
+    for record, found, ended_by in (
+        (asked, at(), ("resumed", "team")),
+        (replace(asked, state=PauseState.PAUSED), at(), ("ended_elsewhere", "stripe")),
+        (
+            replace(asked, state=PauseState.PAUSED),
+            at(planned=replace(BEGUN, resume_state="succeeded")),
+            ("resumed", "stripe"),
+        ),
+    ):
+        undoing = settled(record, found, BACK - 1)
+        assert undoing.state is PauseState.UNDOING
+        assert actions(replace(undoing, step="removed", schedule_id=None), at(), BACK) == [ended_by]
+
+
 @pytest.mark.parametrize(
     ("refused", "waiting", "hours"),
     [
