@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from email import message_from_bytes, policy
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import stripe
@@ -363,14 +363,20 @@ class Lab:
 
     @property
     def mails(self) -> list[str]:
-        return [str(message_from_bytes(raw, policy=policy.default)["Subject"]) for raw in self.ses.sent]
+        """The subjects of all mails, oldest first."""
+        return [_subject_and_text(raw)[0] for raw in self.ses.sent]
 
     @property
     def texts(self) -> list[str]:
         """What the mails say, without their links."""
-        mails = (message_from_bytes(raw, policy=policy.default) for raw in self.ses.sent)
-        bodies = (mail.get_body(("plain",)) for mail in mails)
-        return [" ".join(body.get_content().split()) for body in bodies if body]
+        return [_subject_and_text(raw)[1] for raw in self.ses.sent]
+
+
+@lru_cache(maxsize=1000)
+def _subject_and_text(raw: bytes) -> tuple[str, str]:
+    mail = message_from_bytes(raw, policy=policy.default)
+    body = mail.get_body(("plain",))
+    return str(mail["Subject"]), " ".join(body.get_content().split()) if body else ""
 
 
 @dataclass
