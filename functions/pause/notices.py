@@ -4,9 +4,8 @@ A mail is recorded after it was sent: a crash between the two repeats it, and lo
 """
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 from email.message import EmailMessage
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,9 @@ import stripe
 from functions.pause.caller import Caller
 from functions.pause.links import Links
 from functions.pause.look import Brand, pages, shown
-from shared.i18n import NOTHING, Message, _, best_language, sentences
+from functions.pause.notice_texts import NoticeKind, NoticeTexts
+from shared.i18n import best_language
 from shared.pausing.history import PauseRecord, PauseState, PauseTable
-from shared.pausing.plan import longer_return
-from shared.pausing.refusals import NOT_BEGUN, why_it_failed
 from shared.ses import MailText, send, write_mail
 from shared.stripe.gateway import stripe_errors
 
@@ -33,31 +31,6 @@ if TYPE_CHECKING:
 _ATTEMPTS = 3
 _DAY = timedelta(days=1)
 _FIX = "Verify PAUSE_EMAIL_FROM in SES in this region, and ask AWS to take the account out of the SES sandbox."
-
-
-class NoticeKind(StrEnum):
-    """What a mail is about."""
-
-    SET = "set"
-    FAILED = "failed"
-    RETURN = "return"
-    UNPAID = "unpaid"
-    NO_PAYMENT_METHOD = "no_payment_method"
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """`links` are the words of each link with where it leads; the first is the mail's button."""
-
-    subject: Message
-    lines: tuple[Message, ...]
-    links: "tuple[_Link, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    words: Message
-    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +94,8 @@ class Notices:
         self._table = table
         self._sender = sender
         self._brand = brand
-        self._timezone = timezone
         self._policy_of = policy_of
-        self._links = links
+        self._texts = NoticeTexts(links, timezone)
 
     def send_due(self, record: PauseRecord, *, now: float) -> NoticeKind | None:
         """Send the mail that is due, and return which; a customer without an address gets none, and is recorded too."""
@@ -141,7 +113,8 @@ class Notices:
     def compose(self, kind: NoticeKind, record: PauseRecord, recipient: Recipient) -> EmailMessage:
         """Write the mail, as text and as HTML."""
         language = recipient.language
-        said = self._text(kind, record, language)
+        caller = Caller(record.customer_id, self._policy_of(record.group), group=record.group, locale=language)
+        said = self._texts.of(kind, record, caller)
         lines = [line.say(language) for line in said.lines]
         links = [(link.words.say(language), link.url) for link in said.links]
         subject = said.subject.say(language)
@@ -161,82 +134,6 @@ class Notices:
         )
         mail = MailText(subject, text + "\n", html, language)
         return write_mail(mail, sender=self._sender or "", recipients=[recipient.address])
-
-    def _text(self, kind: NoticeKind, record: PauseRecord, language: str) -> _Text:
-        caller = Caller(record.customer_id, self._policy_of(record.group), group=record.group, locale=language)
-        page = self._links.pause_page(caller)
-        manage = _Link(_("Look at your pause, change it, or cancel"), page)
-        begins, back = self._day(record.begins), self._day(record.next_charge)
-        match kind:
-            case NoticeKind.SET if record.state is PauseState.PAUSED:
-                return _Text(
-                    _("Your subscription is paused until {day}", day=back),
-                    (
-                        _("Your subscription is paused: nothing is charged, and there is no service."),
-                        _("It returns on {day}, and is charged again then.", day=back),
-                        _UNWANTED,
-                    ),
-                    (manage,),
-                )
-            case NoticeKind.SET:
-                return _Text(
-                    _("Your pause begins on {day}", day=begins),
-                    (
-                        _("You keep your service until {day}. From then on nothing is charged.", day=begins),
-                        _("Your subscription returns on {day}, and is charged again then.", day=back),
-                        _UNWANTED,
-                    ),
-                    (manage,),
-                )
-            case NoticeKind.FAILED:
-                refusal, has_missed = why_it_failed(record), record.failure in NOT_BEGUN
-                return _Text(
-                    _("Your pause did not begin") if has_missed else _("Your pause could not be set"),
-                    (
-                        _("Your pause of {day} did not begin, and your subscription went on.", day=begins)
-                        if has_missed
-                        else _("The pause that you asked for could not be set."),
-                        sentences(refusal.why, refusal.lifted_by or NOTHING),
-                        _("Your subscription is charged as if you had not asked for a pause."),
-                    ),
-                    (_Link(_("Look at your subscriptions"), page),),
-                )
-            case NoticeKind.RETURN:
-                can_stay = longer_return(record.begins, record.next_charge, caller.policy, self._timezone) is not None
-                extend = _Link(_("Stay paused longer"), f"{page}&extend={record.subscription_id}")
-                return _Text(
-                    _("Your subscription returns on {day}", day=back),
-                    (
-                        _("Your pause is about to end. On {day} your subscription returns, and is charged.", day=back),
-                        _("You can choose a later date, or cancel, before that day.")
-                        if can_stay
-                        else _("You can cancel before that day."),
-                        _("The links below change nothing until you confirm."),
-                    ),
-                    (
-                        extend if can_stay else manage,
-                        _Link(_("Cancel the subscription"), f"{page}&cancel={record.subscription_id}"),
-                        _Link(_("Open the customer portal"), self._links.portal(caller)),
-                    ),
-                )
-            case NoticeKind.UNPAID:
-                return _Text(
-                    _("Your subscription could not be charged"),
-                    (
-                        _("Your pause is over, but your subscription could not be charged."),
-                        _("There is no service until it is paid. You can pay, or change the payment method."),
-                    ),
-                    (_Link(_("Pay, or change the payment method"), page),),
-                )
-            case NoticeKind.NO_PAYMENT_METHOD:
-                return _Text(
-                    _("Your subscription has no payment method"),
-                    (
-                        _("Your pause is over, but your subscription has no payment method that can be charged."),
-                        _("There is no service until you add one."),
-                    ),
-                    (_Link(_("Add a payment method"), page),),
-                )
 
     def _recipient(self, customer_id: str) -> Recipient | None:
         with stripe_errors():
@@ -264,9 +161,3 @@ class Notices:
             if found is None or (found.operation_id, found.resumes) != (record.operation_id, record.resumes):
                 return
             record = found
-
-    def _day(self, moment: int) -> date:
-        return datetime.fromtimestamp(moment, self._timezone).date()
-
-
-_UNWANTED = _("If you did not want this, you can undo it on the page below.")

@@ -12,7 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.pause.look import Brand
-from functions.pause.notices import NoticeKind, Notices
+from functions.pause.notice_texts import NoticeKind
+from functions.pause.notices import Notices
 from shared.errors import Unavailable
 from shared.pausing.history import PauseState
 from tests.integration.pausing_world import DAY, LINKS, Outcome, World, pauses, world

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from functions.pause.notices import NoticeKind, due_notice
+from functions.pause.notice_texts import NoticeKind
+from functions.pause.notices import due_notice
 from shared.pausing.history import NO_RETURN, PauseRecord, PauseState
 
 DAY = 86_400
