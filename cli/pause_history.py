@@ -13,7 +13,16 @@ from cli.terminal import Language, RowsForm, RowsFormat, check_customer_id, is_s
 from shared.audit.rendering.as_csv import safe_cell
 from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, Message, _, _n, listed, verbatim
-from shared.pausing.history import KINDS, NO_RETURN, HistoryEntry, PauseAction, PauseRecord, PauseState, hand
+from shared.pausing.history import (
+    KINDS,
+    NO_RETURN,
+    OVER_ACTIONS,
+    HistoryEntry,
+    PauseAction,
+    PauseRecord,
+    PauseState,
+    hand,
+)
 from shared.stripe.subscription import PauseKind
 
 if TYPE_CHECKING:
@@ -35,6 +44,7 @@ _ACTIONS = {
     PauseAction.SET: _("set"),
     PauseAction.BEGUN: _("begun"),
     PauseAction.CHANGED: _("changed"),
+    PauseAction.CHANGE_FAILED: _("date of return not changed"),
     PauseAction.UNDONE: _("undone"),
     PauseAction.RESUMED: _("resumed"),
     PauseAction.RELEASED: _("date of return given up"),
@@ -42,7 +52,7 @@ _ACTIONS = {
     PauseAction.ENDED_ELSEWHERE: _("ended at Stripe"),
     PauseAction.FAILED: _("failed"),
 }
-_OVER = frozenset(PauseAction) - {PauseAction.SET, PauseAction.BEGUN, PauseAction.CHANGED}
+_OVER = OVER_ACTIONS | {PauseAction.FAILED}
 
 
 @dataclass(frozen=True, slots=True)

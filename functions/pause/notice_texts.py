@@ -17,6 +17,7 @@ class NoticeKind(StrEnum):
 
     SET = "set"
     FAILED = "failed"
+    CHANGE_FAILED = "change_failed"
     RETURN = "return"
     UNPAID = "unpaid"
     NO_PAYMENT_METHOD = "no_payment_method"
@@ -39,6 +40,7 @@ class NoticeText:
     links: tuple[NoticeLink, ...]
 
 
+CHANGE_NOT_SET = _("The new date of return that you asked for could not be set.")
 _UNWANTED = _("If you did not want this, you can undo it on the page below.")
 
 
@@ -64,6 +66,8 @@ class NoticeTexts:
                 return _not_begun(record, begins, page)
             case NoticeKind.FAILED:
                 return _not_set(record, page)
+            case NoticeKind.CHANGE_FAILED:
+                return _not_changed(record, returns, page)
             case NoticeKind.RETURN:
                 return self._about_to_return(record, caller, returns, page)
             case NoticeKind.UNPAID:
@@ -131,6 +135,18 @@ def _not_set(record: PauseRecord, page: str) -> NoticeText:
 def _as_before(subject: Message, missed: Message, record: PauseRecord, page: str) -> NoticeText:
     charged = _("Your subscription is charged as if you had not asked for a pause.")
     return NoticeText(subject, (missed, _why(record), charged), (NoticeLink(_("Look at your subscriptions"), page),))
+
+
+def _not_changed(record: PauseRecord, returns: date, page: str) -> NoticeText:
+    return NoticeText(
+        _("The date of return was not changed"),
+        (
+            CHANGE_NOT_SET,
+            _why(record),
+            _("It stays {day}: your subscription returns then, and is charged.", day=returns),
+        ),
+        (_manage(page),),
+    )
 
 
 def _unpaid(page: str) -> NoticeText:

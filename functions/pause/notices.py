@@ -1,4 +1,4 @@
-"""The mails about a pause: that it is set or has failed, that it is about to end, and that a return was not paid.
+"""The mails about a pause: what was set or has failed, that it is about to end, and that a return was not paid.
 
 A mail is recorded after it was sent: a crash between the two repeats it, and loses none. No charge comes unannounced.
 """
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 3
 _DAY = timedelta(days=1)
+# Close to the return they take the place of its notice.
+_NAME_THE_DATE = frozenset({NoticeKind.SET, NoticeKind.CHANGE_FAILED})
 _FIX = "Verify PAUSE_EMAIL_FROM in SES in this region, and ask AWS to take the account out of the SES sandbox."
 
 
@@ -54,6 +56,8 @@ def due_notice(record: PauseRecord, *, now: float, notice_days: int) -> NoticeKi
         return NoticeKind.FAILED if record.retry_at is not None else None
     if record.state not in {PauseState.SCHEDULED, PauseState.PAUSED} or not record.has_return:
         return None
+    if record.change_failed:
+        return NoticeKind.CHANGE_FAILED
     # Of a date that is set the mail says so itself: another one on the same day would only repeat it.
     if record.told != _mark(NoticeKind.SET, record):
         return NoticeKind.SET
@@ -150,11 +154,16 @@ class Notices:
         """Record that it was sent; a pause that has changed meanwhile keeps what changed."""
         told = _mark(kind, record)
         for _attempt in range(_ATTEMPTS):
-            changes: dict[str, Any] = {"notified_for": record.resumes} if kind is NoticeKind.RETURN else {"told": told}
-            if kind is NoticeKind.SET and is_near:
+            changes: dict[str, Any] = {"told": told}
+            match kind:
+                case NoticeKind.RETURN:
+                    changes = {}
+                case NoticeKind.CHANGE_FAILED:
+                    changes = {"change_failed": False}
+                case NoticeKind.FAILED:
+                    changes["retry_at"] = None
+            if kind is NoticeKind.RETURN or (kind in _NAME_THE_DATE and is_near):
                 changes["notified_for"] = record.resumes
-            if kind is NoticeKind.FAILED:
-                changes["retry_at"] = None
             if self._table.write(replace(record, **changes), record):
                 return
             found = self._table.get(record.subscription_id)

@@ -17,6 +17,7 @@ from typing import Any
 from functions.pause.caller import Caller
 from functions.pause.links import Links
 from functions.pause.look import Brand, pages, shown
+from functions.pause.notice_texts import CHANGE_NOT_SET
 from functions.pause.portal_pause import PortalPause, PortalPauses
 from shared.i18n import NOTHING, Message, _, interval_text, listed, sentences, verbatim
 from shared.pausing.history import CUSTOMER, PauseRecord, PauseState
@@ -339,6 +340,7 @@ class PausePages:
             NOTHING,
             (_Fact(_("Service until"), begins), *returns),
             last_day=view.last_day,
+            notes=(sentences(CHANGE_NOT_SET, self._told(why_it_failed(record))),) if record.change_failed else (),
             resume_on=record.asked_resume,
         )
         has_begun = record.has_begun or self._pausing.clock() >= record.begins

@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.pausing.at_stripe import AtStripe, StripeRefusalError
 from shared.pausing.conversion import is_safe_to_unset
-from shared.pausing.history import OVERDUE, STRIPE, Actor, HistoryEntry, PauseAction, PauseRecord, PauseState
+from shared.pausing.history import CUSTOMER, OVERDUE, STRIPE, Actor, HistoryEntry, PauseAction, PauseRecord, PauseState
 from shared.pausing.plan import LEAD, MARGIN, Begin, next_renewal
 from shared.portal.pause import pause_refusals
 from shared.stripe.periods import next_invoice_at, period_ends
@@ -27,6 +27,8 @@ LAST_MINUTE = 60
 _MARGIN_SECONDS = int(MARGIN.total_seconds())
 # What the history says of a pause that has taken the place of a pause of collection.
 CONVERTED = "converted_from_collection"
+# The failures of a change that Stripe was not asked for, because of what was seen before.
+_SEEN = frozenset({"changed_meanwhile", "resume_begun"})
 # The failure of a pause that Stripe accepted, and had not begun an hour after its time.
 NOT_IN_TIME = "not_paused_in_time"
 
@@ -446,9 +448,20 @@ def _is_changed(record: PauseRecord, now: float) -> Settle:
 
 
 def _unchanged(record: PauseRecord, now: float, failure: str, detail: str | None) -> Settle:
-    """Return to the pause as it was; the failure of the change is kept for whoever asked."""
+    """Return to the pause as it was; the failure of the change is kept for whoever asked.
+
+    The answer to a request (the first attempt) says itself that it failed. Later a customer gets a mail, if the pause
+    goes on: where Stripe has not refused the change, something has come in between, which is looked at first.
+    """
     back = replace(_back(record), failure=failure, failure_detail=detail)
-    return Settle(_wait(back, now, back.resumes if back.has_begun else back.begins))
+    until = back.resumes if back.has_begun else back.begins
+    if record.actor == STRIPE.kind:
+        return Settle(_wait(back, now, until))
+    entries = (_entry(back, now, PauseAction.CHANGE_FAILED, detail=failure),)
+    if record.attempt == 0:
+        return Settle(_wait(back, now, until), entries)
+    late = replace(back, change_failed=record.actor == CUSTOMER.kind)
+    return Settle(_wait(late, now, int(now)), entries, again=failure in _SEEN)
 
 
 def _back(record: PauseRecord) -> PauseRecord:

@@ -71,6 +71,7 @@ class PauseAction(StrEnum):
     SET = "set"
     BEGUN = "begun"
     CHANGED = "changed"
+    CHANGE_FAILED = "change_failed"
     UNDONE = "undone"
     RESUMED = "resumed"
     RELEASED = "released"
@@ -115,7 +116,8 @@ class PauseRecord:
     `resumes` is when Stripe resumes; `wanted_resumes` the one that a change under way wants. `asked_resume`: the day
     (ISO 8601) that was asked for. `waiting` says what a resume waits for, `payment`, `payment_method` or
     `stripe`, and `waiting_since` since when. `failure` is a code, `failure_detail` Stripe's words. `notified_for`: the
-    `resumes` that a notice was sent for; `told`: the mail about the pause that was sent last. `group`: the
+    `resumes` that a notice was sent for; `told`: the mail about the pause that was sent last. `change_failed`: a change
+    of the date of return failed after its answer, and the customer is still to be told. `group`: the
     customer's, whose rules hold for the mails' links.
 
     `collection_behavior` and `collection_resumes` are those of a pause of collection that this pause takes the place
@@ -157,6 +159,7 @@ class PauseRecord:
     failure_detail: str | None = None
     notified_for: int | None = None
     told: str | None = None
+    change_failed: bool = False
     group: str | None = None
     collection_behavior: str | None = None
     collection_resumes: int | None = None

@@ -395,6 +395,7 @@ class Pausing:
             outcome=None,
             failure=None,
             failure_detail=None,
+            change_failed=False,
             retry_at=int(self.clock() + LEASE.total_seconds()),
         )
 

@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.pause.caller import Caller
 from functions.pause.look import Brand
 from functions.pause.notice_texts import NoticeKind
 from functions.pause.notices import Notices
+from functions.pause.page import Visit
 from shared.errors import Unavailable
 from shared.pausing.history import PauseState
-from tests.integration.pausing_world import DAY, LINKS, Outcome, World, pauses, world
+from tests.integration.pausing_world import DAY, LINKS, TEAM, Outcome, World, pauses, world
 from tests.integration.simulator_fixtures import server
+from tests.integration.test_pause_page import Browser
 
 __all__ = ["pauses", "server", "world"]
 
@@ -309,6 +312,132 @@ def test_a_new_pause_is_followed_although_the_mail_about_the_last_one_comes_late
     assert new.resumes == failed.resumes
     post.notices.send_due(failed, now=world.now)
     assert world.record(subscription) == new
+
+
+def change_after_the_answer(world: World, subscription: str, status: int = 400, **options: Any) -> None:
+    """Ask for another date of return, which is answered as under way, and then refused by Stripe."""
+    path = {"method": "POST", "path": "/v1/subscription_schedules/", "times": 9}
+    world.simulator.admin("POST", "faults", {"fail": [{"status": 500} | path]})
+    assert world.pause(subscription, world.day(90), **options).outcome is Outcome.UNDERWAY
+    refusal = "You cannot update a subscription schedule that is managed by another one."
+    world.simulator.admin("POST", "faults", {"fail": [{"status": status, "message": refusal} | path]})
+    look(world)
+    world.simulator.admin("POST", "faults", {})
+
+
+@pytest.mark.parametrize(
+    ("locale", "subject", "said"),
+    [
+        (
+            "en",
+            "The date of return was not changed",
+            ("A change of this subscription is planned already.", "It stays 2 April 2027: your subscription returns"),
+        ),
+        (
+            "fr",
+            "La date de reprise n’a pas été modifiée",  # noqa: RUF001 - French has that apostrophe
+            ("Une modification de cet abonnement est déjà prévue.", "Elle reste fixée au 2 avril 2027"),
+        ),
+    ],
+)
+def test_a_change_that_is_refused_after_its_answer_is_told_once_with_the_date_that_holds(
+    world: World, post: Post, locale: str, subject: str, said: tuple[str, ...]
+) -> None:
+    world.stripe.v1.customers.update(world.customer, {"preferred_locales": [locale]})
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.send(subscription)
+    change_after_the_answer(world, subscription)
+    record = world.record(subscription)
+    assert (record.state, record.asked_resume) == (PauseState.SCHEDULED, "2027-04-02")
+    assert post.send(subscription) is NoticeKind.CHANGE_FAILED
+    text = _text(post.outbox.mails[1])
+    assert post.subjects[1:] == [subject]
+    assert all(words in text for words in said), text
+    post.pass_days(subscription, world.now + 3 * DAY)
+    assert len(post.subjects) == 2
+    last = world.history(subscription)[-1]
+    assert (last.action.value, last.actor, last.resumes, last.detail) == (
+        "change_failed",
+        "customer",
+        record.resumes,
+        record.failure,
+    )
+
+
+def test_a_change_whose_refusal_was_the_answer_is_not_mailed_later_either(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.send(subscription)
+    fault = {"method": "POST", "path": "/v1/subscription_schedules/", "status": 400, "message": "no", "times": 1}
+    world.simulator.admin("POST", "faults", {"fail": [fault]})
+    assert world.pause(subscription, world.day(90)).outcome is Outcome.REFUSED
+    post.pass_days(subscription, world.now + 3 * DAY)
+    assert post.subjects == ["Your pause begins on 1 March 2027"]
+    assert world.actions(subscription) == ["set", "change_failed"]
+
+
+def test_a_change_by_the_team_that_is_refused_later_is_in_the_history_and_in_no_mail(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.send(subscription)
+    change_after_the_answer(world, subscription, customer=None, actor=TEAM)
+    post.pass_days(subscription, world.now + 3 * DAY)
+    assert post.subjects == ["Your pause begins on 1 March 2027"]
+    last = world.history(subscription)[-1]
+    assert (last.action.value, last.actor, last.actor_name) == ("change_failed", "team", TEAM.name)
+
+
+def test_the_mail_about_a_change_that_failed_is_tried_until_it_is_sent(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.send(subscription)
+    change_after_the_answer(world, subscription)
+    post.outbox.failures = 1
+    with pytest.raises(Unavailable):
+        post.send(subscription)
+    look(world)
+    assert post.send(subscription) is NoticeKind.CHANGE_FAILED
+
+
+def test_who_asks_again_is_told_of_the_new_date_and_not_of_the_change_that_failed(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.send(subscription)
+    change_after_the_answer(world, subscription)
+    assert world.pause(subscription, world.day(80)).outcome is Outcome.DONE
+    assert post.send(subscription) is NoticeKind.SET
+    assert post.send(subscription) is None
+
+
+def test_no_date_is_named_for_a_pause_that_has_ended_while_its_change_was_under_way(world: World, post: Post) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.send(subscription)
+    path = {"method": "POST", "path": "/v1/subscription_schedules/", "times": 9}
+    world.simulator.admin("POST", "faults", {"fail": [{"status": 500} | path]})
+    assert world.pause(subscription, world.day(90)).outcome is Outcome.UNDERWAY
+    world.simulator.admin("POST", "faults", {})
+    world.stripe.v1.subscription_schedules.release(str(world.read(subscription)["schedule"]))
+    look(world)
+    assert (world.record(subscription).state, post.send(subscription)) == (PauseState.ENDED, None)
+    assert world.actions(subscription) == ["set", "change_failed", "ended_elsewhere"]
+
+
+def test_the_page_says_that_a_change_has_failed(world: World) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    change_after_the_answer(world, subscription)
+    browser = Browser(world, Visit("token-1", Caller(world.customer, world.policy), "en"))
+    assert "The new date of return that you asked for could not be set." in browser.text
+
+
+def test_a_pause_whose_change_failed_still_counts_for_the_rules(world: World) -> None:
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    change_after_the_answer(world, subscription)
+    (counted,) = world.table.pauses_of(world.customer, now=world.now)
+    assert (counted.resumes, counted.extended) == (world.record(subscription).resumes, 0)
 
 
 def test_an_undone_pause_sends_nothing(world: World, post: Post) -> None:
