@@ -254,7 +254,9 @@ class Pausing:
             return self._drive(taken, None)
         except Forbidden:
             # It may be deleted, with its test clock; or the key may be another account's, and then nothing is known.
-            lost = replace(taken, failure=_MISSING, retry_at=int(now + DAILY.total_seconds()))
+            # What is being undone goes on as was decided, so its reason is kept.
+            failure = (taken.state is PauseState.UNDOING and taken.failure) or _MISSING
+            lost = replace(taken, failure=failure, retry_at=int(now + DAILY.total_seconds()))
             return self.table.write(lost, taken) or self.table.get(subscription_id)
 
     # One request.

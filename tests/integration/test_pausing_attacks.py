@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from local.stripe_simulator.faults import Failure, Faults
 from shared.errors import Unavailable
 from shared.pausing.at_stripe import StripePauses
 from shared.pausing.history import CUSTOMER, PauseState
@@ -462,3 +463,43 @@ def test_an_earlier_refusal_is_not_the_answer_to_what_is_asked_next() -> None:
         assert result
         assert (result.outcome, result.refusals) == (Outcome.DONE, ())
     assert status(shop) == ("active", None, None)
+
+
+def missing_for_a_while(shop: Lab) -> None:
+    """Let one look find that Stripe does not have the subscription: the key is another account's."""
+    shop.go_to(record(shop).retry_at)
+    shop.simulator.faults = Faults(fail=[Failure(404, times=2, path="/v1/subscriptions/")])
+    shop.tick()
+    assert not any(failure.times == 2 for failure in shop.simulator.faults.fail)
+    shop.simulator.faults = Faults()
+    shop.go_to(record(shop).retry_at)
+
+
+def test_an_undo_whose_subscription_is_missing_for_a_while_is_no_failure() -> None:
+    shop = lab()
+    shop.pause(shop.day(60))
+    shop.disturbed(shop.undo, {}, **{"/release": Fault(FaultKind.KILLED_BEFORE)})
+    missing_for_a_while(shop)
+    shop.tick()
+    assert (record(shop).state, record(shop).outcome) == (PauseState.ENDED, "undone")
+    assert status(shop) == ("active", None, None)
+    assert shop.mails == ["Your pause begins on 1 March 2027"]
+
+
+def test_a_pause_that_is_given_up_and_begins_while_its_subscription_is_missing_goes_on() -> None:
+    """What the look before has decided is kept, else it would be left paused without anybody who follows it."""
+    shop = lab()
+    shop.pause(shop.day(60))
+    does_not_begin(shop)
+    to(shop, record(shop).begins + HOUR - 60)
+    to(shop, shop.now + 600, ticks=False)
+    shop.disturbed(shop.tick, {}, **{"/release": Fault(FaultKind.KILLED_BEFORE)})
+    missing_for_a_while(shop)
+    shop.simulator.pause_plans[shop.subscription] = shop.now
+    shop.simulator.due_changes.add(shop.raw)
+    shop.go_to(shop.now + 1)
+    assert status(shop)[0] == "paused"
+    shop.tick()
+    assert (record(shop).state, record(shop).failure) == (PauseState.PAUSED, None)
+    to(shop, record(shop).resumes + DAY)
+    assert (record(shop).outcome, status(shop)) == ("resumed", ("active", None, None))
