@@ -1,6 +1,6 @@
 """`portal connect`: what is left to do after a deployment, in one command that can be repeated at any point."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,10 +14,12 @@ from cli.deployment import aws_client
 from cli.recover.commands import backfill_line, fill_mirror
 from cli.setup.dialog import Dialog, read_key
 from cli.setup.endpoint import (
+    EndpointState,
     create_endpoint,
+    created,
     delete_endpoint,
-    endpoint_state,
-    endpoints_at,
+    delete_orphans,
+    deleted_orphan,
     has_others,
     repair_endpoint,
     wait_until_accepted,
@@ -27,7 +29,7 @@ from cli.setup.notifications import IdentityState, address_of, alarm_readers, id
 from cli.setup.operator import Operator
 from cli.setup.portal_settings import default_configuration, portal_settings_url, turn_on_login_page
 from cli.setup.stored_secret import Content
-from cli.setup.stripe_key import check_key, check_same_mode, mode_of, new_link_secret, shown, stored_words
+from cli.setup.stripe_key import check_key, check_same_mode, mode_of, new_link_secret, shown, store_key, stored_words
 from cli.terminal import ExitCode, Format, Language, Rate
 from shared.errors import PortalError
 from shared.i18n import ENGLISH, Message, _, listed, verbatim
@@ -125,7 +127,7 @@ class Connection:
         if stored is not None:
             check_same_mode(key, stored)
         self._check(key)
-        store.update(lambda content: {**content, "stripe_api_key": key})
+        store_key(store, key, instead_of=stored)
         report = self.dialog.ok if key == stored else self.dialog.done
         report(
             _KEY,
@@ -160,20 +162,13 @@ class Connection:
     def _endpoint(self, client: StripeClient) -> None:
         url, store = self.deployment.output("WebhookUrl"), self.deployment.stored_signing_secrets
         now = self.deployment.ticking_clock()()
-        before = endpoints_at(client, url)
-        known, state = {each["id"] for each in before}, endpoint_state(before, store.parsed())
-        for orphan in state.orphans:
-            delete_endpoint(client, orphan["id"])
-            self.dialog.done(
-                _WEBHOOK,
-                _("deleted {id}, which an interrupted run had created before its secret was stored", id=orphan["id"]),
-            )
+        state = delete_orphans(client, url, store, lambda each: self.dialog.done(_WEBHOOK, deleted_orphan(each)))
         if state.current is not None:
             self._keep(client, state.current)
         elif not state.unknown:
-            self._create(client, known)
+            self._create(client, state)
         else:
-            self._replace(client, state.unknown, known, has_secret=state.has_secret)
+            self._replace(client, state)
         for each in state.replaced:
             self.dialog.note(
                 _WEBHOOK, _("{id} was replaced: `portal rotate webhook --finish` removes it", id=each["id"])
@@ -199,66 +194,16 @@ class Connection:
                 ),
             )
 
-    def _create(self, client: StripeClient, known: Collection[str]) -> None:
+    def _create(self, client: StripeClient, seen: EndpointState) -> None:
         now = self.deployment.ticking_clock()()
         url, store = self.deployment.output("WebhookUrl"), self.deployment.stored_signing_secrets
         old_until = now + OVERLAP.total_seconds()
-        made = create_endpoint(client, url, store, self.events, now=now, old_until=old_until)
-        self.dialog.done(
-            _WEBHOOK,
-            _(
-                "created {id} (API {api_version}), and stored its signing secret",
-                id=made["id"],
-                api_version=API_VERSION,
-            ),
-        )
-        self._look_again(client, made["id"], known)
+        made = create_endpoint(client, url, store, self.events, seen=seen, now=now, old_until=old_until)
+        self.dialog.done(_WEBHOOK, created(made))
 
-    def _look_again(self, client: StripeClient, made: str, known: Collection[str]) -> None:
-        """Say what somebody else has done who ran this command at the same time, beside the endpoints `known` before.
-
-        Neither Stripe nor Secrets Manager has a lock or a conditional write that two runs could share.
-        """
-        endpoints = endpoints_at(client, self.deployment.output("WebhookUrl"))
-        stored = self.deployment.stored_signing_secrets.parsed().endpoint
-        present = {each["id"] for each in endpoints}
-        others = [each["id"] for each in endpoints if each["id"] not in {*known, made} and each["status"] == "enabled"]
-        if stored not in present:
-            self.dialog.to_do(
-                _WEBHOOK,
-                _(
-                    "{id}, whose signing secret is stored, is gone from Stripe: somebody else ran this command at the "
-                    "same time. Run it again, alone",
-                    id=str(stored),
-                ),
-            )
-        elif stored != made:
-            delete_endpoint(client, made)
-            self.dialog.done(
-                _WEBHOOK,
-                _(
-                    "deleted {id} again: somebody else ran this command at the same time, and the signing secret of "
-                    "{other} is stored",
-                    id=made,
-                    other=str(stored),
-                ),
-            )
-        elif others:
-            self.dialog.to_do(
-                _WEBHOOK,
-                _(
-                    "{names} has the deployment's address too: somebody else created it at the same time. When that "
-                    "run has ended, delete it (Dashboard: Webhooks) and keep {id}, whose signing secret is stored",
-                    names=", ".join(others),
-                    id=made,
-                ),
-            )
-
-    def _replace(
-        self, client: StripeClient, unknown: Sequence[StripeJson], known: Collection[str], *, has_secret: bool
-    ) -> None:
-        names = ", ".join(each["id"] for each in unknown)
-        if has_secret and len(unknown) > 1:
+    def _replace(self, client: StripeClient, seen: EndpointState) -> None:
+        names = ", ".join(each["id"] for each in seen.unknown)
+        if seen.stored.webhook_signing_secrets and len(seen.unknown) > 1:
             self.dialog.to_do(
                 _WEBHOOK,
                 _(
@@ -283,8 +228,8 @@ class Connection:
                 ),
             )
             return
-        self._create(client, known)
-        for each in unknown:
+        self._create(client, seen)
+        for each in seen.unknown:
             delete_endpoint(client, each["id"])
             self.dialog.done(_WEBHOOK, _("deleted {id}", id=each["id"]))
 

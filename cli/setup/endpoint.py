@@ -5,11 +5,15 @@ Stripe's API shows a signing secret once, in the response that creates the endpo
 whose events nobody can verify. The id of the endpoint is therefore stored with its secret, in one write. An endpoint of
 our making that is not stored is deleted, and another one is created. No other program receives at the deployment's
 address, so every endpoint there is the deployment's.
+
+Two people may run commands at once. Stripe has no lock and no conditional write; the secret has one, so it decides: a
+run stores the secret of its new endpoint only if the secret is as it was when the run looked, and deletes the endpoint
+otherwise. Nothing that delivers is ended before the stored endpoint has been seen at Stripe.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,16 +21,18 @@ from typing import Any
 
 import requests
 import stripe
+from botocore.exceptions import BotoCoreError, ClientError
 from stripe import StripeClient, WebhookSignature
 
 from cli.setup.stored_secret import Content, StoredSecret
-from shared.errors import OperatorError, Unavailable, sentence
+from shared.errors import InvalidRequest, OperatorError, PortalError, Unavailable, sentence
 from shared.i18n import Message, _
-from shared.secret_store import REREAD_SECONDS, SigningSecrets
+from shared.secret_store import REREAD_SECONDS, PreviousSigningSecret, SigningSecrets
 from shared.stripe.gateway import StripeJson, refused_request, stripe_errors
-from shared.stripe.webhook_endpoint import EVENTS, MADE_BY, endpoint_parameters
+from shared.stripe.webhook_endpoint import API_VERSION, EVENTS, MADE_BY, endpoint_parameters
 
 _MOST = 100
+_LOOKS = 5
 # No event of Stripe's has this type: the webhook verifies it, and ignores it.
 TEST_EVENT_TYPE = "portal.connection_test"
 _TEST_SECONDS = 10
@@ -53,6 +59,18 @@ def endpoints_at(client: StripeClient, url: str) -> list[StripeJson]:
     return sorted((each for each in every if each["url"] == url), key=lambda each: int(each["created"]), reverse=True)
 
 
+def created(endpoint: StripeJson) -> Message:
+    """Say that an endpoint was created."""
+    return _(
+        "created {id} (API {api_version}), and stored its signing secret", id=endpoint["id"], api_version=API_VERSION
+    )
+
+
+def deleted_orphan(endpoint_id: str) -> Message:
+    """Say that an endpoint was deleted whose secret nobody has."""
+    return _("deleted {id}, which an interrupted run had created before its secret was stored", id=endpoint_id)
+
+
 def is_ours(endpoint: StripeJson) -> bool:
     """Whether one of our commands made the endpoint."""
     name, value = MADE_BY
@@ -72,18 +90,23 @@ def has_others(endpoint: StripeJson, wanted: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EndpointState:
-    """What there is: at Stripe, and in the secret.
+    """What there is: at Stripe, and in the secret (`stored`).
 
     `current`: the endpoint that signs with the first stored secret, as far as is known. `orphans`: endpoints of our
     making whose secret was never stored. `replaced`: those that sign with a previous secret. `unknown`: made by hand,
     while their secret is not stored, or cannot be told from another's.
     """
 
+    stored: SigningSecrets
     current: StripeJson | None
     orphans: tuple[StripeJson, ...]
     replaced: tuple[StripeJson, ...]
     unknown: tuple[StripeJson, ...]
-    has_secret: bool
+
+    @property
+    def delivers(self) -> bool:
+        """Whether Stripe sends events that are signed with the first stored secret."""
+        return self.current is not None and self.current.get("status") != "disabled"
 
 
 def endpoint_state(endpoints: Sequence[StripeJson], stored: SigningSecrets) -> EndpointState:
@@ -99,27 +122,55 @@ def endpoint_state(endpoints: Sequence[StripeJson], stored: SigningSecrets) -> E
     others = [each for each in others if each is not current]
     by_hand = [each for each in others if not is_ours(each)]
     return EndpointState(
+        stored,
         current,
         tuple(each for each in others if is_ours(each)),
         tuple(each for each in endpoints if each["id"] in replaced_ids),
         tuple(by_hand),
-        has_secret,
     )
+
+
+def read_state(client: StripeClient, url: str, store: StoredSecret[SigningSecrets]) -> EndpointState:
+    """Read the endpoints, and the secret as it was at that moment. Raises `InvalidRequest` if it never stands still."""
+    stored = store.parsed()
+    for _try in range(_LOOKS):
+        endpoints = endpoints_at(client, url)
+        before, stored = stored, store.parsed()
+        if stored == before:
+            return endpoint_state(endpoints, stored)
+    raise InvalidRequest(
+        "changed_meanwhile", sentence("Somebody else keeps changing the secret of {name}: try again", name=store.name)
+    )
+
+
+def delete_orphans(
+    client: StripeClient, url: str, store: StoredSecret[SigningSecrets], deleted: Callable[[str], None]
+) -> EndpointState:
+    """Delete the endpoints of our making whose secret was never stored, and return what there is then.
+
+    `deleted` gets the id of each. It may be another run's that is about to store the secret: that run notices.
+    """
+    state = read_state(client, url, store)
+    for each in state.orphans:
+        delete_endpoint(client, each["id"])
+        deleted(each["id"])
+    return read_state(client, url, store) if state.orphans else state
 
 
 def create_endpoint(  # noqa: PLR0913 - keywords
     client: StripeClient,
     url: str,
-    secret: StoredSecret[SigningSecrets],
+    store: StoredSecret[SigningSecrets],
     events: Sequence[str],
     *,
+    seen: EndpointState,
     now: float,
     old_until: float,
-    old_endpoint: str | None = None,
 ) -> StripeJson:
     """Create an endpoint with exactly these events, and store its secret first; the old ones count until `old_until`.
 
-    `old_endpoint` signs with the first of the old ones, as far as the caller knows.
+    `seen` is what the caller decided on. Raises `InvalidRequest` if somebody else has changed the secrets since, or has
+    deleted the new endpoint.
 
     If the secret cannot be stored, the endpoint is deleted again. Whatever is killed in between leaves an endpoint that
     `delete_orphans` finds.
@@ -127,21 +178,45 @@ def create_endpoint(  # noqa: PLR0913 - keywords
     with refusals():
         made = client.v1.webhook_endpoints.create(endpoint_parameters(url, events))
     endpoint: StripeJson = made.to_dict(for_json=True)
+
+    def with_new(content: Content) -> Content:
+        _check_unchanged(seen.stored, SigningSecrets.model_validate(content))
+        signed_by = content.get("endpoint") or (seen.current or {}).get("id")
+        return replaced({**content, "endpoint": signed_by}, str(made.secret), endpoint["id"], now=now, until=old_until)
+
     try:
-        secret.update(
-            lambda content: replaced(
-                {**content, "endpoint": old_endpoint or content.get("endpoint")},
-                str(made.secret),
-                endpoint["id"],
-                now=now,
-                until=old_until,
-            )
-        )
+        store.update(with_new)
     except BaseException:
-        with suppress(stripe.StripeError):
-            client.v1.webhook_endpoints.delete(endpoint["id"])
+        _delete_unless_stored(client, endpoint["id"], store)
         raise
+    if not any(each["id"] == endpoint["id"] for each in endpoints_at(client, url)):
+        raise InvalidRequest(
+            "changed_meanwhile",
+            sentence(
+                "{id}, whose signing secret is stored, is gone from Stripe: somebody else ran such a command at the "
+                "same time. Run this one again, alone",
+                id=endpoint["id"],
+            ),
+        )
     return {each: endpoint[each] for each in endpoint if each != "secret"}
+
+
+def _check_unchanged(before: SigningSecrets, now: SigningSecrets) -> None:
+    if (now.endpoint, now.webhook_signing_secrets) != (before.endpoint, before.webhook_signing_secrets):
+        raise InvalidRequest(
+            "changed_meanwhile",
+            sentence(
+                "Somebody else has changed the signing secrets at the same time, so this run has stored nothing: run "
+                "it again, alone"
+            ),
+        )
+
+
+def _delete_unless_stored(client: StripeClient, endpoint_id: str, store: StoredSecret[SigningSecrets]) -> None:
+    """Delete a new endpoint whose secret was not stored. What failed may have failed after it was."""
+    with suppress(stripe.StripeError, PortalError, ClientError, BotoCoreError):
+        if store.parsed().endpoint != endpoint_id:
+            client.v1.webhook_endpoints.delete(endpoint_id)
 
 
 def replaced(content: Content, new: str, endpoint: str, *, now: float, until: float) -> Content:
@@ -164,9 +239,10 @@ def _signs(content: Content, place: int) -> bool:
     return place == 0 and bool(content.get("endpoint"))
 
 
-def without_ended(content: Content, *, now: float, everything: bool = False) -> Content:
-    """Return the secret's JSON without the previous secrets that have ended, or without any."""
-    kept = [each for each in content.get("previous") or [] if not everything and each["until"] > now]
+def without_previous(content: Content, ended: Collection[PreviousSigningSecret]) -> Content:
+    """Return the secret's JSON without these previous secrets."""
+    secrets = {each.secret.get_secret_value() for each in ended}
+    kept = [each for each in content.get("previous") or [] if each["secret"] not in secrets]
     return {**content, "previous": kept}
 
 
@@ -177,9 +253,13 @@ def delete_endpoint(client: StripeClient, endpoint_id: str) -> None:
 
 
 def disable_endpoint(client: StripeClient, endpoint_id: str) -> None:
-    """Have Stripe send nothing to an endpoint any more."""
+    """Have Stripe send nothing to an endpoint any more, which may be gone already."""
     with refusals():
-        client.v1.webhook_endpoints.update(endpoint_id, {"disabled": True})
+        try:
+            client.v1.webhook_endpoints.update(endpoint_id, {"disabled": True})
+        except stripe.InvalidRequestError as error:
+            if error.code != "resource_missing":
+                raise
 
 
 def repair_endpoint(client: StripeClient, endpoint: StripeJson, wanted: Sequence[str]) -> list[Message]:

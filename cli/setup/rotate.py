@@ -1,5 +1,6 @@
 """`portal rotate`: replaces a secret while the old one still counts, says until when, and can be run again anywhere."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,23 +11,25 @@ from cli.setup.dialog import Dialog, read_key
 from cli.setup.endpoint import (
     EndpointState,
     create_endpoint,
+    created,
     delete_endpoint,
+    delete_orphans,
+    deleted_orphan,
     disable_endpoint,
-    endpoint_state,
-    endpoints_at,
     has_undelivered,
+    read_state,
     wait_until_accepted,
-    without_ended,
+    without_previous,
 )
 from cli.setup.operator import Operator
 from cli.setup.stored_secret import Content
-from cli.setup.stripe_key import check_key, check_same_mode, mode_of, new_link_secret, shown
+from cli.setup.stripe_key import check_key, check_same_mode, mode_of, new_link_secret, shown, store_key
 from cli.terminal import ExitCode, Format, Language, duration
 from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, _
 from shared.link_token import MAX_AGE
 from shared.secret_store import CACHE_SECONDS, UNTIL
-from shared.stripe.webhook_endpoint import API_VERSION, events_for
+from shared.stripe.webhook_endpoint import events_for
 
 if TYPE_CHECKING:
     from cli.deployment import Deployment
@@ -72,19 +75,19 @@ class WebhookRotation:
     def rotate(self, client: StripeClient, overlap: timedelta) -> None:
         """Begin a rotation, or go on with one that was interrupted."""
         now = self._deployment.ticking_clock()()
-        stored, state = self._clean(client, now)
+        state = self._clean(client, now)
         unfinished = [each for each in state.replaced if each.get("status") != "disabled"]
-        if not unfinished:
-            self._begin(client, stored, state, now=now, until=now + overlap.total_seconds())
-        else:
+        if state.delivers and unfinished:
             self._dialog.note(_WEBHOOK, _("going on with the rotation that left {id} enabled", id=unfinished[0]["id"]))
+        else:
+            self._begin(client, state, now=now, until=now + overlap.total_seconds())
         self._end_deliveries(client, now)
 
     def finish(self, client: StripeClient) -> None:
         """Delete what was replaced, and refuse its secrets from now on."""
-        now = self._deployment.ticking_clock()()
-        stored, state = self._clean(client, now)
-        if state.current is None or state.current.get("status") == "disabled":
+        state = self._clean(client, self._deployment.ticking_clock()())
+        previous = state.stored.previous
+        if not state.delivers:
             raise InvalidRequest(
                 "nothing_to_rotate",
                 sentence("No enabled endpoint signs with the stored secret: run `portal connect` first"),
@@ -92,88 +95,74 @@ class WebhookRotation:
         for each in state.replaced:
             delete_endpoint(client, each["id"])
             self._dialog.done(_WEBHOOK, _("deleted {id}", id=each["id"]))
-        if stored.previous:
-            self._store.update(lambda content: without_ended(content, now=now, everything=True))
+        if previous:
+            self._store.update(lambda content: without_previous(content, previous))
             self._dialog.done(
                 _WEBHOOK, _("removed the old signing secrets; the webhook refuses them within five minutes")
             )
-        if not state.replaced and not stored.previous:
+        if not state.replaced and not previous:
             self._dialog.ok(_WEBHOOK, _("nothing is left of an earlier rotation"))
 
-    def _clean(self, client: StripeClient, now: float) -> "tuple[SigningSecrets, EndpointState]":
+    def _clean(self, client: StripeClient, now: float) -> EndpointState:
         """Delete the endpoints whose secret was never stored, and those whose secret has ended."""
-        stored = self._store.parsed()
-        state = endpoint_state(endpoints_at(client, self._url), stored)
-        for each in state.orphans:
+        state = delete_orphans(
+            client, self._url, self._store, lambda each: self._dialog.done(_WEBHOOK, deleted_orphan(each))
+        )
+        ended = [each for each in state.stored.previous if each.until <= now]
+        if not ended:
+            return state
+        ids = {each.endpoint for each in ended}
+        for each in (each for each in state.replaced if each["id"] in ids):
             delete_endpoint(client, each["id"])
-            self._dialog.done(
-                _WEBHOOK,
-                _("deleted {id}, which an interrupted run had created before its secret was stored", id=each["id"]),
-            )
-        ended = {each.endpoint for each in stored.previous if each.until <= now}
-        for each in state.replaced:
-            if each["id"] in ended:
-                delete_endpoint(client, each["id"])
-                self._dialog.done(_WEBHOOK, _("deleted {id}, whose secret has ended", id=each["id"]))
-        if any(each.until <= now for each in stored.previous):
-            stored = self._store.update(lambda content: without_ended(content, now=now))
-        return stored, endpoint_state(endpoints_at(client, self._url), stored)
+            self._dialog.done(_WEBHOOK, _("deleted {id}, whose secret has ended", id=each["id"]))
+        self._store.update(lambda content: without_previous(content, ended))
+        return self._read(client)
 
-    def _begin(
-        self, client: StripeClient, stored: "SigningSecrets", state: EndpointState, *, now: float, until: float
-    ) -> None:
-        if state.current is None:
+    def _read(self, client: StripeClient) -> EndpointState:
+        return read_state(client, self._url, self._store)
+
+    def _begin(self, client: StripeClient, seen: EndpointState, *, now: float, until: float) -> None:
+        # Where the stored endpoint is gone, what it had replaced shows that the secret is a rotation's.
+        if seen.current is None and not (seen.stored.endpoint and seen.replaced):
             raise InvalidRequest(
                 "nothing_to_rotate",
                 sentence("It is not known which endpoint signs with the stored secret: run `portal connect` first"),
             )
-        if len(stored.previous) >= _MOST_PREVIOUS:
+        if len(seen.stored.previous) >= _MOST_PREVIOUS:
             raise InvalidRequest(
                 "too_many_secrets",
                 sentence("Too many previous secrets still count: run `portal rotate webhook --finish` first"),
             )
         events = events_for(entitlements=self._deployment.entitlements)
-        made = create_endpoint(
-            client, self._url, self._store, events, now=now, old_until=until, old_endpoint=state.current["id"]
-        )
-        self._dialog.done(
-            _WEBHOOK,
-            _(
-                "created {id} (API {api_version}), and stored its signing secret",
-                id=made["id"],
-                api_version=API_VERSION,
-            ),
-        )
+        made = create_endpoint(client, self._url, self._store, events, seen=seen, now=now, old_until=until)
+        self._dialog.done(_WEBHOOK, created(made))
 
     def _end_deliveries(self, client: StripeClient, now: float) -> None:
         """Disable the replaced endpoints once the new secret is accepted and nothing waits for them."""
         stored = self._store.parsed()
-        secret, deployment = stored.webhook_signing_secrets[0].get_secret_value(), self._deployment
-        if not wait_until_accepted(self._url, secret, deployment.ticking_clock(), livemode=deployment.livemode):
+        if not self._is_accepted(stored):
+            return
+        state = self._read(client)
+        if not state.delivers or state.stored.endpoint != stored.endpoint:
             self._dialog.to_do(
                 _WEBHOOK,
-                _(
-                    "the webhook does not accept the new secret yet; both endpoints deliver, and nothing is lost: "
-                    "run this command again, and if it stays so, `portal doctor`"
-                ),
+                _("somebody else rotates at the same time: what delivers stays as it is. Run this again, alone"),
             )
             return
-        self._dialog.ok(_WEBHOOK, _("the API accepts an event that is signed with the new secret"))
-        replaced = endpoint_state(endpoints_at(client, self._url), stored).replaced
-        if replaced and has_undelivered(client, now - _RETRIED_FOR.total_seconds()):
+        if state.replaced and has_undelivered(client, now - _RETRIED_FOR.total_seconds()):
             self._dialog.to_do(
                 _WEBHOOK,
                 _(
                     "events wait for delivery, maybe to {id}: it stays enabled. Run this again later, or `--finish` "
                     "ends it now, and `portal reconcile --repair` finds what it did not deliver",
-                    id=replaced[0]["id"],
+                    id=state.replaced[0]["id"],
                 ),
             )
             return
-        for each in (each for each in replaced if each.get("status") != "disabled"):
+        for each in (each for each in state.replaced if each.get("status") != "disabled"):
             disable_endpoint(client, each["id"])
             self._dialog.done(_WEBHOOK, _("disabled {id}: Stripe sends to the new endpoint only", id=each["id"]))
-        for previous in stored.previous:
+        for previous in state.stored.previous:
             self._dialog.note(
                 _WEBHOOK,
                 _(
@@ -183,6 +172,21 @@ class WebhookRotation:
                 ),
             )
 
+    def _is_accepted(self, stored: "SigningSecrets") -> bool:
+        """Say whether the API accepts an event that is signed with the first secret, and return it."""
+        secret, deployment = stored.webhook_signing_secrets[0].get_secret_value(), self._deployment
+        if wait_until_accepted(self._url, secret, deployment.ticking_clock(), livemode=deployment.livemode):
+            self._dialog.ok(_WEBHOOK, _("the API accepts an event that is signed with the new secret"))
+            return True
+        self._dialog.to_do(
+            _WEBHOOK,
+            _(
+                "the webhook does not accept the new secret yet; both endpoints deliver, and nothing is lost: "
+                "run this command again, and if it stays so, `portal doctor`"
+            ),
+        )
+        return False
+
 
 def rotate_link(deployment: "Deployment", dialog: Dialog, overlap: timedelta, *, finish: bool) -> None:
     """Put a new link secret first, in one write; the others end with the overlap, and none later than it would have."""
@@ -190,7 +194,7 @@ def rotate_link(deployment: "Deployment", dialog: Dialog, overlap: timedelta, *,
     store = deployment.stored_link_secrets
     if finish:
         ended = [*store.parsed().until]
-        store.update(_without_ending)
+        store.update(lambda content: _without(content, ended))
         if ended:
             dialog.done(
                 _LINKS,
@@ -235,9 +239,11 @@ def with_new_link_secret(content: Content, secret: str, *, now: float, until: in
     return {kid: secret, **kept, UNTIL: {each: min(ends.get(each, until), until) for each in kept}}
 
 
-def _without_ending(content: Content) -> Content:
-    ends = content.get(UNTIL) or {}
-    return {kid: each for kid, each in content.items() if kid != UNTIL and kid not in ends}
+def _without(content: Content, kids: Collection[str]) -> Content:
+    """Return the JSON without the secrets that end and are named: another run may have ended more meanwhile."""
+    ends = {kid: end for kid, end in (content.get(UNTIL) or {}).items() if kid not in kids}
+    kept = {kid: each for kid, each in content.items() if kid != UNTIL and kid not in kids}
+    return kept | ({UNTIL: ends} if ends else {})
 
 
 def rotate_key(deployment: "Deployment", dialog: Dialog, key_file: str | None) -> None:
@@ -251,7 +257,7 @@ def rotate_key(deployment: "Deployment", dialog: Dialog, key_file: str | None) -
     if key == old:
         dialog.ok(_KEY, _("{key} is stored already", key=shown(key)))
         return
-    store.update(lambda content: {**content, "stripe_api_key": key})
+    store_key(store, key, instead_of=old)
     now = datetime.now(UTC).timestamp()
     dialog.done(_KEY, _("{key} of {mode} mode is stored", key=shown(key), mode=mode_of(key)))
     dialog.note(

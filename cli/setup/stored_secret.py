@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Content = dict[str, Any]
 _Secret = TypeVar("_Secret", bound=Secret)
 _TRIES = 5
+# The label of a version that is written, and not current yet. One for all, because a secret has twenty labels at most.
+_WRITTEN = "portal-written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +61,47 @@ class StoredSecret(Generic[_Secret]):
     def update(self, change: Callable[[Content], Content]) -> _Secret:
         """Write what `change` makes of the content, and return the secret as the functions read it from now on.
 
-        `change` is called again if somebody else has written meanwhile. Secrets Manager has no conditional write, so
-        the moment between the last look and the write remains. Raises `OperatorError`, and `InvalidRequest` if it
-        never stands still.
+        `change` is called again if somebody else has written meanwhile, so nobody's write is lost. Raises
+        `OperatorError`, and `InvalidRequest` if the secret never stands still.
         """
         for _ in range(_TRIES):
             before = self._version()
             content = change(self._content_of(before))
             parsed = self._parsed(content)
-            if self._version().id != before.id:
-                continue
-            with self._refusals():
-                self._client.put_secret_value(SecretId=self._arn, SecretString=json.dumps(content))
-            return parsed
+            if self._replace(before, content):
+                return parsed
         raise InvalidRequest(
             "changed_meanwhile",
             sentence("Somebody else keeps changing the secret of {name}: try again", name=self.name),
         )
+
+    def _replace(self, before: _Version, content: Content) -> bool:
+        """Write the content if `before` is still the current version, and return whether it was.
+
+        Secrets Manager has no conditional write, but a conditional move of the label AWSCURRENT: it fails unless the
+        version that the label is taken from has it
+        (docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html).
+        """
+        with self._refusals():
+            made = self._client.put_secret_value(
+                SecretId=self._arn, SecretString=json.dumps(content), VersionStages=[_WRITTEN]
+            )
+        if not before.id:  # The first version becomes the current one by itself.
+            return True
+        try:
+            self._client.update_secret_version_stage(
+                SecretId=self._arn,
+                VersionStage="AWSCURRENT",
+                MoveToVersionId=made["VersionId"],
+                RemoveFromVersionId=before.id,
+            )
+        except ClientError as error:
+            current = self._version().id
+            if current == before.id:
+                raise self._failure(error) from error
+            # A request that botocore repeats finds what its first attempt has done.
+            return current == made["VersionId"]
+        return True
 
     def _version(self) -> _Version:
         try:

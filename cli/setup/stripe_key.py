@@ -11,9 +11,11 @@ import stripe
 from stripe import StripeClient
 
 from cli.deployment import is_live
+from cli.setup.stored_secret import Content, StoredSecret
 from shared.errors import InvalidRequest, OperatorError, Unavailable, sentence
 from shared.i18n import NOTHING, Message, _, _n, listed
 from shared.mirror.table import MirrorTable
+from shared.secret_store import StripeSecret
 from shared.stripe.gateway import stripe_errors
 
 if TYPE_CHECKING:
@@ -293,6 +295,26 @@ def check_key(deployment: "Deployment", key: str) -> list[Message]:
         if is_restricted(key)
         else [*notes, _("this is a secret key, which may do everything: use a restricted one")]
     )
+
+
+def store_key(store: StoredSecret[StripeSecret], key: str, *, instead_of: str | None) -> None:
+    """Store a key for the functions. Raises `InvalidRequest` where another one than `instead_of` is stored by now."""
+
+    def with_key(content: Content) -> Content:
+        stored = content.get("stripe_api_key") or None
+        if stored not in {instead_of, key}:
+            raise InvalidRequest(
+                "changed_meanwhile",
+                sentence(
+                    "Somebody else has stored the key {stored} at the same time, so {key} was not stored: run this "
+                    "again, alone, if it is to take its place",
+                    stored=shown(str(stored)),
+                    key=shown(key),
+                ),
+            )
+        return {**content, "stripe_api_key": key}
+
+    store.update(with_key)
 
 
 def new_link_secret() -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.secretsmanager.models import SecretsManagerBackend
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from local.guard import refusal_reason
@@ -19,6 +20,21 @@ if TYPE_CHECKING:
 
 
 HOST = "127.0.0.1"
+
+
+_secrets_manager: Any = SecretsManagerBackend
+_move_label = _secrets_manager.update_secret_version_stage
+
+
+def _move_label_and_read_there(backend: Any, **options: Any) -> Any:
+    """Move a label as moto does, and have moto read the version that AWSCURRENT was moved to, which it forgets."""
+    moved = _move_label(backend, **options)
+    if options["version_stage"] == "AWSCURRENT":
+        backend.secrets[options["secret_id"]].set_default_version_id(options["move_to_version_id"])
+    return moved
+
+
+_secrets_manager.update_secret_version_stage = _move_label_and_read_there
 
 
 class OneAtATime:

@@ -178,31 +178,67 @@ def with_parameters(world: SetupWorld, **parameters: str) -> None:
 
 
 @contextmanager
-def killed_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], bool]]:
-    """Kill whatever runs in this thread right after it has made so many calls of AWS and Stripe; yields whether it was.
-
-    A killed process cleans nothing up: every later call of it fails too.
-    """
-    made, main = 0, threading.current_thread()
+def _counted_calls(
+    monkeypatch: pytest.MonkeyPatch, *, before: Callable[[], None], after: Callable[[], None]
+) -> Iterator[None]:
+    """Call these around every call of AWS and Stripe that this thread makes."""
+    main = threading.current_thread()
     every_client: Any = BaseClient
-    call, send = every_client._make_api_call, HTTPAdapter.send
 
     def counted(do: Callable[..., Any]) -> Callable[..., Any]:
         def counting(*args: Any, **options: Any) -> Any:
-            nonlocal made
             if threading.current_thread() is not main:
                 return do(*args, **options)
-            if made >= calls:
-                raise Killed
+            before()
             result = do(*args, **options)
-            made += 1
-            if made >= calls:
-                raise Killed
+            after()
             return result
 
         return counting
 
     with monkeypatch.context() as patch:
-        patch.setattr(every_client, "_make_api_call", counted(call))
-        patch.setattr(HTTPAdapter, "send", counted(send))
+        patch.setattr(every_client, "_make_api_call", counted(every_client._make_api_call))
+        patch.setattr(HTTPAdapter, "send", counted(HTTPAdapter.send))
+        yield
+
+
+@contextmanager
+def killed_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], bool]]:
+    """Kill whatever runs in this thread right after it has made so many calls of AWS and Stripe; yields whether it was.
+
+    A killed process cleans nothing up: every later call of it fails too.
+    """
+    made = 0
+
+    def check() -> None:
+        if made >= calls:
+            raise Killed
+
+    def count() -> None:
+        nonlocal made
+        made += 1
+        check()
+
+    with _counted_calls(monkeypatch, before=check, after=count):
+        yield lambda: made >= calls
+
+
+@contextmanager
+def interleaved_after(
+    calls: int, another: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], bool]]:
+    """Run `another` command right after so many calls of the one that runs in this thread; yields whether it ran."""
+    made, runs = 0, False
+
+    def count() -> None:
+        nonlocal made, runs
+        if runs:
+            return
+        made += 1
+        if made == calls:
+            runs = True
+            another()
+            runs = False
+
+    with _counted_calls(monkeypatch, before=lambda: None, after=count):
         yield lambda: made >= calls

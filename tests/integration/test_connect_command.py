@@ -3,10 +3,9 @@
 import json
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.setup import dialog
-from cli.setup.endpoint import create_endpoint
+from cli.setup.connect import Connection
 from cli.setup.notifications import AlarmReaders
 from cli.setup.stored_secret import StoredSecret
 from cli.setup.stripe_key import PROBES
@@ -28,6 +27,7 @@ from tests.integration.setup_world import (
     Killed,
     SetupWorld,
     forget_secrets,
+    interleaved_after,
     killed_after,
     setup_world,
     with_parameters,
@@ -351,60 +351,36 @@ def test_two_endpoints_by_hand_are_left_to_people(world: SetupWorld) -> None:
     assert {each["id"] for each in world.endpoints()} == {first.id, second.id}
 
 
-def at_the_same_time(
-    monkeypatch: pytest.MonkeyPatch, *, before: Callable[[], object] = int, after: Callable[[], object] = int
-) -> None:
-    """Have somebody else act while a run creates its endpoint: before that, and after it has stored the secret."""
-
-    def creating(*args: Any, **options: Any) -> Any:
-        monkeypatch.setattr("cli.setup.connect.create_endpoint", create_endpoint)
-        before()
-        made = create_endpoint(*args, **options)
-        after()
-        return made
-
-    monkeypatch.setattr("cli.setup.connect.create_endpoint", creating)
-
-
-def test_the_endpoint_that_another_run_has_created_meanwhile_is_named(
+def test_two_at_once_make_one_endpoint_whose_secret_is_stored(
     world: SetupWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.save_portal_settings()
-    at_the_same_time(monkeypatch, before=world.connect)
-    result = world.connect()
-    assert result.exit_code == 1
-    stored = world.secret("SigningSecrets")
-    (other,) = {each["id"] for each in world.endpoints()} - {stored["endpoint"]}
-    said = " ".join(result.output.split())
-    assert f"{other} has the deployment's address too" in said
-    assert f"keep {stored['endpoint']}, whose signing secret is stored" in said
-    assert other in world.portal("doctor").output
-    # Until then every event of both is accepted.
-    assert set(world.deliver()) == {200}
+    """Whichever step of a run another run meets: the one that comes second deletes what it has created, and says so."""
+    world.connect()
+
+    def step() -> None:
+        forget_secrets()
+        Connection(world.deployment, dialog.Dialog(yes=True)).endpoint()
+
+    stopped = 0
+    for calls in count(1):
+        for each in world.endpoints():
+            world.simulator.client().v1.webhook_endpoints.delete(each["id"])
+        world.put_secret("SigningSecrets", {"webhook_signing_secrets": []})
+        with interleaved_after(calls, step, monkeypatch) as met:
+            try:
+                step()
+            except InvalidRequest as error:
+                stopped += error.code == "changed_meanwhile"
+        (endpoint,) = world.endpoints()
+        assert world.secret("SigningSecrets")["endpoint"] == endpoint["id"], calls
+        forget_secrets()
+        assert set(world.deliver()) == {200}, calls
+        if not met():
+            break
+    assert stopped > 1
 
 
-def test_an_endpoint_whose_secret_another_run_has_replaced_meanwhile_is_deleted_again(
-    world: SetupWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.save_portal_settings()
-    stored_by_another = partial(
-        create_endpoint,
-        world.simulator.client(),
-        world.deployment.output("WebhookUrl"),
-        world.deployment.stored_signing_secrets,
-        ["customer.subscription.updated"],
-        now=time.time(),
-        old_until=time.time() + 60,
-    )
-    at_the_same_time(monkeypatch, after=stored_by_another)
-    result = world.connect()
-    assert result.exit_code == 0, result.output
-    (endpoint,) = world.endpoints()
-    assert world.secret("SigningSecrets")["endpoint"] == endpoint["id"]
-    assert f"the signing secret of {endpoint['id']} is stored" in " ".join(result.output.split())
-
-
-def test_a_run_whose_endpoint_another_run_took_for_an_orphan_says_so_and_the_next_one_repairs_it(
+def test_a_new_endpoint_that_another_run_has_deleted_as_an_orphan_is_told_and_made_anew(
     world: SetupWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the creation and the storing of the secret, an endpoint looks as if its run had been killed."""
@@ -412,15 +388,15 @@ def test_a_run_whose_endpoint_another_run_took_for_an_orphan_says_so_and_the_nex
     update = StoredSecret.update
 
     def interrupted(store: Any, change: Any) -> Any:
-        if world.endpoints():
-            monkeypatch.setattr(StoredSecret, "update", update)
-            world.connect()
+        for each in world.endpoints():
+            world.simulator.client().v1.webhook_endpoints.delete(each["id"])
         return update(store, change)
 
-    monkeypatch.setattr(StoredSecret, "update", interrupted)
-    result = world.connect()
+    with monkeypatch.context() as patch:
+        patch.setattr(StoredSecret, "update", interrupted)
+        result = world.connect()
     assert result.exit_code == 1
-    assert "is gone from Stripe: somebody else ran this command" in " ".join(result.output.split())
+    assert "is gone from Stripe: somebody else ran such a command" in " ".join(result.output.split())
     assert world.connect().exit_code == 0
     assert world.secret("SigningSecrets")["endpoint"] in {each["id"] for each in world.endpoints()}
 

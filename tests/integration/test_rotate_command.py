@@ -2,9 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,20 @@ import jwt
 import pytest
 import time_machine
 from stripe import WebhookSignature
+from typer.testing import Result
 
 from cli.setup import rotate
-from cli.setup.endpoint import replaced
+from cli.setup.endpoint import is_accepted, replaced
 from cli.setup.rotate import with_new_link_secret
+from cli.setup.stripe_key import shown
 from shared.errors import InvalidRequest, OperatorError
-from tests.integration.conftest import Api, Aws
+from tests.integration.conftest import LINK_SECRET, Api, Aws
 from tests.integration.setup_world import (
     KEY,
     Killed,
     SetupWorld,
     forget_secrets,
+    interleaved_after,
     killed_after,
     setup_world,
 )
@@ -170,6 +175,80 @@ def test_a_rotation_killed_anywhere_is_finished_and_refuses_nothing(
     assert set(world.deliver()) == {200}
 
 
+def together(world: SetupWorld, monkeypatch: pytest.MonkeyPatch, calls: int, another: Callable[[], object]) -> bool:
+    """Rotate, with another command in the middle of it; return whether that was before its end."""
+
+    def after_a_minute(*args: Any, **options: Any) -> bool:
+        forget_secrets()
+        return is_accepted(*args, **options)
+
+    monkeypatch.setattr("cli.setup.endpoint.is_accepted", after_a_minute)
+    with interleaved_after(calls, another, monkeypatch) as ran, suppress(InvalidRequest):
+        world.portal("rotate", "webhook")
+    return ran()
+
+
+def heal(world: SetupWorld) -> None:
+    """Run it again, alone; `portal connect` first where it says so."""
+    with suppress(InvalidRequest):
+        world.portal("rotate", "webhook")
+    if world.secret("SigningSecrets")["endpoint"] not in {each["id"] for each in world.endpoints()}:
+        assert world.connect().exit_code == 0
+    assert world.portal("rotate", "webhook", "--finish").exit_code == 0
+    (endpoint,) = world.endpoints()
+    assert endpoint["status"] == "enabled"
+    assert world.secret("SigningSecrets")["endpoint"] == endpoint["id"]
+    assert world.secret("SigningSecrets")["previous"] == []
+    assert set(world.deliver()) == {200}
+
+
+OTHERS = (("rotate", "webhook", "--finish"), ("connect", "--yes", "--no-backfill"))
+
+
+@pytest.mark.parametrize("rivals", [(("rotate", "webhook"),), OTHERS], ids=["rotate", "finish and connect"])
+def test_two_at_once_lose_no_signing_secret_and_no_event(
+    world: SetupWorld, api: Api, monkeypatch: pytest.MonkeyPatch, rivals: tuple[tuple[str, ...], ...]
+) -> None:
+    """Whichever step of a rotation another command meets, every endpoint that delivers is accepted."""
+    for calls, rival in zip(count(1), cycle(rivals), strict=False):
+
+        def another(rival: tuple[str, ...] = rival) -> None:
+            with suppress(InvalidRequest):
+                world.portal(*rival)
+
+        old = signing(world)
+        met = together(world, monkeypatch, calls, another)
+        forget_secrets()
+        assert set(world.deliver()) == {200}, calls
+        if "--finish" not in rival:
+            assert status_of_event(api, old) == 200, calls
+        heal(world)
+        if not met:
+            break
+    assert calls > 8
+
+
+def test_two_at_once_of_which_one_is_killed_lose_no_event(
+    world: SetupWorld, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One endpoint at least delivers what is accepted, and the next run finishes what either of them began."""
+    # Each death meets many steps over a few runs of the loop; all pairs would take minutes.
+    for calls, death in zip(count(1), cycle((3, 7, 5, 9, 4, 11, 6, 8)), strict=False):
+        old = signing(world)
+
+        def another(death: int = death) -> None:
+            with killed_after(death, monkeypatch), suppress(Killed, InvalidRequest):
+                world.portal("rotate", "webhook")
+
+        met = together(world, monkeypatch, calls, another)
+        forget_secrets()
+        assert 200 in world.deliver(), (death, calls)
+        assert status_of_event(api, old) == 200, (death, calls)
+        heal(world)
+        if not met:
+            break
+
+
 def test_an_interrupted_rotation_is_not_begun_again(world: SetupWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("cli.setup.rotate.WebhookRotation._end_deliveries", lambda *_: None)
@@ -285,6 +364,45 @@ def test_rotating_links_twice_lengthens_no_end() -> None:
     assert content["_until"] == {"3": 950, "2": 900}
 
 
+@pytest.mark.parametrize("rival", [("rotate", "link"), ("rotate", "link", "--finish")], ids=" ".join)
+def test_two_at_once_lose_no_link_secret(
+    world: SetupWorld, monkeypatch: pytest.MonkeyPatch, rival: tuple[str, ...]
+) -> None:
+    """Both new secrets are kept, and an old one for as long as somebody was told."""
+    for calls in count(1):
+        world.put_secret("LinkSecrets", {"1": LINK_SECRET})
+        said: list[str] = []
+
+        def another(said: list[str] = said) -> None:
+            said.append(world.portal(*rival).output)
+
+        with interleaved_after(calls, another, monkeypatch) as met:
+            world.portal("rotate", "link")
+        stored = world.secret("LinkSecrets")
+        rotations = 1 + (met() and "--finish" not in rival)
+        assert len({*stored} - {"1", "_until"}) == rotations, calls
+        # The other one ended the old one knowingly only where it had seen that it ends.
+        if "1" not in stored:
+            assert "removed '1'" in said[0]
+        if not met():
+            break
+    assert calls > 2
+
+
+def test_a_finish_ends_no_link_secret_that_it_has_not_seen_ending(
+    world: SetupWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for calls in count(1):
+        world.put_secret("LinkSecrets", {"1": LINK_SECRET})
+        another = partial(world.portal, "rotate", "link")
+        with interleaved_after(calls, another, monkeypatch) as met:
+            said = world.portal("rotate", "link", "--finish").output
+        if not met():
+            break
+        assert ("removed '1'" in said) == ("1" not in world.secret("LinkSecrets")), calls
+    assert calls > 2
+
+
 def test_too_many_link_secrets_at_once_are_refused() -> None:
     content: dict[str, Any] = {"first": "a" * 43}
     for _ in range(8):
@@ -312,6 +430,40 @@ def test_a_killed_rotation_of_links_leaves_a_secret_that_works(
 def rotate_key(world: SetupWorld, key: str) -> Any:
     Path(world.key_file).write_text(key)
     return world.portal("rotate", "key", "--stripe-key-file", world.key_file)
+
+
+def test_of_two_new_keys_at_once_the_second_is_not_stored_unawares(
+    world: SetupWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A run that says that a key is stored has replaced the key that it names."""
+    keys = {"mine": f"{KEY[:-1]}1", "another": f"{KEY[:-1]}2"}
+    for name, key in keys.items():
+        (tmp_path / name).write_text(key)
+
+    def store(name: str) -> Result:
+        return world.portal("rotate", "key", "--stripe-key-file", str(tmp_path / name))
+
+    refused = 0
+    for calls in count(1):
+        world.put_secret("Secret", {"stripe_api_key": KEY})
+        with interleaved_after(calls, lambda: store("another"), monkeypatch) as met:
+            try:
+                mine = store("mine").output
+            except InvalidRequest as error:
+                mine, code = error.message, error.code
+                refused += code == "changed_meanwhile"
+        stored = world.secret("Secret")["stripe_api_key"]
+        if "was not stored" in mine:
+            assert stored == keys["another"]
+        elif f"the functions use {shown(KEY)}" in mine:
+            # It replaced the old one, and the other one replaced it, or was not there.
+            assert stored == (keys["another"] if met() else keys["mine"])
+        else:
+            assert f"the functions use {shown(keys['another'])}" in mine
+            assert stored == keys["mine"]
+        if not met():
+            break
+    assert refused > 3
 
 
 def test_a_new_key_is_stored_and_it_says_how_long_the_old_one_is_used(world: SetupWorld) -> None:
