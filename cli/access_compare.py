@@ -1,6 +1,5 @@
 """`portal access --compare`: the company's own list of who is served, against the mirror."""
 
-import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -12,9 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from rich.console import Console
 from rich.table import Table
 
-from cli.terminal import JSON_VERSION, ExitCode, RowsForm, literal, printable
+from cli.terminal import JSON_VERSION, ExitCode, RowsForm, literal, print_csv, printable
 from shared.access_comparison import REASONS, AccessComparison, AccessDifference, DifferenceKind
-from shared.audit.rendering.as_csv import safe_cell
 from shared.errors import InvalidRequest, sentence
 from shared.i18n import Message, _, _n, say, sentences
 from shared.served_list import BadLine, ColumnNames, ServedList
@@ -224,20 +222,17 @@ def _write_json(run: AccessComparison, _language: str) -> None:
 
 def _write_csv(run: AccessComparison, language: str) -> None:
     """Write a line for each difference; times are ISO 8601, UTC."""
-    rows = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
-    rows.writeheader()
-    for each in run.differences():
-        flat = _flat(each)
-        times = {name: _iso(flat[name]) for name in ("since", "until")}
-        monthly = "; ".join(f"{amount} {code.upper()}" for code, amount in flat["monthly"].items())
-        texts = {"monthly": monthly, "subscriptions": " ".join(each.subscriptions)}
-        texts["meaning"] = each.kind.heading.say(language)
-        cells = {**flat, **times, **texts}
-        rows.writerow({name: safe_cell(str(value)) if value else "" for name, value in cells.items()})
+    print_csv(_COLUMNS, (_csv_row(each, language) for each in run.differences()), times=("since", "until"))
 
 
-def _iso(seconds: int | None) -> str:
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+def _csv_row(difference: AccessDifference, language: str) -> dict[str, Any]:
+    flat = _flat(difference)
+    return {
+        **flat,
+        "monthly": "; ".join(f"{amount} {code.upper()}" for code, amount in flat["monthly"].items()),
+        "subscriptions": " ".join(difference.subscriptions),
+        "meaning": difference.kind.heading.say(language),
+    }
 
 
 _WRITERS: dict[RowsForm, Callable[[AccessComparison, str], None]] = {

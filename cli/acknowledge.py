@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.paused_collection import now_of, read_raw, write, writing
-from cli.terminal import Format, Language, day, is_subscription_id, print_json
+from cli.terminal import Format, Language, check_subscription_id, day, print_json
 from shared.audit.acknowledgement import AUDIT_OK, PAUSE_OK, metadata_of
 from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, _
@@ -41,11 +41,7 @@ def acknowledge(  # noqa: PLR0913 - each an option of the command
     A pause, or with --findings all else that the audit finds of a subscription, until a day or until further notice.
     It is written to the subscription's metadata; nobody's pause or charge is changed.
     """
-    if not is_subscription_id(subscription):
-        raise InvalidRequest(
-            "no_subscription",
-            sentence("{subscription} is not a subscription: write one like sub_123", subscription=repr(subscription)),
-        )
+    check_subscription_id(subscription)
     deployment: Deployment = context.obj()
     limit = RateLimit(5)
     if len(note) > LONGEST_METADATA or len(by) > LONGEST_METADATA:

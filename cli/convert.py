@@ -3,38 +3,38 @@
 It goes through the operations of the pause function, so that what a crash interrupts is finished by its schedule.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from cli.pause import By, Operator
 from cli.paused_collection import (
+    Apply,
+    Handled,
     Named,
     OneCustomer,
     PauseOutcome,
+    PauseReport,
     Selection,
     acknowledged,
-    confirmed_number,
-    line_about,
+    check_whom,
+    mirrored,
     now_of,
     read_raw,
     selected,
-    write,
-    write_counts,
     writing,
 )
-from cli.terminal import ExitCode, Format, Language, Rate, day, literal, print_json
+from cli.terminal import ExitCode, Language, Rate, RowsFormat, day, literal
 from shared.access import subscription_access
-from shared.errors import Forbidden, InvalidRequest, Unavailable, sentence
-from shared.i18n import ENGLISH, Message, _, _n, sentences, verbatim
+from shared.errors import Forbidden, Unavailable
+from shared.i18n import ENGLISH, NOTHING, Message, _, _n, sentences, verbatim
 from shared.mirror.items import MirroredSubscription
 from shared.pausing.conversion import ConversionPlan, ConversionRequest
-from shared.pausing.history import Actor, PauseRecord
+from shared.pausing.history import Actor
 from shared.pausing.operations import Outcome, PauseResult
 from shared.pausing.plan import Begin
 from shared.pausing.policy import PausePolicy, PauseRefusal
@@ -77,6 +77,11 @@ class Conversion:
     served: bool | None
 
     @property
+    def would(self) -> Handled:
+        """What a dry run says of it."""
+        return Handled(PauseOutcome.WOULD) if self.plan else Handled(PauseOutcome.SKIPPED, self.refusals)
+
+    @property
     def first_charge(self) -> PeriodAmount | None:
         """What is charged on the day of return; `None` without one."""
         return None if self.plan is None or self.plan.resumes is None else period_amount(self.subscription)
@@ -98,8 +103,8 @@ def convert(  # noqa: PLR0913 - each an option of the command
     customer: OneCustomer = None,
     requests_per_second: Rate = 5,
     by: By = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Convert them. Without this it is a dry run.")] = False,
-    form: Format = "text",
+    apply: Apply = False,
+    form: RowsFormat = "text",
     language: Language = ENGLISH,
 ) -> None:
     """Turn paused collection into a real pause, which stops the service too, where Stripe allows it.
@@ -107,40 +112,28 @@ def convert(  # noqa: PLR0913 - each an option of the command
     A dry run unless --apply is given, with subscriptions or --all: it shows what each customer will notice. Then it
     asks once more.
     """
-    if apply and every == bool(named):
-        raise InvalidRequest(
-            "apply_to_whom",
-            sentence("With --apply, name the subscriptions of the list, or add --all for all that it would convert"),
-        )
-    if form == "json" and apply and confirm is None:
-        raise InvalidRequest("bad_request", sentence("--format json asks nothing: give the number with --confirm"))
+    check_whom(named, every=every, apply=apply)
     returns = None if until is None else day(until)
     deployment: Deployment = context.obj()
     limit = RateLimit(requests_per_second)
     at = Operator(deployment.paced_pausing(limit), deployment, by, language)
     conversions = _plan_all(at, limit, Selection(customer, named or ()), _Wish(returns, at_once=now))
-    to_do = [each for each in conversions if each.plan]
-    if form == "text":
-        for each in conversions:
-            _show(each, at)
-    if not apply:
-        outcomes = [PauseOutcome.WOULD if each.plan else PauseOutcome.SKIPPED for each in conversions]
-        if form == "json":
-            _write_json(zip(conversions, outcomes, strict=True), at)
-        else:
-            write_counts(Counter(outcomes), language)
-            if to_do:
-                write(_("A dry run: nothing was changed. Add --apply to do it."), language)
-        return
-    _confirm(to_do, confirm, at, quiet=form == "json")
-    raise typer.Exit(_Run(at, conversions, is_json=form == "json").carry_out())
+    report = PauseReport(_COLUMNS, form, language)
+    if apply:
+        _confirm(conversions, confirm, report, at)
+        raise typer.Exit(_carry_out(conversions, report, at))
+    for each in conversions:
+        _add(report, each, each.would, at)
+        if report.is_for_people:
+            _tell_facts(each, report, at)
+    report.close(apply=False)
 
 
 def _plan_all(at: Operator, limit: RateLimit, selection: Selection, wish: "_Wish") -> list[Conversion]:
     """Plan all of them before anything is changed: a change must not affect a list that is being read."""
     client, now = at.deployment.operator_stripe, now_of(at.deployment)
     found = [each for each in selected(client, limit, selection) if each.pause_collection]
-    known = _mirrored(at.deployment, Retries(limit), found, at.language)
+    known = mirrored(at.deployment, Retries(limit), found)
     return [
         _plan(subscription, known.get(subscription.id), wish, at, limit)
         for subscription in found
@@ -153,6 +146,8 @@ def _plan(
 ) -> Conversion:
     if subscription.pause_collection is None:
         raise AssertionError("only paused collection is converted")
+    if item is not None and not item.subscription.pause_collection:
+        item = None  # It says nothing of this pause.
     now = at.pausing.clock()
     request = ConversionRequest(subscription.pause_collection, wish.until, _paid_through(item), at_once=wish.at_once)
     served = None
@@ -175,22 +170,8 @@ def _not_by_us(subscription: Subscription, at: Operator, limit: RateLimit) -> It
         yield PauseRefusal("paused_by_deployment", _("It is a pause of this deployment, and ends on its day."))
         return
     raw = read_raw(at.deployment.operator_stripe, limit, subscription.id)
-    if why := acknowledged(raw, now_of(at.deployment).date()):
-        yield PauseRefusal("acknowledged", why)
-
-
-def _mirrored(
-    deployment: "Deployment", retries: Retries, found: Iterable[Subscription], language: str
-) -> Mapping[str, MirroredSubscription]:
-    """Return what the mirror has of these pauses; nothing if it cannot be read."""
-    keys = [(each.customer_id, each.id) for each in found]
-    try:
-        held = retries.of(lambda: deployment.mirror.get_many(keys))
-    except Unavailable as error:
-        said = _("The mirror could not be read, so nobody's paid time is known: {error}", error=error.message)
-        typer.echo(said.say(language), err=True)
-        return {}
-    return {each.subscription.id: each for each in held.values() if each.subscription.pause_collection}
+    if refusal := acknowledged(raw, now_of(at.deployment).date()):
+        yield refusal
 
 
 def _paid_through(item: MirroredSubscription | None) -> int | None:
@@ -205,25 +186,16 @@ def _paid_through(item: MirroredSubscription | None) -> int | None:
 # What is shown.
 
 
-def _show(each: Conversion, at: Operator) -> None:
-    """Write what the customer will notice, or why nothing can be done."""
-    if each.plan is None:
-        _line(each, PauseOutcome.SKIPPED, sentences(*(_words(one) for one in each.refusals)), at)
-        return
-    _line(each, PauseOutcome.WOULD, _what(each.plan), at)
-    for fact in _facts(each, each.plan, at).values():
-        write(verbatim(f"  {fact.say(at.language)}"), at.language)
+def _tell_facts(each: Conversion, report: PauseReport, at: Operator) -> None:
+    """Write what the customer will notice."""
+    if each.plan is not None:
+        for fact in _facts(each, each.plan, at).values():
+            report.tell(verbatim(f"  {fact.say(at.language)}"))
 
 
-def _words(refusal: PauseRefusal) -> Message:
-    return sentences(refusal.why, refusal.lifted_by) if refusal.lifted_by else refusal.why
-
-
-def _line(each: Conversion, outcome: PauseOutcome, what: Message, at: Operator) -> None:
-    write(line_about(each.subscription, outcome, what), at.language)
-
-
-def _what(plan: ConversionPlan) -> Message:
+def _what(plan: ConversionPlan | None) -> Message:
+    if plan is None:
+        return NOTHING
     if plan.is_paused_already:
         return _("finish: the subscription is paused already; unset pause_collection")
     return _("convert: pause the subscription, and unset pause_collection")
@@ -314,23 +286,22 @@ def _mail(plan: ConversionPlan, at: Operator) -> Message:
     )
 
 
-def _write_json(rows: Iterable[tuple[Conversion, PauseOutcome]], at: Operator) -> None:
-    print_json(subscriptions=[_as_json(each, outcome, at) for each, outcome in rows])
+# What programs get of each subscription besides; `notices` is in the JSON only.
+_COLUMNS = ("begins", "resumes", "first_charge", "first_charge_complete")
 
 
-def _as_json(each: Conversion, outcome: PauseOutcome, at: Operator) -> dict[str, Any]:
+def _add(report: PauseReport, each: Conversion, result: Handled, at: Operator) -> None:
     plan, amount = each.plan, each.first_charge
-    return {
-        "subscription": each.subscription.id,
-        "customer": each.subscription.customer_id,
-        "outcome": outcome.value,
-        "reasons": [{"code": one.code, "detail": _words(one).say(at.language)} for one in each.refusals],
-        "begins": plan and plan.begins,
-        "resumes": plan and plan.resumes,
-        "first_charge": amount and {name: str(value) for name, value in amount.amounts.items()},
-        "first_charge_complete": amount and not amount.unknown,
-        "notices": {name: fact.say(at.language) for name, fact in _facts(each, plan, at).items()} if plan else {},
-    }
+    report.add(
+        each.subscription,
+        result,
+        _what(plan),
+        begins=plan and plan.begins,
+        resumes=plan and plan.resumes,
+        first_charge=amount and {name: str(value) for name, value in amount.amounts.items()},
+        first_charge_complete=amount and not amount.unknown,
+        notices={name: fact.say(at.language) for name, fact in _facts(each, plan, at).items()} if plan else {},
+    )
 
 
 # The second confirmation.
@@ -364,108 +335,80 @@ def question(to_do: Sequence[Conversion], at: Operator) -> Message:
     return sentences(paused, charged)
 
 
-def _confirm(to_do: Sequence[Conversion], confirm: int | None, at: Operator, *, quiet: bool) -> None:
+def _confirm(conversions: Sequence[Conversion], given: int | None, report: PauseReport, at: Operator) -> None:
     """Ask for the number of subscriptions that will be paused. Raises `InvalidRequest` unless it is given."""
-    if not to_do:
-        return
-    if not quiet:
-        write(question(to_do, at), at.language)
-    confirmed = confirmed_number(confirm, _("Type the number of subscriptions to pause"), at.language)
-    if confirmed != len(to_do):
-        raise InvalidRequest(
-            "not_confirmed",
-            sentence(
-                "Nothing was changed: {confirmed} was confirmed, and {number} would be paused",
-                confirmed=confirmed,
-                number=len(to_do),
-            ),
-        )
+    if given is None or report.is_for_people:
+        for each in conversions:
+            report.preview(each.subscription, each.would, _what(each.plan))
+            _tell_facts(each, report, at)
+    if to_do := [each for each in conversions if each.plan]:
+        report.confirm(question(to_do, at), _("Type the number of subscriptions to pause:"), len(to_do), given)
 
 
 # Carrying it out.
 
 
-class _Run:
-    """Converts one after the other, and says what became of each."""
+def _carry_out(conversions: Sequence[Conversion], report: PauseReport, at: Operator) -> int:
+    """Convert one after the other, and return the exit code.
 
-    def __init__(self, at: Operator, conversions: Sequence[Conversion], *, is_json: bool) -> None:
-        self._at = at
-        self._conversions = conversions
-        self._is_json = is_json
-        self._rows: list[tuple[Conversion, PauseOutcome]] = []
-
-    def carry_out(self) -> int:
-        """Return the exit code. What is interrupted, by Ctrl-C too, is finished by the pause function."""
-        actor, policy, is_stopped = self._at.actor, _policy(self._at), False
-        to_do = [each for each in self._conversions if each.plan]
-        self._rows = [(each, PauseOutcome.SKIPPED) for each in self._conversions if each.plan is None]
-        try:
-            with Console(stderr=True).status("") as progress:
-                for number, each in enumerate(to_do, 1):
-                    so_far = _("{n} of {total}", n=number, total=len(to_do))
-                    progress.update(literal(so_far.say(self._at.language)))
-                    self._convert(each, actor, policy)
-        except KeyboardInterrupt:
-            is_stopped = True
-        finally:
-            self._conclude(len(to_do), is_stopped=is_stopped)
-        failed = {PauseOutcome.FAILED, PauseOutcome.UNDERWAY}
-        return int(is_stopped or any(outcome in failed for _each, outcome in self._rows)) * ExitCode.FOUND
-
-    def _convert(self, each: Conversion, actor: Actor, policy: PausePolicy) -> None:
-        try:
-            with writing():
-                result = self._at.pausing.convert(each.subscription.id, each.request, actor=actor, policy=policy)
-        except Forbidden:
-            self._say(each, PauseOutcome.FAILED, _("Stripe has no such subscription for this key any more"))
-        except Unavailable as error:
-            self._say(each, PauseOutcome.FAILED, verbatim(error.message))
-        else:
-            outcome, what = _result(result, each)
-            self._say(each, outcome, what)
-
-    def _say(self, each: Conversion, outcome: PauseOutcome, what: Message) -> None:
-        self._rows.append((each, outcome))
-        if not self._is_json:
-            _line(each, outcome, what, self._at)
-
-    def _conclude(self, asked: int, *, is_stopped: bool) -> None:
-        if self._is_json:
-            _write_json(self._rows, self._at)
-            return
-        write_counts(Counter(outcome for _each, outcome in self._rows), self._at.language)
-        left = asked - sum(each.plan is not None for each, _outcome in self._rows)
-        if is_stopped:
-            write(
-                _n(
-                    "Stopped: {n} was not begun, or is finished by the pause function within minutes. Run it again.",
-                    "Stopped: {n} were not begun, or are finished by the pause function within minutes. Run it again.",
-                    left,
-                ),
-                self._at.language,
-            )
+    What is interrupted, by Ctrl-C too, is finished by the pause function.
+    """
+    actor, policy, is_stopped = at.actor, _policy(at), False
+    to_do = [each for each in conversions if each.plan]
+    for each in (each for each in conversions if each.plan is None):
+        _add(report, each, each.would, at)
+    try:
+        with Console(stderr=True).status("") as progress:
+            for number, each in enumerate(to_do, 1):
+                so_far = _("{n} of {total}", n=number, total=len(to_do))
+                progress.update(literal(so_far.say(at.language)))
+                _add(report, each, _convert(each, at, actor, policy), at)
+    except KeyboardInterrupt:
+        is_stopped = True
+    finally:
+        report.close(apply=True)
+    if is_stopped:
+        stopped = _n(
+            "Stopped: {n} was not begun, or is finished by the pause function within minutes. Run it again.",
+            "Stopped: {n} were not begun, or are finished by the pause function within minutes. Run it again.",
+            len(conversions) - report.counts.total(),
+        )
+        report.tell(stopped)
+    failed = report.counts[PauseOutcome.FAILED] + report.counts[PauseOutcome.UNDERWAY]
+    return ExitCode.FOUND if is_stopped or failed else 0
 
 
-def _result(result: PauseResult, each: Conversion) -> tuple[PauseOutcome, Message]:
+def _convert(each: Conversion, at: Operator, actor: Actor, policy: PausePolicy) -> Handled:
+    try:
+        with writing():
+            result = at.pausing.convert(each.subscription.id, each.request, actor=actor, policy=policy)
+    except Forbidden:
+        gone = _("Stripe has no such subscription for this key any more")
+        return Handled(PauseOutcome.FAILED, (PauseRefusal("no_subscription", gone),))
+    except Unavailable as error:
+        return Handled(PauseOutcome.FAILED, (PauseRefusal(error.code, verbatim(error.message)),))
+    return _handled(result)
+
+
+def _handled(result: PauseResult) -> Handled:
     record = result.record
+    detail = record.failure_detail if record else None
     match result.outcome:
         case Outcome.DONE:
-            return PauseOutcome.DONE, _what(each.plan) if each.plan else verbatim("")
+            return Handled(PauseOutcome.DONE)
         case Outcome.REFUSED if record is None or not record.failure:
-            return PauseOutcome.SKIPPED, sentences(*(_words(one) for one in result.refusals))
+            return Handled(PauseOutcome.SKIPPED, result.refusals)
+        case Outcome.REFUSED if detail:
+            refused = PauseRefusal("stripe_refused", _("Stripe refused: {message}", message=detail))
+            return Handled(PauseOutcome.FAILED, (refused,))
         case Outcome.REFUSED:
-            return PauseOutcome.FAILED, _failure(result, record)
-        case _ if record and record.failure_detail:
-            return PauseOutcome.UNDERWAY, _(
+            return Handled(PauseOutcome.FAILED, result.refusals)
+        case _ if detail:
+            later = _(
                 "Stripe refused ({message}), perhaps because its collection is paused; the pause function tries it "
                 "without that after the renewal that is near",
-                message=record.failure_detail,
+                message=detail,
             )
         case _:
-            return PauseOutcome.UNDERWAY, _("the pause function finishes it within minutes; see `portal pauses`")
-
-
-def _failure(result: PauseResult, record: PauseRecord | None) -> Message:
-    if record and record.failure_detail:
-        return _("Stripe refused: {message}", message=record.failure_detail)
-    return sentences(*(_words(one) for one in result.refusals))
+            later = _("the pause function finishes it within minutes; see `portal pauses`")
+    return Handled(PauseOutcome.UNDERWAY, (PauseRefusal("underway", later),))

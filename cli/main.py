@@ -47,7 +47,7 @@ app.add_typer(configuration_commands.app)
 app.add_typer(scan_commands.app)
 
 # The command line was right, and the answer is no.
-_FOUND = frozenset({"apply_failed", "changed_meanwhile", "lint_errors", "not_mirrored"})
+_FOUND = frozenset({"apply_failed", "changed_meanwhile", "lint_errors", "not_confirmed", "not_mirrored"})
 # Typer does not export the class of all errors in a command line.
 _UsageError: Any = typer.BadParameter.__base__
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.deployment import aws_client
-from cli.terminal import ExitCode, Form, Format, Language, day, is_subscription_id, print_json, printable
+from cli.terminal import ExitCode, Form, Format, Language, check_subscription_id, day, print_json, printable
 from shared.errors import Forbidden, InvalidRequest, sentence
 from shared.i18n import ENGLISH, Message, _, sentences, verbatim
 from shared.pausing.history import KINDS, Actor, PauseAction, PauseRecord, PauseState
@@ -30,6 +30,8 @@ app = typer.Typer()
 
 # The mails, the table and the history carry it.
 _LONGEST_NAME = 500
+
+DRY_RUN = _("A dry run: nothing was changed. Add --apply to do it.")
 
 By = Annotated[str | None, typer.Option("--by", help="Who does it (default: the caller of AWS).")]
 Apply = Annotated[bool, typer.Option("--apply", help="Make the change. Without this it is a dry run.")]
@@ -113,8 +115,7 @@ def _refuse(refusals: Sequence[PauseRefusal], record: PauseRecord | None, at: Op
     """Write why it was refused; Stripe's own words too, which are for the team."""
     at.answer.update({"outcome": Outcome.REFUSED.value, "refusals": [each.code for each in refusals]})
     for each in refusals:
-        words = sentences(each.why, each.lifted_by) if each.lifted_by else each.why
-        at.write(_("refused ({code}): {why}", code=each.code, why=words))
+        at.write(_("refused ({code}): {why}", code=each.code, why=each.words))
         if each.allowed_from is not None:
             at.write(_("possible from {time}", time=at.time(each.allowed_from)))
     if record and record.failure_detail:
@@ -153,7 +154,7 @@ def _facts(pause: PausePlan | PauseRecord) -> dict[str, Any]:
 
 def _dry(at: Operator, pause: PausePlan | PauseRecord) -> int:
     at.answer.update({"outcome": "dry_run", "pause": _facts(pause)})
-    at.write(_("A dry run: nothing was changed. Add --apply to do it."))
+    at.write(DRY_RUN)
     return 0
 
 
@@ -233,18 +234,9 @@ _RELEASE = _End(
 )
 
 
-def _at(subscription: str, deployment: "Deployment", by: str | None, language: str, form: Form = "text") -> Operator:
-    if not is_subscription_id(subscription):
-        raise InvalidRequest(
-            "no_subscription",
-            sentence("{subscription} is not a subscription: write one like sub_123", subscription=repr(subscription)),
-        )
-    return Operator(deployment.pausing, deployment, by, language, form)
-
-
 @contextmanager
-def _known(subscription: str) -> Iterator[None]:
-    """Say which subscription it is that Stripe does not know."""
+def _one(subscription: str, at: Operator, *, apply: bool) -> Iterator[None]:
+    """Say which subscription it is that Stripe does not know, and print at last what programs get."""
     try:
         yield
     except Forbidden as error:
@@ -252,12 +244,13 @@ def _known(subscription: str) -> Iterator[None]:
             "no_subscription",
             sentence("Stripe has no subscription {subscription} for this key", subscription=subscription),
         ) from error
+    if at.form == "json":
+        print_json(subscription=subscription, apply=apply, **at.answer)
 
 
-def resume_one(subscription: str, deployment: "Deployment", *, by: str | None, apply: bool, language: str) -> int:
+def resume_one(subscription: str, at: Operator, *, apply: bool) -> int:
     """Resume a pause of this deployment, or say what that would do; return the exit code."""
-    at = _at(subscription, deployment, by, language)
-    with _known(subscription):
+    with _one(subscription, at, apply=apply):
         return _end(subscription, _RESUME, at, apply=apply)
 
 
@@ -292,13 +285,13 @@ def pause(  # noqa: PLR0913 - each an option of the command
     if reason is not None and not re.fullmatch(r"[a-z0-9_]{1,40}", reason):
         raise InvalidRequest("bad_request", sentence("--reason is a code of PauseReasons, such as too_expensive"))
     returns = None if until is None else day(until)
-    at = _at(subscription, context.obj(), by, language, form)
-    with _known(subscription):
+    check_subscription_id(subscription)
+    deployment: Deployment = context.obj()
+    at = Operator(deployment.pausing, deployment, by, language, form)
+    with _one(subscription, at, apply=apply):
         if returns is None:
             code = _end(subscription, _UNDO if undo else _RELEASE, at, apply=apply)
         else:
             request = PauseRequest(returns, Begin.NOW if now else Begin.PERIOD_END, reason, override)
             code = _set(subscription, request, at, apply=apply)
-    if form == "json":
-        print_json(subscription=subscription, apply=apply, **at.answer)
     raise typer.Exit(code)

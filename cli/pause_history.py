@@ -1,6 +1,5 @@
 """`portal pauses`: every pause that the table `Pauses` knows, and the whole history of one subscription."""
 
-import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -9,8 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import Language, RowsForm, RowsFormat, check_customer_id, is_subscription_id, print_json, printable
-from shared.audit.rendering.as_csv import safe_cell
+from cli.terminal import (
+    Language,
+    RowsForm,
+    RowsFormat,
+    check_customer_id,
+    check_subscription_id,
+    print_csv,
+    print_json,
+    printable,
+)
 from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, Message, _, _n, listed, verbatim
 from shared.pausing.history import (
@@ -181,19 +188,11 @@ def _write_rows(
 ) -> None:
     """Write JSON with times as Unix seconds, or CSV with times as ISO 8601 in the time zone."""
     every = [asdict(each) for each in rows]
+    shown = [row | {"resumes": None if row["resumes"] == NO_RETURN else row["resumes"]} for row in every]
     if form == "json":
-        shown = [row | {"resumes": None if row["resumes"] == NO_RETURN else row["resumes"]} for row in every]
         print_json(**{"pauses" if kind is ListedPause else "history": shown})
-        return
-    writer = csv.DictWriter(sys.stdout, [field.name for field in fields(kind)], lineterminator="\n")
-    writer.writeheader()
-    for row in every:
-        times = {
-            name: datetime.fromtimestamp(row[name], timezone).isoformat() if row[name] != NO_RETURN else ""
-            for name in ("at", "begins", "resumes")
-            if name in row
-        }
-        writer.writerow({name: "" if cell is None else safe_cell(str(cell)) for name, cell in (row | times).items()})
+    else:
+        print_csv([field.name for field in fields(kind)], shown, times=("at", "begins", "resumes"), timezone=timezone)
 
 
 @app.command()
@@ -214,13 +213,7 @@ def pauses(  # noqa: PLR0913 - each an option of the command
             raise InvalidRequest(
                 "bad_request", sentence("--customer and --open are for the list: leave the subscription out")
             )
-        if not is_subscription_id(subscription):
-            raise InvalidRequest(
-                "no_subscription",
-                sentence(
-                    "{subscription} is not a subscription: write one like sub_123", subscription=repr(subscription)
-                ),
-            )
+        check_subscription_id(subscription)
     if customer is not None:
         check_customer_id(customer)
     deployment: Deployment = context.obj()

@@ -1,6 +1,5 @@
 """`portal resume`: resume a pause of this deployment, or the customers whom the old portal's button left stranded."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -11,27 +10,28 @@ import stripe
 import typer
 from stripe import StripeClient
 
-from cli.pause import By, resume_one
+from cli.pause import By, Operator, resume_one
 from cli.paused_collection import (
     Apply,
+    Handled,
     Named,
     OneCustomer,
     PauseOutcome,
+    PauseReport,
     Selection,
     acknowledged,
-    confirmed_number,
-    line_about,
+    check_whom,
+    mirrored,
     now_of,
     read_raw,
     selected,
-    write,
-    write_counts,
     writing,
 )
-from cli.terminal import LANGUAGE, Language, Rate, day, zone
+from cli.terminal import ExitCode, Language, Rate, RowsForm, check_subscription_id, day, zone
 from shared.errors import InvalidRequest, Unavailable, UnreadableEvent, sentence
 from shared.i18n import ENGLISH, Message, _, _n, sentences, verbatim
-from shared.mirror.table import SubscriptionTable
+from shared.mirror.items import MirroredSubscription
+from shared.pausing.policy import PauseRefusal
 from shared.portal.pause import (
     PAUSE_BUTTON_REMOVED_ON,
     PAUSE_CUTOFF_ON,
@@ -59,24 +59,26 @@ class PausePlan:
 
     what: Message
     do: Callable[[StripeClient, str, str], None]
-    refusal: Message | None = None
+    refusal: PauseRefusal | None = None
+
+    @property
+    def would(self) -> Handled:
+        """What a dry run says of it."""
+        return Handled(PauseOutcome.SKIPPED, (self.refusal,)) if self.refusal else Handled(PauseOutcome.WOULD)
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A subscription and what to do with it."""
+    """A subscription, since when it is paused, and what to do with it."""
 
     subscription: Subscription
+    beginning: "Beginning"
     plan: PausePlan
 
-
-@dataclass(frozen=True, slots=True)
-class PauseResult:
-    """A subscription, what happened to it, and why or how."""
-
-    subscription: Subscription
-    outcome: PauseOutcome
-    what: Message
+    @property
+    def leads_to_charge(self) -> bool:
+        """Whether somebody is charged if this is carried out."""
+        return self.plan.refusal is None and will_be_charged(self.subscription)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +91,22 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The moment (aware), the second from which on the old pause button was gone, and that day."""
+    """The moment in the team's time zone, the second from which on the old pause button was gone, and that day."""
 
     now: datetime
     removed_at: int
     removed_on: date
 
 
-_NOT_KNOWN = _(
-    "it is not known when the pause began, and so not whether the portal's button started it: find out, then name "
-    "this subscription"
+_NOT_KNOWN = PauseRefusal(
+    "beginning_unknown",
+    _(
+        "it is not known when the pause began, and so not whether the portal's button started it: find out, then name "
+        "this subscription"
+    ),
 )
+# What programs get of each subscription besides.
+_COLUMNS = ("paused_since", "paused_since_exact", "charged", "monthly", "monthly_complete", "next_charge")
 
 
 def resume_plan(
@@ -125,7 +132,7 @@ def resume_plan(
                 "the Dashboard",
                 day=calendar.removed_on,
             )
-            return PausePlan(what, unset, later)
+            return PausePlan(what, unset, PauseRefusal("not_by_button", later))
         case PauseOrigin.UNKNOWN:
             return PausePlan(what, unset, None if named else _NOT_KNOWN)
 
@@ -185,6 +192,7 @@ def resume(  # noqa: PLR0913 - each an option of the command
     timezone: Annotated[str, typer.Option(help="The team's time zone, such as Europe/Paris.")] = "UTC",
     by: By = None,
     apply: Apply = False,
+    form: Annotated[RowsForm, typer.Option("--format", help="Output format; csv only with --stranded.")] = "text",
     language: Language = ENGLISH,
 ) -> None:
     """Resume a pause of this deployment; or customers whom the old portal's button paused and left stranded.
@@ -193,92 +201,100 @@ def resume(  # noqa: PLR0913 - each an option of the command
     charges anybody.
     """
     if not stranded:
-        if not named or len(named) != 1 or every or customer is not None or confirm is not None:
-            raise InvalidRequest(
-                "resume_whom",
-                sentence("Name one subscription whose pause is the deployment's, or add --stranded for the others"),
-            )
-        raise typer.Exit(resume_one(named[0], context.obj(), by=by, apply=apply, language=language))
-    if apply and every == bool(named):
+        one = _the_one(named, others_given=every or customer is not None or confirm is not None or form == "csv")
+        deployment: Deployment = context.obj()
+        at = Operator(deployment.pausing, deployment, by, language, "json" if form == "json" else "text")
+        raise typer.Exit(resume_one(one, at, apply=apply))
+    check_whom(named, every=every, apply=apply)
+    deployment = context.obj()
+    calendar = _calendar(
+        now_of(deployment).astimezone(zone(timezone)), removed=day(button_removed_on), cutoff=day(cutoff_on)
+    )
+    limit = RateLimit(requests_per_second)
+    planned = _plan_all(deployment, limit, Selection(customer, named or ()), calendar)
+    report = PauseReport(_COLUMNS, form, language)
+    if apply:
+        _confirm(planned, calendar.now, confirm, report)
+    _end_pauses(deployment.operator_stripe, limit, planned, report, apply=apply, now=calendar.now)
+    raise typer.Exit(ExitCode.FOUND if report.counts[PauseOutcome.FAILED] else 0)
+
+
+def _the_one(named: Sequence[str] | None, *, others_given: bool) -> str:
+    """Return the one subscription whose pause is this deployment's. Raises `InvalidRequest` for anything else."""
+    if not named or len(named) != 1 or others_given:
         raise InvalidRequest(
-            "apply_to_whom",
-            sentence("With --apply, name the subscriptions of the list, or add --all for all that it would resume"),
+            "resume_whom",
+            sentence("Name one subscription whose pause is the deployment's, or add --stranded for the others"),
         )
-    deployment: Deployment = context.obj()
-    now, team = now_of(deployment), zone(timezone)
-    cutoff, removed = day(cutoff_on), day(button_removed_on)
+    check_subscription_id(named[0])
+    return named[0]
+
+
+def _calendar(now: datetime, *, removed: date, cutoff: date) -> Calendar:
+    """Return the calendar of the old button. Raises `InvalidRequest` while nobody can be stranded."""
     if removed > cutoff:
         raise InvalidRequest("bad_calendar", sentence("--button-removed-on must not be later than --cutoff-on"))
-    if phase_on(now.astimezone(team).date(), button_removed_on=removed, cutoff_on=cutoff) != Phase.STRANDED:
+    if phase_on(now.date(), button_removed_on=removed, cutoff_on=cutoff) != Phase.STRANDED:
         raise InvalidRequest(
             "not_stranded",
             sentence("Until {day} customers can resume by themselves, so nobody is stranded", day=cutoff),
         )
-    limit = RateLimit(requests_per_second)
-    every_one = selected(deployment.operator_stripe, limit, Selection(customer, named or ()))
-    paused = [each for each in every_one if each.pause_collection]
-    calendar = Calendar(now, midnight_of(removed, team), removed)
-    beginnings = _beginnings(deployment.mirror, Retries(limit), paused)
-
-    def plan(subscription: Subscription) -> PausePlan | None:
-        return resume_plan(subscription, calendar, beginnings.get(subscription.id, Beginning()), named=bool(named))
-
-    today = now.astimezone(team).date()
-    planned = [
-        _unless_acknowledged(deployment.operator_stripe, limit, each, today) for each in _plan_each(paused, plan)
-    ]
-    if apply:
-        _show(planned, language)
-        charged = [
-            each.subscription for each in planned if not each.plan.refusal and will_be_charged(each.subscription)
-        ]
-        _confirm(charged, now, confirm, language)
-    _end_pauses(deployment.operator_stripe, limit, planned, apply=apply, language=language)
+    return Calendar(now, midnight_of(removed, now.tzinfo or UTC), removed)
 
 
-def _plan_each(
-    subscriptions: Iterable[Subscription], planner: Callable[[Subscription], PausePlan | None]
-) -> list[Planned]:
+def _plan_all(deployment: "Deployment", limit: RateLimit, selection: Selection, calendar: Calendar) -> list[Planned]:
     """Plan all of them before anything is changed: a change must not affect a list that is being read."""
-    return [Planned(each, plan) for each in subscriptions if (plan := planner(each))]
+    client = deployment.operator_stripe
+    paused = [each for each in selected(client, limit, selection) if each.pause_collection]
+    held = mirrored(deployment, Retries(limit), paused)
+    planned = []
+    for each in paused:
+        beginning = _beginning(held.get(each.id))
+        plan = resume_plan(each, calendar, beginning, named=bool(selection.named))
+        if plan is not None:
+            planned.append(Planned(each, beginning, _unless_acknowledged(plan, each, client, limit, calendar)))
+    return planned
 
 
-def _unless_acknowledged(client: StripeClient, limit: RateLimit, planned: Planned, today: date) -> Planned:
+def _beginning(item: MirroredSubscription | None) -> Beginning:
+    """Return what the mirror knows of a pause; an item of another state says nothing of it."""
+    if item is None or item.subscription.pause_kind != "collection":
+        return Beginning()
+    return Beginning(item.beginnings.paused_since, item.beginnings.paused_since_exact)
+
+
+def _unless_acknowledged(
+    plan: PausePlan, subscription: Subscription, client: StripeClient, limit: RateLimit, calendar: Calendar
+) -> PausePlan:
     """Refuse a plan for a pause that the team has acknowledged, even where it named the subscription."""
-    if planned.plan.refusal:
-        return planned
-    refusal = acknowledged(read_raw(client, limit, planned.subscription.id), today)
-    return replace(planned, plan=replace(planned.plan, refusal=refusal)) if refusal else planned
+    if plan.refusal:
+        return plan
+    return replace(plan, refusal=acknowledged(read_raw(client, limit, subscription.id), calendar.now.date()))
 
 
 def end_pause(
     client: StripeClient, limit: RateLimit, subscription: Subscription, plan: PausePlan, *, apply: bool
-) -> PauseResult:
+) -> Handled:
     """Carry out a plan, unless the subscription has changed since: it is read again first.
 
     Raises `OperatorError` when the key has no write permission, because every other subscription would fail too.
     """
-    if plan.refusal:
-        return PauseResult(subscription, PauseOutcome.SKIPPED, plan.refusal)
-    if not apply:
-        return PauseResult(subscription, PauseOutcome.WOULD, plan.what)
+    if plan.refusal or not apply:
+        return plan.would
     try:
         limit.wait()
         now = read_from_stripe(client, subscription.id).subscription
         if (now.status, now.pause_collection) != (subscription.status, subscription.pause_collection):
             changed = _("its pause has changed meanwhile: nothing was done")
-            return PauseResult(subscription, PauseOutcome.SKIPPED, changed)
+            return Handled(PauseOutcome.SKIPPED, (PauseRefusal("changed_meanwhile", changed),))
         limit.wait()
         plan.do(client, subscription.id, uuid4().hex)
-    except (stripe.InvalidRequestError, Unavailable, UnreadableEvent) as error:
-        return PauseResult(subscription, PauseOutcome.FAILED, _failure(error))
-    return PauseResult(subscription, PauseOutcome.DONE, plan.what)
-
-
-def _failure(error: stripe.InvalidRequestError | Unavailable | UnreadableEvent) -> Message:
-    if isinstance(error, stripe.InvalidRequestError):
-        return _("Stripe refused: {message}", message=str(error.user_message))
-    return verbatim(error.message)
+    except stripe.InvalidRequestError as error:
+        refused = _("Stripe refused: {message}", message=str(error.user_message))
+        return Handled(PauseOutcome.FAILED, (PauseRefusal("stripe_refused", refused),))
+    except (Unavailable, UnreadableEvent) as error:
+        return Handled(PauseOutcome.FAILED, (PauseRefusal(error.code, verbatim(error.message)),))
+    return Handled(PauseOutcome.DONE)
 
 
 def unset(client: StripeClient, subscription_id: str, key: str) -> None:
@@ -287,47 +303,38 @@ def unset(client: StripeClient, subscription_id: str, key: str) -> None:
         client.v1.subscriptions.update(subscription_id, {"pause_collection": ""}, {"idempotency_key": key})
 
 
-def _show(planned: Iterable[Planned], language: str) -> None:
-    """Write what would be done, before the question."""
-    for each in planned:
-        outcome = PauseOutcome.SKIPPED if each.plan.refusal else PauseOutcome.WOULD
-        write(line_about(each.subscription, outcome, each.plan.refusal or each.plan.what), language)
-
-
-def _end_pauses(
-    client: StripeClient, limit: RateLimit, planned: Sequence[Planned], *, apply: bool, language: str
+def _end_pauses(  # noqa: PLR0913 - keywords
+    client: StripeClient,
+    limit: RateLimit,
+    planned: Iterable[Planned],
+    report: PauseReport,
+    *,
+    apply: bool,
+    now: datetime,
 ) -> None:
-    """Carry out the plans, with a line about each and the counts; exits with 1 if one failed."""
-    counts: Counter[PauseOutcome] = Counter()
+    """Carry out the plans one after the other, and report each; what was done is reported whatever stops it."""
     try:
         for each in planned:
             result = end_pause(client, limit, each.subscription, each.plan, apply=apply)
-            counts[result.outcome] += 1
-            write(line_about(each.subscription, result.outcome, result.what), language)
+            _add(report, each, result, now)
     finally:
-        write_counts(counts, language)
-    if not apply and counts[PauseOutcome.WOULD]:
-        write(_("A dry run: nothing was changed. Add --apply to do it."), language)
-    raise typer.Exit(int(counts[PauseOutcome.FAILED] > 0))
+        report.close(apply=apply)
 
 
-def _beginnings(
-    mirror: SubscriptionTable, retries: Retries, subscriptions: Iterable[Subscription]
-) -> dict[str, Beginning]:
-    """Return what the mirror knows of these pauses; nothing if it cannot be read."""
-    keys = [(each.customer_id, each.id) for each in subscriptions]
-    try:
-        held = retries.of(lambda: mirror.get_many(keys))
-    except Unavailable as error:
-        note = _("The mirror could not be read, so no pause has a known beginning: {why}", why=error.message)
-        typer.echo(note.say(LANGUAGE.get()), err=True)
-        return {}
-    # An item of another state says nothing of the present pause.
-    return {
-        each.subscription.id: Beginning(each.beginnings.paused_since, each.beginnings.paused_since_exact)
-        for each in held.values()
-        if each.subscription.pause_kind == "collection"
-    }
+def _add(report: PauseReport, planned: Planned, result: Handled, now: datetime) -> None:
+    subscription, monthly = planned.subscription, monthly_amount(planned.subscription)
+    invoice = next_invoice_at(subscription)
+    report.add(
+        subscription,
+        result,
+        planned.plan.what,
+        paused_since=planned.beginning.since,
+        paused_since_exact=planned.beginning.exact,
+        charged=planned.leads_to_charge,
+        monthly={code: str(amount) for code, amount in monthly.amounts.items()},
+        monthly_complete=not monthly.unknown,
+        next_charge=invoice if planned.leads_to_charge and invoice and invoice > now.timestamp() else None,
+    )
 
 
 def charge_question(subscriptions: Sequence[Subscription], now: datetime) -> Message:
@@ -355,19 +362,12 @@ def charge_question(subscriptions: Sequence[Subscription], now: datetime) -> Mes
     )
 
 
-def _confirm(subscriptions: Sequence[Subscription], now: datetime, confirm: int | None, language: str) -> None:
+def _confirm(planned: Sequence[Planned], now: datetime, given: int | None, report: PauseReport) -> None:
     """Ask for the number of customers who will be charged. Raises `InvalidRequest` unless it is given."""
-    if not subscriptions:
-        return
-    customers = len({each.customer_id for each in subscriptions})
-    write(charge_question(subscriptions, now), language)
-    confirmed = confirmed_number(confirm, _("Type the number of customers to charge"), language)
-    if confirmed != customers:
-        raise InvalidRequest(
-            "not_confirmed",
-            sentence(
-                "Nothing was changed: {confirmed} was confirmed, and {customers} would be charged",
-                confirmed=confirmed,
-                customers=customers,
-            ),
-        )
+    if given is None or report.is_for_people:
+        for each in planned:
+            report.preview(each.subscription, each.plan.would, each.plan.what)
+    charged = [each.subscription for each in planned if each.leads_to_charge]
+    if charged:
+        customers = len({each.customer_id for each in charged})
+        report.confirm(charge_question(charged, now), _("Type the number of customers to charge:"), customers, given)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console, Group
 from rich.table import Table
 
-from cli.terminal import Format, Language, check_customer_id, literal, print_json
+from cli.terminal import Language, RowsFormat, check_customer_id, literal, print_csv, print_json
 from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, Message, _, say
 from shared.mirror.items import MirroredSubscription
@@ -71,6 +71,27 @@ def mirrored_fields(item: MirroredSubscription) -> dict[str, Any]:
     }
 
 
+_TIMES = (
+    *("current_period_end", "cancel_at", "ended_at", "resumes_at", "paused_since", "past_due_since", "paid_through"),
+    "as_of",
+)
+_COLUMNS = (
+    *("subscription", "customer", "status", "cancel_at_period_end", "pause_kind", "pause_behavior", "revision"),
+    *_TIMES,
+)
+
+
+def _csv_row(item: MirroredSubscription) -> dict[str, Any]:
+    """Return the fields that a list has room for."""
+    pause = item.subscription.pause_collection
+    return mirrored_fields(item) | {
+        "subscription": item.subscription.id,
+        "customer": item.subscription.customer_id,
+        "pause_behavior": pause and pause.behavior,
+        "resumes_at": pause and pause.resumes_at,
+    }
+
+
 def _since(seconds: int | None, *, exact: bool) -> Message | str:
     if exact or seconds is None:
         return _time(seconds)
@@ -86,7 +107,7 @@ def show(
     context: typer.Context,
     customer: Customer,
     *,
-    format: Format = "text",  # noqa: A002
+    format: RowsFormat = "text",  # noqa: A002
     language: Language = ENGLISH,
 ) -> None:
     """Show a customer's subscriptions as the mirror holds them. Exits with 1 if it holds none."""
@@ -95,6 +116,8 @@ def show(
     items = list(deployment.mirror.of_customer(customer))
     if format == "json":
         print_json(customer=customer, subscriptions=list(map(mirrored_fields, items)))
+    elif format == "csv":
+        print_csv(_COLUMNS, map(_csv_row, items), times=_TIMES)
     elif items:
         Console().print(mirror_as_text(items, language))
     if not items:

@@ -1,10 +1,12 @@
 """What people type and read in a terminal: days, time zones, durations, request rates, and text safe to print."""
 
+import csv
 import json
 import re
 import sys
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import IntEnum
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 from rich.markup import escape
 
+from shared.audit.rendering.as_csv import safe_cell
 from shared.errors import InvalidRequest, sentence
 from shared.i18n import (
     ENGLISH,
@@ -30,6 +33,15 @@ def check_customer_id(text: str) -> None:
     if not re.fullmatch(r"cus_\w+", text, re.ASCII):
         raise InvalidRequest(
             "bad_customer", sentence("{text} is not a Stripe customer id: write one like cus_123", text=repr(text))
+        )
+
+
+def check_subscription_id(text: str) -> None:
+    """Raise `InvalidRequest` for an argument that cannot be the id of a Stripe subscription."""
+    if not is_subscription_id(text):
+        raise InvalidRequest(
+            "no_subscription",
+            sentence("{subscription} is not a subscription: write one like sub_123", subscription=repr(text)),
         )
 
 
@@ -96,6 +108,31 @@ def print_json(**fields: Any) -> None:
     sys.stdout.write(json.dumps({"version": JSON_VERSION, **fields}, indent=2) + "\n")
 
 
+def print_csv(
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    times: Container[str] = (),
+    timezone: tzinfo = UTC,
+) -> None:
+    """Write these columns with a header, as every command does with `--format csv`; `None` is an empty cell.
+
+    Those in `times` are Unix seconds, and written as ISO 8601 in the time zone. Cells that a spreadsheet would take for
+    a formula are masked.
+    """
+
+    def cell(name: str, value: Any) -> str:
+        if value is None:
+            return ""
+        if name in times:
+            return datetime.fromtimestamp(value, timezone).isoformat()
+        return safe_cell(str(value).lower() if isinstance(value, bool) else str(value))
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([cell(name, row[name]) for name in columns] for row in rows)
+
+
 Rate = Annotated[
     float,
     typer.Option("--requests-per-second", min=0.1, max=MOST_PER_SECOND, help="Upper limit for requests to Stripe."),
@@ -132,11 +169,27 @@ def language_option(help: str) -> Any:  # noqa: A002 - as Typer calls it
 Language = Annotated[str, language_option("Language of the output.")]
 
 
+def ask(question: Message, language: str) -> str:
+    """Ask on standard error, and return the answer without spaces around it. Raises `typer.Abort` where there is none.
+
+    Typer's own prompt writes a space to standard output, which is data's alone.
+    """
+    sys.stderr.write(f"{printable(question.say(language))} ")
+    sys.stderr.flush()
+    try:
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        answer = ""
+    if not answer:
+        sys.stderr.write("\n")
+        raise typer.Abort
+    return answer.strip()
+
+
 def confirmed(question: Message, language: str) -> bool:
-    """Ask on standard error; what is no clear yes is a no."""
-    choice = _("[y/N]").say(language)
-    said = typer.prompt(f"{printable(question.say(language))} {choice}", default="", show_default=False, err=True)
-    return said.strip().lower() in {"y", "yes", _("y").say(language), _("yes").say(language)}
+    """Ask a question on standard error; what is no clear yes is a no."""
+    said = ask(_("{question} [y/N]:", question=question), language)
+    return said.lower() in {"y", "yes", _("y").say(language), _("yes").say(language)}
 
 
 _HARMLESS_SPACES = (NO_BREAK_SPACE, NARROW_NO_BREAK_SPACE)

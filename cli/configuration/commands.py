@@ -365,9 +365,14 @@ def import_(  # noqa: PLR0913 - each an option of the command
     ] = None,
     inactive: Annotated[bool, typer.Option("--inactive", help="Import inactive configurations too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    form: Format = "text",
     language: Language = ENGLISH,
 ) -> None:
     """Write a portal.yaml from the account."""
+    if str(output) == "-" and form == "json":
+        raise InvalidRequest(
+            "bad_request", sentence("With --output - the file itself is printed: leave --format json out")
+        )
     if str(output) != "-" and output.exists() and not force:
         raise InvalidRequest(
             "file_exists", sentence("{file} exists: name another file with --output, or add --force", file=output)
@@ -387,11 +392,16 @@ def import_(  # noqa: PLR0913 - each an option of the command
         sys.stdout.write(text)
         return
     output.write_text(text, "utf-8")
+    problems = lint_portal(load(output), source.today, allow_verified_email=source.allow_verified_email)
+    left_out = len(every) - len(kept)
+    if form == "json":
+        rows = [view.problem_json(each, language) for each in problems]
+        print_json(file=str(output), written=len(kept), left_out=left_out, problems=rows)
+        return
     written = _n("{n} configuration written", "{n} configurations written", len(kept))
-    left = _n("{n} inactive one left out", "{n} inactive ones left out", len(every) - len(kept))
+    left = _n("{n} inactive one left out", "{n} inactive ones left out", left_out)
     counts = listed([written, left] if left.n else [written])
     _write(_("{file}: {counts}.", file=str(output), counts=counts).say(language))
-    problems = lint_portal(load(output), source.today, allow_verified_email=source.allow_verified_email)
     print_problems(problems, output, language)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from shared.i18n import Message, _, _n
+from shared.i18n import Message, _, _n, sentences
 
 # The longest pause that Stripe's own portal offers (SDK text of `features.subscription_pause.duration`, 16.1.0).
 LONGEST_PAUSE_DAYS = 3 * 365
@@ -29,6 +29,11 @@ class PauseRefusal:
     why: Message
     lifted_by: Message | None = None
     allowed_from: int | None = None
+
+    @property
+    def words(self) -> Message:
+        """The reason, with what would lift it."""
+        return sentences(self.why, self.lifted_by) if self.lifted_by else self.why
 
 
 def too_long(longest: timedelta) -> PauseRefusal:

@@ -169,10 +169,7 @@ def test_no_sentence_stays_english(
             )
 
 
-HAVE_JSON = [name for name in RUNS if name not in {"convert", "import", "resume"}]
-
-
-@pytest.mark.parametrize("command", HAVE_JSON)
+@pytest.mark.parametrize("command", RUNS)
 def test_programs_get_one_json_object_with_a_version(
     command: str, world: SetupWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -119,7 +119,7 @@ def test_who_is_converted_has_to_be_said_and_confirmed(portal: Portal) -> None:
     answer = portal("--apply", "--all", answers="2\n")
     assert answer.exit_code == 0
     days = sorted(at(each["pause_collection"]["resumes_at"]) for each in before)
-    asked = next(line for line in answer.stdout.splitlines() if line.startswith("2 subscriptions will be paused"))
+    asked = next(line for line in answer.stderr.splitlines() if line.startswith("2 subscriptions will be paused"))
     assert "2 of them return by themselves" in asked
     assert "24.00" in asked
     assert all(each in asked for each in days)
@@ -217,8 +217,9 @@ def test_its_json_has_what_a_script_needs(portal: Portal) -> None:
     )
     assert sorted(rows[timed]["notices"]) == ["invoices", "mail", "portal", "return", "service", "status"]
     assert (rows[classic]["outcome"], rows[classic]["reasons"][0]["code"]) == ("skipped", "classic_billing_mode")
-    assert portal.refused("--format", "json", "--apply", "--all") == "bad_request"
-    done = json.loads(portal("--format", "json", "--apply", "--all", "--confirm", "1").stdout)["subscriptions"]
+    answer = portal("--format", "json", "--apply", "--all", answers="1\n")
+    assert "service: " in answer.stderr
+    done = json.loads(answer.stdout)["subscriptions"]
     assert {row["subscription"]: row["outcome"] for row in done} == {timed: "done", classic: "skipped"}
 
 

@@ -1,5 +1,8 @@
 """What `portal resume --stranded` and `portal acknowledge` do to subscriptions of the simulator."""
 
+import csv
+import io
+import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -11,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from cli.deployment import Deployment
 from cli.main import app
-from cli.paused_collection import PauseOutcome, subscriptions, writing
-from cli.resume import Beginning, Calendar, PausePlan, PauseResult, end_pause, resume_plan
+from cli.paused_collection import Handled, PauseOutcome, subscriptions, writing
+from cli.resume import Beginning, Calendar, PausePlan, end_pause, resume_plan
 from shared.errors import InvalidRequest, OperatorError
 from shared.mirror.items import MirroredSubscription, Write
 from shared.portal.pause import midnight_of
@@ -55,7 +58,7 @@ def pause_collection(client: stripe.StripeClient, subscription: stripe.Subscript
     return state(client, subscription)
 
 
-def carry_out(client: stripe.StripeClient, paused: Subscription, plan: Any, *, apply: bool = True) -> PauseResult:
+def carry_out(client: stripe.StripeClient, paused: Subscription, plan: Any, *, apply: bool = True) -> Handled:
     found = plan(paused, now())
     assert found
     return end_pause(client, limit(), paused, found, apply=apply)
@@ -178,10 +181,10 @@ def test_it_speaks_french(client: stripe.StripeClient, subscribe: Subscribe, por
     assert f"{paused.id} {paused.customer_id} à faire\u00a0: reprise" in would
     assert "1 à modifier." in would
     assert "Ajoutez --apply pour exécuter." in would
-    done = portal(*stranding(), "--apply", "--all", "--confirm", "1", *french).stdout
-    assert "1 client sera débité" in done
-    assert f"{paused.id} {paused.customer_id} fait\u00a0: reprise" in done
-    assert "1 effectué." in done
+    done = portal(*stranding(), "--apply", "--all", "--confirm", "1", *french)
+    assert "1 client sera débité" in done.stderr
+    assert f"{paused.id} {paused.customer_id} fait\u00a0: reprise" in done.stdout
+    assert "1 effectué." in done.stdout
 
 
 def test_one_subscription_is_resumed_and_the_others_are_left_alone(
@@ -207,10 +210,85 @@ def test_nobody_is_charged_before_their_number_is_confirmed(
         answer = portal(*stranding(), "--apply", *words, *RATE, answers=answers)
         assert isinstance(answer.exception, InvalidRequest)
         assert answer.exception.code == "not_confirmed"
-        assert "2 customers will be charged" in answer.stdout
+        assert "2 customers will be charged" in answer.stderr
     assert all(state(client, each).pause_collection for each in made)
     assert "3 done." in portal(*stranding(), "--apply", "--all", *RATE, answers="2\n").stdout
     assert not any(state(client, each).pause_collection for each in made)
+
+
+def test_programs_get_the_list_and_then_what_became_of_each(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    one, other = subscribe(), subscribe()
+    for each in (one, other):
+        pause_collection(client, each)
+    invoice = state(client, one).items[0].current_period_end
+    listed = json.loads(portal(*stranding(), *RATE, "--format", "json").stdout)
+    assert (listed["version"], listed["apply"]) == (1, False)
+    rows = {each["subscription"]: each for each in listed["subscriptions"]}
+    assert rows.keys() == {one.id, other.id}
+    since = rows[one.id].pop("paused_since")
+    assert abs(since - now().timestamp()) < 600
+    assert rows[one.id] == {
+        "subscription": one.id,
+        "customer": one.customer,
+        "outcome": "would",
+        "reasons": [],
+        "paused_since_exact": rows[one.id]["paused_since_exact"],
+        "charged": True,
+        "monthly": {"eur": "1200"},
+        "monthly_complete": True,
+        "next_charge": invoice,
+    }
+    portal("acknowledge", other.id, "--by", "ada")
+    answer = portal(*stranding(), "--apply", "--all", *RATE, "--format", "json", answers="1\n")
+    done = {each["subscription"]: each for each in json.loads(answer.stdout)["subscriptions"]}
+    assert {name: each["outcome"] for name, each in done.items()} == {one.id: "done", other.id: "skipped"}
+    assert [each["code"] for each in done[other.id]["reasons"]] == ["acknowledged"]
+    # Whoever confirms has seen whom it is about.
+    assert f"{one.id} {one.customer} would: " in answer.stderr
+    assert "1 customer will be charged" in answer.stderr
+
+
+def test_a_number_given_beforehand_leaves_nothing_but_the_answer(
+    client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    made = subscribe()
+    pause_collection(client, made)
+    refused = portal(*stranding(), "--apply", "--all", "--confirm", "2", *RATE, "--format", "json")
+    assert isinstance(refused.exception, InvalidRequest)
+    assert (refused.exception.code, refused.stdout) == ("not_confirmed", "")
+    answer = portal(*stranding(), "--apply", "--all", "--confirm", "1", *RATE, "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(answer.stdout))
+    assert answer.stderr == ""
+    assert (row["subscription"], row["outcome"], row["reasons"], row["charged"]) == (made.id, "done", "", "true")
+    assert row["monthly"] == "12.00 EUR"
+    assert datetime.fromisoformat(row["next_charge"]).timestamp() == state(client, made).items[0].current_period_end
+    nobody = portal(*stranding(), *RATE, "--format", "csv").stdout
+    assert nobody.startswith("subscription,customer,outcome,reasons,detail,")
+    assert len(nobody.splitlines()) == 1
+
+
+def test_one_that_stripe_refuses_is_told_to_programs_with_why_and_the_others_go_on(
+    simulator: RunningSimulator, client: stripe.StripeClient, subscribe: Subscribe, portal: Callable[..., Result]
+) -> None:
+    one, other = subscribe(), subscribe()
+    for each in (one, other):
+        pause_collection(client, each)
+    fault = {
+        "status": 400,
+        "method": "POST",
+        "path": f"/v1/subscriptions/{one.id}",
+        "message": "Not today.",
+        "times": 9,
+    }
+    simulator.admin("POST", "faults", {"fail": [fault]})
+    answer = portal(*stranding(), "--apply", "--all", "--confirm", "1", *RATE, "--format", "json")
+    rows = {each["subscription"]: each for each in json.loads(answer.stdout)["subscriptions"]}
+    assert answer.exit_code == 1
+    assert rows[one.id]["outcome"] == "failed"
+    assert rows[one.id]["reasons"] == [{"code": "stripe_refused", "detail": "Stripe refused: Not today."}]
+    assert rows[other.id]["outcome"] == "done"
 
 
 def test_to_apply_is_to_name_the_subscriptions_or_to_say_all(

@@ -105,15 +105,18 @@ def test_the_language_and_the_format_have_the_same_names_and_values(portal: Port
     code, out, err = portal(command, *ARGUMENTS[command], "--language", "banana")
     assert (code, out) == (2, "")
     assert "'banana' is not one of en, fr" in one_line(err)
-    options = {name for each in COMMANDS[command].params for name in each.opts}
-    assert ("--format" in options) == (command not in {"import", *TEXT_ONLY})
-    if "--format" in options:
-        code, out, err = portal(command, *ARGUMENTS[command], "--format", "banana")
-        assert (code, out) == (2, "")
-        assert "'banana' is not one of 'text', 'json'" in one_line(err)
+    code, out, err = portal(command, *ARGUMENTS[command], "--format", "banana")
+    assert (code, out) == (2, "")
+    assert "'banana' is not one of 'text', 'json'" in one_line(err)
 
 
-TEXT_ONLY = {"resume"}
+LISTS_CUSTOMERS = {"access", "audit", "convert", "pauses", "resume", "show"}
+
+
+@every_command
+def test_what_lists_customers_or_subscriptions_has_csv_too(portal: Portal, command: str) -> None:
+    out = portal(command, "--help")[1]
+    assert ("csv" in " ".join(out.split()).partition("--format")[2].split("]")[0]) == (command in LISTS_CUSTOMERS)
 
 
 @every_command
