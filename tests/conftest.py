@@ -3,9 +3,12 @@
 import os
 import subprocess
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -17,9 +20,12 @@ os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "StripePortal"
 if not {"PYTEST_XDIST_WORKER", "MUTANT_UNDER_TEST"} & os.environ.keys():
     subprocess.run(["make", "--silent", "catalogues"], cwd=Path(__file__).parents[1], check=True)
 
-# A busy machine is no failure of the code.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+# A busy machine is no failure of the code. Each run of a commit tries the same examples, so Hypothesis must not add the
+# constants of whatever modules are imported; `--hypothesis-profile=search` tries others.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("search"), derandomize=True)
+settings.load_profile("same")
+patch.object(providers, "_get_local_constants", Constants).start()
 
 pytest_plugins = ["tests.integration.dynamodb_fixtures", "tests.integration.simulator_fixtures"]
 
