@@ -43,7 +43,7 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # What `make test` leaves to `make test-all`, which CI runs: browsers, artifacts, whole stacks beside that of the walk,
-# and tests that try everything.
+# and tests that try everything: each command, each thing that can be broken, each moment of a crash.
 EXHAUSTIVE = (
     "tests/browser/",
     "tests/contract/",
@@ -54,11 +54,27 @@ EXHAUSTIVE = (
     "tests/end_to_end/test_setup_commands.py",
     "tests/end_to_end/test_sign_in.py",
     "tests/end_to_end/test_start_and_stop.py",
+    "tests/end_to_end/test_test_account.py",
+    "tests/end_to_end/test_walk.py::test_today_a_customer_pauses_and_another_cancels",
+    "tests/integration/test_access_changes.py::test_a_crash_at_any_step_loses_nothing",
+    "tests/integration/test_access_changes.py::test_the_items_of_every_shard_are_found",
     "tests/integration/test_alarm_drill.py",
+    "tests/integration/test_audit_costs.py",
     "tests/integration/test_audit_killed.py",
+    "tests/integration/test_audit_night.py::test_a_night_on_which_one_list_cannot_be_read",
+    "tests/integration/test_audit_spreadsheet.py",
+    "tests/integration/test_command_language.py",
+    "tests/integration/test_command_permissions.py",
     "tests/integration/test_concurrency.py",
+    "tests/integration/test_connect_command.py::test_killed_after_any_call",
+    "tests/integration/test_doctor_command.py::test_what_is_broken_is_named",
     "tests/integration/test_openapi.py",
+    "tests/integration/test_pause_function.py::test_no_date_and_no_state_of_a_subscription",
+    "tests/integration/test_pause_refusals.py::test_the_page_gives_each_reason",
+    "tests/integration/test_pausing.py::test_whatever_a_crash_interrupts",
+    "tests/integration/test_pausing_conversion.py::test_whatever_a_crash_interrupts",
     "tests/integration/test_pausing_kills.py",
+    "tests/unit/test_pseudo_locale.py",
     "tests/unit/test_simulator_fuzz.py",
     "tests/unit/test_simulator_probes.py",
 )

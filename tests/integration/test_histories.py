@@ -10,7 +10,7 @@ from tests.history_world import World, the_rule
 from tests.integration.dynamodb_fixtures import Subscriptions
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(1, 5))])
 def test_after_the_last_delivery_the_table_is_as_stripe_is(subscriptions: Subscriptions, seed: int) -> None:
     table, client = subscriptions.table(), subscriptions.dynamodb.client()
     random = Random(seed)
