@@ -1,6 +1,7 @@
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -188,12 +189,12 @@ def test_faults_of_deliveries_duplicate_drop_delay_and_reorder(simulator: Runnin
 
 def test_the_clock_of_receivers_waits_for_what_is_in_flight(simulator: RunningSimulator) -> None:
     """A delivery that is signed at one time is never checked at another."""
-    begun, ended = threading.Event(), threading.Event()
+    begun, release, ended = threading.Event(), threading.Event(), threading.Event()
 
     class Slow(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             begun.set()
-            time.sleep(0.5)
+            release.wait(60)
             ended.set()
             self.send_response(200)
             self.end_headers()
@@ -206,9 +207,13 @@ def test_the_clock_of_receivers_waits_for_what_is_in_flight(simulator: RunningSi
         url = f"http://127.0.0.1:{slow.server_port}/"
         simulator.client().v1.webhook_endpoints.create({"url": url, "enabled_events": ["*"]})
         simulator.client().v1.customers.create({})
-        assert begun.wait(5)
-        assert not ended.is_set()
-        simulator.admin("POST", "clock", {"receiver_now": 1_720_000_000})
+        assert begun.wait(60)
+        with ThreadPoolExecutor() as threads:
+            move = threads.submit(simulator.admin, "POST", "clock", {"receiver_now": 1_720_000_000})
+            with pytest.raises(TimeoutError):
+                move.result(0.3)
+            release.set()
+            move.result()
         assert ended.is_set()
         assert [one["status_code"] for one in simulator.settle()] == [200]
         slow.shutdown()

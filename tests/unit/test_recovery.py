@@ -295,7 +295,7 @@ def test_nothing_ended_is_repaired_back_to_life() -> None:
 
 def test_an_empty_mirror_is_filled_side_by_side_without_a_read_for_each() -> None:
     """As many repairs run at a time as there are workers."""
-    waiting = threading.Barrier(WORKERS, timeout=10)
+    waiting = threading.Barrier(WORKERS, timeout=60)
     run = Run(pytest.fail)
     put = run.table.put_if_unchanged
 
