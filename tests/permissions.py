@@ -32,6 +32,8 @@ _TABLE = re.compile(r"(?<=<!-- permissions -->\n).*?(?=<!-- end of permissions -
 class Calls:
     """An AWS action and resource is `<action> <logical id>`, a route of Stripe's `<method> <path>`.
 
+    An index of a table is a resource of its own, `<logical id>/index/<name>`, as in its ARN.
+
     `without_call` are actions that something else than the function's code needs, with what that is.
     """
 
@@ -85,7 +87,7 @@ CALLS: Mapping[str, Calls] = {
         aws=frozenset(
             {
                 "dynamodb:GetItem Access",
-                "dynamodb:Query Access",
+                "dynamodb:Query Access/index/due",
                 "dynamodb:Query Subscriptions",
                 "dynamodb:Scan Access",
                 "dynamodb:UpdateItem Access",
@@ -106,7 +108,8 @@ CALLS: Mapping[str, Calls] = {
             {
                 "dynamodb:GetItem Pauses",
                 "dynamodb:PutItem Pauses",
-                "dynamodb:Query Pauses",
+                "dynamodb:Query Pauses/index/by_customer",
+                "dynamodb:Query Pauses/index/due",
                 "secretsmanager:GetSecretValue LinkSecrets",
                 "secretsmanager:GetSecretValue Secret",
                 "ses:SendEmail",
@@ -159,7 +162,9 @@ CALLS: Mapping[str, Calls] = {
                 "dynamodb:BatchGetItem Pauses",
                 "dynamodb:BatchGetItem Subscriptions",
                 "dynamodb:GetItem Subscriptions",
-                "dynamodb:Query Pauses",
+                "dynamodb:Query Pauses/index/by_customer",
+                "dynamodb:Query Pauses/index/by_time",
+                "dynamodb:Query Pauses/index/due",
                 "dynamodb:Query Subscriptions",
                 "dynamodb:Scan Subscriptions",
                 "dynamodb:UpdateItem Audits",
@@ -210,7 +215,8 @@ CALLS: Mapping[str, Calls] = {
 
 _STACK = {"cloudformation:DescribeStacks": "every command reads the stack"}
 _KEY = "secretsmanager:GetSecretValue Secret"
-_PAUSE_READS = {"dynamodb:GetItem Pauses", "dynamodb:Query Pauses", _KEY}
+_PAUSES_OF_CUSTOMER = "dynamodb:Query Pauses/index/by_customer"
+_PAUSE_READS = {"dynamodb:GetItem Pauses", _PAUSES_OF_CUSTOMER, _KEY}
 _PAUSE_WRITES = {"dynamodb:GetItem Pauses", "dynamodb:PutItem Pauses", "sts:GetCallerIdentity", _KEY}
 _SCHEDULE = {"GET /v1/subscription_schedules/{id}"}
 
@@ -222,7 +228,7 @@ COMMANDS: Mapping[str, Calls] = {
         without_call=_STACK,
     ),
     "pause --apply": Calls(
-        aws=frozenset(_PAUSE_WRITES | {"dynamodb:Query Pauses"}),
+        aws=frozenset(_PAUSE_WRITES | {_PAUSES_OF_CUSTOMER}),
         stripe=frozenset(
             {
                 "GET /v1/subscriptions/{id}",
@@ -380,6 +386,9 @@ class CallRecorder:
 
     def _actions(self, action: str, parameters: Mapping[str, Any]) -> set[str]:
         resources = [str(parameters[name]) for name in _RESOURCE_PARAMETERS if name in parameters]
+        resources = [self.logical_ids.get(resource, resource) for resource in resources]
+        if index := parameters.get("IndexName"):
+            resources = [f"{resource}/index/{index}" for resource in resources]
         resources += parameters.get("RequestItems", {})
         resources += [write["TableName"] for item in parameters.get("TransactItems", ()) for write in item.values()]
         resources += [entry["EventBusName"] for entry in parameters.get("Entries", ()) if "EventBusName" in entry]

@@ -108,7 +108,7 @@ def test_each_function_may_do_what_its_code_does_and_no_more() -> None:
 
 
 def logical_id(resource: Any) -> str:
-    """Return the resource of this template that an ARN in a policy is of; none for SES's identities."""
+    """Return the resource of this template that an ARN in a policy is of, and its index; none for SES's identities."""
     match resource:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
             return name
@@ -116,7 +116,8 @@ def logical_id(resource: Any) -> str:
             return name.partition(".")[0]
         case {"Fn::Sub": str(text)}:
             (name,) = {*re.findall(r"\$\{(\w+)(?:\.Arn)?\}", text)} & RESOURCES.keys() or {""}
-            return str(name)
+            _, index, which = str(text).partition("/index/")
+            return f"{name}{index}{which}"
     raise AssertionError(resource)
 
 
