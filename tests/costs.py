@@ -1,7 +1,7 @@
 """What a month costs: from the requests of each way through the bundle, measured durations, and AWS's list prices.
 
-`tests/integration/test_costs.py` and `test_audit_costs.py` count the requests anew. `make reference` writes the tables
-of docs/explanation/cost.md from here.
+`tests/integration/test_costs.py`, `test_pause_costs.py` and `test_audit_costs.py` count the requests anew.
+`make reference` writes the tables of docs/explanation/cost.md from here.
 """
 
 import re
@@ -18,13 +18,14 @@ _TABLE = re.compile(r"(<!-- cost: (\w+) -->\n).*?(<!-- end of cost -->)", re.DOT
 class Way:
     """The requests of one way through a warm function, by AWS's operation, and how many go to Stripe.
 
-    `log_bytes` are those of its own line and of its metrics, measured.
+    `log_bytes` are those of its own line and of its metrics, measured. `is_invoked`: it is an invocation of its own.
     """
 
     title: str
     aws: Mapping[str, int]
     stripe: int = 0
     log_bytes: int = field(default=810, compare=False)
+    is_invoked: bool = field(default=True, compare=False)
 
 
 WAYS = {
@@ -45,6 +46,49 @@ WAYS = {
         log_bytes=240,
     ),
     "due": Way("the schedule of every five minutes, with nobody due", {"Query": 8}, log_bytes=320),
+}
+
+_LOOK = {"Query": 1, "GetItem": 1, "PutItem": 2}
+PAUSES = {
+    "pause_page": Way(
+        "the page for pauses, of a customer with one subscription", {"Query": 1, "GetItem": 1}, stripe=1, log_bytes=210
+    ),
+    "pause": Way(
+        "a pause that a customer sets, with its mail",
+        {"Query": 1, "GetItem": 1, "PutItem": 2, "TransactWriteItems": 1, "SendEmail": 1},
+        stripe=5,
+        log_bytes=275,
+    ),
+    "pause_due": Way("the pauses' schedule of every five minutes, with none due", {"Query": 1}, log_bytes=210),
+    "pause_look": Way("its daily look at a pause that waits", _LOOK, stripe=2, log_bytes=0, is_invoked=False),
+    "pause_begins": Way(
+        "its look at a pause that has begun",
+        _LOOK | {"TransactWriteItems": 1},
+        stripe=2,
+        log_bytes=0,
+        is_invoked=False,
+    ),
+    "pause_replan": Way(
+        "its look at a pause whose schedule Stripe has released",
+        _LOOK | {"PutItem": 3},
+        stripe=5,
+        log_bytes=0,
+        is_invoked=False,
+    ),
+    "pause_notice": Way(
+        "its look that sends the notice of the return",
+        _LOOK | {"PutItem": 3, "SendEmail": 1},
+        stripe=3,
+        log_bytes=0,
+        is_invoked=False,
+    ),
+    "pause_returns": Way(
+        "its look at a pause that has ended",
+        _LOOK | {"TransactWriteItems": 1},
+        stripe=4,
+        log_bytes=0,
+        is_invoked=False,
+    ),
 }
 
 _NIGHT = {
@@ -101,6 +145,8 @@ PRICES = {
     "secret_read": Price(
         0.05, 1e4, "10,000 reads of secrets", "aws.amazon.com/secrets-manager/pricing, copied 2026-09-20"
     ),
+    "schedule": Price(1.00, 1e6, "million invocations by EventBridge Scheduler", _MEMORY),
+    "mail": Price(0.10, 1e3, "1,000 mails by SES", _MEMORY),
     "durable": Price(8.00, 1e6, "million durable operations", "aws.amazon.com/lambda/pricing, copied 2026-09-20"),
 }
 
@@ -121,6 +167,14 @@ METRICS = (
     "AccessChangePublished", "PortalOpened", "PortalRefused", "AuditRuns", "AuditReports", "AuditMails",
     "AuditFindings", "PausedSubscriptions", "CustomersServedFree", "OldestSecretDays", "UncollectedPerMonth",
 )  # fmt: skip
+# With pauses on, such a share of the subscriptions is paused each month, each for so many days, from two weeks later;
+# and so often does a customer who pauses open the page.
+PAUSED_SHARE, PAUSE_DAYS, PAUSE_WAITS, PAUSE_PAGES = 0.01, 60, 15, 3
+# A transaction takes two units for each item. A record's place in the index `due` moves with each write, which takes
+# two more, and an entry is in two other indexes (docs.aws.amazon.com, "Read/write capacity mode": from memory).
+PAUSE_RECORD_BYTES, PAUSE_ENTRY_BYTES, PAUSE_ENTRIES = 1_024, 512, 3
+PAUSE_PUT_UNITS, PAUSE_TRANSACTION_UNITS = 1 + 2, 2 * 2 + 2 + 2
+PAUSE_METRICS = ("PauseDone", "PauseFollowed", "PauseNoticeSent", "PausePageShown")
 SECRETS = 3
 SIZES = (0, 1_000, 100_000, 10_000_000)
 MONTH_SECONDS = 30 * 86_400
@@ -146,17 +200,47 @@ def _seconds(way: Way) -> float:
 def _requests(way: Way, *, by_api: bool) -> dict[str, float]:
     """Return what one of these costs, by the line of the bill, in dollars."""
     price = {name: each.each for name, each in PRICES.items()}
-    writes = way.aws.get("UpdateItem", 0) * WRITE_UNITS * price["write"]
+    units = {
+        "UpdateItem": WRITE_UNITS,
+        "PutItem": PAUSE_PUT_UNITS,
+        "TransactWriteItems": PAUSE_TRANSACTION_UNITS,
+    }
+    writes = sum(way.aws.get(name, 0) * each for name, each in units.items()) * price["write"]
     reads = (way.aws.get("Query", 0) + way.aws.get("GetItem", 0)) * READ_UNITS * price["read"]
-    log_bytes = way.log_bytes + LAMBDA_LOG_BYTES + (API_LOG_BYTES if by_api else 0)
+    log_bytes = way.log_bytes + (LAMBDA_LOG_BYTES if way.is_invoked else 0) + (API_LOG_BYTES if by_api else 0)
     return {
         "API": price["api"] if by_api else 0,
-        "Lambda": price["invocation"] + _seconds(way) * MEMORY_GB * price["gb_second"],
+        "Lambda": price["invocation"] * way.is_invoked + _seconds(way) * MEMORY_GB * price["gb_second"],
         "DynamoDB": writes + reads,
         "SQS and EventBridge": way.aws.get("SendMessage", 0) * 3 * price["queue"]
         + way.aws.get("PutEvents", 0) * price["bus"],
         "logs": log_bytes / 1e9 * price["logs"],
     }
+
+
+def pauses_month(subscriptions: int) -> float:
+    """What pauses cost a month where they are on, in dollars, with a year of their history."""
+    price = {name: each.each for name, each in PRICES.items()}
+    paused = subscriptions * PAUSED_SHARE
+    numbers = {
+        "pause_page": (paused * PAUSE_PAGES, True),
+        "pause": (paused, True),
+        "pause_due": (SCHEDULED, False),
+        "pause_look": (paused * (PAUSE_WAITS + PAUSE_DAYS), False),
+        "pause_begins": (paused, False),
+        "pause_replan": (paused, False),
+        "pause_notice": (paused, False),
+        "pause_returns": (paused, False),
+    }
+    work = sum(
+        number * sum(_requests(PAUSES[name], by_api=by_api).values()) for name, (number, by_api) in numbers.items()
+    )
+    mails = sum(number * PAUSES[name].aws.get("SendEmail", 0) for name, (number, _) in numbers.items())
+    # Each entry is in the table and, whole, in two indexes.
+    stored = paused * 12 * (PAUSE_RECORD_BYTES + PAUSE_ENTRIES * 3 * PAUSE_ENTRY_BYTES) / 1e9
+    metrics = len(PAUSE_METRICS) * price["metric"] if subscriptions else 0
+    asked = work + mails * price["mail"] + SCHEDULED * price["schedule"]
+    return asked + metrics + stored * (price["storage"] + price["backup"])
 
 
 def month(subscriptions: int) -> dict[str, float]:
@@ -177,7 +261,7 @@ def month(subscriptions: int) -> dict[str, float]:
     }
     price = {name: each.each for name, each in PRICES.items()}
     bill = dict.fromkeys(("alarms", "custom metrics", "secrets", "API", "Lambda", "DynamoDB"), 0.0)
-    bill |= dict.fromkeys(("SQS and EventBridge", "logs", "audit"), 0.0)
+    bill |= dict.fromkeys(("SQS and EventBridge", "logs", "audit", "pauses"), 0.0)
     for name, (number, by_api) in numbers.items():
         for line, dollars in _requests(WAYS[name], by_api=by_api).items():
             bill[line] += number * dollars
@@ -194,6 +278,7 @@ def month(subscriptions: int) -> dict[str, float]:
     objects = _NIGHT["PutObject"] * price["object"]
     work = audit_seconds * AUDIT_GB * price["gb_second"] + AUDIT_OPERATIONS * price["durable"]
     bill["audit"] = 30 * (work + scanned + compared + objects)
+    bill["pauses"] = pauses_month(subscriptions)
     return bill
 
 
@@ -207,7 +292,7 @@ def tables() -> dict[str, str]:
     head = f"| a month, in dollars | {' | '.join(f'{size:,}' for size in SIZES)} |\n|---|{'---:|' * len(SIZES)}\n"
     lines = [f"| {line} | {' | '.join(_number(bills[size][line]) for size in SIZES)} |" for line in bills[0]]
     total = f"| **all** | {' | '.join(f'**{_number(sum(bills[size].values()))}**' for size in SIZES)} |"
-    every = WAYS | NIGHTS
+    every = WAYS | PAUSES | NIGHTS
     asked = {
         name: ", ".join(f"{number} `{operation}`" for operation, number in way.aws.items()) or "none"
         for name, way in every.items()
