@@ -105,7 +105,7 @@ def _beginning(subscription: Subscription, request: ConversionRequest, now: floa
 def _refusals(subscription: Subscription, now: float) -> Iterator[PauseRefusal]:
     for reason in pause_refusals(subscription):
         yield PauseRefusal(reason.code, reason.why, reason.lifted_by)
-    if subscription.status != "paused" and not is_paused(subscription, datetime.fromtimestamp(now, UTC)):
+    if not is_paused(subscription, datetime.fromtimestamp(now, UTC)):
         yield PauseRefusal("not_paused", _("The pause of its collection is over."))
     if subscription.cancel_at is not None or subscription.cancel_at_period_end:
         yield PauseRefusal(

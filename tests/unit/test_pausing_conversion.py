@@ -114,7 +114,10 @@ def test_another_pause_than_the_one_that_was_shown_is_left_alone() -> None:
     ],
 )
 def test_a_state_that_allows_no_pause_is_refused(changes: Any, code: str) -> None:
-    assert code in codes(plan(replace(HELD, **changes)))
+    refusal = next(each for each in plan(replace(HELD, **changes)).refusals if each.code == code)
+    assert refusal.why.say("en")
+    # Only what is over cannot be helped.
+    assert (refusal.lifted_by is not None) is (code != "not_paused")
 
 
 def test_where_both_are_set_only_the_pause_of_collection_is_unset() -> None:
@@ -123,6 +126,9 @@ def test_where_both_are_set_only_the_pause_of_collection_is_unset() -> None:
     # Paused for another reason, such as a trial without a payment method, it is no pause that anybody has asked for.
     assert "status" in codes(plan(replace(both, paused_reason="trial_end_without_payment_method")))
     assert "status" in codes(plan(both, until=date(2027, 4, 1)))
+    # It is paused still when the end of the other pause is past.
+    past = replace(both, pause_collection=PauseCollection("void", NOW - 1))
+    assert codes(plan(past, until=date(2027, 4, 1))) == ["status"]
 
 
 def test_another_day_of_return_begins_where_the_shop_is_and_keeps_to_the_longest_pause() -> None:

@@ -123,6 +123,25 @@ def test_a_pause_of_collection_does_not_start_again_at_the_renewal_that_is_being
     assert next_renewal(replace(SUBSCRIPTION, items=(ITEM, later)), END, after=NOW) == END + 9 * DAY
 
 
+def test_after_a_short_month_collection_starts_again_on_the_day_of_the_anchor() -> None:
+    """A renewal that is taken for days earlier than it is would be served and never charged."""
+    end, anchor, march = (
+        int(datetime(*day, 10, tzinfo=UTC).timestamp()) for day in ((2027, 2, 28), (2026, 12, 31), (2027, 3, 31))
+    )
+    items = (replace(ITEM, current_period_end=end),)
+    renewing = replace(SUBSCRIPTION, billing_mode="classic", items=items, current_period_end=end)
+    found = plan(renewing, date(2027, 3, 20), now=end - 10 * DAY, anchor=anchor).plan
+    assert found
+    assert (found.begins, found.next_charge) == (end, march)
+
+
+def test_where_no_renewal_is_known_collection_is_not_paused() -> None:
+    for items in ((), (replace(ITEM, interval=None),)):
+        unknown = replace(SUBSCRIPTION, billing_mode="classic", items=items)
+        assert codes(plan(unknown)) == ["several_rhythms"]
+        assert next_renewal(unknown, END, after=NOW) is None
+
+
 @pytest.mark.parametrize(
     ("rule", "begin", "unused"),
     [
@@ -157,6 +176,45 @@ def test_a_new_return_keeps_to_the_longest_pause_and_to_nothing_that_the_pause_i
     assert new_return(date(2027, 6, 12), now=during, override=True).plan
     assert codes(new_return(date(2027, 6, 1), now=during, policy=PausePolicy())) == ["pauses_not_offered"]
     assert codes(new_return(date(9999, 12, 31), now=during, override=True)) == ["pause_too_long"]
+
+
+def test_a_new_return_of_a_pause_of_collection_is_at_a_renewal_again() -> None:
+    classic = replace(SUBSCRIPTION, billing_mode="classic")
+    current = plan(classic).plan
+    assert current
+    facts = PlanFacts(
+        replace(classic, pause_collection=PauseCollection("void", current.resumes)), END, (), OPEN, UTC, NOW
+    )
+    moved = plan_new_return(facts, PauseRequest(date(2027, 5, 2)), current).plan
+    june = int(datetime(2027, 6, 1, 10, tzinfo=UTC).timestamp())
+    assert moved
+    assert (moved.kind, moved.begins, moved.next_charge, moved.resumes) == ("collection", END, june, june - 300)
+    assert moved.why_not_real == current.why_not_real
+
+
+PAGO_PAGO, KIRITIMATI = ZoneInfo("Pacific/Pago_Pago"), ZoneInfo("Pacific/Kiritimati")
+
+
+def test_not_even_the_team_pauses_for_more_than_ten_years() -> None:
+    """The days are those of the shop: it is 28 February there when the pause begins."""
+    last = (datetime.fromtimestamp(BEGINS, PAGO_PAGO) + timedelta(days=3650)).date()
+    assert last == date(2037, 2, 25)
+    assert plan(on=last, timezone=PAGO_PAGO, override=True).plan
+    assert codes(plan(on=last + timedelta(days=1), timezone=PAGO_PAGO, override=True)) == ["pause_too_long"]
+
+
+def test_the_days_that_are_offered_and_said_are_those_of_the_shop() -> None:
+    returns = int(datetime(2027, 4, 10, tzinfo=KIRITIMATI).timestamp())
+    assert longer_return(BEGINS, returns, OPEN, KIRITIMATI) == date(2027, 5, 10)
+    late = int(datetime(2027, 6, 1, tzinfo=PAGO_PAGO).timestamp())
+    assert longer_return(BEGINS, late, OPEN, PAGO_PAGO) == date(2027, 6, 8)
+    (refusal,) = plan(on=date(2027, 3, 1), timezone=KIRITIMATI).refusals
+    assert "2 March 2027" in refusal.why.say("en")
+
+
+def test_reasons_are_a_setting_of_words_with_commas_or_spaces_between() -> None:
+    for words in ("holiday,too_expensive", "holiday too_expensive", " holiday, too_expensive,"):
+        assert PausePolicy(pause_reasons=words).pause_reasons == ("holiday", "too_expensive")
 
 
 def test_a_new_return_is_never_in_the_past_nor_within_minutes() -> None:
