@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+import stripe
 
 from functions.pause.answers import view_json
 from functions.pause.caller import Caller
@@ -12,6 +13,7 @@ from functions.pause.look import Brand
 from functions.pause.page import PausePages, Visit
 from functions.pause.portal_pause import PortalPause, PortalPauses
 from shared.cached_read import CACHE_SECONDS
+from shared.deadline import seconds_left
 from tests.integration.pausing_world import LINKS, OPEN, World, pauses, world
 from tests.integration.simulator_fixtures import server
 
@@ -185,3 +187,17 @@ def test_a_token_for_one_subscription_leads_to_that_one_only(world: World, porta
     page = portal.page(caller=replace(portal.caller, only=one))
     assert opened(world, one) in page
     assert other not in page
+
+
+def test_whoever_waits_for_what_the_portal_offers_waits_for_seconds(world: World, portal: Portal) -> None:
+    left: list[float] = []
+
+    def client() -> stripe.StripeClient:
+        left.append(seconds_left())
+        return world.stripe
+
+    subscription = world.subscribe()
+    pauses = PortalPauses(client, {}, LINKS, lambda: world.now)
+    assert subscription in pauses.offers(portal.caller, world.pausing.views(world.customer, OFF).views)
+    assert left
+    assert max(left) <= 3

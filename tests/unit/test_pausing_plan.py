@@ -212,6 +212,27 @@ def test_the_days_that_are_offered_and_said_are_those_of_the_shop() -> None:
     assert "2 March 2027" in refusal.why.say("en")
 
 
+def test_a_renewal_minutes_before_the_day_of_return_is_not_that_of_the_return() -> None:
+    """It would be charged on the day before the one that was asked for."""
+    midnight = int(datetime(2027, 3, 8, tzinfo=UTC).timestamp())
+    for early, weeks in ((0, 0), (1, 1), (300, 1), (600, 1), (900, 1)):
+        end = midnight - 7 * DAY - early
+        items = (replace(ITEM, interval="week", current_period_end=end),)
+        weekly = replace(SUBSCRIPTION, billing_mode="classic", items=items, current_period_end=end)
+        found = plan(weekly, date(2027, 3, 8), now=end - DAY, anchor=end).plan
+        assert found
+        assert (found.begin, found.asked_resume) == (Begin.PERIOD_END, date(2027, 3, 8))
+        assert found.next_charge == midnight - early + weeks * 7 * DAY
+
+
+def test_whether_a_return_is_soon_or_moved_is_told_by_the_day_of_the_shop() -> None:
+    # Its 1 March begins an hour after the pause, and its 2 April with the renewal.
+    assert plan(on=date(2027, 3, 1), timezone=PAGO_PAGO).plan
+    classic = plan(replace(SUBSCRIPTION, billing_mode="classic"), date(2027, 4, 2), timezone=KIRITIMATI).plan
+    assert classic
+    assert (classic.next_charge, classic.is_moved) == (END + 31 * DAY, False)
+
+
 def test_reasons_are_a_setting_of_words_with_commas_or_spaces_between() -> None:
     for words in ("holiday,too_expensive", "holiday too_expensive", " holiday, too_expensive,"):
         assert PausePolicy(pause_reasons=words).pause_reasons == ("holiday", "too_expensive")
