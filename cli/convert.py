@@ -33,7 +33,7 @@ from shared.access import subscription_access
 from shared.errors import Forbidden, Unavailable
 from shared.i18n import ENGLISH, NOTHING, Message, _, _n, sentences, verbatim
 from shared.mirror.items import MirroredSubscription
-from shared.pausing.conversion import ConversionPlan, ConversionRequest
+from shared.pausing.conversion import SAFE_GAP, ConversionPlan, ConversionRequest
 from shared.pausing.history import Actor
 from shared.pausing.operations import Outcome, PauseResult
 from shared.pausing.plan import Begin
@@ -308,7 +308,7 @@ def _add(report: PauseReport, each: Conversion, result: Handled, at: Operator) -
 
 
 def question(to_do: Sequence[Conversion], at: Operator) -> Message:
-    """Say how many subscriptions will be paused, and which of them will be charged when, and how much."""
+    """Say how many subscriptions will be paused, which are charged when and how much, and what can go wrong."""
     paused = _n(
         "{n} subscription will be paused, and its service ends as shown.",
         "{n} subscriptions will be paused, and their service ends as shown.",
@@ -316,7 +316,7 @@ def question(to_do: Sequence[Conversion], at: Operator) -> Message:
     )
     timed = [each for each in to_do if each.plan and each.plan.resumes is not None]
     if not timed:
-        return sentences(paused, _("None of them is charged before somebody resumes it."))
+        return sentences(paused, _("None of them is charged before somebody resumes it."), _RISK)
     days = sorted(at.time(each.plan.resumes).date() for each in timed if each.plan and each.plan.resumes is not None)
     amounts = [each.first_charge for each in timed if each.first_charge]
     total = PeriodAmount(
@@ -332,7 +332,15 @@ def question(to_do: Sequence[Conversion], at: Operator) -> Message:
         amount=_amount(total),
         when=when,
     )
-    return sentences(paused, charged)
+    return sentences(paused, charged, _RISK)
+
+
+_RISK = _(
+    "If Stripe does not pause a subscription whose collection is paused, pause_collection is unset first, at least "
+    "{hours} hours before a renewal. Only if that is interrupted, and the pause function does not run before the "
+    "renewal, is the subscription charged; the charge is then credited to the next invoice.",
+    hours=int(SAFE_GAP.total_seconds()) // 3600,
+)
 
 
 def _confirm(conversions: Sequence[Conversion], given: int | None, report: PauseReport, at: Operator) -> None:

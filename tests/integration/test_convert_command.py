@@ -121,6 +121,9 @@ def test_who_is_converted_has_to_be_said_and_confirmed(portal: Portal) -> None:
     days = sorted(at(each["pause_collection"]["resumes_at"]) for each in before)
     asked = next(line for line in answer.stderr.splitlines() if line.startswith("2 subscriptions will be paused"))
     assert "2 of them return by themselves" in asked
+    assert "Only if that is interrupted, and the pause function does not run before the renewal" in " ".join(
+        asked.split()
+    )
     assert "24.00" in asked
     assert all(each in asked for each in days)
     assert "2 done." in answer.stdout
