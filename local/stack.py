@@ -1,5 +1,6 @@
 """Starts the stack, prints its addresses, watches it, and ends it without leaving anything behind."""
 
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ def run(options: Options, signals: StopSignals) -> None:
     # Standard output is the functions' from here on.
     say = partial(print, file=sys.stdout, flush=True)
     say(f"Starting {'the Stripe simulator and ' if addresses.stripe_port else ''}AWS (moto) ...")
-    with function_log() as log, Children(signals) as children:
+    with function_log(addresses.port) as log, Children(signals) as children:
         _start_children(children, addresses)
         # Imported while the children start.
         from local.assembly import assembled  # noqa: PLC0415
@@ -63,7 +64,7 @@ def _summary(options: Options, log: Path, seconds: float) -> str:
         ("Demo site and API", addresses.site_url),
         ("Stripe", f"{addresses.stripe_url}  ({about})"),
         ("AWS", f"{addresses.aws_url}  (moto; key and secret: local, region eu-west-1)"),
-        ("Functions' log", str(log)),
+        ("Functions' log", os.path.relpath(log)),
         ("Clock", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC" + (" (moved by --as-of)" if options.as_of else "")),
     ]
     if options.oidc:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ import requests
 
 from tests.end_to_end.stack_fixture import (
     PATIENCE_SECONDS,
+    ROOT,
     SETTLES_SOON,
     RunningStack,
     counter,
@@ -321,13 +321,13 @@ def test_the_terminal_shows_only_messages_for_people_and_names_the_functions_log
     assert lines[1].startswith("Ready after")
     names = [line.strip().partition("  ")[0] for line in lines[2:]]
     assert names == ["Demo site and API", "Stripe", "AWS", "Functions' log", "Clock"]
-    log = Path(lines[5].rpartition("  ")[2])
+    log = ROOT / lines[5].rpartition("  ")[2]
     assert '"UncollectedPerMonth' in log.read_text()
 
 
 def test_the_functions_log_ends_with_the_stack(stack: RunningStack) -> None:
     (line,) = [line for line in stack.lines if "Functions' log" in line]
-    log = Path(line.rpartition("  ")[2].strip())
+    log = ROOT / line.rpartition("  ")[2].strip()
     assert log.exists()
     stack.stop()
     assert not log.exists()
