@@ -149,7 +149,7 @@ class Room:
                 row.after(before.get(row.id, row)) for row in self._rows(listed.subscriptions, dict(listed.customers))
             )
             deliveries = tuple(self.feed.newest(_SHOWN_DELIVERIES))
-            return RoomState(rows, deliveries, tuple(self._queues()), dict(listed.customers), self._mails())
+            return RoomState(rows, deliveries, tuple(self.queues()), dict(listed.customers), self._mails())
         except Exception as error:  # noqa: BLE001 - shown on the page, which goes on looking
             old = self._state or RoomState((), (), (), {}, 0)
             problem = f"This is old: {type(error).__name__} while looking."
@@ -177,7 +177,8 @@ class Room:
                 customer_access(customer, by_customer.get(customer, ()), now=now, policy=self._settings),
             )
 
-    def _queues(self) -> Iterator[RoomQueue]:
+    def queues(self) -> Iterator[RoomQueue]:
+        """Yield every queue as it is now."""
         sqs = self._backend.aws.sqs
         for name in self._backend.template.resources("AWS::SQS::Queue"):
             try:

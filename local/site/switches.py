@@ -13,26 +13,26 @@ import requests
 
 from local.site.backend import Backend
 from local.site.delivery_feed import ShownDelivery
-from local.site.room import Room
+from local.site.room import Room, RoomQueue
 from local.site.session import SiteSession
 
 _LONGEST_SECONDS = 240
 _COMMAND_SECONDS = 300
 _UNTIL_LIFTED = 1_000_000
-# So much longer than EventClockUncertaintySeconds, and the webhook has begun to settle what it cannot order.
-_UNTIL_SETTLING = 10.0
+# So much longer than EventClockUncertaintySeconds, and the webhook has long begun to settle what it cannot order.
+_UNTIL_SETTLING = 30.0
 _BURST = 1000
 
 Place = Literal["simulator", "database", "queue"]
+Effect = Literal["failed_delivery", "refused_read", "stalled_message", "settled"]
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
     """Something that can go wrong: `before` says what turning it on does, `healed_by` what repairs the mirror.
 
-    To try it, each of `subscriptions` is changed `changes` times; `held_seconds` is how long it stays on after that,
-    or with `held_until_settling` until the webhook has begun to settle them. A switch that is turned on only after the
-    changes has `changes_first`.
+    To try it, each of `subscriptions` is changed `changes` times; it stays on until it has had its `effect` on them. A
+    switch that is turned on only after the changes has `changes_first`.
     """
 
     name: str
@@ -43,8 +43,7 @@ class Switch:
     place: Place = "simulator"
     subscriptions: int = 2
     changes: int = 2
-    held_seconds: float = 0
-    held_until_settling: bool = False
+    effect: Effect | None = None
     changes_first: bool = False
     heals_itself: bool = True
 
@@ -105,7 +104,7 @@ SWITCHES = (
         "A read counts as of when it began, so an old answer never overwrites a newer event.",
         {"latency_seconds": 3},
         changes_first=True,
-        held_until_settling=True,
+        effect="settled",
     ),
     Switch(
         "429",
@@ -114,7 +113,7 @@ SWITCHES = (
         "The settle queue: its messages came again after Stripe answered.",
         _failing(429),
         changes_first=True,
-        held_until_settling=True,
+        effect="refused_read",
     ),
     Switch(
         "500",
@@ -123,7 +122,7 @@ SWITCHES = (
         "The settle queue: its messages came again after Stripe answered.",
         _failing(500),
         changes_first=True,
-        held_until_settling=True,
+        effect="refused_read",
     ),
     Switch(
         "database",
@@ -131,7 +130,7 @@ SWITCHES = (
         "DynamoDB refuses every write. The webhook answers 503, because it has kept nothing.",
         "Stripe sent the events again, because the webhook never says 200 to what it has not kept.",
         place="database",
-        held_seconds=4,
+        effect="failed_delivery",
     ),
     Switch(
         "queue",
@@ -139,8 +138,7 @@ SWITCHES = (
         "Nobody reads the settle queue. The mirror shows the likely state meanwhile.",
         "The settle queue: what waited in it was settled when it ran again.",
         place="queue",
-        changes_first=False,
-        held_until_settling=True,
+        effect="stalled_message",
     ),
 )
 _BY_NAME = {switch.name: switch for switch in SWITCHES}
@@ -287,16 +285,45 @@ class Switches:
             if switch.changes_first:
                 self._turn(switch.name)
             self._say(switch.before)
-            self._wait(self._until_settling if switch.held_until_settling else switch.held_seconds)
+            self._hold(switch, since)
         finally:
             self._turn(None)
         self._finish(since, switch.healed_by, heals_itself=switch.heals_itself)
 
+    def _hold(self, switch: Switch, since: int) -> None:
+        """Wait until the switch has had its effect, or nothing is left that it could have one on."""
+        effects: dict[Effect, Callable[[], bool]] = {
+            "settled": lambda: False,
+            "failed_delivery": lambda: any(one.outcome == "failed" for one in self._deliveries(since)),
+            "refused_read": self._has_refused_a_read,
+            "stalled_message": lambda: any(queue.ready for queue in self._settle_queue()),
+        }
+        until = time.monotonic() + self._until_settling
+        while switch.effect and not effects[switch.effect]() and time.monotonic() < until:
+            if self._is_idle() and not self._settle_queue():
+                break
+            self._wait(0.2)
+
+    def _deliveries(self, since: int) -> list[ShownDelivery]:
+        self._room.feed.update()
+        return self._room.feed.since(since)
+
+    def _has_refused_a_read(self) -> bool:
+        faults = requests.get(f"{self._backend.addresses.stripe_url}/_simulator/faults", timeout=10).json()
+        return any(failure["times"] < _UNTIL_LIFTED for failure in faults["fail"])
+
+    def _settle_queue(self) -> list[RoomQueue]:
+        """Return the settle queue, if it has messages."""
+        queues = self._room.queues()
+        return [queue for queue in queues if queue.name == "SettleQueue" and (queue.ready or queue.waiting)]
+
+    def _is_idle(self) -> bool:
+        """Whether no event is on its way; an answer of the webhook that is a failure is followed by another attempt."""
+        return requests.get(f"{self._backend.addresses.stripe_url}/_simulator/idle", {"timeout": 0.1}, timeout=10).ok
+
     def _finish(self, since: int, healed_by: str, *, heals_itself: bool = True) -> None:
         """Wait until both sides agree and nothing waits any more, and say what became of the events."""
         self._say("It is off again. Waiting until both sides agree ...")
-        # What was sent last is on its way.
-        self._wait(1)
         until = time.monotonic() + (_LONGEST_SECONDS if heals_itself else 0)
         while not (is_calm := self._is_calm()) and time.monotonic() < until:
             self._wait(0.3)
@@ -316,11 +343,11 @@ class Switches:
             )
 
     def _is_calm(self) -> bool:
-        state = self._room.look()
-        waits = any(queue.ready or queue.waiting for queue in state.queues if queue.name == "SettleQueue")
-        # An answer of the webhook that is a failure is followed by another attempt.
-        is_idle = requests.get(f"{self._backend.addresses.stripe_url}/_simulator/idle", {"timeout": 0.1}, timeout=10).ok
-        return state.is_in_sync and not waits and is_idle and not self._awaits_retry(state.deliveries)
+        # In this order: what is delivered is in the queue or in the mirror when these are looked at.
+        if not self._is_idle() or self._settle_queue():
+            return False
+        state = self._room.look_again()
+        return state.is_in_sync and not self._awaits_retry(state.deliveries)
 
     @staticmethod
     def _awaits_retry(deliveries: Sequence[ShownDelivery]) -> bool:
