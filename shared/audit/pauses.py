@@ -14,7 +14,6 @@ from itertools import islice, takewhile
 from shared.audit.findings import CustomerName
 from shared.audit.options import AuditOptions
 from shared.pausing.history import (
-    LOOK_BACK,
     OVER_ACTIONS,
     OVERDUE,
     CustomerPause,
@@ -124,11 +123,12 @@ def read_pauses(
     breaks: list[PolicyBreak] = []
     not_looked_at = 0
     policies = policies_of(options)
+    oldest = until - int(max(policy.look_back for policy in policies).total_seconds())
     for place, (customer_id, operations) in enumerate(night.asked_for.items()):
         if place >= MOST_CUSTOMERS or not more():
             not_looked_at = len(night.asked_for) - place
             break
-        history = table.entries_of_customer(customer_id, since=until - int(LOOK_BACK.total_seconds()))
+        history = table.entries_of_customer(customer_id, since=oldest)
         breaks += policy_breaks(history, operations, policies)
     number = Counter(each.code for each in breaks)
     shown = [each for code in number for each in islice((one for one in breaks if one.code == code), MOST_OF_A_CODE)]

@@ -34,8 +34,6 @@ _CURRENT, _HISTORY = "current", "history#"
 _ENTRIES_OF_A_REQUEST = 1000
 _ATTEMPTS = 5
 _LOST_RACE = "TransactionCanceledException"
-# The rules look back a year; a pause that began before it may have ended within.
-LOOK_BACK = timedelta(days=2 * 365)
 # Stripe carries a plan out by itself; where it has not after so long, the pause function does it.
 OVERDUE = timedelta(hours=1)
 # `resumes` and `next_charge` of a pause without a date of return: it lasts until somebody resumes it.
@@ -370,9 +368,9 @@ class PauseTable:
         }
         return [_read(HistoryEntry, item) for item in self._pages("query", request)]
 
-    def pauses_of(self, customer_id: str, *, now: float) -> list[CustomerPause]:
-        """Return a customer's pauses of the last two years, as the policy counts them, eventually consistent."""
-        return customer_pauses(self.entries_of_customer(customer_id, since=int(now - LOOK_BACK.total_seconds())))
+    def pauses_of(self, customer_id: str, *, since: int) -> list[CustomerPause]:
+        """Return a customer's pauses as the policy counts them, eventually consistent; `since` in Unix seconds."""
+        return customer_pauses(self.entries_of_customer(customer_id, since=since))
 
     def newest_entries(self, *, until: int) -> Iterator[HistoryEntry]:
         """Yield the history of all subscriptions up to a Unix second, the newest first, eventually consistent.

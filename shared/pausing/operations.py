@@ -134,20 +134,20 @@ class Pausing:
     def views(self, customer: str, policy: PausePolicy, *, only: str | None = None) -> PauseViews:
         """Return the customer's subscriptions that have not ended, or the one that a token is good for."""
         found = self.stripe().of_customer(customer) if only is None else self._just(only, customer)
-        pauses = self._pauses(customer)
+        pauses = self._pauses(customer, policy)
         return PauseViews([self._view(at, policy, pauses) for at in found.subscriptions], found.has_more)
 
     def view(self, subscription_id: str, *, customer: str | None, policy: PausePolicy) -> PauseView:
         """Return one subscription."""
         at = self._own(subscription_id, customer)
-        return self._view(at, policy, self._pauses(at.subscription.customer_id))
+        return self._view(at, policy, self._pauses(at.subscription.customer_id, policy))
 
     def preview(
         self, subscription_id: str, request: PauseRequest, *, customer: str | None, policy: PausePolicy
     ) -> PausePreview:
         """Return a subscription, and what `pause` would make of the request now."""
         at = self._own(subscription_id, customer)
-        pauses = self._pauses(at.subscription.customer_id)
+        pauses = self._pauses(at.subscription.customer_id, policy)
         view, facts = self._view(at, policy, pauses), self._facts(at, policy, pauses)
         if view.record and view.record.state.is_open:
             return PausePreview(view, plan_new_return(facts, request, _plan_of(view.record)))
@@ -173,7 +173,7 @@ class Pausing:
                 if changed:
                     return changed
                 continue
-            facts = self._facts(at, policy, self._pauses(at.subscription.customer_id))
+            facts = self._facts(at, policy, self._pauses(at.subscription.customer_id, policy))
             if at.planned:
                 # The company's own schedule will pause it; its collection would then be paused too.
                 return PauseResult(Outcome.REFUSED, record, (PAUSED_ELSEWHERE,))
@@ -274,8 +274,8 @@ class Pausing:
             return CustomerSubscriptions((), has_more=False)
         return CustomerSubscriptions(() if at.subscription.ended else (at,), has_more=False)
 
-    def _pauses(self, customer: str) -> list[CustomerPause]:
-        return self.table.pauses_of(customer, now=self.clock())
+    def _pauses(self, customer: str, policy: PausePolicy) -> list[CustomerPause]:
+        return self.table.pauses_of(customer, since=int(self.clock() - policy.look_back.total_seconds()))
 
     def _facts(self, at: AtStripe, policy: PausePolicy, pauses: Iterable[CustomerPause] = ()) -> PlanFacts:
         # An index may be behind for a moment. The record, which is read consistently, has said that this subscription

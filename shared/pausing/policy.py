@@ -12,6 +12,8 @@ from shared.i18n import Message, _, _n, sentences
 # The longest pause that Stripe's own portal offers (SDK text of `features.subscription_pause.duration`, 16.1.0).
 LONGEST_PAUSE_DAYS = 3 * 365
 _YEAR_SECONDS = 365 * 86_400
+# At least so far back the rules look: a year, and as much again for pauses that were set long before they begin.
+_LEAST_LOOK_BACK = timedelta(days=2 * 365)
 # The refusal where pauses are off for the customer.
 NOT_OFFERED = "pauses_not_offered"
 # The rules count days. A day may have 25 hours, and a pause begins some minutes before the paid time ends.
@@ -120,6 +122,11 @@ class PausePolicy(BaseModel):
     def longest(self) -> timedelta:
         """How long a pause may last."""
         return timedelta(days=min(self.max_pause_days or LONGEST_PAUSE_DAYS, LONGEST_PAUSE_DAYS))
+
+    @property
+    def look_back(self) -> timedelta:
+        """How long ago a pause may have begun that still counts: it may have been long, and the days between too."""
+        return max(_LEAST_LOOK_BACK, self.longest + timedelta(days=self.pause_min_days_between + 1))
 
     def refusals(
         self, pause: PauseTime, *, others: Iterable[PauseTime] = (), reason: str | None = None

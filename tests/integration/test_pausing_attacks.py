@@ -503,3 +503,17 @@ def test_a_pause_that_is_given_up_and_begins_while_its_subscription_is_missing_g
     assert (record(shop).state, record(shop).failure) == (PauseState.PAUSED, None)
     to(shop, record(shop).resumes + DAY)
     assert (record(shop).outcome, status(shop)) == ("resumed", ("active", None, None))
+
+
+@pytest.mark.parametrize(("days", "between", "later"), [(900, 100, 1), (60, 1000, 800)], ids=["long", "long ago"])
+def test_a_pause_counts_for_as_long_as_the_rules_say(days: int, between: int, later: int) -> None:
+    """However long it lasted, and however long ago it ended."""
+    shop = lab()
+    rules = RULES.with_changes({"max_pause_days": 0, "pause_min_days_between": between})
+    shop.pause(shop.day(days), policy=rules)
+    to(shop, record(shop).resumes + later * DAY)
+    assert record(shop).outcome == "resumed"
+    ended = shop.kept.history(shop.subscription)[-1].at
+    result = shop.pause(shop.day(60), policy=rules)
+    assert result
+    assert [(each.code, each.allowed_from) for each in result.refusals] == [("pause_too_soon", ended + between * DAY)]

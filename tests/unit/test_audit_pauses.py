@@ -161,6 +161,11 @@ def test_the_days_between_are_counted_as_the_rule_counts_them() -> None:
     assert set(breaks(pause("sub_old", NOW - DAY // 2 - 59 * DAY, 30), tonight("sub_new"))) == {"pause_too_soon"}
 
 
+def test_a_pause_that_ended_long_ago_counts_where_the_rules_look_back_that_far() -> None:
+    patient = STRICT.model_copy(update={"pause_min_days_between": 1000})
+    assert set(breaks(pause("sub_old", NOW - 830 * DAY, 30), tonight("sub_new"), options=patient)) == {"pause_too_soon"}
+
+
 def test_a_customer_who_pauses_two_subscriptions_in_turn_pauses_too_often() -> None:
     first = pause("sub_a", NOW - 300 * DAY, 20)
     second = pause("sub_b", NOW - 150 * DAY, 20)
