@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from cli.deployment import Deployment
 from cli.main import app
+from cli.recover import commands
 from shared.mirror.items import MirroredSubscription
 from shared.mirror.rule import Mirror
 from shared.mirror.table import MirrorTable
@@ -96,6 +97,12 @@ def make_world(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.Monkey
     deployment = Deployment(aws.template.outputs(), simulator.url)
     monkeypatch.setattr(Deployment, "of_stack", lambda _name: deployment)
     return World(aws, simulator, customer.id, price.id, deployment)
+
+
+def reconcile_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`portal reconcile` waits until a difference is no longer younger than the clocks are uncertain."""
+    clock = Clock()
+    monkeypatch.setattr(commands, "RateLimit", lambda rate: RateLimit(rate, clock=clock, sleep=clock.sleep))
 
 
 def reader(world: World, act: Callable[[], None]) -> Callable[[str], SubscriptionRead]:

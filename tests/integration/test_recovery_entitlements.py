@@ -8,7 +8,7 @@ import pytest
 from cli.deployment import Deployment
 from shared.mirror.items import MirroredEntitlements
 from tests.integration.conftest import Aws
-from tests.integration.recovery_world import FAST, HOUR, World, make_world
+from tests.integration.recovery_world import FAST, HOUR, World, make_world, reconcile_without_waiting
 from tests.integration.simulator_fixtures import RunningSimulator
 
 RECONCILE = ("reconcile", "--entitlements", *FAST)
@@ -16,6 +16,7 @@ RECONCILE = ("reconcile", "--entitlements", *FAST)
 
 @pytest.fixture
 def world(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> World:
+    reconcile_without_waiting(monkeypatch)
     made = make_world(aws, simulator, monkeypatch)
     deployment = replace(
         made.deployment, parameters={**made.deployment.parameters, **aws.template.parameters(), "Entitlements": "true"}

@@ -17,12 +17,13 @@ from shared.mirror.items import Write
 from shared.stripe import lists
 from shared.stripe.lists import ListPage
 from tests.integration.conftest import Aws
-from tests.integration.recovery_world import FAST, World, make_world
+from tests.integration.recovery_world import FAST, World, make_world, reconcile_without_waiting
 from tests.integration.simulator_fixtures import RunningSimulator
 
 
 @pytest.fixture
 def world(aws: Aws, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> World:
+    reconcile_without_waiting(monkeypatch)
     return make_world(aws, simulator, monkeypatch)
 
 
