@@ -517,3 +517,43 @@ def test_a_pause_counts_for_as_long_as_the_rules_say(days: int, between: int, la
     result = shop.pause(shop.day(60), policy=rules)
     assert result
     assert [(each.code, each.allowed_from) for each in result.refusals] == [("pause_too_soon", ended + between * DAY)]
+
+
+def test_a_pause_of_the_companys_is_not_said_to_be_over_nor_ended_by_the_customer() -> None:
+    """Also where the customer had one before, which is over."""
+    for has_history in (False, True):
+        shop = lab()
+        if has_history:
+            shop.pause(shop.day(60))
+            shop.undo()
+        shop.pause_in_the_dashboard()
+        paused = shop.raw["pause_collection"]
+        for act in (shop.resume, shop.undo):
+            result = act()
+            assert result
+            assert [each.code for each in result.refusals] == ["paused_elsewhere"]
+        assert paused
+        assert shop.raw["pause_collection"] == paused
+
+
+def test_who_gives_the_return_up_while_the_schedule_is_about_to_resume_is_not_charged() -> None:
+    """Whoever loses a race for the record asks nothing more of Stripe."""
+    accepted = 0
+    for number in range(12):
+        shop = lab()
+        shop.pause(shop.day(60))
+        to(shop, shop.period_end + DAY)
+        to(shop, record(shop).resumes - 30, ticks=False)
+        shop.release_in_the_dashboard()
+        to(shop, record(shop).resumes + 1, ticks=False)
+        answers: list[Any] = []
+        meanwhile = partial(lambda shop, found: found.append(shop.release()), shop, answers)
+        shop.disturbed(shop.tick, {number: Fault(FaultKind.OVERTAKEN, meanwhile)})
+        if not answers:
+            break
+        shop.heal()
+        if answers[0].outcome is Outcome.DONE and record(shop).outcome == "released":
+            accepted += 1
+            assert status(shop)[0] == "paused", number
+            assert [each["status"] for each in shop.invoices] == ["paid"], number
+    assert accepted > 2
