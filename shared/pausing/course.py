@@ -22,6 +22,8 @@ LEASE = timedelta(minutes=2)
 # How soon to look again at what should have happened by now, at what waits for a payment, and at all else: somebody may
 # have changed it at Stripe.
 SOON, WAITING, DAILY = timedelta(minutes=4), timedelta(hours=1), timedelta(days=1)
+# How long before collection starts again to look for a change of plan, every few minutes: later, Stripe collects again.
+_EARLY_SECONDS = 900
 # A pause is neither asked of Stripe in the last minute before it is to begin, nor undone.
 LAST_MINUTE = 60
 _MARGIN_SECONDS = int(MARGIN.total_seconds())
@@ -285,7 +287,7 @@ def _paused_collection(record: PauseRecord, at: AtStripe, now: float) -> Call | 
         return _undoing(record, now, outcome=PauseAction.RESUMED)
     if not is_ours:
         return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
-    return Settle(_wait(record, now, record.resumes))
+    return Settle(_wait(record, now, record.resumes - _EARLY_SECONDS))
 
 
 def _at_its_renewal(record: PauseRecord, at: AtStripe, now: float) -> Settle | None:

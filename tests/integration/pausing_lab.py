@@ -35,7 +35,7 @@ from tests.integration.pausing_faults import Crashed, FakeDynamoDb, FakeSes, Fau
 from tests.integration.pausing_world import LINKS
 from tests.simulator_in_process import SimulatorInProcess
 
-DAY, HOUR = 86_400, 3_600
+DAY, HOUR, QUARTER = 86_400, 3_600, 900
 TICK = 300
 MARGIN_SECONDS, LEAD_SECONDS = int(MARGIN.total_seconds()), int(LEAD.total_seconds())
 # The webhook's queue settles what it cannot order within this time.
@@ -318,7 +318,7 @@ class Lab:
 
     def _next_look(self, record: PauseRecord) -> int | None:
         """Return when the schedule has something to do: not each day, while a pause only waits."""
-        ahead = [record.begins, record.resumes, record.next_charge - 4 * DAY]
+        ahead = [record.begins, record.resumes - QUARTER, record.resumes, record.next_charge - 4 * DAY]
         soon = min((moment + 60 for moment in ahead if moment + 60 > self.now), default=None)
         return max(record.retry_at, soon) if record.retry_at and record.state.is_settled and soon else record.retry_at
 
@@ -401,6 +401,7 @@ class Judge:
         self.may_resume = False
         # Somebody else has changed something since the customer asked for a pause.
         self.is_touched = self.has_changed_plan = False
+        self.changed_plan_at = 0
 
     # What happens.
 
@@ -453,6 +454,7 @@ class Judge:
 
     def changed_plan(self) -> None:
         self.has_changed_plan = True
+        self.changed_plan_at = self.lab.now
         for promise in self.promises.values():
             promise.is_over = promise.is_over or promise.kind == "collection"
 
@@ -488,8 +490,8 @@ class Judge:
                 known = Promise(record.kind, record.begin, record.begins, record.next_charge, self.lab.now)
                 self.promises[record.operation_id] = known
                 known.is_over = self.may_resume
-            if not known.is_over:
-                known.ends = record.next_charge
+            # After a change of plan the pause may end at another renewal than was told; it is charged from then on.
+            known.ends = min(known.ends, record.next_charge) if known.is_over else record.next_charge
         if known and record.state in {PauseState.ENDED, PauseState.FAILED}:
             known.is_over = True
             known.ends = min(known.ends, self.lab.now)
@@ -586,6 +588,9 @@ class Judge:
         now = self.lab.now
         if not granted or raw["status"] not in {"active", "paused", "trialing"}:
             return
+        if self.has_changed_plan and not any(moment > self.changed_plan_at for moment in self.lab.calm_ticks):
+            # What a change of plan costs is void in a pause of collection, and nobody has looked since.
+            return
         # Collection starts again shortly before the renewal that is to be paid, or the cancellation in its place.
         renewal = min(int(item["current_period_end"]) for item in raw["items"]["data"])
         ends = [each for each in (renewal, raw["cancel_at"]) if each]
@@ -615,7 +620,9 @@ class Judge:
         if sum(moment > promise.ends for moment in self.lab.calm_ticks) < 3:
             return
         if record.state is PauseState.RESUMING and record.waiting:
-            assert raw["status"] == "paused"
+            # It may have been paid since somebody looked.
+            is_looked_at_soon = record.retry_at and record.retry_at <= self.lab.now + 2 * HOUR
+            assert raw["status"] == "paused" or is_looked_at_soon
             return
         if record.state is PauseState.UNDOING and record.outcome == "released":
             # The customer has given the date of return up, and Stripe has not answered yet.

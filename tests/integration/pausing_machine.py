@@ -4,9 +4,6 @@ Hypothesis chooses who acts, when, and what goes wrong with which request; the j
 side after every step. Run it by hand for histories that nobody has tried:
 
     .venv/bin/python -m tests.integration.pausing_machine --histories 1000
-
-It is a process of its own in the tests too: Hypothesis also takes values from all modules that happen to be imported,
-so the same seed gives other histories beside other tests.
 """
 
 import sys
@@ -18,7 +15,8 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import seed as given_seed
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -225,28 +223,33 @@ class PauseMachine(RuleBasedStateMachine):
             self.lab.judge.can_cancel()
 
 
-def main() -> None:
-    """Try histories until one breaks a promise: then print its steps, and end with 1."""
-    parser = ArgumentParser(prog="python -m tests.integration.pausing_machine", description=main.__doc__)
-    parser.add_argument("--histories", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=30, help="the most steps of one history (30)")
-    parser.add_argument("--seed", type=int, help="try the same histories as every run with this number")
-    parser.add_argument("--shrink", action="store_true", help="look for the shortest history that fails, for minutes")
-    chosen = parser.parse_args()
-    machine = PauseMachine if chosen.seed is None else seed(chosen.seed)(PauseMachine)
+def try_histories(histories: int, *, steps: int, seed: int | None = None, is_shrunk: bool = False) -> None:
+    """Try random histories of at most so many steps until one breaks a promise, which raises; a seed repeats them."""
+    machine = PauseMachine if seed is None else given_seed(seed)(PauseMachine)
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=chosen.histories,
-            stateful_step_count=chosen.steps,
+            max_examples=histories,
+            stateful_step_count=steps,
             deadline=None,
+            derandomize=False,
             database=None,
             print_blob=False,
             report_multiple_bugs=False,
-            phases=(Phase.generate, Phase.shrink) if chosen.shrink else (Phase.generate,),
+            phases=(Phase.generate, Phase.shrink) if is_shrunk else (Phase.generate,),
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def main() -> None:
+    """Try random histories until one breaks a promise: then print its steps, and end with 1."""
+    parser = ArgumentParser(prog="python -m tests.integration.pausing_machine", description=main.__doc__)
+    parser.add_argument("--histories", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=60, help="the most steps of one history (60)")
+    parser.add_argument("--shrink", action="store_true", help="look for the shortest history that fails, for minutes")
+    chosen = parser.parse_args()
+    try_histories(chosen.histories, steps=chosen.steps, is_shrunk=chosen.shrink)
 
 
 if __name__ == "__main__":
