@@ -143,7 +143,7 @@ def _not_changed(record: PauseRecord, returns: date, page: str) -> NoticeText:
         (
             CHANGE_NOT_SET,
             _why(record),
-            _("It stays {day}: your subscription returns then, and is charged.", day=returns),
+            _("Your date of return stays {day}: your subscription returns then, and is charged.", day=returns),
         ),
         (_manage(page),),
     )

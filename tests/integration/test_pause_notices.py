@@ -331,12 +331,18 @@ def change_after_the_answer(world: World, subscription: str, status: int = 400, 
         (
             "en",
             "The date of return was not changed",
-            ("A change of this subscription is planned already.", "It stays 2 April 2027: your subscription returns"),
+            (
+                "A change of this subscription is planned already.",
+                "Your date of return stays 2 April 2027: your subscription returns",
+            ),
         ),
         (
             "fr",
             "La date de reprise n’a pas été modifiée",  # noqa: RUF001 - French has that apostrophe
-            ("Une modification de cet abonnement est déjà prévue.", "Elle reste fixée au 2 avril 2027"),
+            (
+                "Une modification de cet abonnement est déjà prévue.",
+                "Votre date de reprise reste fixée au 2 avril 2027",
+            ),
         ),
     ],
 )
@@ -398,6 +404,19 @@ def test_the_mail_about_a_change_that_failed_is_tried_until_it_is_sent(world: Wo
         post.send(subscription)
     look(world)
     assert post.send(subscription) is NoticeKind.CHANGE_FAILED
+
+
+def test_close_to_the_return_the_mail_about_a_change_that_failed_is_also_its_notice(world: World, post: Post) -> None:
+    """It names the day: another mail would only repeat it. Each other date has its own notice."""
+    subscription = world.subscribe()
+    world.pause(subscription, world.day(60))
+    post.send(subscription)
+    post.pass_days(subscription, world.record(subscription).resumes - 5 * DAY)
+    world.go_to(world.now + 1.5 * DAY)
+    change_after_the_answer(world, subscription)
+    assert post.send(subscription) is NoticeKind.CHANGE_FAILED
+    post.pass_days(subscription, world.record(subscription).resumes - 600)
+    assert post.subjects == ["Your pause begins on 1 March 2027", "The date of return was not changed"]
 
 
 def test_who_asks_again_is_told_of_the_new_date_and_not_of_the_change_that_failed(world: World, post: Post) -> None:
