@@ -301,6 +301,24 @@ def test_a_change_that_is_refused_leaves_the_pause_as_it_was_and_says_so(call: C
     assert (back.failure, back.failure_detail, back.wanted_resumes) == ("stripe_refused", "in the past", None)
 
 
+@pytest.mark.parametrize(
+    ("actor", "attempt", "is_mailed", "is_recorded"),
+    [("customer", 0, False, True), ("customer", 1, True, True), ("team", 1, False, True), ("stripe", 1, False, False)],
+)
+def test_a_change_that_fails_after_its_answer_is_told_to_the_customer_who_asked_for_it(
+    actor: str, attempt: int, *, is_mailed: bool, is_recorded: bool
+) -> None:
+    changing = replace(REAL, state=PauseState.CHANGING, actor=actor, attempt=attempt, wanted_resumes=BACK + DAY)
+    failed = after_refusal(changing, Call.MOVE, refusal(), NOW)
+    assert (failed.record.change_failed, failed.again) == (is_mailed, False)
+    assert [entry.action.value for entry in failed.entries] == ["change_failed"] * is_recorded
+    # The mail is sent by the next look at the latest, and not before what has come in between is known.
+    assert failed.record.retry_at == (NOW + 240 if attempt and is_recorded else NOW + DAY)
+    gone = step(changing, at())
+    assert isinstance(gone, Settle)
+    assert (gone.record.failure, gone.again) == ("changed_meanwhile", bool(attempt) and is_recorded)
+
+
 def test_a_changed_return_renews_all_that_was_promised() -> None:
     changing = replace(
         REAL,
