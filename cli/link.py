@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import parseaddr
 from functools import cache
@@ -91,8 +91,8 @@ _COPY = _("If the button does not work, copy this address into your browser:")
 
 
 @dataclass(frozen=True, slots=True)
-class MailedLink:
-    """A link to mail: `url` carries the token, `login_url` is the login page; `expires_at` is aware."""
+class MintedLink:
+    """A link that opens the portal: `url` carries the token, `login_url` is the login page; `expires_at` is aware."""
 
     url: str
     login_url: str
@@ -100,7 +100,7 @@ class MailedLink:
     expires_at: datetime
 
 
-def compose(link: MailedLink, *, sender: str, recipient: str, language: str) -> EmailMessage:
+def compose(link: MintedLink, *, sender: str, recipient: str, language: str) -> EmailMessage:
     """Return the mail as text and HTML. `sender` is an address, or `Name <address>`."""
     name, address = parseaddr(sender)
     subject = _("{name}: {subject}", name=name, subject=_SUBJECT) if name else _SUBJECT
@@ -111,7 +111,7 @@ def compose(link: MailedLink, *, sender: str, recipient: str, language: str) -> 
     return write_mail(mail, sender=sender, recipients=[recipient])
 
 
-def _template_values(link: MailedLink, business: str, address: str, language: str) -> dict[str, str]:
+def _template_values(link: MintedLink, business: str, address: str, language: str) -> dict[str, str]:
     page = _PAGES[link.flow]
     why = _(
         "{business} has sent you this mail, from {address}. You did not expect it? Delete it: nothing has changed.",
@@ -204,23 +204,27 @@ def link(  # noqa: PLR0913 - each an option of the command
     deployment: Deployment = context.obj()
     if not email:
         _check_known(deployment, customer)
-    configuration_of_group(group, deployment.portal_configurations)
-    _check_return(return_url, deployment.allowed_return_origins)
-    now, life = deployment.clock or time.time(), duration(expires or ("1d" if email else "15m"))
-    token = deployment.link_tokens.mint(claims, expires_in=life, now=now)
-    query = {"token": token} | ({"return_url": return_url} if return_url else {})
-    url = f"{deployment.api_url}/portal?{urlencode(query)}"
-    until = datetime.fromtimestamp(now, UTC) + life
-    mailed = MailedLink(url, f"{deployment.api_url}/portal", flow, until)
-    recipient = _mail(deployment, customer, mailed, locale=locale, language=language) if email else None
+    made = _mint(deployment, claims, duration(expires or ("1d" if email else "15m")), return_url)
+    recipient = _mail(deployment, customer, made, locale=locale, language=language) if email else None
     if form == "json":
         # A mailed link is the customer's alone, so it is not printed.
-        print_json(url=None if email else url, expires_at=int(until.timestamp()), mailed_to=recipient)
+        print_json(url=None if email else made.url, expires_at=int(made.expires_at.timestamp()), mailed_to=recipient)
     elif recipient:
-        sent = _("Sent to {recipient}. The link works until {until} UTC.", recipient=recipient, until=until)
+        sent = _("Sent to {recipient}. The link works until {until} UTC.", recipient=recipient, until=made.expires_at)
         sys.stdout.write(f"{sent.say(language or ENGLISH)}\n")
     else:
-        sys.stdout.write(f"{url}\n")
+        sys.stdout.write(f"{made.url}\n")
+
+
+def _mint(deployment: "Deployment", claims: LinkClaims, life: timedelta, return_url: str | None) -> MintedLink:
+    """Return a link, after a look at what would only be refused once the customer follows it."""
+    configuration_of_group(claims.group, deployment.portal_configurations)
+    _check_return(return_url, deployment.allowed_return_origins)
+    now = deployment.clock or time.time()
+    token = deployment.link_tokens.mint(claims, expires_in=life, now=now)
+    query = {"token": token} | ({"return_url": return_url} if return_url else {})
+    page = f"{deployment.api_url}/portal"
+    return MintedLink(f"{page}?{urlencode(query)}", page, claims.flow, datetime.fromtimestamp(now, UTC) + life)
 
 
 def _check_known(deployment: "Deployment", customer: str) -> None:
@@ -290,7 +294,7 @@ def _option_error(error: dict[str, Any]) -> Sentence:
 
 
 def _mail(
-    deployment: "Deployment", customer: str, link: MailedLink, *, locale: str | None, language: str | None
+    deployment: "Deployment", customer: str, link: MintedLink, *, locale: str | None, language: str | None
 ) -> str:
     """Send the link to the customer's address at Stripe and nowhere else: it is as good as a password.
 

@@ -74,6 +74,7 @@ def main() -> None:
 
     `portal help show` is `portal show --help`.
     """
+    _open_closed_streams()
     arguments = sys.argv[1:]
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
@@ -84,20 +85,35 @@ def main() -> None:
         # Typer ends with 1 for a closed pipe.
         if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
             raise
-        # Whoever read the output has enough. Python would complain when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the output has enough.
+        _drop_output()
         sys.exit(ExitCode.PIPE_CLOSED)
     except _UsageError as error:
         _refuse(error)
     except typer.Abort:
         _stop(_("Not confirmed: nothing was changed."), ExitCode.FOUND)
     except PortalError as error:
-        _stop(error.message, _exit_code(error))
+        _stop(_unknown_id(error) or error.message, _exit_code(error))
     except (BotoCoreError, ClientError, stripe.StripeError) as error:
         _stop(_words(error), ExitCode.UNREACHABLE)
+    except OSError as error:  # such as a full disk
+        _drop_output()
+        _stop(_("The system refused: {error}", error=str(error)), ExitCode.UNREACHABLE)
     if code == ExitCode.INTERRUPTED:
         _stop(_("Interrupted."), ExitCode.INTERRUPTED)
     sys.exit(code or 0)
+
+
+def _open_closed_streams() -> None:
+    """Have Python read and write nothing where the shell has closed a stream (`>&-`); it would have `None` there."""
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - open until the process ends
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+
+
+def _drop_output() -> None:
+    """Keep Python from complaining when it flushes what it could not write."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _words(error: BotoCoreError | ClientError | stripe.StripeError) -> Message:
@@ -113,10 +129,21 @@ def _words(error: BotoCoreError | ClientError | stripe.StripeError) -> Message:
             return verbatim(f"AWS: {words}")
 
 
+def _unknown_id(error: PortalError) -> Message | None:
+    """Say which id it is that Stripe does not know, where that is what is wrong."""
+    cause = error.__cause__
+    if not isinstance(cause, stripe.InvalidRequestError) or cause.code != "resource_missing":
+        return None
+    return _(
+        "Stripe says: {message}. Check the id, and that the key is of its account and mode",
+        message=without_addresses(str(cause.user_message)).rstrip("."),
+    )
+
+
 def _exit_code(error: PortalError) -> ExitCode:
     if error.code in _FOUND:
         return ExitCode.FOUND
-    is_usage = isinstance(error, InvalidRequest) and error.code != "no_stack"
+    is_usage = (isinstance(error, InvalidRequest) and error.code != "no_stack") or _unknown_id(error) is not None
     return ExitCode.USAGE if is_usage else ExitCode.UNREACHABLE
 
 

@@ -17,7 +17,16 @@ from stripe import StripeClient
 
 from cli.deployment import KEY_VARIABLE
 from cli.pause import DRY_RUN
-from cli.terminal import LANGUAGE, RowsForm, ask, print_csv, print_json, printable
+from cli.terminal import (
+    LANGUAGE,
+    RowsForm,
+    ask,
+    check_customer_id,
+    check_subscription_id,
+    print_csv,
+    print_json,
+    printable,
+)
 from shared.audit.acknowledgement import acknowledgement_of
 from shared.errors import InvalidRequest, OperatorError, Unavailable, UnreadableEvent, sentence
 from shared.i18n import Message, _, _n, listed, sentences
@@ -106,6 +115,10 @@ def subscriptions(client: StripeClient, limit: RateLimit, customer_id: str | Non
 def selected(client: StripeClient, limit: RateLimit, selection: Selection) -> Iterator[Subscription]:
     """Yield the subscriptions of a selection. Raises `InvalidRequest` for one that is named and another customer's."""
     customer = selection.customer
+    if customer is not None:
+        check_customer_id(customer)
+    for each in selection.named:
+        check_subscription_id(each)
     if not selection.named:
         yield from subscriptions(client, limit, customer)
     for each in dict.fromkeys(selection.named):

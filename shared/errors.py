@@ -463,6 +463,7 @@ CATALOGUE: Mapping[str, ErrorEntry] = {
         _command("too_many_configurations"),
         _command("too_many_secrets"),
         _command("unreadable_file"),
+        _command("unwritable_file"),
         _failure("not_running"),
         _failure("not_the_stack"),
         _failure("webhook_unreachable"),

@@ -9,7 +9,7 @@ import jwt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from shared.errors import InvalidRequest, Unauthenticated
+from shared.errors import InvalidRequest, Unauthenticated, sentence
 
 if TYPE_CHECKING:
     from shared.secret_store import LinkSecrets, SecretStore
@@ -125,13 +125,15 @@ class LinkTokens:
     def mint(self, claims: LinkClaims, *, expires_in: timedelta, now: float) -> str:
         """Mint a token. Raises `InvalidRequest` unless it expires within 7 days from `now` (Unix seconds)."""
         if not timedelta(0) < expires_in <= MAX_AGE:
-            raise InvalidRequest("bad_expiry", f"A link lives for more than 0 and at most {MAX_AGE.days} days")
+            raise InvalidRequest(
+                "bad_expiry", sentence("A link lives for more than 0 and at most {days} days", days=MAX_AGE.days)
+            )
         times = {"aud": self.audience, "iat": int(now), "exp": int(now + expires_in.total_seconds())}
         kid, secret = next(iter(self.secrets.items()))
         payload = claims.model_dump(exclude_defaults=True) | times
         token = jwt.encode(payload, secret, algorithm=ALGORITHM, headers={"kid": kid})
         if len(token) > MAX_LENGTH:
-            raise InvalidRequest("link_too_long", "The link would be too long: shorten its `custom_message`")
+            raise InvalidRequest("link_too_long", sentence("The link would be too long: shorten its `custom_message`"))
         return token
 
     def read(self, token: str, *, now: float) -> LinkClaims:

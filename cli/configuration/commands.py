@@ -391,7 +391,13 @@ def import_(  # noqa: PLR0913 - each an option of the command
     if str(output) == "-":
         sys.stdout.write(text)
         return
-    output.write_text(text, "utf-8")
+    try:
+        output.write_text(text, "utf-8")
+    except OSError as error:
+        raise InvalidRequest(
+            "unwritable_file",
+            sentence("Cannot write {file}: {why}. Name another one with --output", file=output, why=error.strerror),
+        ) from error
     problems = lint_portal(load(output), source.today, allow_verified_email=source.allow_verified_email)
     left_out = len(every) - len(kept)
     if form == "json":

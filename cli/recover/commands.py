@@ -19,7 +19,7 @@ from cli.recover.backfill import BackfillProgress, BackfillStep
 from cli.recover.entitlements import reconcile_entitlements
 from cli.recover.reconcile import reconcile as compare
 from cli.recover.replay import Replay, ReplayProgress
-from cli.terminal import Form, Format, Language, Rate, duration, literal, print_json, printable
+from cli.terminal import Form, Format, Language, Rate, check_subscription_id, duration, literal, print_json, printable
 from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, Message, _, _n, listed, say
 from shared.mirror.drift import ComparisonResult, Drift, DriftKind, Failure
@@ -202,6 +202,8 @@ def backfill(  # noqa: PLR0913 - each an option of the command
 
     Reads canceled subscriptions too. Safe while webhooks arrive. Exits with 1 if a subscription could not be read.
     """
+    if starting_after is not None:
+        check_subscription_id(starting_after)
     limit = RateLimit(requests_per_second)
     latest = fill_mirror(context.obj(), limit, language, starting_after=starting_after, dry_run=dry_run)
     if form == "json":
@@ -325,7 +327,8 @@ def fill_mirror(
                 rate = round(latest.read / (time.monotonic() - began))
                 show(_("{line} ({rate}/s)", line=backfill_line(latest), rate=rate))
     except BaseException:  # Ctrl-C above all: whatever stopped it, this is where to go on
-        sys.stderr.write(f"{_how_to_go_on(latest, dry_run=dry_run).say(language)}\n")
+        if latest.read or starting_after is None:
+            sys.stderr.write(f"{_how_to_go_on(latest, dry_run=dry_run).say(language)}\n")
         raise
     return latest
 

@@ -95,8 +95,9 @@ def read_key(file: str | None, prompt: Message, language: str) -> str:
         try:
             text = Path(file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else error.reason
             raise InvalidRequest(
-                "no_stripe_key", sentence("Cannot read the key file: {error}", error=type(error).__name__)
+                "no_stripe_key", sentence("Cannot read the key file {file}: {why}", file=file, why=why)
             ) from error
     elif sys.stdin.isatty():
         asked = _("{prompt} (not shown): ", prompt=prompt)

@@ -42,6 +42,7 @@ _WEBHOOK, _LINKS, _KEY = _("webhook endpoint"), _("link secrets"), _("Stripe key
 WEBHOOK_OVERLAP = timedelta(hours=24)
 # The longest life of a link, and a day in which the site's backends take the new secret.
 LINK_OVERLAP = MAX_AGE + timedelta(days=1)
+_LONGEST_OVERLAP = timedelta(days=90)
 # Of ten that a secret may hold.
 _MOST_PREVIOUS = 8
 # Stripe tries for three days (docs.stripe.com/webhooks).
@@ -210,14 +211,15 @@ def rotate_link(deployment: "Deployment", dialog: Dialog, overlap: timedelta, *,
     parsed = store.update(lambda content: with_new_link_secret(content, new_link_secret(), now=now, until=until))
     dialog.done(_LINKS, _("{kid} signs new links", kid=repr(next(iter(parsed.secrets)))))
     for kid, end in parsed.until.items():
+        latest = end - MAX_AGE.total_seconds()
         dialog.note(
             _LINKS,
             _(
                 "links signed with {kid} open until {time}; `portal rotate link --finish` ends that now. Have the "
-                "backends of your site read the secret anew before {before}",
+                "backends of your site read the secret anew {before}",
                 kid=repr(kid),
                 time=_time(end),
-                before=_time(end - MAX_AGE.total_seconds()),
+                before=_("before {time}", time=_time(latest)) if latest > now else _("at once"),
             ),
         )
 
@@ -279,7 +281,8 @@ def rotate(  # noqa: PLR0913 - each an option of the command
     *,
     finish: Annotated[bool, typer.Option("--finish", help="End the old secrets now.")] = False,
     overlap: Annotated[
-        str | None, typer.Option(help="How long the old secret still counts: 24h for webhook, 8d for link.")
+        str | None,
+        typer.Option(help="How long the old secret still counts, at most 90d: 24h for webhook, 8d for link."),
     ] = None,
     stripe_key_file: Annotated[
         str | None, typer.Option(help="File with the new Stripe key, - for standard input, instead of asking.")
@@ -301,15 +304,28 @@ def rotate(  # noqa: PLR0913 - each an option of the command
         if what == "key":
             rotate_key(deployment, dialog, stripe_key_file)
         elif what == "link":
-            rotate_link(deployment, dialog, duration(overlap) if overlap else LINK_OVERLAP, finish=finish)
+            rotate_link(deployment, dialog, _overlap(overlap, LINK_OVERLAP), finish=finish)
         else:
-            rotation, length = WebhookRotation(deployment, dialog), duration(overlap) if overlap else WEBHOOK_OVERLAP
+            rotation, length = WebhookRotation(deployment, dialog), _overlap(overlap, WEBHOOK_OVERLAP)
             do = rotation.finish if finish else lambda client: rotation.rotate(client, length)
             Operator(deployment, dialog).write("Webhook Endpoints: write and Events: read", do)
     finally:
         dialog.close()
     if dialog.left:
         raise typer.Exit(ExitCode.FOUND)
+
+
+def _overlap(text: str | None, default: timedelta) -> timedelta:
+    """Parse how long an old secret still counts. Raises `InvalidRequest` for what would be for good."""
+    wanted = default if text is None else duration(text)
+    if wanted > _LONGEST_OVERLAP:
+        raise InvalidRequest(
+            "bad_duration",
+            sentence(
+                "--overlap {text}: an old secret counts for at most {days} days", text=text, days=_LONGEST_OVERLAP.days
+            ),
+        )
+    return wanted
 
 
 def _check_options(what: str, *, finish: bool, overlap: str | None, key_file: str | None) -> None:

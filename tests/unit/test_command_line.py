@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import stripe
@@ -22,7 +23,8 @@ from botocore.exceptions import (
 from cli.deployment import Deployment
 from cli.main import app, main
 from shared import i18n
-from shared.errors import CATALOGUE, OperatorError, Unavailable, sentence
+from shared.errors import CATALOGUE, OperatorError, Unavailable, UnreadableEvent, sentence
+from shared.link_token import LinkTokens
 
 ROOT = Path(__file__).parents[2]
 # The fewest arguments with which each command asks for the deployment.
@@ -53,6 +55,9 @@ NEED_NO_DEPLOYMENT = {"scan"}
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 every_command = pytest.mark.parametrize("command", sorted(COMMANDS))
 every_deployed_command = pytest.mark.parametrize("command", sorted(set(COMMANDS) - NEED_NO_DEPLOYMENT))
+
+# After the cutoff of the old button.
+STRANDED_AT = 1_795_000_000
 
 Portal = Callable[..., tuple[int, str, str]]
 
@@ -145,6 +150,90 @@ def test_the_limits_in_the_help_are_enforced(portal: Portal, command: str, optio
     assert code == 2
     assert f"'{option}'" in one_line(err)
     assert words in err
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            OperatorError("stripe_refused", "no"),
+            "Stripe says: No such customer: 'cus_nope'. Check the id",
+        ),
+        (UnreadableEvent("subscription_missing", "no"), "Stripe says: No such customer: 'cus_nope'"),
+    ],
+)
+def test_an_id_that_stripe_does_not_know_is_a_slip_of_whoever_typed_it(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    unknown = stripe.InvalidRequestError(  # type: ignore[no-untyped-call]
+        "No such customer: 'cus_nope'", "customer", code="resource_missing"
+    )
+    error.__cause__ = unknown
+    monkeypatch.setattr(Deployment, "of_stack", failing(error))
+    code, out, err = portal("convert", "--customer", "cus_nope")
+    assert (code, out) == (2, "")
+    assert words in one_line(err)
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("convert", "--customer", "banana"), "'banana'"),
+        (("resume", "--stranded", "--customer", "banana"), "'banana'"),
+        (("resume", "--stranded", "cus_1"), "'cus_1'"),
+        (("resume", "cus_1"), "'cus_1'"),
+        (("backfill", "--starting-after", "cus_1"), "'cus_1'"),
+        (("rotate", "key", "--stripe-key-file", "nowhere"), "nowhere"),
+        (("rotate", "link", "--overlap", "999999d"), "90"),
+        (("link", "cus_1", "--expires", "9d"), "7"),
+        (("import", "--output", "-", "--format", "json"), "--format json"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_line_that_names_it(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str, language: str
+) -> None:
+    outputs = {"AuditSettingsName": "settings", "ApiUrl": "https://api.example"}
+    deployment = MagicMock(outputs=outputs, clock=STRANDED_AT, link_tokens=LinkTokens({"1": "l" * 40}))
+    deployment.stored_key.parsed.return_value.api_key = "rk_test_0123456789abcdef"
+    deployment.stripe.v1.customers.retrieve.return_value.deleted = False
+    deployment.allowed_return_origins = ()
+    deployment.portal_configurations = {}
+    monkeypatch.setattr(Deployment, "of_stack", lambda _name: deployment)
+    code, out, err = portal(*arguments, "--language", language)
+    assert (code, out) == (2, "")
+    assert words in one_line(err)
+
+
+def test_a_folder_that_cannot_be_written_is_named(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = MagicMock()
+    account.configurations.return_value = [{"id": "bpc_1", "active": True, "is_default": True, "features": {}}]
+    monkeypatch.setattr(
+        "cli.configuration.commands.Source.from_context",
+        lambda _context: MagicMock(account=lambda _: account, deployed={}),
+    )
+    monkeypatch.setattr("cli.configuration.commands.as_yaml", lambda *_, **__: "configurations: {}\n")
+    code, out, err = portal("import", "--output", "nowhere/new.yaml")
+    assert (code, out) == (2, "")
+    assert "Cannot write nowhere/new.yaml: No such file or directory" in one_line(err)
+
+
+@pytest.mark.parametrize(
+    ("shell", "code", "words"),
+    [
+        ("help >&-", 0, ""),
+        ("explain --country fr --format json >&-", 0, ""),
+        ("explain banana! <&-", 2, "'banana!'"),
+        ("explain banana! 2>&-", 2, ""),
+        ("explain --country fr --format json >/dev/full", 4, "No space left on device"),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_no_stack_trace(shell: str, code: int, words: str) -> None:
+    command = f"{Path(sys.executable).parent / 'portal'} {shell}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in (one_line(done.stderr) if words else "")
 
 
 def test_alone_the_command_prints_its_help(portal: Portal) -> None:

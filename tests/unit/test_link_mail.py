@@ -10,16 +10,16 @@ from typing import Any, get_args
 
 import pytest
 
-from cli.link import _PAGES, MailedLink, compose
+from cli.link import _PAGES, MintedLink, compose
 from shared.link_token import Flow
 from shared.ses import on_the_wire
 
 URL = "https://api.example/portal?token=eyJ.a.b&return_url=https%3A%2F%2Fshop.example%2F"
-LINK = MailedLink(URL, "https://api.example/portal", None, datetime(2026, 12, 1, 8, 5, tzinfo=UTC))
+LINK = MintedLink(URL, "https://api.example/portal", None, datetime(2026, 12, 1, 8, 5, tzinfo=UTC))
 
 
 def mail(
-    link: MailedLink = LINK, sender: str = "Northwind <billing@shop.example>", language: Any = "en"
+    link: MintedLink = LINK, sender: str = "Northwind <billing@shop.example>", language: Any = "en"
 ) -> EmailMessage:
     return compose(link, sender=sender, recipient="ada@example.com", language=language)
 
@@ -81,7 +81,7 @@ def test_the_page_has_one_button_and_needs_no_image_or_script() -> None:
 
 def test_every_flow_has_words_of_its_own() -> None:
     assert set(_PAGES) == {None, *get_args(Flow)}
-    said = {mail(MailedLink(URL, URL, flow, LINK.expires_at)).as_string() for flow in _PAGES}
+    said = {mail(MintedLink(URL, URL, flow, LINK.expires_at)).as_string() for flow in _PAGES}
     assert len(said) == len(_PAGES)
 
 
@@ -104,7 +104,7 @@ def test_the_wire_has_seven_bits_and_gives_back_what_was_written(language: str) 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_no_line_of_the_mail_is_longer_than_mail_allows(language: str) -> None:
-    long = MailedLink(URL + "x" * 3000, URL, None, LINK.expires_at)
+    long = MintedLink(URL + "x" * 3000, URL, None, LINK.expires_at)
     message = mail(long, language=language)
     assert max(map(len, on_the_wire(message).splitlines())) <= 998
     assert long.url in text_of(message, "plain")

@@ -17,7 +17,7 @@ from rich.console import Console
 import cli.link
 from cli.audit import report_as_text
 from cli.explain import explained_as_text
-from cli.link import MailedLink
+from cli.link import MintedLink
 from functions.nightly_audit.mail import compose
 from shared import i18n
 from shared.audit.rendering.as_html import to_html
@@ -116,7 +116,7 @@ def test_what_the_portal_lets_a_customer_do() -> None:
 
 @pytest.mark.parametrize("flow", cli.link._PAGES)
 def test_the_mail_of_a_link(flow: Flow | None) -> None:
-    link = MailedLink(
+    link = MintedLink(
         "https://api.example/x", "https://api.example/portal", flow, datetime(2026, 12, 1, 8, 5, tzinfo=UTC)
     )
     sender = "Northwind <billing@shop.example>"
