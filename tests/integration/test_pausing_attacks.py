@@ -300,9 +300,11 @@ def test_what_somebody_works_on_is_left_to_them() -> None:
     assert not [name for name in shop.faults.requests if "/v1/" in name]
     assert record(shop) == before
     shop.go_to(before.retry_at)
+    # However often it was tried: the lease of a pause that is open does not grow.
+    assert shop.kept.write(replace(before, attempt=5), before)
     shop.disturbed(lambda: shop.pausing.follow(shop.subscription), {}, **{"GET /v1/subscriptions": KILLED})
     taken = record(shop)
-    assert (taken.attempt, taken.retry_at) == (before.attempt + 1, shop.now + 120)
+    assert (taken.attempt, taken.retry_at) == (6, shop.now + 120)
 
 
 @pytest.mark.parametrize("mode", ["flexible", "classic"])
@@ -384,6 +386,20 @@ def test_while_a_pause_is_being_set_its_return_is_not_given_up() -> None:
     assert (result.outcome, record(shop)) == (Outcome.BUSY, before)
     shop.heal()
     assert record(shop).state is PauseState.SCHEDULED
+
+
+def test_an_undo_that_is_under_way_is_not_begun_again_by_another_request() -> None:
+    shop = lab()
+    shop.pause(shop.day(60))
+    shop.disturbed(shop.undo, {}, **{"/release": Fault(FaultKind.KILLED_BEFORE)})
+    before = record(shop)
+    assert before.state is PauseState.UNDOING
+    for act in (shop.undo, shop.release):
+        result = act()
+        assert result
+        assert (result.outcome, record(shop)) == (Outcome.UNDERWAY, before)
+    shop.heal()
+    assert (record(shop).outcome, status(shop)) == ("undone", ("active", None, None))
 
 
 def test_a_second_resume_while_the_first_is_under_way_is_the_same_one() -> None:
