@@ -470,15 +470,16 @@ def test_a_change_beyond_the_rules_is_recorded_as_the_teams() -> None:
     assert not shop.kept.history(shop.subscription)[-1].overridden
 
 
-def test_an_earlier_refusal_is_not_the_answer_to_what_is_asked_next() -> None:
+@pytest.mark.parametrize("is_undone", [False, True], ids=["changed", "undone"])
+def test_an_earlier_refusal_is_not_the_answer_to_what_is_asked_next(*, is_undone: bool) -> None:
     shop = lab()
     shop.pause(shop.day(60))
     found = record(shop)
     assert shop.kept.write(replace(found, failure="stripe_refused", failure_detail="in the past"), found)
-    for result in (shop.pause(shop.day(70)), shop.undo()):
-        assert result
-        assert (result.outcome, result.refusals) == (Outcome.DONE, ())
-    assert status(shop) == ("active", None, None)
+    result = shop.undo() if is_undone else shop.pause(shop.day(70))
+    assert result
+    assert (result.outcome, result.refusals) == (Outcome.DONE, ())
+    assert record(shop).state is (PauseState.ENDED if is_undone else PauseState.SCHEDULED)
 
 
 def missing_for_a_while(shop: Lab) -> None:
@@ -573,3 +574,18 @@ def test_who_gives_the_return_up_while_the_schedule_is_about_to_resume_is_not_ch
             assert status(shop)[0] == "paused", number
             assert [each["status"] for each in shop.invoices] == ["paid"], number
     assert accepted > 2
+
+
+def test_a_link_for_one_subscription_shows_that_one_alone_while_it_is_the_customers_and_not_over() -> None:
+    shop = lab()
+    second: Any = {"customer": shop.customer, "items": [{"price": shop.prices["week"]}]}
+    shop.stripe.v1.subscriptions.create(second)
+
+    def shown(customer: str) -> list[str]:
+        found = shop.pausing.views(customer, RULES, only=shop.subscription)
+        return [view.at.subscription.id for view in found.views]
+
+    assert shown(shop.customer) == [shop.subscription]
+    assert shown("cus_another") == []
+    shop.cancel_now()
+    assert shown(shop.customer) == []
