@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 
 from cli.access_compare import Comparing, compare_list
-from cli.terminal import ExitCode, Language, Rate, RowsForm, check_customer_id, literal, print_json
+from cli.terminal import ExitCode, Language, Rate, RowsForm, check_customer_id, literal, print_json, utc_time
 from shared.access import AccessPolicy, CustomerAccess, Reason, customer_access
 from shared.access_comparison import REASONS
 from shared.errors import InvalidRequest, sentence
@@ -125,7 +124,7 @@ def _facts(item: MirroredSubscription) -> Iterator[Message]:
 
 
 def _time(seconds: int | None) -> str:
-    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+    return "" if seconds is None else utc_time(seconds)
 
 
 @app.command()

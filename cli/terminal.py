@@ -73,6 +73,11 @@ def noon(text: str, timezone: ZoneInfo) -> datetime:
     return datetime.combine(day(text), datetime.min.time(), timezone).replace(hour=12)
 
 
+def utc_time(seconds: float) -> str:
+    """Return a time, given in Unix seconds, as people read it."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 

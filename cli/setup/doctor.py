@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,7 +12,9 @@ from requests import RequestException
 from rich.console import Console
 from rich.table import Table
 
-from cli.setup.health import CHECKS, HealthCheck, Result, State, as_json
+from cli.setup.check import HealthCheck, Result, State
+from cli.setup.check_connection import CONNECTION
+from cli.setup.check_operation import OPERATION
 from cli.terminal import ExitCode, Format, Language, literal, print_json
 from shared.aws import is_refusal
 from shared.errors import PortalError, Unavailable
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+CHECKS = (*CONNECTION, *OPERATION)
 Named = tuple[HealthCheck, Result]
 _STATES = {
     State.FAILED: _("failed"),
@@ -114,6 +117,21 @@ def as_table(results: Sequence[Named], language: str) -> Table:
         table.add_row("" if check == before else check.label.say(language), state, found)
         before = check
     return table
+
+
+def as_json(results: Sequence[Named], language: str) -> dict[str, Any]:
+    """Return the results for programs."""
+    rows = [
+        {
+            "check": check.name,
+            "state": each.state.value,
+            "text": each.text.say(language),
+            "to_do": each.to_do.say(language),
+        }
+        for check, each in results
+    ]
+    healthy = all(each.state not in {State.FAILED, State.UNKNOWN} for _check, each in results)
+    return {"healthy": healthy, "results": rows}
 
 
 def exit_code_of(results: Sequence[Named]) -> int:

@@ -24,7 +24,7 @@ from cli.setup.endpoint import (
 from cli.setup.operator import Operator
 from cli.setup.stored_secret import Content
 from cli.setup.stripe_key import check_key, check_same_mode, mode_of, new_link_secret, shown, store_key
-from cli.terminal import ExitCode, Format, Language, duration
+from cli.terminal import ExitCode, Format, Language, duration, utc_time
 from shared.errors import InvalidRequest, sentence
 from shared.i18n import ENGLISH, _
 from shared.link_token import MAX_AGE
@@ -49,10 +49,6 @@ _MOST_PREVIOUS = 8
 _RETRIED_FOR = timedelta(days=3)
 # Of a step of the audit, which keeps the key that it began with.
 _STEP = timedelta(minutes=15)
-
-
-def _time(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 class WebhookRotation:
@@ -169,7 +165,7 @@ class WebhookRotation:
                 _(
                     "an old secret counts until {time}, for what is on its way; `portal rotate webhook --finish` "
                     "ends it now",
-                    time=_time(previous.until),
+                    time=utc_time(previous.until),
                 ),
             )
 
@@ -218,8 +214,8 @@ def rotate_link(deployment: "Deployment", dialog: Dialog, overlap: timedelta, *,
                 "links signed with {kid} open until {time}; `portal rotate link --finish` ends that now. Have the "
                 "backends of your site read the secret anew {before}",
                 kid=repr(kid),
-                time=_time(end),
-                before=_("before {time}", time=_time(latest)) if latest > now else _("at once"),
+                time=utc_time(end),
+                before=_("before {time}", time=utc_time(latest)) if latest > now else _("at once"),
             ),
         )
 
@@ -268,8 +264,8 @@ def rotate_key(deployment: "Deployment", dialog: Dialog, key_file: str | None) -
             "the functions use {key} until {time}, a running step of the audit until {later}. It stays valid until "
             "you expire it (Dashboard: Developers > API keys)",
             key=shown(old),
-            time=_time(now + CACHE_SECONDS),
-            later=_time(now + _STEP.total_seconds()),
+            time=utc_time(now + CACHE_SECONDS),
+            later=utc_time(now + _STEP.total_seconds()),
         ),
     )
 

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from cli.main import app, main
-from cli.setup import health
+from cli.setup import check_operation
 from tests.integration.conftest import Api, Aws
 from tests.integration.setup_world import KEY, SetupWorld, forget_secrets, setup_world
 from tests.integration.simulator_fixtures import RunningSimulator
@@ -138,7 +138,7 @@ def world(
         (files / name).write_text(text)
     monkeypatch.chdir(files)
     monkeypatch.setenv("COLUMNS", "400")
-    monkeypatch.setattr(health, "_ON_ITS_WAY_SECONDS", 0)
+    monkeypatch.setattr(check_operation, "_ON_ITS_WAY_SECONDS", 0)
     aws.create_table("Pauses")
     with setup_world(aws, api, simulator, monkeypatch, str(files / "key")) as made:
         made.save_portal_settings()

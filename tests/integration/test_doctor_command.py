@@ -15,8 +15,10 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from cli.deployment import Deployment
-from cli.setup import doctor, health
-from cli.setup.health import CHECKS, OUTPUTS, HealthCheck, Result, Results, State
+from cli.setup import check_connection, check_operation, doctor
+from cli.setup.check import HealthCheck, Result, Results, State, failed, ok
+from cli.setup.check_connection import OUTPUTS
+from cli.setup.doctor import CHECKS
 from local.aws.template import Template
 from shared.aws import serialize
 from shared.errors import Unavailable
@@ -35,7 +37,7 @@ def world(
     """A deployment that works: connected, with a subscription in its mirror, and last night's mail sent."""
     key_file = tmp_path / "key"
     key_file.write_text(f"{KEY}\n")
-    monkeypatch.setattr(health, "_ON_ITS_WAY_SECONDS", 0)
+    monkeypatch.setattr(check_operation, "_ON_ITS_WAY_SECONDS", 0)
     with setup_world(aws, api, simulator, monkeypatch, str(key_file)) as made:
         made.save_portal_settings()
         assert made.connect().exit_code == 0
@@ -284,7 +286,7 @@ def test_what_is_broken_is_named_with_what_to_do_and_nothing_else(world: SetupWo
 def test_portal_settings_that_were_never_saved_are_named_with_their_address(
     world: SetupWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "default_configuration", lambda _client: None)
+    monkeypatch.setattr(check_connection, "default_configuration", lambda _client: None)
     code, rows = examined(world)
     assert code == 1
     assert rows["portal settings"][0][0] == "failed"
@@ -298,15 +300,15 @@ def test_what_hangs_and_what_crashes_hides_nothing_and_costs_no_time(world: Setu
     release = threading.Event()
 
     def hang(_deployment: Deployment) -> Results:
-        yield health.ok(verbatim("before"))
+        yield ok(verbatim("before"))
         release.wait(600)
 
     def crash(_deployment: Deployment) -> Results:
-        yield health.ok(verbatim("before"))
+        yield ok(verbatim("before"))
         raise KeyError("sk_live_secret")
 
     def work(_deployment: Deployment) -> Results:
-        yield health.ok(verbatim("all of it"))
+        yield ok(verbatim("all of it"))
 
     checks = [HealthCheck(Message(run.__name__), run) for run in (hang, crash, work)]
     began = time.monotonic()
@@ -384,7 +386,7 @@ def test_it_changes_nothing(world: SetupWorld, monkeypatch: pytest.MonkeyPatch) 
 def test_a_webhook_that_accepts_what_it_cannot_verify_is_an_emergency(
     world: SetupWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "send_test_event", lambda *_, **__: 200)
+    monkeypatch.setattr(check_connection, "send_test_event", lambda *_, **__: 200)
     code, rows = examined(world)
     assert code == 1
     assert rows["webhook"][-1][0] == "failed"
@@ -409,7 +411,7 @@ def test_an_event_on_its_way_is_no_drift(world: SetupWorld, monkeypatch: pytest.
     (item,) = world.deployment.mirror.all()
     world.simulator.admin("POST", "faults", {"delay_seconds": 1})
     world.simulator.client().v1.subscriptions.update(item.subscription.id, {"cancel_at_period_end": True})
-    monkeypatch.setattr(health, "_ON_ITS_WAY_SECONDS", 3)
+    monkeypatch.setattr(check_operation, "_ON_ITS_WAY_SECONDS", 3)
     _, rows = examined(world)
     assert rows["mirror"] == [("ok", "the newest 1 subscriptions are as at Stripe", "")]
 
@@ -427,9 +429,9 @@ def test_an_alias_that_stayed_behind_is_found(monkeypatch: pytest.MonkeyPatch, u
         def get_function_configuration(self, FunctionName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 calls it
             return deployed | ({unlike: "old"} if FunctionName.endswith(":live") else {})
 
-    monkeypatch.setattr(health, "aws_client", lambda _service: Lambda())
+    monkeypatch.setattr(check_operation, "aws_client", lambda _service: Lambda())
     outputs = {"NightlyAuditFunctionName": "audit:live"}
-    (found,) = health.check_alias(Deployment(outputs))
+    (found,) = check_operation.check_alias(Deployment(outputs))
     assert found.state is State.FAILED
     assert unlike in found.text.say("en")
 
@@ -469,7 +471,7 @@ def test_no_result_quotes_a_secret(world: SetupWorld) -> None:
 
 def test_a_check_that_finds_stripe_gone_halfway_keeps_what_it_found() -> None:
     def half(_deployment: Deployment) -> Results:
-        yield health.failed(verbatim("the first half"), verbatim("repair it"))
+        yield failed(verbatim("the first half"), verbatim("repair it"))
         raise Unavailable("stripe_unavailable", "Stripe is gone")
 
     results = doctor.examine(Deployment({}), [HealthCheck(Message("half"), half)], 5)

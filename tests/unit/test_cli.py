@@ -23,8 +23,9 @@ from cli import audit, explain, show
 from cli.deployment import KEY_VARIABLE, Deployment
 from cli.main import app, main
 from cli.recover.commands import summary_parts
-from cli.setup import doctor, health
-from cli.setup.health import CHECKS
+from cli.setup import doctor
+from cli.setup.check import failed
+from cli.setup.doctor import CHECKS
 from cli.terminal import duration
 from shared.audit.findings import CustomerName, Finding, Severity
 from shared.audit.report import Report, ReportView
@@ -469,7 +470,7 @@ def test_ids_are_whole_in_the_tables_of_every_command() -> None:
         read=1, mirrored=1, found={DriftKind.DIFFERENT: 1}, drifts=(drift,), failed=1, failures=(failure,)
     )
     check = CHECKS[0]
-    unhealthy = health.failed(_("{id} was replaced, and is disabled", id=ids[2]), verbatim("x"))
+    unhealthy = failed(_("{id} was replaced, and is disabled", id=ids[2]), verbatim("x"))
     tables = [each for each in summary_parts(compared, "fr") if isinstance(each, Table)]
     lines = [
         line for each in (*tables, doctor.as_table([(check, unhealthy)], "fr")) for line in printed(each).splitlines()
