@@ -388,6 +388,19 @@ def test_while_a_pause_is_being_set_its_return_is_not_given_up() -> None:
     assert record(shop).state is PauseState.SCHEDULED
 
 
+def test_while_a_change_is_under_way_everything_else_has_to_wait() -> None:
+    shop = lab()
+    shop.pause(shop.day(60))
+    shop.disturbed(lambda: shop.pause(shop.day(70)), {}, **{"POST /v1/subscription_schedules": KILLED})
+    before = record(shop)
+    assert before.state is PauseState.CHANGING
+    for result in (shop.pause(shop.day(80)), shop.undo(), shop.resume(), shop.release()):
+        assert result
+        assert (result.outcome, record(shop)) == (Outcome.BUSY, before)
+    shop.heal()
+    assert record(shop).resumes == before.wanted_resumes
+
+
 def test_an_undo_that_is_under_way_is_not_begun_again_by_another_request() -> None:
     shop = lab()
     shop.pause(shop.day(60))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.errors import Unavailable
-from shared.pausing.history import HistoryEntry, PauseAction, PauseTable, customer_pauses
+from shared.pausing.history import HistoryEntry, PauseAction, PauseState, PauseTable, customer_pauses
 from tests.integration.pausing_faults import FakeDynamoDb, Fault, FaultKind, Faults
 from tests.pause_records import pause_entry, pause_record
 
@@ -105,3 +105,20 @@ def test_a_pause_is_due_from_its_second_on_whether_or_not_it_is_over() -> None:
         assert kept.write(pause_record(name, "cus_1", begins=BEGINS, resumes=RETURNS, retry_at=retry_at), None)
     assert list(kept.due(now=NOW)) == ["sub_1"]
     assert list(kept.due(now=NOW + 1)) == ["sub_1", "sub_2"]
+    # The mail about one that failed is still to be sent.
+    failed = pause_record("sub_4", "cus_1", begins=BEGINS, resumes=RETURNS, retry_at=NOW, state=PauseState.FAILED)
+    assert kept.write(failed, None)
+    assert sorted(kept.due(now=NOW)) == ["sub_1", "sub_4"]
+    assert [each.subscription_id for each in kept.open_pauses()] == ["sub_1", "sub_2"]
+
+
+class Throttled:
+    """A table that leaves every key out."""
+
+    def batch_get_item(self, **request: Any) -> dict[str, Any]:
+        return {"Responses": {}, "UnprocessedKeys": request["RequestItems"]}
+
+
+def test_a_key_that_a_throttled_table_leaves_out_is_not_taken_for_no_pause() -> None:
+    with pytest.raises(Unavailable):
+        PauseTable(Throttled(), "Pauses").get_many(["sub_1"])  # type: ignore[arg-type]  # as far as it is asked
