@@ -167,6 +167,14 @@ class StripePauses:
             return None
         return raw.get("hosted_invoice_url") if raw.get("status") == "open" else None
 
+    def has_voided(self, subscription_id: str, *, since: int) -> bool:
+        """Whether an invoice made since then (Unix seconds) is void although there was something to pay."""
+        created = {"gte": since}
+        listed = self._send(
+            "get", "/v1/invoices", subscription=subscription_id, status="void", created=created, limit=100
+        )
+        return any(raw["total"] > 0 for raw in listed["data"])
+
     def schedule_pause(self, subscription_id: str, entry: StripeJson, *, key: str) -> str:
         """Attach a schedule with a `pause_entry`; return its id."""
         params = {"from_subscription": subscription_id, "pause_schedules": [entry]}

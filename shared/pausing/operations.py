@@ -42,6 +42,7 @@ from shared.pausing.refusals import (
     ABOUT_TO_RESUME,
     ALREADY_BEGUN,
     ALREADY_SET,
+    INVOICE_VOIDED,
     NOT_PAUSED,
     OUR_PAUSE,
     PAUSED_ELSEWHERE,
@@ -466,7 +467,14 @@ class Pausing:
         is_over = record.kind == "collection" and self.clock() > record.begins - LAST_MINUTE
         if record.has_begun or is_over or at.subscription.status == "paused":
             return PauseResult(Outcome.REFUSED, record, (ALREADY_BEGUN,))
+        if record.kind == "collection" and self._has_voided(record):
+            # Without the pause, what that invoice was for would be served for free: after a change of plan, a year.
+            return PauseResult(Outcome.REFUSED, record, (INVOICE_VOIDED,))
         return replace(self._next_intent(record, actor, PauseState.UNDOING), outcome=PauseAction.UNDONE.value)
+
+    def _has_voided(self, record: PauseRecord) -> bool:
+        # The clocks may differ by some seconds.
+        return self.stripe().has_voided(record.subscription_id, since=record.created - LAST_MINUTE)
 
     def _to_release(self, record: PauseRecord | None, at: AtStripe, actor: Actor) -> PauseRecord | PauseResult:
         if record is None or not record.state.is_open:

@@ -33,6 +33,11 @@ ALREADY_SET = PauseRefusal(
     _("Undo it first, then one can begin at once."),
 )
 ALREADY_BEGUN = PauseRefusal("already_begun", _("This pause has begun already."), _("You can resume instead."))
+INVOICE_VOIDED = PauseRefusal(
+    "invoice_voided",
+    _("Because of the pause, a change of your subscription was not charged. So the pause cannot be undone here."),
+    ASK_US,
+)
 ABOUT_TO_RESUME = PauseRefusal("about_to_resume", _("This subscription is about to resume."))
 NOT_PAUSED = PauseRefusal("not_paused", _("This subscription is not paused."))
 OUR_PAUSE = PauseRefusal("paused_elsewhere", _("It has a pause of this deployment."), _("See `portal pauses`."))

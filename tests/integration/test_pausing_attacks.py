@@ -1,5 +1,6 @@
 """What could cost a customer or the company money: crashes, races and changes at the worst moment, one at a time."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -53,12 +54,49 @@ def test_another_rhythm_while_collection_is_paused_gives_no_time_away() -> None:
     assert record(shop).next_charge == shop.period_end
 
 
+@pytest.mark.parametrize("end", [Lab.undo, Lab.resume])
+def test_a_change_of_plan_that_was_void_is_not_kept_by_undoing_the_pause(end: Callable[[Lab], Any]) -> None:
+    """Pause, switch to a year, which is void, and undo: that would be a year for nothing."""
+    shop = lab("classic")
+    shop.pause(shop.day(45))
+    to(shop, shop.now + 3 * DAY)
+    shop.change_plan("year")
+    to(shop, shop.now + HOUR)
+    assert (ended := end(shop))
+    assert [each.code for each in ended.refusals] == ["invoice_voided"]
+    to(shop, shop.now + 90 * DAY)
+    assert shop.raw["pause_collection"]
+
+
+def test_a_larger_quantity_that_was_void_is_not_kept_by_undoing_the_pause() -> None:
+    shop = lab("classic")
+    shop.pause(shop.day(45))
+    to(shop, shop.now + 3 * DAY)
+    item: Any = {"id": shop.raw["items"]["data"][0]["id"], "quantity": 50}
+    shop.stripe.v1.subscriptions.update(shop.subscription, {"items": [item], "proration_behavior": "always_invoice"})
+    assert shop.invoices[0]["status"] == "void"
+    assert (undone := shop.undo())
+    assert [each.code for each in undone.refusals] == ["invoice_voided"]
+
+
+def test_an_invoice_that_was_void_before_the_pause_keeps_nobody_from_undoing_it() -> None:
+    shop = lab("classic")
+    shop.pause(shop.day(45))
+    to(shop, shop.now + 65 * DAY)
+    assert "void" in {each["status"] for each in shop.invoices}
+    shop.pause(shop.day(90))
+    assert record(shop).state is PauseState.SCHEDULED
+    assert (undone := shop.undo())
+    assert undone.outcome is Outcome.DONE
+    assert shop.raw["pause_collection"] is None
+
+
 def test_an_undo_that_comes_after_the_renewal_gives_no_period_away() -> None:
     """The invoice of the renewal is void then, so the pause goes on."""
     shop = lab("classic")
     shop.pause(shop.day(60))
     to(shop, shop.period_end - HOUR)
-    shop.disturbed(shop.undo, {3: Fault(FaultKind.KILLED_BEFORE)})
+    shop.disturbed(shop.undo, {4: Fault(FaultKind.KILLED_BEFORE)})
     assert record(shop).state is PauseState.UNDOING
     to(shop, shop.period_end + HOUR, ticks=False)
     shop.heal()
