@@ -5,7 +5,7 @@ still what was shown: a subscription that renewed meanwhile is shown again.
 """
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from functools import partial
@@ -25,7 +25,7 @@ from shared.pausing.operations import Outcome, PauseResult, PauseView, Pausing
 from shared.pausing.plan import Begin, PausePlan, PauseRequest, longer_return
 from shared.pausing.policy import PausePolicy, PauseRefusal
 from shared.pausing.refusals import NOT_BEGUN, why_it_does_not_return, why_it_failed
-from shared.stripe.money import monthly_amount, written_amounts
+from shared.stripe.money import monthly_amount, period_amount, written_amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class PausePages:
         caller = visit.caller
         view = self._pausing.view(caller.checked(subscription), customer=caller.customer, policy=caller.policy)
         record = view.record
-        title, facts = _("Cancel this subscription?"), (_Fact(_("Subscription"), _title(view)),)
+        title, facts = _("Cancel this subscription?"), (_Fact(_("Subscription"), self._title(view)),)
         if record is None or not record.state.is_open or record.kind == "collection":
             link = self._cancellation(visit, subscription)
             confirmation = _Confirmation(title, facts, (_WORDS["in_portal"],), _WORDS["cancel"], link=link)
@@ -241,7 +241,7 @@ class PausePages:
         }
         confirmation = _Confirmation(
             _("Change the date of return?") if is_change else _("Pause this subscription?"),
-            (_Fact(_("Subscription"), _title(view)), *self._facts_of(planned.plan)),
+            (_Fact(_("Subscription"), self._title(view)), *self._facts_of(planned.plan), *_price_of(view)),
             tuple(self._notes_of(planned.plan)),
             _("Change the date") if is_change else _("Pause my subscription"),
             fields,
@@ -258,7 +258,7 @@ class PausePages:
             note = _("Your subscription runs again at once. A new period begins, and it is charged today.")
         confirmation = _Confirmation(
             _("Resume this subscription?"),
-            (_Fact(_("Subscription"), _title(view)),),
+            (_Fact(_("Subscription"), self._title(view)), *_price_of(view)),
             (note,),
             _("Resume my subscription"),
             {"action": "resume", "subscription": subscription},
@@ -301,7 +301,7 @@ class PausePages:
         record, subscription = view.record, view.at.subscription
         if record and record.state.is_open:
             return self._open_card(view, record, visit)
-        card = _Card(subscription.id, _title(view), NOTHING)
+        card = _Card(subscription.id, self._title(view), NOTHING)
         if record and record.failure in NOT_BEGUN:
             missed = _(
                 "Your pause of {day} did not begin, and your subscription went on.", day=self._day(record.begins)
@@ -336,7 +336,7 @@ class PausePages:
         returns = (_Fact(_("Return and next charge"), self._day(record.next_charge)),) if record.has_return else ()
         card = _Card(
             record.subscription_id,
-            _title(view),
+            self._title(view),
             NOTHING,
             (_Fact(_("Service until"), begins), *returns),
             last_day=view.last_day,
@@ -414,6 +414,19 @@ class PausePages:
     def _identity_of(self, plan: PausePlan) -> str:
         return ".".join((plan.kind, self._day(plan.begins).isoformat(), str(plan.next_charge), plan.unused_time))
 
+    def _title(self, view: PauseView) -> Message:
+        """Name a subscription by its price and its beginning: a customer may have several of the same price."""
+        subscription = view.at.subscription
+        amounts = monthly_amount(subscription).amounts
+        title = (
+            _("Your subscription, {amounts} a month", amounts=written_amounts(amounts))
+            if amounts
+            else _("Your subscription")
+        )
+        if subscription.created is None:
+            return title
+        return _("{title}, since {day}", title=title, day=self._day(subscription.created))
+
     def _told(self, refusal: PauseRefusal) -> Message:
         return refusal_text(refusal, self._pausing.timezone)
 
@@ -460,11 +473,11 @@ def refusal_text(refusal: PauseRefusal, timezone: tzinfo) -> Message:
     return sentences(refusal.why, refusal.lifted_by or NOTHING, from_day)
 
 
-def _title(view: PauseView) -> Message:
-    amounts = monthly_amount(view.at.subscription).amounts
-    if not amounts:
-        return _("Your subscription")
-    return _("Your subscription, {amounts} a month", amounts=written_amounts(amounts))
+def _price_of(view: PauseView) -> Iterator[_Fact]:
+    """Say what the charge at the return is, where every item has a fixed price."""
+    price = period_amount(view.at.subscription)
+    if price.amounts and not price.unknown:
+        yield _Fact(_("Next charge, before discounts, credits and added taxes"), written_amounts(price.amounts))
 
 
 def _is_released(view: PauseView) -> bool:

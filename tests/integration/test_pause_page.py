@@ -6,6 +6,7 @@ from datetime import timedelta
 from html import unescape
 from html.parser import HTMLParser
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -126,12 +127,14 @@ def day(world: World, days: int) -> str:
 def test_a_pause_is_shown_before_it_is_made(world: World, browser: Browser) -> None:
     subscription = world.subscribe()
     text = browser.open()
-    assert "Your subscription, 12.00 EUR a month" in text
+    assert "Your subscription, 12.00 EUR a month, since 1 February 2027" in text
     assert "It is paid until 1 March 2027." in text
     text = browser.press("Continue", resume_on=day(world, 60), reason="holiday")
     assert world.table.get(subscription) is None
     assert "Service until 1 March 2027" in text
-    assert "Return and next charge 2 April 2027" in text
+    assert (
+        "Return and next charge 2 April 2027 Next charge, before discounts, credits and added taxes 12.00 EUR" in text
+    )
     text = browser.press("Pause my subscription")
     record = world.record(subscription)
     assert (record.state, record.actor, record.reason) == (PauseState.SCHEDULED, "customer", "holiday")
@@ -139,6 +142,33 @@ def test_a_pause_is_shown_before_it_is_made(world: World, browser: Browser) -> N
     assert "This subscription is going to be paused." in text
     assert "Your pause has been undone." in browser.press("Undo the pause")
     assert world.read(subscription)["schedule"] is None
+
+
+@pytest.mark.parametrize(
+    ("price", "charge"),
+    [
+        ({"unit_amount": 1200, "recurring": {"interval": "year"}}, "12.00 EUR"),
+        ({"unit_amount": 1200, "currency": "jpy", "recurring": {"interval": "month"}}, "1,200 JPY"),
+    ],
+)
+def test_the_charge_at_the_return_is_that_of_a_whole_period(
+    world: World, browser: Browser, price: dict[str, Any], charge: str
+) -> None:
+    product = world.stripe.v1.products.create({"name": "Gold"}).id
+    fields: Any = {"currency": "eur", "product": product} | price
+    item = {"price": world.stripe.v1.prices.create(fields).id, "quantity": 1}
+    subscription = world.subscribe(items=[item])
+    days = (world.period_end(subscription) - world.now) // DAY
+    browser.open()
+    text = browser.press("Continue", resume_on=day(world, days + 40))
+    assert f"credits and added taxes {charge}" in text
+    browser.press("Pause my subscription")
+    world.pass_time(world.period_end(subscription) + DAY)
+    browser.open()
+    assert f"credits and added taxes {charge}" in browser.press("Resume")
+    browser.press("Resume my subscription")
+    paid = world.stripe.v1.invoices.list({"subscription": subscription}).data[0]
+    assert (paid.status, paid.amount_paid) == ("paid", 1200)
 
 
 def test_what_is_confirmed_is_what_was_shown(world: World, browser: Browser) -> None:
@@ -432,7 +462,7 @@ def test_the_page_speaks_french_and_wears_the_companys_name(world: World, browse
     browser.visit = replace(browser.visit, language="fr")
     text = browser.open()
     assert '<html lang="fr">' in browser.answer.html
-    assert "12,00 EUR par mois" in text
+    assert "12,00 EUR par mois, depuis le 1er février 2027" in text
     assert not re.search(r"\b(pause your|until|return|the)\b", text, re.IGNORECASE)
     assert "Northwind &amp; Co" in browser.answer.html
     assert "img-src https://shop.example/logo.svg;" in browser.answer.policy
