@@ -4,6 +4,7 @@ import json
 import random
 import re
 import runpy
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,13 @@ def test_every_snippet_is_shown_as_it_is_and_nothing_else() -> None:
 def consumer(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The snippet, with its table; what it does is kept in `acted`, by customer."""
     aws.clients.dynamodb.create_table(
-        TableName="Seen",
+        TableName="Newest",
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "customer_id", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "customer_id", "KeyType": "HASH"}],
     )
     for name, value in {
-        "SEEN_TABLE": "Seen",
+        "NEWEST_TABLE": "Newest",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -73,3 +74,42 @@ def test_the_consumer_ends_right_in_every_order_and_after_every_failure(aws: Aws
             failures = consumer["handler"](messages(waiting), None)["batchItemFailures"]
             waiting = [waiting[int(failure["itemIdentifier"])] for failure in failures]
         assert acted == {f"cus_{round_}": False}
+
+
+def test_the_consumer_ends_right_where_two_invocations_overlap(consumer: dict[str, Any]) -> None:
+    """While the first acts on an event, others act on each newer one, and are done before the first is."""
+    events = [
+        {"customer_id": "cus_1", "version": number, "granted": number % 2 == 0, "reason": "active"}
+        for number in range(1, 7)
+    ]
+    later = {each["version"]: following for each, following in pairwise(events)}
+    acted: list[dict[str, Any]] = []
+
+    def act(detail: dict[str, Any]) -> None:
+        if following := later.pop(detail["version"], None):
+            consumer["handler"](messages([following]), None)
+        acted.append(detail)
+
+    consumer["handler"].__globals__["open_or_close"] = act
+    assert consumer["handler"](messages(events[:1]), None) == {"batchItemFailures": []}
+    assert acted[-1] == events[-1]
+
+
+def test_an_old_event_that_was_interrupted_does_not_leave_its_state_behind(consumer: dict[str, Any]) -> None:
+    """It closes, a newer one opens meanwhile, and the first invocation ends before it can look again."""
+    old, new = ({"customer_id": "cus_1", "version": each, "granted": each == 2, "reason": "active"} for each in (1, 2))
+    acted: list[bool] = []
+
+    def act(detail: dict[str, Any]) -> None:
+        if detail == old:
+            consumer["handler"](messages([new]), None)
+        acted.append(detail["granted"])
+        if detail == old:
+            raise ConnectionError
+
+    consumer["handler"].__globals__["open_or_close"] = act
+    (failure,) = consumer["handler"](messages([old]), None)["batchItemFailures"]
+    assert acted[-1] is False
+    assert failure == {"itemIdentifier": "0"}
+    assert consumer["handler"](messages([old]), None) == {"batchItemFailures": []}
+    assert acted[-1] is True

@@ -7,39 +7,46 @@ from typing import Any
 
 import boto3
 
-table = boto3.resource("dynamodb").Table(os.environ["SEEN_TABLE"])
+table = boto3.resource("dynamodb").Table(os.environ["NEWEST_TABLE"])
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Act on each event that is newer than what was seen of its customer; what fails comes again."""
+    """Act on the newest event of each customer; what fails comes again."""
     failures = []
     for record in event["Records"]:
         try:
             detail = json.loads(record["body"])["detail"]
-            if is_newer(detail["customer_id"], detail["version"]):
-                open_or_close(detail)
-                remember(detail["customer_id"], detail["version"])
+            keep_newest(detail)
+            act_on_newest(detail["customer_id"])
         except Exception as error:
             print(f"{record['messageId']} comes again: {error!r}")
             failures.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failures}
 
 
-def is_newer(customer: str, version: int) -> bool:
-    """Whether nothing as new was done for this customer before."""
-    seen = table.get_item(Key={"customer_id": customer}, ConsistentRead=True).get("Item", {})
-    return version > seen.get("version", 0)
-
-
-def remember(customer: str, version: int) -> None:
-    """Only after acting on it: if this is interrupted, the event comes again."""
-    # The condition fails if something newer was done meanwhile.
+def keep_newest(detail: dict[str, Any]) -> None:
+    """Keep an event, unless one that is as new is kept already."""
+    item = {"customer_id": detail["customer_id"], "version": detail["version"], "detail": json.dumps(detail)}
     with suppress(table.meta.client.exceptions.ConditionalCheckFailedException):
         table.put_item(
-            Item={"customer_id": customer, "version": version},
+            Item=item,
             ConditionExpression="attribute_not_exists(version) OR version < :version",
-            ExpressionAttributeValues={":version": version},
+            ExpressionAttributeValues={":version": detail["version"]},
         )
+
+
+def act_on_newest(customer: str) -> None:
+    """Act until nothing newer has come meanwhile: another invocation may have been faster with it."""
+    acted = None
+    while (newest := newest_of(customer)) != acted:
+        open_or_close(newest)
+        acted = newest
+
+
+def newest_of(customer: str) -> dict[str, Any]:
+    """The newest event of a customer."""
+    item = table.get_item(Key={"customer_id": customer}, ConsistentRead=True)["Item"]
+    return json.loads(item["detail"])
 
 
 def open_or_close(detail: dict[str, Any]) -> None:
