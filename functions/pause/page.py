@@ -401,6 +401,13 @@ class PausePages:
                     day=self._day(plan.next_charge),
                 )
             )
+        if plan.kind == "collection":
+            notes.append(
+                _(
+                    "Change your plan only after your return: a change before it can put your return off to a later "
+                    "renewal."
+                )
+            )
         if plan.unused_time == "credit":
             notes.append(_("The time that you have paid for and do not use is credited to your next invoice."))
         if plan.unused_time == "forfeit":

@@ -167,13 +167,10 @@ class StripePauses:
             return None
         return raw.get("hosted_invoice_url") if raw.get("status") == "open" else None
 
-    def has_voided(self, subscription_id: str, *, since: int) -> bool:
-        """Whether an invoice made since then (Unix seconds) is void although there was something to pay."""
-        created = {"gte": since}
-        listed = self._send(
-            "get", "/v1/invoices", subscription=subscription_id, status="void", created=created, limit=100
-        )
-        return any(raw["total"] > 0 for raw in listed["data"])
+    def invoice_states(self, subscription_id: str, *, since: int) -> frozenset[str]:
+        """Return the states of the invoices made since then (Unix seconds) on which there was something to pay."""
+        listed = self._send("get", "/v1/invoices", subscription=subscription_id, created={"gte": since}, limit=100)
+        return frozenset(str(raw["status"]) for raw in listed["data"] if raw["total"] > 0)
 
     def schedule_pause(self, subscription_id: str, entry: StripeJson, *, key: str) -> str:
         """Attach a schedule with a `pause_entry`; return its id."""
@@ -238,6 +235,16 @@ class StripePauses:
     def collect_again(self, subscription_id: str, *, key: str) -> None:
         """End a pause of collection: invoices made from now on are collected."""
         self._send("post", f"/v1/subscriptions/{subscription_id}", key, pause_collection="")
+
+    def start_period(self, subscription_id: str, *, since: int, key: str) -> None:
+        """End a pause of collection, and begin a new period, which is charged now (`billing_cycle_anchor` `now`).
+
+        Source: docs.stripe.com/billing/subscriptions/billing-cycle. Not where something was charged since then (Unix
+        seconds): whoever has changed the plan after the return has paid for that.
+        """
+        if self.invoice_states(subscription_id, since=since) <= {"void"}:
+            params = {"pause_collection": "", "billing_cycle_anchor": {"type": "now"}, "proration_behavior": "none"}
+            self._send("post", f"/v1/subscriptions/{subscription_id}", key, **params)
 
     def _planned(self, schedule_id: str) -> PlannedPause | None:
         raw = self._send("get", f"/v1/subscription_schedules/{schedule_id}")

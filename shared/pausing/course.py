@@ -7,6 +7,7 @@ decide, act, read again. docs/reference/pause.md draws the states.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from shared.pausing.at_stripe import AtStripe, StripeRefusalError
@@ -49,6 +50,7 @@ class Call(StrEnum):
     VOID_INVOICE = "void-invoice"
     PAUSE_COLLECTION = "pause-collection"
     COLLECT_AGAIN = "collect-again"
+    START_PERIOD = "start-period"
     RESTORE = "restore"
 
 
@@ -103,6 +105,8 @@ def after_refusal(  # noqa: PLR0911 - one for each edge
             # It is resumed by hand then, when the time has come.
             by_hand = replace(_back(record), step="no_return", failure_detail=refused.text)
             return Settle(_wait(by_hand, now, record.resumes))
+        case Call.START_PERIOD:
+            return _waiting(record, now, "stripe", refused.text)
         case Call.RESUME | Call.RESUME_PLANNED:
             return _waiting(record, now, _what_is_missing(refused), refused.text)
         case Call.MOVE | Call.RETURN | Call.PAUSE_COLLECTION:
@@ -281,9 +285,11 @@ def _paused_collection(record: PauseRecord, at: AtStripe, now: float) -> Call | 
     is_ours = at.is_collection_paused_until(record.resumes)
     if is_ours and at.subscription.status == "paused":
         return _undoing(record, now, outcome=PauseAction.ENDED_ELSEWHERE)
-    if is_ours and (moved := _at_its_renewal(record, at, now)):
+    if now < record.resumes and is_ours and (moved := _at_its_renewal(record, at, now)):
         return moved
     if now >= record.resumes:
+        if (is_ours or at.subscription.pause_collection is None) and _period_is_void(record, at):
+            return Call.START_PERIOD
         return _undoing(record, now, outcome=PauseAction.RESUMED)
     if not is_ours:
         return _ended(record, now, PauseAction.ENDED_ELSEWHERE)
@@ -299,6 +305,19 @@ def _at_its_renewal(record: PauseRecord, at: AtStripe, now: float) -> Settle | N
     if renewal is None or renewal == record.next_charge or now >= record.next_charge:
         return None
     return _changing(record, now, renewal - _MARGIN_SECONDS, renewal)
+
+
+def _period_is_void(record: PauseRecord, at: AtStripe) -> bool:
+    """Whether the period that runs began in the pause, and goes on beyond its end: it would be served for nothing.
+
+    That is so where the plan was changed to another rhythm after the last look before the return.
+    """
+    subscription = at.subscription
+    item = max(subscription.items, key=lambda each: each.current_period_end or 0, default=None)
+    if item is None or subscription.status != "active" or record.step == "started":
+        return False
+    ends = list(islice(period_ends(item, after=0, anchor=at.anchor), 2))
+    return len(ends) > 1 and ends[0] > record.next_charge and ends[1] < record.resumes
 
 
 def _changing(record: PauseRecord, now: float, resumes: int, next_charge: int) -> Settle:

@@ -474,7 +474,7 @@ class Pausing:
 
     def _has_voided(self, record: PauseRecord) -> bool:
         # The clocks may differ by some seconds.
-        return self.stripe().has_voided(record.subscription_id, since=record.created - LAST_MINUTE)
+        return "void" in self.stripe().invoice_states(record.subscription_id, since=record.created - LAST_MINUTE)
 
     def _to_release(self, record: PauseRecord | None, at: AtStripe, actor: Actor) -> PauseRecord | PauseResult:
         if record is None or not record.state.is_open:
@@ -558,7 +558,7 @@ class Pausing:
             return record
         return self.table.write(step.record, record, *step.entries)
 
-    def _carry_out(  # noqa: C901 - one case for each request
+    def _carry_out(  # noqa: C901, PLR0911, PLR0912 - one case for each request
         self, stripe: StripePauses, call: Call, record: PauseRecord, at: AtStripe
     ) -> PauseRecord:
         """Send one request; return the record with what it has brought, which the next write keeps."""
@@ -597,6 +597,9 @@ class Pausing:
             case Call.COLLECT_AGAIN:
                 stripe.collect_again(subscription_id, key=key)
                 return _removed(record)
+            case Call.START_PERIOD:
+                stripe.start_period(subscription_id, since=record.resumes, key=key)
+                return replace(record, step="started")
             case Call.RESTORE:
                 behavior, until = record.collection_behavior or "void", record.collection_resumes
                 stripe.pause_collection(subscription_id, resumes=until, behavior=behavior, key=key)

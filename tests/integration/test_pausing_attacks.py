@@ -54,6 +54,53 @@ def test_another_rhythm_while_collection_is_paused_gives_no_time_away() -> None:
     assert record(shop).next_charge == shop.period_end
 
 
+@pytest.mark.parametrize("late", [0, 60, 290, 600, 3 * HOUR])
+def test_a_change_of_plan_right_before_the_return_is_charged_at_the_return(late: int) -> None:
+    """The year that was void would be served from then on, because collection is not paused any more."""
+    shop = lab("classic")
+    shop.pause(shop.day(45))
+    back = record(shop).next_charge
+    to(shop, back - HOUR)
+    shop.change_plan("year")
+    assert shop.invoices[0]["status"] == "void"
+    shop.go_to(record(shop).resumes + late)
+    shop.tick()
+    assert (record(shop).outcome, shop.raw["pause_collection"]) == ("resumed", None)
+    to(shop, shop.now + 400 * DAY)
+    charged = [each["created"] for each in shop.invoices if each["status"] == "paid"]
+    assert len(charged) == 3
+    assert charged[1] == record(shop).resumes + late
+
+
+def test_a_change_of_plan_right_after_the_return_is_not_charged_twice() -> None:
+    shop = lab("classic")
+    shop.pause(shop.day(45))
+    shop.go_to(record(shop).resumes + 30)
+    shop.change_plan("year")
+    assert shop.invoices[0]["status"] == "paid"
+    before = len(shop.invoices)
+    shop.go_to(shop.now + 240)
+    shop.tick()
+    assert record(shop).outcome == "resumed"
+    to(shop, shop.now + 30 * DAY)
+    assert len(shop.invoices) == before
+
+
+@pytest.mark.parametrize("died", [FaultKind.KILLED_BEFORE, FaultKind.KILLED_AFTER])
+def test_a_crash_while_the_return_is_charged_charges_once(died: FaultKind) -> None:
+    shop = lab("classic")
+    shop.pause(shop.day(45))
+    to(shop, record(shop).resumes - HOUR)
+    shop.change_plan("year")
+    shop.go_to(record(shop).resumes + 60)
+    for number in range(1, 9):
+        shop.disturbed(shop.tick, {number: Fault(died)})
+        shop.go_to(shop.now + 300)
+    shop.tick()
+    assert record(shop).outcome == "resumed"
+    assert [each["status"] for each in shop.invoices].count("paid") == 2
+
+
 @pytest.mark.parametrize("end", [Lab.undo, Lab.resume])
 def test_a_change_of_plan_that_was_void_is_not_kept_by_undoing_the_pause(end: Callable[[Lab], Any]) -> None:
     """Pause, switch to a year, which is void, and undo: that would be a year for nothing."""
