@@ -175,11 +175,12 @@ class Pausing:
                     return changed
                 continue
             facts = self._facts(at, policy, self._pauses(at.subscription.customer_id, policy))
-            if at.planned:
-                # The company's own schedule will pause it; its collection would then be paused too.
-                return PauseResult(Outcome.REFUSED, record, (PAUSED_ELSEWHERE,))
-            planned = plan_pause(facts, request)
+            # The company's own schedule will pause it; its collection would then be paused too.
+            planned = Planned(None, (PAUSED_ELSEWHERE,)) if at.planned else plan_pause(facts, request)
             if planned.plan is None:
+                if self._has_changed(subscription_id, record):
+                    # What Stripe has is the pause of a click a moment before.
+                    continue
                 return PauseResult(Outcome.REFUSED, record, planned.refusals)
             intent = self._intent(at, planned.plan, request, actor, now)
             if written := self.table.write(intent, record):
@@ -284,6 +285,10 @@ class Pausing:
         own = at.subscription.id
         others = [each for each in pauses if each.has_begun or each.subscription_id != own]
         return PlanFacts(at.subscription, at.anchor, others, policy, self.timezone, self.clock())
+
+    def _has_changed(self, subscription_id: str, record: PauseRecord | None) -> bool:
+        now = self.table.get(subscription_id)
+        return (now and now.version) != (record and record.version)
 
     def _intent(self, at: AtStripe, plan: PausePlan, request: PauseRequest, actor: Actor, now: float) -> PauseRecord:
         operation_id = uuid4().hex

@@ -200,6 +200,27 @@ def test_what_is_decided_from_is_never_older_than_the_record_that_it_is_written_
     assert (result.outcome, world.record(subscription).resumes) == (Outcome.DONE, midnight(world.day(75)))
 
 
+@pytest.mark.parametrize("mode", ["flexible", "classic"])
+def test_a_double_click_that_comes_between_two_reads_is_not_told_of_a_strangers_pause(world: World, mode: str) -> None:
+    """Its record was read before the first click's pause, and Stripe after it."""
+    subscription, pausing = world.subscribe(mode=mode), world.pausing
+    calls: list[str] = []
+    get = world.table.get
+
+    def get_early(subscription_id: str) -> Any:
+        found = get(subscription_id)
+        if not calls:
+            calls.append(subscription_id)
+            world.pause(subscription, world.day(60))
+        return found
+
+    object.__setattr__(pausing, "table", PauseTable(world.table._client, world.table._table_name))
+    pausing.table.get = get_early  # type: ignore[method-assign]
+    request = PauseRequest(world.day(60))
+    result = pausing.pause(subscription, request, customer=world.customer, actor=TEAM, policy=OPEN)
+    assert (result.outcome, result.record) == (Outcome.DONE, world.record(subscription))
+
+
 def test_while_something_is_under_way_everything_else_has_to_wait(world: World) -> None:
     subscription = world.subscribe()
     world.crash_at = 2
