@@ -33,7 +33,8 @@ _CURRENT, _HISTORY = "current", "history#"
 # About 400 KB, which are 50 read units.
 _ENTRIES_OF_A_REQUEST = 1000
 _ATTEMPTS = 5
-_LOST_RACE = "TransactionCanceledException"
+# Why a transaction is canceled where somebody else has written, or is writing, the item.
+_LOST_RACE = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict"})
 # Stripe carries a plan out by itself; where it has not after so long, the pause function does it.
 OVERDUE = timedelta(hours=1)
 # `resumes` and `next_charge` of a pause without a date of return: it lasts until somebody resumes it.
@@ -348,7 +349,7 @@ class PauseTable:
         except self._client.exceptions.ConditionalCheckFailedException:
             return None
         except ClientError as error:
-            if code_of(error) == _LOST_RACE:
+            if _has_lost_race(error):
                 return None
             raise _unavailable(error) from error
         except BotoCoreError as error:
@@ -476,6 +477,16 @@ def _plain(name: str, value: Any) -> Any:
             return tuple(value)
         case _:
             return int(value)
+
+
+def _has_lost_race(error: ClientError) -> bool:
+    """Whether somebody else was faster. A transaction is canceled for a throttled table or a wrong value, too.
+
+    Source: DynamoDB's API reference, TransactWriteItems, `CancellationReasons`.
+    """
+    response: Any = error.response
+    reasons = {reason.get("Code") for reason in response.get("CancellationReasons", ())}
+    return code_of(error) == "TransactionCanceledException" and reasons <= _LOST_RACE
 
 
 def _unavailable(error: ClientError | BotoCoreError) -> Unavailable:

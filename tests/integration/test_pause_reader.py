@@ -4,6 +4,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from shared.audit.options import AuditOptions
 from shared.audit.pauses import read_pauses
@@ -133,3 +134,23 @@ def test_a_resume_that_waits_says_since_when(world: World) -> None:
     world.go_to(world.now + 2 * DAY)
     world.tick()
     assert (world.record(subscription).waiting, world.record(subscription).waiting_since) == ("payment_method", asked)
+
+
+@pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded", "ValidationError"])
+def test_a_write_that_nobody_else_has_made_impossible_is_no_lost_race(
+    pauses: PauseTable, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """Taken for one, it would be tried for ever, and nobody would hear of it."""
+    error: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": [{"Code": "None"}]}
+
+    def refuse(**_request: Any) -> None:
+        raise ClientError(error, "TransactWriteItems")
+
+    monkeypatch.setattr(pauses._client, "transact_write_items", refuse)
+    record = pause_record("sub_1", "cus_1", begins=0, resumes=0, retry_at=None)
+    for lost in ("ConditionalCheckFailed", "TransactionConflict"):
+        error["CancellationReasons"] = [{"Code": lost}, {"Code": "None"}]
+        assert pauses.write(record, None, ENTRIES[0]) is None
+    error["CancellationReasons"] = [{"Code": "None"}, {"Code": reason}]
+    with pytest.raises(Unavailable):
+        pauses.write(record, None, ENTRIES[0])
