@@ -121,6 +121,7 @@ CALLS: Mapping[str, Calls] = {
                 "GET /v1/billing_portal/configurations",
                 "GET /v1/billing_portal/configurations/{id}",
                 "GET /v1/customers/{id}",
+                "GET /v1/invoices",
                 "GET /v1/invoices/{id}",
                 "GET /v1/subscription_schedules/{id}",
                 "GET /v1/subscriptions",
@@ -231,6 +232,7 @@ COMMANDS: Mapping[str, Calls] = {
         aws=frozenset(_PAUSE_WRITES | {_PAUSES_OF_CUSTOMER}),
         stripe=frozenset(
             {
+                "GET /v1/invoices",
                 "GET /v1/subscriptions/{id}",
                 "POST /v1/subscription_schedules",
                 "POST /v1/subscription_schedules/{id}",
@@ -251,6 +253,7 @@ COMMANDS: Mapping[str, Calls] = {
         aws=frozenset(_PAUSE_WRITES),
         stripe=frozenset(
             {
+                "GET /v1/invoices",
                 "GET /v1/invoices/{id}",
                 "GET /v1/subscriptions/{id}",
                 "POST /v1/subscription_schedules/{id}",

@@ -15,7 +15,7 @@ from functions.pause.page import PausePages, Visit
 from functions.pause.portal_pause import PortalPause
 from shared.i18n import _ as message
 from shared.pausing.at_stripe import AtStripe
-from shared.pausing.operations import PauseView
+from shared.pausing.operations import PauseView, PauseViews
 from shared.pausing.policy import NOT_OFFERED, PausePolicy, PauseRefusal
 from shared.portal.configuration import PauseOption
 from shared.stripe.subscription import read_subscription
@@ -119,12 +119,13 @@ class PortalOnly:
     def clock(self) -> float:
         return datetime(2027, 2, 1, tzinfo=UTC).timestamp()
 
-    def views(self, customer: str, _policy: PausePolicy) -> list[PauseView]:
+    def views(self, customer: str, _policy: PausePolicy, *, only: str | None) -> PauseViews:
+        assert only is None
         end = int(datetime(2027, 3, 1, tzinfo=UTC).timestamp())
         subscription = read_subscription(raw_subscription(1, customer=customer, current_period_end=end))
         at = AtStripe(subscription, None, None, waits_for_payment=False, latest_invoice=None)
         refusal = PauseRefusal(NOT_OFFERED, message("Pauses are not offered for your subscription."))
-        return [PauseView(at, None, refusals=(refusal,))]
+        return PauseViews([PauseView(at, None, refusals=(refusal,))])
 
     def offers(self, _caller: Caller, views: list[PauseView]) -> dict[str, PortalPause]:
         lengths = tuple(PauseOption(interval="month", interval_count=count) for count in (1, 3))

@@ -175,7 +175,9 @@ def use_pause(at: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     customer, subscription = subscriber_of_many_items(at)
     pauses.ask("pause", subscription, token=pauses.token(sub=customer), resume_on=day(60))
     trial: Any = {"customer": pauses.customer, "items": [{"price": pauses.price}], "trial_period_days": 20}
-    pauses.ask("pause", pauses.stripe.v1.subscriptions.create(trial).id, resume_on=day(60))
+    trialing = pauses.stripe.v1.subscriptions.create(trial).id
+    pauses.ask("pause", trialing, resume_on=day(60))
+    pauses.ask("undo", trialing)
     tick()
     # The portal's own pause: of the default configuration, and of a group's.
     monkeypatch.setenv("PAUSE_ALLOWED", "nobody")
