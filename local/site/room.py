@@ -1,5 +1,6 @@
 """The control room: Stripe's side and the mirror's side by side, compared and kept up to date while one looks."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -65,8 +66,8 @@ def _state_changes(before: Subscription | None, now: Subscription | None) -> tup
     # This field alone is not compared with Stripe's.
     if before.cancellation_reason != now.cancellation_reason:
         names.append("cancellation_reason")
-    # An item's id says nothing to people.
-    return tuple(dict.fromkeys(name.rpartition(".")[2] if name.startswith("items.") else name for name in names))
+    # Of `items.si_1.quantity` and `pause_collection.behavior`, what people know: `quantity` and `pause_collection`.
+    return tuple(dict.fromkeys(re.sub(r"^items\.\w+\.|\..*", "", name) for name in names))
 
 
 def _mirror_changes(before: MirroredSubscription | None, now: MirroredSubscription | None) -> tuple[str, ...]:

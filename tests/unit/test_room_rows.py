@@ -19,7 +19,7 @@ CHANGES: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"items": (replace(ITEM, quantity=3),)}, ("quantity",)),
     ({"items": (replace(ITEM, price_id="price_2"),)}, ("price_id",)),
     ({"collection_method": "send_invoice"}, ("collection_method",)),
-    ({"pause_collection": PauseCollection("void")}, ("pause_collection.behavior",)),
+    ({"pause_collection": PauseCollection("void", 1720000000)}, ("pause_collection",)),
     ({"cancellation_reason": "payment_failed"}, ("cancellation_reason",)),
 ]
 
