@@ -52,7 +52,8 @@ def stack(browser: Browser) -> Iterator[RunningStack]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh tab; nothing here keeps cookies, so that a profile for each test would only take time."""
-    context = browser.contexts[0] if browser.contexts else browser.new_context()
+    # Animations would be painted all the time, without a graphics card.
+    context = browser.contexts[0] if browser.contexts else browser.new_context(reduced_motion="reduce")
     context.set_default_timeout(PATIENCE_MILLISECONDS)
     tab = context.new_page()
     yield tab
