@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 Content = dict[str, Any]
 _Secret = TypeVar("_Secret", bound=Secret)
 _TRIES = 5
-# The label of a version that is written, and not current yet. One for all, because a secret has twenty labels at most.
-_WRITTEN = "portal-written"
+# The label of a version that is written, and not current yet, as in AWS's own rotation functions
+# (github.com/aws-samples/aws-secrets-manager-rotation-lambdas).
+_WRITTEN = "AWSPENDING"
 
 
 @dataclass(frozen=True, slots=True)
