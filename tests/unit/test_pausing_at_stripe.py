@@ -34,6 +34,8 @@ class Account:
     def raw_request(self, method: str, path: str, **params: Any) -> Any:
         self.sent.append((f"{method} {path}", params))
         answer = self.answers.get(f"{method} {path}", {"id": "sched_new"})
+        if isinstance(answer, list):
+            answer = answer.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return SimpleNamespace(data=answer)
@@ -194,6 +196,24 @@ def test_a_pause_that_began_unseen_is_ours_by_its_subscription_and_its_key(chang
     # It is only looked for where the subscription is paused.
     active = Account(answers | {"get /v1/subscriptions/sub_1": SUBSCRIPTION})
     assert active.pauses.read("sub_1", None, SoughtSchedule("op_1", 10)).paused_by is None
+
+
+@pytest.mark.parametrize(("created", "is_found"), [(10_000 - 3600, True), (10_000 - 3601, False)])
+def test_a_pause_is_looked_for_among_the_schedules_of_an_hour_before_it_was_asked_for(
+    created: int, *, is_found: bool
+) -> None:
+    """Stripe's clock may be behind ours."""
+    ours = {"id": "sched_9", "status": "released", "released_subscription": "sub_1", "created": created}
+    other = {"id": "sched_8", "created": created}
+    pages = [
+        {"data": [other], "has_more": True},
+        {"data": [ours | {"pause_schedules": [{"key": "op_1"}]}], "has_more": False},
+    ]
+    paused = SUBSCRIPTION | {"status": "paused"}
+    account = Account({"get /v1/subscriptions/sub_1": paused, f"get {SCHEDULES}": pages})
+    assert account.pauses.read("sub_1", None, SoughtSchedule("op_1", 10_000)).paused_by == (
+        "sched_9" if is_found else None
+    )
 
 
 def test_only_the_customers_own_subscriptions_are_listed() -> None:
