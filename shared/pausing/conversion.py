@@ -107,7 +107,7 @@ def _refusals(subscription: Subscription, now: float) -> Iterator[PauseRefusal]:
         yield PauseRefusal(reason.code, reason.why, reason.lifted_by)
     if not is_paused(subscription, datetime.fromtimestamp(now, UTC)):
         yield PauseRefusal("not_paused", _("The pause of its collection is over."))
-    if subscription.cancel_at is not None or subscription.cancel_at_period_end:
+    if subscription.is_canceling:
         yield PauseRefusal(
             "canceling",
             _("This subscription is set to be canceled."),

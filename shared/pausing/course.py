@@ -162,7 +162,7 @@ def _blocked(  # noqa: PLR0911 - one for each edge
     subscription = at.subscription
     if subscription.is_pause_running(now):
         return "paused_elsewhere"
-    if subscription.cancel_at is not None or subscription.cancel_at_period_end:
+    if subscription.is_canceling:
         return "canceling"
     reasons = [reason.code for reason in pause_refusals(subscription)]
     if record.kind == "subscription" and reasons:
@@ -170,7 +170,8 @@ def _blocked(  # noqa: PLR0911 - one for each edge
     if record.kind == "collection" and subscription.status not in {"active", "trialing"}:
         return "cannot_pause"
     if record.begin != Begin.PERIOD_END:
-        return None
+        # A crash has put it off beyond a renewal: a whole period is charged, which the pause would cut off at once.
+        return "changed_meanwhile" if _has_renewed(at, since=record.begins) else None
     end = record.begins + (_MARGIN_SECONDS if record.kind == "subscription" else 0)
     if subscription.current_period_end != end:
         return "changed_meanwhile"
@@ -310,11 +311,12 @@ def _at_its_renewal(record: PauseRecord, at: AtStripe, now: float) -> Settle | N
 def _period_is_void(record: PauseRecord, at: AtStripe) -> bool:
     """Whether the period that runs began in the pause, and goes on beyond its end: it would be served for nothing.
 
-    That is so where the plan was changed to another rhythm after the last look before the return.
+    That is so where the plan was changed to another rhythm after the last look before the return. Who has canceled by
+    then is charged nothing more all the same.
     """
     subscription = at.subscription
     item = max(subscription.items, key=lambda each: each.current_period_end or 0, default=None)
-    if item is None or subscription.status != "active" or record.step == "started":
+    if item is None or subscription.status != "active" or subscription.is_canceling or record.step == "started":
         return False
     ends = list(islice(period_ends(item, after=0, anchor=at.anchor), 2))
     return len(ends) > 1 and ends[0] > record.next_charge and ends[1] < record.resumes
@@ -385,7 +387,7 @@ def _conversion_blocked(record: PauseRecord, at: AtStripe, now: float) -> str | 
     kept = PauseCollection(record.collection_behavior or "", record.collection_resumes)
     if record.cleared_at is None and subscription.pause_collection != kept:
         return "changed_meanwhile"
-    if subscription.cancel_at is not None or subscription.cancel_at_period_end:
+    if subscription.is_canceling:
         return "canceling"
     if record.has_return and now >= record.resumes - LAST_MINUTE:
         return "resume_begun"
@@ -411,10 +413,15 @@ def _without_attach(record: PauseRecord) -> str | None:
 
 def _unused_after_clearing(record: PauseRecord, at: AtStripe, now: float) -> str:
     """What is left of the period that runs is credited if a renewal has come in between, because that is charged."""
-    since = record.cleared_at or 0
-    if any(len(list(period_ends(item, after=since, anchor=at.anchor))) > 1 for item in at.subscription.items):
+    if _has_renewed(at, since=record.cleared_at or 0):
         return "credit_period"
     return "none" if record.begin == Begin.PERIOD_END and now < record.begins else "forfeit"
+
+
+def _has_renewed(at: AtStripe, *, since: int) -> bool:
+    return any(
+        len(list(islice(period_ends(item, after=since, anchor=at.anchor), 2))) > 1 for item in at.subscription.items
+    )
 
 
 def _is_to_be_restored(record: PauseRecord, at: AtStripe, now: float) -> bool:

@@ -204,7 +204,7 @@ def _state_refusals(facts: PlanFacts, begin: Begin) -> Iterator[PauseRefusal]:
         return
     if subscription.is_past_due:
         yield OVERDUE
-    if subscription.cancel_at is not None or subscription.cancel_at_period_end:
+    if subscription.is_canceling:
         yield CANCELING
     end = subscription.current_period_end
     if end is None:

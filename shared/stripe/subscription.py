@@ -82,6 +82,11 @@ class Subscription:
         """Whether an invoice was not paid in time, whether or not Stripe still tries to collect it."""
         return self.status in PAST_DUE_STATUSES
 
+    @property
+    def is_canceling(self) -> bool:
+        """Whether it is set to end, at the end of its period or at a date."""
+        return self.cancel_at is not None or self.cancel_at_period_end
+
     def is_pause_running(self, at: float) -> bool:
         """Whether it is paused, and not over, at that time (Unix seconds)."""
         return not self.ended and not is_collected(self, at=at)

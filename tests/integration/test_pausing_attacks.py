@@ -72,6 +72,36 @@ def test_a_change_of_plan_right_before_the_return_is_charged_at_the_return(late:
     assert charged[1] == record(shop).resumes + late
 
 
+@pytest.mark.parametrize("late", [1, 240, HOUR])
+def test_who_cancels_after_a_change_of_plan_is_not_charged_at_the_return(late: int) -> None:
+    shop = lab("classic")
+    shop.pause(shop.day(45))
+    to(shop, record(shop).next_charge - HOUR)
+    shop.change_plan("year")
+    shop.cancel_in_the_portal()
+    shop.go_to(record(shop).resumes + late)
+    shop.tick()
+    to(shop, shop.now + 400 * DAY)
+    assert shop.is_over
+    assert [each["amount_due"] for each in shop.invoices if each["status"] != "void"] == [1200]
+
+
+@pytest.mark.parametrize("rule", ["credit", "forfeit"])
+def test_a_pause_at_once_that_a_crash_puts_off_beyond_the_renewal_does_not_begin(rule: str) -> None:
+    """The customer would pay for a period of which the pause leaves a minute."""
+    shop = lab("flexible")
+    shop.rules = shop.rules.with_changes({"pause_now": rule})
+    to(shop, shop.period_end - 30)
+    died = {"subscription_schedules": Fault(FaultKind.KILLED_BEFORE)}
+    assert shop.disturbed(lambda: shop.pause(shop.day(40), Begin.NOW), {}, **died) is None
+    shop.go_to(shop.now + 180)
+    shop.tick()
+    assert (record(shop).state, record(shop).failure) == (PauseState.FAILED, "changed_meanwhile")
+    assert status(shop) == ("active", None, None)
+    shop.tick()
+    assert shop.mails == ["Your pause could not be set"]
+
+
 def test_a_change_of_plan_right_after_the_return_is_not_charged_twice() -> None:
     shop = lab("classic")
     shop.pause(shop.day(45))
