@@ -183,9 +183,14 @@ class Lab:
     def pause(self, on: date, begin: Begin = Begin.PERIOD_END, **options: Any) -> PauseResult | None:
         given: dict[str, Any] = {"customer": self.customer, "actor": CUSTOMER, "policy": self.rules} | options
         wanted = PauseRequest(on, begin, override=given.pop("override", False))
-        self.judge.asked_to_pause(begin)
-        result = self.request(lambda: self.pausing.pause(self.subscription, wanted, **given))
-        self.judge.answered_pause(wanted, result)
+        asked = self.judge.asked_to_pause()
+        since = self.now
+        try:
+            result = self.request(lambda: self.pausing.pause(self.subscription, wanted, **given))
+        finally:
+            self.judge.may_begin(begin, since)
+        if self.judge.asked == asked:
+            self.judge.answered_pause(wanted, result)
         return result
 
     def resume(self) -> PauseResult | None:
@@ -250,9 +255,10 @@ class Lab:
     def schedule_in_the_dashboard(self) -> None:
         """Attach a schedule that plans nothing."""
         if self.raw["schedule"] is None and not self.is_over:
-            self.judge.foreign_schedules.add(
-                self.stripe.v1.subscription_schedules.create({"from_subscription": self.subscription}).id
-            )
+            # A cancellation that is due is carried out first.
+            with suppress(stripe.InvalidRequestError):
+                made = self.stripe.v1.subscription_schedules.create({"from_subscription": self.subscription})
+                self.judge.foreign_schedules.add(made.id)
 
     def cancel_now(self) -> None:
         if not self.is_over:
@@ -396,7 +402,9 @@ class Judge:
         # Served by somebody else's hand, or as a subscription is that nobody has paused.
         self.granted: list[tuple[int, int]] = []
         self.mails: list[tuple[str, int]] = []
-        self.period_ends: set[int] = set()
+        # How many pauses were asked for, and when one may begin.
+        self.asked = 0
+        self.beginnings: set[int] = set()
         # A resume was asked for since the last pause was.
         self.may_resume = False
         # Somebody else has changed something since the customer asked for a pause.
@@ -405,14 +413,21 @@ class Judge:
 
     # What happens.
 
-    def asked_to_pause(self, begin: Begin) -> None:
+    def asked_to_pause(self) -> int:
+        """Return the number of this pause: what overtakes it has a later one."""
         self.may_resume = False
         raw = self.lab.raw
         if raw["status"] == "active" and raw["schedule"] is None and raw["pause_collection"] is None:
             self.is_touched = self.is_paused_by_another = False
-        self.period_ends.add(self.lab.period_end)
+        self.beginnings.add(self.lab.period_end)
+        self.asked += 1
+        return self.asked
+
+    def may_begin(self, begin: Begin, since: int) -> None:
+        """Note when a pause may begin that was asked for since then; the period may have renewed meanwhile."""
+        self.beginnings.add(self.lab.period_end)
         if begin is Begin.NOW:
-            self.period_ends.add(self.lab.now)
+            self.beginnings.update(range(since, self.lab.now + 1))
 
     def asked_to_resume(self) -> None:
         """From now on it may be charged."""
@@ -498,7 +513,7 @@ class Judge:
 
     def _dates_are_right(self, record: PauseRecord) -> None:
         lead = MARGIN_SECONDS if record.kind == "subscription" and record.begin == "period_end" else 0
-        assert record.begins + lead in self.period_ends, "begins at another time than the end of what was paid"
+        assert record.begins + lead in self.beginnings, "begins at another time than the end of what was paid"
 
     def _never_both(self, raw: Mapping[str, Any], record: PauseRecord | None) -> None:
         if self.is_paused_by_another:

@@ -364,7 +364,7 @@ def test_each_try_has_a_key_of_its_own_because_stripe_repeats_a_500_for_a_day() 
     shop = lab()
     pausing, keys = keyed(shop, fails=True)
     wanted = PauseRequest(shop.day(60))
-    shop.judge.asked_to_pause(wanted.begin)
+    shop.judge.asked_to_pause()
     pausing.pause(shop.subscription, wanted, customer=shop.customer, actor=CUSTOMER, policy=RULES)
     for _ in range(2):
         shop.go_to(shop.now + 300)
