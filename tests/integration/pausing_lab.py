@@ -604,9 +604,10 @@ class Judge:
         if not granted or raw["status"] not in {"active", "paused", "trialing"}:
             return
         has_looked = any(moment > self.changed_plan_at for moment in self.lab.calm_ticks)
-        if self.has_changed_plan and (raw["cancel_at_period_end"] or not has_looked):
+        is_refused = (record := self.lab.record) and record.waiting
+        if self.has_changed_plan and (raw["cancel_at_period_end"] or is_refused or not has_looked):
             # What a change of plan costs is void in a pause of collection. Only who has not canceled is charged for it
-            # at the return, once somebody has looked.
+            # at the return, once somebody has looked, and can pay.
             return
         # Collection starts again shortly before the renewal that is to be paid, or the cancellation in its place.
         renewal = min(int(item["current_period_end"]) for item in raw["items"]["data"])
