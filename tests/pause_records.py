@@ -1,10 +1,27 @@
-"""Records and entries of the table `Pauses` for tests about what reads them."""
+"""Records and entries of the table `Pauses` for tests about what reads them, and a subscription that can be paused."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.pausing.history import HistoryEntry, PauseAction, PauseRecord, PauseState
+from shared.stripe.subscription import Subscription, SubscriptionItem
 
 DAY = 86_400
+# A monthly subscription ten days before its renewal.
+END = int(datetime(2027, 3, 1, 10, tzinfo=UTC).timestamp())
+NOW = END - 10 * DAY
+ITEM = SubscriptionItem("si_1", "price_1", "prod_1", 1, interval="month", current_period_end=END)
+ACTIVE = Subscription(
+    "sub_1",
+    "cus_1",
+    "active",
+    livemode=True,
+    created=NOW - 50 * DAY,
+    collection_method="charge_automatically",
+    billing_mode="flexible",
+    current_period_end=END,
+    items=(ITEM,),
+)
 
 
 def pause_record(subscription: str, customer: str, *, begins: int, resumes: int, **more: Any) -> PauseRecord:

@@ -303,7 +303,7 @@ def _at_its_renewal(record: PauseRecord, at: AtStripe, now: float) -> Settle | N
     Another plan may renew at other times. What runs at the old date of return is void, and would be given away.
     """
     renewal = next_renewal(at.subscription, at.anchor, after=record.resumes - 2 * _MARGIN_SECONDS)
-    if renewal is None or renewal == record.next_charge or now >= record.next_charge:
+    if renewal is None or renewal == record.next_charge:
         return None
     return _changing(record, now, renewal - _MARGIN_SECONDS, renewal)
 

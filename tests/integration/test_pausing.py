@@ -399,7 +399,7 @@ def test_a_subscription_that_stripe_does_not_know_any_more_is_looked_at_once_a_d
 
 
 def test_a_subscription_that_stripe_knows_again_is_not_reported_any_more(world: World) -> None:
-    """The key was another account's for a while: whoever has put the right one back hears of it no longer."""
+    """The key was another account's for a while: once the right one is back, nobody is alarmed any more."""
     subscription = world.subscribe()
     world.pause(subscription, world.day(60))
     missing = {"status": 404, "method": "GET", "path": "/v1/subscriptions", "times": 9}

@@ -17,26 +17,13 @@ from shared.pausing.conversion import (
 )
 from shared.pausing.plan import Begin
 from shared.pausing.policy import PausePolicy
-from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
+from shared.stripe.subscription import PauseCollection, Subscription
+from tests.pause_records import ACTIVE, DAY, END, NOW
 
-DAY = 86_400
-END = int(datetime(2027, 3, 1, 10, tzinfo=UTC).timestamp())
-NOW = END - 10 * DAY
 BEGINS = END - 300
 UNTIL = PauseCollection("void", END + 40 * DAY)
 OPEN_ENDED = PauseCollection("keep_as_draft")
-HELD = Subscription(
-    "sub_1",
-    "cus_1",
-    "active",
-    livemode=True,
-    created=NOW - 50 * DAY,
-    collection_method="charge_automatically",
-    billing_mode="flexible",
-    current_period_end=END,
-    pause_collection=UNTIL,
-    items=(SubscriptionItem("si_1", "price_1", "prod_1", 1, interval="month", current_period_end=END),),
-)
+HELD = replace(ACTIVE, pause_collection=UNTIL)
 RULES = PausePolicy(max_pause_days=100)
 
 

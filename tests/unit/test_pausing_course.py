@@ -12,28 +12,15 @@ from shared.pausing.at_stripe import AtStripe, PlannedPause, StripeRefusalError
 from shared.pausing.conversion import SAFE_GAP
 from shared.pausing.course import LAST_MINUTE, Call, Settle, after_refusal, next_step
 from shared.pausing.history import NO_RETURN, OVERDUE, PauseRecord, PauseState
-from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
+from shared.stripe.subscription import PauseCollection, Subscription
+from tests.pause_records import ACTIVE, DAY, END, ITEM, NOW
 
-HOUR, DAY = 3600, 86_400
+HOUR = 3600
 MARGIN = 300
-END = int(datetime(2027, 3, 1, 10, tzinfo=UTC).timestamp())
-NOW = END - 10 * DAY
 BEGINS = END - MARGIN
 BACK = int(datetime(2027, 4, 20, tzinfo=UTC).timestamp())
 APRIL = int(datetime(2027, 4, 1, 10, tzinfo=UTC).timestamp())
 MAY = int(datetime(2027, 5, 1, 10, tzinfo=UTC).timestamp())
-ITEM = SubscriptionItem("si_1", "price_1", "prod_1", 1, interval="month", current_period_end=END)
-ACTIVE = Subscription(
-    "sub_1",
-    "cus_1",
-    "active",
-    livemode=True,
-    created=NOW - 50 * DAY,
-    collection_method="charge_automatically",
-    billing_mode="flexible",
-    current_period_end=END,
-    items=(ITEM,),
-)
 PLANNED = PlannedPause("sched_1", "op_1", "scheduled", None, BACK, "scheduled", None)
 BEGUN = replace(PLANNED, pause_state="succeeded")
 PAUSED = replace(ACTIVE, status="paused", schedule_id="sched_1")

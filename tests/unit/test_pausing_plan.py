@@ -22,28 +22,14 @@ from shared.pausing.plan import (
 )
 from shared.pausing.policy import PausePolicy, PauseTime
 from shared.stripe.periods import renewals
-from shared.stripe.subscription import PauseCollection, Subscription, SubscriptionItem
+from shared.stripe.subscription import PauseCollection, Subscription
+from tests.pause_records import ACTIVE, DAY, END, ITEM, NOW
 
-DAY = 86_400
-END = int(datetime(2027, 3, 1, 10, tzinfo=UTC).timestamp())
-NOW = END - 10 * DAY
-ITEM = SubscriptionItem("si_1", "price_1", "prod_1", 1, interval="month", current_period_end=END)
-SUBSCRIPTION = Subscription(
-    "sub_1",
-    "cus_1",
-    "active",
-    livemode=True,
-    created=NOW - 50 * DAY,
-    collection_method="charge_automatically",
-    billing_mode="flexible",
-    current_period_end=END,
-    items=(ITEM,),
-)
 OPEN = PausePolicy(pause_allowed="everybody", pause_reasons=("holiday",), pause_now="credit", max_pause_days=100)
 
 
 def plan(  # noqa: PLR0913 - what differs
-    subscription: Subscription = SUBSCRIPTION,
+    subscription: Subscription = ACTIVE,
     on: date = date(2027, 4, 10),
     begin: Begin = Begin.PERIOD_END,
     *,
@@ -81,9 +67,9 @@ def codes(planned: Planned) -> list[str]:
 )
 @pytest.mark.parametrize("mode", ["flexible", "classic"])
 def test_a_state_that_cannot_be_paused_is_refused_in_either_kind(changes: Any, code: str, mode: str) -> None:
-    assert codes(plan(replace(SUBSCRIPTION, billing_mode=mode, **changes))) == [code]
+    assert codes(plan(replace(ACTIVE, billing_mode=mode, **changes))) == [code]
     # Nor can the team override what Stripe or the money says.
-    assert codes(plan(replace(SUBSCRIPTION, billing_mode=mode, **changes), override=True)) == [code]
+    assert codes(plan(replace(ACTIVE, billing_mode=mode, **changes), override=True)) == [code]
 
 
 @pytest.mark.parametrize(
@@ -96,20 +82,20 @@ def test_a_state_that_cannot_be_paused_is_refused_in_either_kind(changes: Any, c
     ],
 )
 def test_where_stripe_cannot_pause_collection_is_paused_to_a_renewal(changes: Any, why: str) -> None:
-    found = plan(replace(SUBSCRIPTION, **changes)).plan
+    found = plan(replace(ACTIVE, **changes)).plan
     assert found
     may = int(datetime(2027, 5, 1, 10, tzinfo=UTC).timestamp())
     assert (found.kind, found.begins, found.next_charge, found.is_moved) == ("collection", END, may, True)
     assert [reason.code for reason in found.why_not_real] == [why]
     assert found.resumes == may - 300
-    assert codes(plan(replace(SUBSCRIPTION, **changes), begin=Begin.NOW)) == ["not_at_once"]
+    assert codes(plan(replace(ACTIVE, **changes), begin=Begin.NOW)) == ["not_at_once"]
 
 
 def test_a_renewal_in_the_very_second_of_the_return_is_the_one_that_is_charged() -> None:
     """The one after it would be a period without service that nobody has asked for."""
     midnight = int(datetime(2027, 3, 1, tzinfo=UTC).timestamp())
     items = (replace(ITEM, current_period_end=midnight),)
-    classic = replace(SUBSCRIPTION, billing_mode="classic", items=items, current_period_end=midnight)
+    classic = replace(ACTIVE, billing_mode="classic", items=items, current_period_end=midnight)
     found = plan(classic, date(2027, 4, 1), now=midnight - 10 * DAY, anchor=midnight).plan
     assert found
     april = int(datetime(2027, 4, 1, tzinfo=UTC).timestamp())
@@ -117,10 +103,10 @@ def test_a_renewal_in_the_very_second_of_the_return_is_the_one_that_is_charged()
 
 
 def test_a_pause_of_collection_does_not_start_again_at_the_renewal_that_is_being_billed() -> None:
-    assert next_renewal(SUBSCRIPTION, END, after=END - 600) == END
-    assert next_renewal(SUBSCRIPTION, END, after=END - 599) == END + 31 * DAY
+    assert next_renewal(ACTIVE, END, after=END - 600) == END
+    assert next_renewal(ACTIVE, END, after=END - 599) == END + 31 * DAY
     later = replace(ITEM, id="si_2", current_period_end=END + 9 * DAY)
-    assert next_renewal(replace(SUBSCRIPTION, items=(ITEM, later)), END, after=NOW) == END + 9 * DAY
+    assert next_renewal(replace(ACTIVE, items=(ITEM, later)), END, after=NOW) == END + 9 * DAY
 
 
 def test_after_a_short_month_collection_starts_again_on_the_day_of_the_anchor() -> None:
@@ -129,7 +115,7 @@ def test_after_a_short_month_collection_starts_again_on_the_day_of_the_anchor() 
         int(datetime(*day, 10, tzinfo=UTC).timestamp()) for day in ((2027, 2, 28), (2026, 12, 31), (2027, 3, 31))
     )
     items = (replace(ITEM, current_period_end=end),)
-    renewing = replace(SUBSCRIPTION, billing_mode="classic", items=items, current_period_end=end)
+    renewing = replace(ACTIVE, billing_mode="classic", items=items, current_period_end=end)
     found = plan(renewing, date(2027, 3, 20), now=end - 10 * DAY, anchor=anchor).plan
     assert found
     assert (found.begins, found.next_charge) == (end, march)
@@ -137,7 +123,7 @@ def test_after_a_short_month_collection_starts_again_on_the_day_of_the_anchor() 
 
 def test_where_no_renewal_is_known_collection_is_not_paused() -> None:
     for items in ((), (replace(ITEM, interval=None),)):
-        unknown = replace(SUBSCRIPTION, billing_mode="classic", items=items)
+        unknown = replace(ACTIVE, billing_mode="classic", items=items)
         assert codes(plan(unknown)) == ["several_rhythms"]
         assert next_renewal(unknown, END, after=NOW) is None
 
@@ -162,7 +148,7 @@ def new_return(on: date, *, now: float, policy: PausePolicy = OPEN, **request: A
     current = plan().plan
     assert current
     others = [PauseTime("sub_2", END - 60 * DAY, END - 5 * DAY)]
-    facts = PlanFacts(replace(SUBSCRIPTION, status="paused"), END, others, policy, UTC, now)
+    facts = PlanFacts(replace(ACTIVE, status="paused"), END, others, policy, UTC, now)
     return plan_new_return(facts, PauseRequest(on, **request), current)
 
 
@@ -179,7 +165,7 @@ def test_a_new_return_keeps_to_the_longest_pause_and_to_nothing_that_the_pause_i
 
 
 def test_a_new_return_of_a_pause_of_collection_is_at_a_renewal_again() -> None:
-    classic = replace(SUBSCRIPTION, billing_mode="classic")
+    classic = replace(ACTIVE, billing_mode="classic")
     current = plan(classic).plan
     assert current
     facts = PlanFacts(
@@ -218,7 +204,7 @@ def test_a_renewal_minutes_before_the_day_of_return_is_not_that_of_the_return() 
     for early, weeks in ((0, 0), (1, 1), (300, 1), (600, 1), (900, 1)):
         end = midnight - 7 * DAY - early
         items = (replace(ITEM, interval="week", current_period_end=end),)
-        weekly = replace(SUBSCRIPTION, billing_mode="classic", items=items, current_period_end=end)
+        weekly = replace(ACTIVE, billing_mode="classic", items=items, current_period_end=end)
         found = plan(weekly, date(2027, 3, 8), now=end - DAY, anchor=end).plan
         assert found
         assert (found.begin, found.asked_resume) == (Begin.PERIOD_END, date(2027, 3, 8))
@@ -228,7 +214,7 @@ def test_a_renewal_minutes_before_the_day_of_return_is_not_that_of_the_return() 
 def test_whether_a_return_is_soon_or_moved_is_told_by_the_day_of_the_shop() -> None:
     # Its 1 March begins an hour after the pause, and its 2 April with the renewal.
     assert plan(on=date(2027, 3, 1), timezone=PAGO_PAGO).plan
-    classic = plan(replace(SUBSCRIPTION, billing_mode="classic"), date(2027, 4, 2), timezone=KIRITIMATI).plan
+    classic = plan(replace(ACTIVE, billing_mode="classic"), date(2027, 4, 2), timezone=KIRITIMATI).plan
     assert classic
     assert (classic.next_charge, classic.is_moved) == (END + 31 * DAY, False)
 
@@ -268,7 +254,7 @@ def test_the_latest_day_of_return_is_one_that_the_rules_allow_and_the_next_one_i
 
 
 def test_a_pause_that_ended_by_its_date_is_none_any_more() -> None:
-    over = replace(SUBSCRIPTION, pause_collection=PauseCollection("void", NOW - 1))
+    over = replace(ACTIVE, pause_collection=PauseCollection("void", NOW - 1))
     found = plan(over).plan
     assert found
 
@@ -287,7 +273,7 @@ def test_a_return_beyond_the_rule_is_refused_and_the_team_may_allow_it() -> None
 
 def test_the_moved_return_counts_against_the_longest_pause() -> None:
     yearly = replace(ITEM, interval="year")
-    classic = replace(SUBSCRIPTION, billing_mode="classic", items=(yearly,))
+    classic = replace(ACTIVE, billing_mode="classic", items=(yearly,))
     assert codes(plan(classic)) == ["pause_too_long"]
 
 
@@ -401,7 +387,7 @@ def test_two_subscriptions_share_a_pause_only_if_half_of_the_shorter_one_is_comm
 def test_the_last_day_is_allowed_where_the_clocks_make_a_day_of_25_hours() -> None:
     paris = ZoneInfo("Europe/Paris")
     end = int(datetime(2027, 9, 1, 0, 5, tzinfo=paris).timestamp())
-    renewing = replace(SUBSCRIPTION, current_period_end=end, items=(replace(ITEM, current_period_end=end),))
+    renewing = replace(ACTIVE, current_period_end=end, items=(replace(ITEM, current_period_end=end),))
     day = last_return(end - 300, OPEN, paris)
     assert day == date(2027, 12, 10)
     assert plan(renewing, day, now=end - DAY, timezone=paris).plan
@@ -436,7 +422,7 @@ def test_usage_that_is_billed_afterwards_is_not_given_away() -> None:
     """The renewal at which a pause of collection begins bills the usage of the time before, and would be void."""
     usage = replace(ITEM, id="si_2", usage_type="metered", quantity=None)
     for items in ((usage,), (ITEM, usage)):
-        metered = replace(SUBSCRIPTION, items=items)
+        metered = replace(ACTIVE, items=items)
         found = plan(metered).plan
         assert found
         assert found.kind == "subscription"
@@ -445,7 +431,7 @@ def test_usage_that_is_billed_afterwards_is_not_given_away() -> None:
 
 def test_items_of_several_rhythms_begin_with_the_last_of_them_or_not_at_all() -> None:
     later = replace(ITEM, id="si_2", interval="year", current_period_end=END + 20 * DAY)
-    mixed = replace(SUBSCRIPTION, items=(ITEM, later), current_period_end=END + 20 * DAY)
+    mixed = replace(ACTIVE, items=(ITEM, later), current_period_end=END + 20 * DAY)
     found = plan(mixed).plan
     assert found
     assert found.begins == END + 20 * DAY - 300
